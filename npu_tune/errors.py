@@ -1,0 +1,140 @@
+"""The exceptions npu-tune raises for what a user or the outside world got wrong.
+
+Every exception carries one clear sentence, a remedy and the data behind it, and belongs to a
+class with its own exit code, so that a script can tell a bad model from a full disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class NpuTuneError(Exception):
+    """Base of everything this package raises on purpose.
+
+    Args:
+        message: one sentence that says what is wrong, with the offending value in it.
+        remedy: one sentence that says what to do about it; empty where nothing can be done.
+        data: values a program may want to look at (JSON scalars, lists and dicts).
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, remedy: str = "", **data: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.message, self.remedy, self.data))
+
+
+def _rebuild(
+    kind: type[NpuTuneError], message: str, remedy: str, data: dict[str, Any]
+) -> NpuTuneError:
+    return kind(message, remedy=remedy, **data)
+
+
+class UsageError(NpuTuneError, ValueError):
+    """A command line or study file that asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+class ModelError(NpuTuneError, ValueError):
+    """A model file that is missing, corrupt, or not fit for what is asked of it."""
+
+    exit_code = 3
+
+
+class UnsupportedOperatorError(ModelError):
+    """A model with an operator that the reader or writer cannot handle; names the node."""
+
+
+class TargetError(NpuTuneError, ValueError):
+    """An unknown target, or a target option (system config, memory mode, ...) that is unknown."""
+
+    exit_code = 4
+
+
+class StudyMismatchError(NpuTuneError, ValueError):
+    """A stored study that belongs to another model, target or search space."""
+
+    exit_code = 5
+
+
+class InfeasibleError(NpuTuneError):
+    """No evaluated configuration meets the limits; ``data`` holds the least infeasible one."""
+
+    exit_code = 6
+
+
+class StorageError(NpuTuneError, OSError):
+    """The ledger cannot be read or written: full disk, damaged file, unreachable server."""
+
+    exit_code = 7
+
+
+class ExecutorError(NpuTuneError, RuntimeError):
+    """Workers cannot be started, or all of them are lost."""
+
+    exit_code = 8
+
+
+class MissingExtraError(NpuTuneError, ImportError):
+    """An optional dependency is needed and not installed; the remedy names the extra."""
+
+    exit_code = 9
+
+
+class EvaluationError(NpuTuneError):
+    """One configuration could not be evaluated; the trial fails, the study goes on.
+
+    ``failure`` is the class under which reports count it.
+    """
+
+    failure: ClassVar[str] = "error"
+
+
+class IllegalConfigurationError(EvaluationError, ValueError):
+    """The target's rules forbid this configuration."""
+
+    failure = "illegal"
+
+
+class CompilerError(EvaluationError):
+    """The compiler refused or stopped with an error of its own."""
+
+    failure = "compiler-error"
+
+
+class CompilerCrash(EvaluationError):
+    """The process that ran the compiler died."""
+
+    failure = "crash"
+
+
+class CompilerTimeout(EvaluationError):
+    """The compiler ran longer than the time allowed for one evaluation."""
+
+    failure = "timeout"
+
+
+class InaccurateOutput(EvaluationError):
+    """The compiled network computes something else than the original."""
+
+    failure = "inaccurate"
+
+
+class WorkerLost(EvaluationError):
+    """The worker was lost through no fault of the configuration; the runner retries."""
+
+    failure = "infrastructure"
+
+
+class NpuTuneWarning(UserWarning):
+    """Something a person should know that does not stop the work."""
