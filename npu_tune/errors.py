@@ -112,25 +112,25 @@ class CompilerError(EvaluationError):
     failure = "compiler-error"
 
 
-class CompilerCrash(EvaluationError):
+class CompilerCrashError(EvaluationError):
     """The process that ran the compiler died."""
 
     failure = "crash"
 
 
-class CompilerTimeout(EvaluationError):
+class CompilerTimeoutError(EvaluationError):
     """The compiler ran longer than the time allowed for one evaluation."""
 
     failure = "timeout"
 
 
-class InaccurateOutput(EvaluationError):
+class InaccurateOutputError(EvaluationError):
     """The compiled network computes something else than the original."""
 
     failure = "inaccurate"
 
 
-class WorkerLost(EvaluationError):
+class WorkerLostError(EvaluationError):
     """The worker was lost through no fault of the configuration; the runner retries."""
 
     failure = "infrastructure"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """Where a number comes from; numbers of different kinds are never compared."""
 
     ESTIMATED = "estimated"
