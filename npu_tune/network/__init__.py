@@ -1,5 +1,52 @@
-"""Networks: what a model file says, free of any framework's objects."""
+"""Networks: what a model file says, free of any framework's objects.
+
+Readers and writers are imported when they are first used, because onnx and onnxruntime are slow
+to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
 
-__all__ = ["Layer", "Network", "Quantization", "Tensor", "printable_names"]
+if TYPE_CHECKING:
+    from npu_tune.network.load import load_network, to_int8
+    from npu_tune.network.quantize import load_calibration, quantize_to_tflite
+    from npu_tune.network.read import network_from_bytes, read_network
+    from npu_tune.network.zoo import zoo_names, zoo_network
+
+__all__ = [
+    "Layer",
+    "Network",
+    "Quantization",
+    "Tensor",
+    "load_calibration",
+    "load_network",
+    "network_from_bytes",
+    "printable_names",
+    "quantize_to_tflite",
+    "read_network",
+    "to_int8",
+    "zoo_names",
+    "zoo_network",
+]
+
+_HOMES = {
+    "load_calibration": "npu_tune.network.quantize",
+    "load_network": "npu_tune.network.load",
+    "network_from_bytes": "npu_tune.network.read",
+    "quantize_to_tflite": "npu_tune.network.quantize",
+    "read_network": "npu_tune.network.read",
+    "to_int8": "npu_tune.network.load",
+    "zoo_names": "npu_tune.network.zoo",
+    "zoo_network": "npu_tune.network.zoo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

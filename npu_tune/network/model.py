@@ -107,8 +107,17 @@ class Network:
 
     @cached_property
     def is_float(self) -> bool:
-        """True where any run-time tensor a layer computes is floating point."""
-        produced = (self.tensors[name] for layer in self.layers for name in layer.outputs if name)
+        """True where any layer computes in floating point.
+
+        A ``DEQUANTIZE`` layer, which only hands integers out as real numbers, does not count.
+        """
+        produced = (
+            self.tensors[name]
+            for layer in self.layers
+            if layer.op != "DEQUANTIZE"
+            for name in layer.outputs
+            if name
+        )
         return any(tensor.dtype.startswith("float") for tensor in produced)
 
 

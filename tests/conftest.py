@@ -1,0 +1,18 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder with the real networks of the tests; ``NPU_TUNE_MODELS`` names another one."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "models"
+    folder = Path(os.environ.get("NPU_TUNE_MODELS", default))
+    if not folder.is_dir():
+        pytest.skip(f"the networks of the tests are not at {folder}; set NPU_TUNE_MODELS")
+    return folder
