@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from spaces import spaces
+
+from npu_tune.errors import StudyMismatchError, UsageError
+from npu_tune.space import (
+    Knob,
+    SearchSpace,
+    from_ray_config,
+    to_distributions,
+    to_param_space,
+)
+
+SPACE = SearchSpace(
+    (
+        Knob("network", "strategy", ("size", "speed"), default="speed"),
+        Knob("block/conv", "ofm_block", (4, 8, 16), default=8, ordered=True),
+    )
+)
+
+
+def _sample(domains):
+    return {
+        key: _sample(domain) if isinstance(domain, dict) else domain.sample()
+        for key, domain in domains.items()
+    }
+
+
+def test_importing_the_space_does_not_import_ray():
+    code = "import sys, npu_tune.space; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(spaces())
+@settings(max_examples=30, deadline=None)
+def test_every_sample_of_ray_is_a_configuration_of_the_space(space):
+    configuration = from_ray_config(space, _sample(to_param_space(space)))
+    assert [name for name, _ in configuration.items_] == list(space.by_name)
+    assert all(configuration[k.full_name] in k.values for k in space.knobs)
+
+
+def test_flat_and_nested_samples_are_the_same_configuration():
+    nested = {"network": {"strategy": "size"}, "block": {"conv": {"ofm_block": 2}}}
+    flat = {"network/strategy": "size", "block/conv/ofm_block": 2}
+    assert from_ray_config(SPACE, nested) == from_ray_config(SPACE, flat)
+    assert from_ray_config(SPACE, flat)["block/conv/ofm_block"] == 16
+
+
+def test_optuna_search_sees_the_names_and_ranges_of_a_study():
+    from ray.tune.search.optuna import OptunaSearch
+
+    search = OptunaSearch.convert_search_space(to_param_space(SPACE))
+    assert search == to_distributions(SPACE)
+
+
+def test_a_sample_of_another_space_is_refused():
+    with pytest.raises(StudyMismatchError, match="block/conv/ofm_block"):
+        from_ray_config(SPACE, {"network": {"strategy": "size"}})
+
+
+def test_a_knob_named_like_a_scope_of_another_is_refused():
+    clash = (Knob("a", "b", (1, 2), default=1), Knob("a/b", "c", (1, 2), default=1))
+    for knobs in (clash, clash[::-1]):
+        with pytest.raises(UsageError, match="begins alike"):
+            to_param_space(SearchSpace(knobs))
