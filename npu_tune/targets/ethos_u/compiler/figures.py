@@ -1,0 +1,105 @@
+"""Reads figures out of a compiled graph: Vela's own estimate, network-wide and per operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from ethosu.vela import npu_performance
+from ethosu.vela.nn_graph import PassPlacement
+from ethosu.vela.npu_performance import PassCycles
+from ethosu.vela.operation import Op
+from ethosu.vela.tensor import MemArea
+
+_FLASH = (MemArea.OnChipFlash, MemArea.OffChipFlash)
+_OFF_CHIP = (MemArea.Dram, MemArea.OffChipFlash)
+_NOT_OPERATORS = (Op.Const, Op.Placeholder, Op.CustomNpuOp, Op.SubgraphInput)
+
+
+def network_figures(graph: Any, arch: Any) -> dict[str, float]:
+    """Metric by name, as Vela's summary states them.
+
+    ``cycles`` is the sum over operators of the largest of NPU, SRAM, DRAM and flash cycles;
+    operators on the CPU are not in it. Bytes are exact; Vela prints KiB.
+    """
+    cycles = float(graph.cycles[PassCycles.Total])
+    used = graph.memory_used
+    npu, cpu = operator_counts(graph)
+    return {
+        "cycles": cycles,
+        "latency_ms": cycles / arch.core_clock * 1e3,
+        "sram_bytes": float(used.get(MemArea.Sram, 0)),
+        "flash_bytes": float(sum(used.get(area, 0) for area in _FLASH)),
+        "dram_bytes": float(used.get(MemArea.Dram, 0)),
+        "traffic_off_chip_bytes": float(sum(np.sum(graph.bandwidths[a]) for a in _OFF_CHIP)),
+        "traffic_sram_bytes": float(np.sum(graph.bandwidths[MemArea.Sram])),
+        "npu_share": npu / (npu + cpu) if npu + cpu else 0.0,
+    }
+
+
+def operator_counts(graph: Any) -> tuple[int, int]:
+    """How many operators run on the NPU and how many on the CPU, as Vela counts them."""
+    counts = {PassPlacement.Npu: 0, PassPlacement.Cpu: 0}
+    for subgraph in graph.subgraphs:
+        if subgraph.placement in counts:
+            operators = subgraph.get_all_ops_from_passes()
+            counts[subgraph.placement] += sum(op.type not in _NOT_OPERATORS for op in operators)
+    return counts[PassPlacement.Npu], counts[PassPlacement.Cpu]
+
+
+def cpu_operators(graph: Any) -> tuple[str, ...]:
+    """Operators that stay on the CPU, as ``type name``."""
+    return tuple(
+        f"{op.type.name} {op.name}"
+        for subgraph in graph.subgraphs
+        if subgraph.placement == PassPlacement.Cpu
+        for op in subgraph.get_all_ops_from_passes()
+        if op.type not in _NOT_OPERATORS
+    )
+
+
+class OperatorFigures:
+    """Records what Vela's estimate says of each operator while it adds them up."""
+
+    def __init__(self) -> None:
+        self._cycles: dict[Any, Any] = {}
+        self._traffic: dict[Any, Any] = {}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Listens to Vela's estimate."""
+        original = npu_performance.estimate_full_op_performance
+
+        def recorded(arch: Any, schedule: Any, op: Any, *rest: Any) -> Any:
+            found = original(arch, schedule, op, *rest)
+            self._traffic[op], _, self._cycles[op] = found
+            return found
+
+        npu_performance.estimate_full_op_performance = recorded
+        try:
+            yield
+        finally:
+            npu_performance.estimate_full_op_performance = original
+
+    def row(self, op: Any, schedule: Any) -> dict[str, float]:
+        """One operator's row of the profile.
+
+        ``cycles`` is what the operator adds to the total; ``npu_cycles`` is its computation,
+        ``sram_cycles`` and ``off_chip_cycles`` are its memory traffic, which overlap with it.
+        ``sram_bytes`` is all the SRAM in use while it runs.
+        """
+        cycles, traffic = self._cycles[op], self._traffic[op]
+        cost = schedule.cost_map[op]
+        snapshot = schedule.memory_snapshot
+        live = snapshot[cost.time_index] if cost.time_index < len(snapshot) else 0
+        off_chip = max(cycles[PassCycles.DramAccess], cycles[PassCycles.OffChipFlashAccess])
+        return {
+            "cycles": float(cycles[PassCycles.Total]),
+            "npu_cycles": float(cycles[PassCycles.Npu]),
+            "sram_cycles": float(cycles[PassCycles.SramAccess]),
+            "off_chip_cycles": float(off_chip),
+            "off_chip_bytes": float(sum(np.sum(traffic[area]) for area in _OFF_CHIP)),
+            "sram_bytes": float(live),
+        }

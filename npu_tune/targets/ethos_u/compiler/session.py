@@ -1,0 +1,203 @@
+"""One network on one piece of hardware, compiled again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ethosu.vela import (
+    compiler_driver,
+    extract_npu_subgraphs,
+    graph_optimiser,
+    mark_tensors,
+    model_reader,
+    pass_packing,
+    scheduler,
+)
+from ethosu.vela.debug_database import DebugDatabase
+from ethosu.vela.errors import VelaError
+from ethosu.vela.nn_graph import PassPlacement
+from ethosu.vela.rewrite_graph import visit_graph_post_order
+from ethosu.vela.tensor import TensorAddressMap
+
+from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
+from npu_tune.network import Network
+from npu_tune.targets.ethos_u.compiler.back_end import generate
+from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures
+from npu_tune.targets.ethos_u.compiler.live_ranges import fast_live_ranges
+from npu_tune.targets.ethos_u.compiler.scheduling import (
+    PlannedScheduler,
+    VendorSchedule,
+    VendorScheduler,
+)
+from npu_tune.targets.ethos_u.compiler.settings import (
+    Hardware,
+    compiler_options,
+    make_architecture,
+    scheduler_options,
+)
+from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
+from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
+from npu_tune.targets.ethos_u.plan import VENDOR, Plan
+
+RECURSION_LIMIT = 10_000
+"""Vela walks its graph recursively; its own limit of 1,000 is too low for long networks."""
+
+
+class Session:
+    """Vela's front end run once, its back half as often as wanted.
+
+    Args:
+        network: an int8, uint8 or int16 TFLite network.
+        hardware: what to compile for.
+
+    Raises:
+        ModelError: where Vela cannot read the network.
+    """
+
+    def __init__(self, network: Network, hardware: Hardware) -> None:
+        self.arch = make_architecture(hardware)
+        self._own_arena_limit = self.arch.arena_cache_size
+        self._encoder = WeightEncoder()
+        self._vendor: dict[tuple[str, int], dict[int, VendorSchedule]] = {}
+        sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
+        self._run_front_end(network)
+        self._snapshot = Snapshot(self.graph, DebugDatabase, TensorAddressMap)
+
+    def _run_front_end(self, network: Network) -> None:
+        _empty(DebugDatabase)
+        TensorAddressMap.address_map.clear()
+        with tempfile.TemporaryDirectory() as folder, _silence():
+            path = Path(folder) / "model.tflite"
+            path.write_bytes(network.model_bytes)
+            try:
+                graph, kind = model_reader.read_model(
+                    str(path), model_reader.ModelReaderOptions()
+                )
+                for subgraph in graph.subgraphs:
+                    visit_graph_post_order(
+                        subgraph.output_tensors,
+                        self.arch,
+                        [],
+                        [compiler_driver._record_operator],  # noqa: SLF001
+                    )
+                graph = graph_optimiser.optimise_graph(graph, self.arch, kind, False, False)
+                mark_tensors.mark_tensor_purpose(graph, self.arch, False)
+                pass_packing.pack_into_passes(graph, self.arch, False)
+                extract_npu_subgraphs.extract_npu_subgraphs(graph, self.arch)
+            except Exception as error:
+                raise ModelError(
+                    f"Vela cannot read {network.name!r}: {_words(error)}",
+                    remedy="Convert the network to int8 TFLite with the operators Vela supports.",
+                ) from error
+        self.graph, self.kind = graph, kind
+
+    @property
+    def npu_subgraphs(self) -> list[Any]:
+        """The parts of the graph that run on the NPU."""
+        return [sg for sg in self.graph.subgraphs if sg.placement == PassPlacement.Npu]
+
+    def compile(self, plan: Plan) -> Any:
+        """Compiles the network as planned and returns Vela's graph with everything in it.
+
+        The graph is valid until the next call.
+
+        Raises:
+            IllegalConfigurationError: where the plan breaks a rule of the hardware.
+            CompilerError: where Vela stops.
+        """
+        self.schedule(plan)
+        self.figures = OperatorFigures()
+        with self._vela(plan), self.figures.recording():
+            generate(self.graph, self.arch, self.kind, compiler_options(plan))
+        return self.graph
+
+    def schedule(self, plan: Plan) -> dict[int, Any]:
+        """Schedules as planned, without code generation; returns the schedulers by subgraph."""
+        if not plan.operators:
+            return self._run_scheduler(plan, VendorScheduler)
+        vendor = self.vendor_schedule(plan)
+        first = 0
+        arguments = []
+        for position in range(len(self.npu_subgraphs)):
+            count = len(vendor[position].choices)
+            plans = [plan.operators.get(first + index, VENDOR) for index in range(count)]
+            arguments.append(
+                {"plans": plans, "vendor": vendor[position], "encoder": self._encoder}
+            )
+            first += count
+        remaining = iter(arguments)
+        return self._run_scheduler(plan, lambda *args: PlannedScheduler(*args, **next(remaining)))
+
+    def vendor_schedule(self, plan: Plan) -> dict[int, VendorSchedule]:
+        """What Vela decides by itself under the plan's network-wide options, by subgraph."""
+        key = (plan.strategy, self._arena_limit(plan))
+        if key not in self._vendor:
+            schedulers = self.schedule(Plan(plan.strategy, plan.arena_limit, plan.allocator))
+            self._vendor[key] = {
+                position: found.decisions() for position, found in schedulers.items()
+            }
+        return self._vendor[key]
+
+    def _arena_limit(self, plan: Plan) -> int:
+        return self._own_arena_limit if plan.arena_limit is None else plan.arena_limit
+
+    def _run_scheduler(self, plan: Plan, make: Any) -> dict[int, Any]:
+        made: dict[int, Any] = {}
+
+        def recorded(*arguments: Any) -> Any:
+            made[len(made)] = make(*arguments)
+            return made[len(made) - 1]
+
+        self._snapshot.restore()
+        self._encoder.begin()
+        original = scheduler.Scheduler
+        with self._vela(plan):
+            scheduler.Scheduler = recorded
+            try:
+                scheduler.schedule_passes(
+                    self.graph,
+                    self.arch,
+                    compiler_options(plan),
+                    scheduler_options(plan, self.arch.arena_cache_size),
+                )
+            finally:
+                scheduler.Scheduler = original
+        return made
+
+    @contextmanager
+    def _vela(self, plan: Plan) -> Iterator[None]:
+        """Runs Vela quietly, with what npu-tune puts in place of its slow parts."""
+        self.arch.arena_cache_size = self._arena_limit(plan)
+        with self._encoder.installed(), fast_live_ranges(), _silence():
+            try:
+                yield
+            except IllegalConfigurationError:
+                raise
+            except (VelaError, AssertionError, ArithmeticError, LookupError, TypeError) as error:
+                raise CompilerError(f"Vela stopped: {_words(error)}") from error
+            except (ValueError, AttributeError, RecursionError) as error:
+                raise CompilerError(f"Vela stopped: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    text = str(getattr(error, "data", error)).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def _empty(database: type) -> None:
+    for name, value in vars(database).items():
+        if isinstance(value, dict) or (isinstance(value, list) and name.endswith("Table")):
+            value.clear()

@@ -1,0 +1,131 @@
+"""Remembers encoded weights across compilations, and encodes in a chosen traversal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ethosu.vela import weight_compressor
+from ethosu.vela.api import NpuBlockTraversal
+
+_encode = weight_compressor.encode_weight_and_scale_tensor
+_encode_weights = weight_compressor.encode_weights
+_Cache = weight_compressor.CompressedWeightCache
+
+
+SCALE_BYTES = 10
+"""A bias with its scale, packed as the NPU wants them: 40 + 32 + 6 bits, rounded up."""
+
+
+class WeightEncoder:
+    """Stands in for Vela's encoder: same answers, each computed once per process.
+
+    Vela shares encoded weights between operators through a cache that lives for one
+    compilation, and whether an operator finds its weights there changes what it gets. That
+    cache is therefore kept as it is, cleared for each compilation; only the encoding behind a
+    miss is remembered. Vela's key leaves the traversal out, so a forced one is added to it.
+    """
+
+    def __init__(self) -> None:
+        self._memo: dict[Any, Any] = {}
+        self._forced: dict[Any, bool] = {}
+
+    def begin(self) -> None:
+        """Forgets what belongs to the last compilation."""
+        _Cache.cache = {}
+        self._forced = {}
+
+    def force_traversal(self, operation: Any, *, part_kernel: bool) -> None:
+        """Fixes the traversal of an operation's weights for this compilation."""
+        self._forced[operation] = part_kernel
+
+    def part_kernel(self, op: Any, block_config: Any) -> bool:
+        """Whether a scheduler operator's weights are traversed part-kernel first."""
+        weights = op.parent_op.weights
+        if not weights:
+            return False
+        encoded, _ = self.encode(
+            op.arch,
+            op.parent_op,
+            weights,
+            op.parent_op.bias,
+            op.kernel,
+            block_config,
+            [0, op.ofm.shape.depth],
+        )
+        return bool(encoded.hw_traversal == NpuBlockTraversal.PART_KERNEL_FIRST)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Puts this encoder in the place of Vela's."""
+        weight_compressor.encode_weight_and_scale_tensor = self.encode
+        try:
+            yield
+        finally:
+            weight_compressor.encode_weight_and_scale_tensor = _encode
+
+    def encode(
+        self,
+        arch: Any,
+        op: Any,
+        weight_tens: Any,
+        scale_tens: Any,
+        kernel: Any,
+        block_config: Any,
+        depth_offsets: list[int],
+    ) -> tuple[Any, Any]:
+        """Vela's ``encode_weight_and_scale_tensor``."""
+        forced = self._forced.get(op)
+        slices = depth_offsets if forced is None else _Traversed(depth_offsets, forced)
+        key = weight_compressor.create_weight_compression_config(
+            weight_tens,
+            op.type.npu_block_type,
+            block_config.ofm_block.depth,
+            hash(str(slices)),
+            kernel.dilation,
+        )
+        arguments = (arch, op, weight_tens, scale_tens, kernel, block_config, slices)
+        if key in _Cache.cache:
+            return _encode(*arguments)
+        scales = scale_tens and (
+            scale_tens.value_id,
+            weight_compressor._get_input_quantization(op).scale_f32,  # noqa: SLF001
+            weight_compressor._get_output_quantization(op).scale_f32,  # noqa: SLF001
+        )
+        found = self._memo.get((key, scales, op))
+        if found is None:
+            found = _encode(*arguments) if forced is None else _in_traversal(arguments, forced)
+            self._memo[key, scales, op] = found
+        elif scale_tens:
+            scale_tens.element_size_bytes = SCALE_BYTES  # the encoder's one side effect
+        _Cache.add(found[0])
+        return found
+
+
+class _Traversed(list[int]):
+    """Depth slices whose text, and so Vela's cache key, tells the traversal too."""
+
+    def __init__(self, slices: list[int], part_kernel: bool) -> None:
+        super().__init__(slices)
+        self.part_kernel = part_kernel
+
+    def __str__(self) -> str:
+        return f"{list(self)} part_kernel={self.part_kernel}"
+
+
+def _in_traversal(arguments: tuple[Any, ...], part_kernel: bool) -> Any:
+    traversal = (
+        NpuBlockTraversal.PART_KERNEL_FIRST if part_kernel else NpuBlockTraversal.DEPTH_FIRST
+    )
+
+    def encode_weights(**kwargs: Any) -> Any:
+        return _encode_weights(**{**kwargs, "block_traversal": traversal})
+
+    weight_compressor.encode_weights = encode_weights
+    try:
+        weights, scales = _encode(*arguments)
+    finally:
+        weight_compressor.encode_weights = _encode_weights
+    weights.hw_traversal = traversal
+    return weights, scales

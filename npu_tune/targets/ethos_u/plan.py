@@ -1,0 +1,59 @@
+"""What a configuration asks of Vela, free of knob names and of Vela's own objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Block = tuple[int, int, int]
+"""Height, width and depth of an OFM block, in elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPlan:
+    """The choices for one operator; None leaves a choice to Vela's own rule.
+
+    Args:
+        block: the OFM block.
+        part_kernel: traverse part-kernel first (True) or depth first (False).
+        cascade: run together with the next operator, stripe by stripe.
+        stripe_height: rows of the OFM per stripe, where this operator ends a cascade.
+        weight_slices: how weights reach the NPU: 0 reads them where they are stored, -1 copies
+            all of them to fast storage first, n > 0 copies slices of n output channels in turn
+            into two buffers.
+        linear_format: write the OFM as NHWC (True) or as NHCWB16 (False).
+        fast_storage: keep the OFM in fast storage (True) or in slow memory (False), where the
+            memory mode has both.
+    """
+
+    block: Block | None = None
+    part_kernel: bool | None = None
+    cascade: bool | None = None
+    stripe_height: int | None = None
+    weight_slices: int | None = None
+    linear_format: bool | None = None
+    fast_storage: bool | None = None
+
+
+VENDOR = OperatorPlan()
+"""Everything left to Vela."""
+
+UNBUFFERED = 0
+WHOLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole compilation.
+
+    Args:
+        strategy: ``Performance`` or ``Size``, as Vela's ``--optimise``.
+        arena_limit: as Vela's ``--arena-cache-size``, in bytes; None for the memory mode's own.
+        allocator: ``HillClimb``, ``Greedy`` or ``LinearAlloc``.
+        operators: plans by operator index, for those that are not left to Vela entirely.
+    """
+
+    strategy: str = "Performance"
+    arena_limit: int | None = None
+    allocator: str = "HillClimb"
+    operators: Mapping[int, OperatorPlan] = field(default_factory=dict)
