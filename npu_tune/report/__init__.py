@@ -1,1 +1,20 @@
-"""report."""
+"""Reports: what a study found, as text, as JSON documents and as pictures."""
+
+from npu_tune.report.documents import study_document
+from npu_tune.report.layers import LayerChange, layer_changes
+from npu_tune.report.pick import knee, pick_trial
+from npu_tune.report.plots import plot_study
+from npu_tune.report.text import study_text
+from npu_tune.report.yardsticks import Yardstick, compare_with_yardsticks
+
+__all__ = [
+    "LayerChange",
+    "Yardstick",
+    "compare_with_yardsticks",
+    "knee",
+    "layer_changes",
+    "pick_trial",
+    "plot_study",
+    "study_document",
+    "study_text",
+]

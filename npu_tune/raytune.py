@@ -1,0 +1,103 @@
+"""For people who live in Ray Tune: a trainable, a ``param_space`` and our sampler as a searcher.
+
+A study of this package runs faster by itself (``npu_tune.tuning``), keeps per-layer profiles and
+never repeats a configuration. Take this adapter where a search is part of something larger that
+Ray Tune already drives::
+
+    space = target.space(network)
+    tuner = tune.Tuner(
+        trainable(target, network),
+        tune_config=tune.TuneConfig(
+            search_alg=search_algorithm(space, metric="cycles", mode="min"), num_samples=200
+        ),
+    )
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from npu_tune.errors import CompilerError
+from npu_tune.network import Network
+from npu_tune.space import SearchSpace, from_ray_config, to_distributions, to_params
+from npu_tune.space import to_param_space as param_space
+from npu_tune.targets import Target
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from ray.tune.search.optuna import OptunaSearch
+
+__all__ = ["param_space", "search_algorithm", "trainable"]
+
+
+def trainable(target: Target, network: Network) -> Callable[[dict[str, Any]], None]:
+    """A function trainable that compiles and costs one configuration.
+
+    It reports every metric of the target. Where a configuration cannot be evaluated it raises the
+    target's EvaluationError, so that the trial ends as an error; Ray Tune's ``OptunaSearch`` would
+    keep a trial that reports NaN, or nothing, running for ever.
+
+    Args:
+        target: what to compile for.
+        network: what to compile; goes to the workers once, through Ray's object store.
+    """
+    from ray import tune  # noqa: PLC0415 -- takes seconds, and most of this package does without
+
+    wrapped: Callable[[dict[str, Any]], None] = tune.with_parameters(
+        _evaluate, target=target, network=network
+    )
+    return wrapped
+
+
+def search_algorithm(
+    space: SearchSpace,
+    *,
+    metric: str | Sequence[str],
+    mode: str | Sequence[str] = "min",
+    sampler: BaseSampler | None = None,
+    seed: int | None = None,
+) -> OptunaSearch:
+    """Ray Tune's ``OptunaSearch`` over ``space``, starting from the default configuration.
+
+    The space is in the searcher; ``Tuner`` is given no ``param_space`` beside it.
+
+    Args:
+        space: what may be chosen.
+        metric: one of the target's metrics, or several for a search for their front.
+        mode: ``min`` or ``max``, one for all metrics or one for each.
+        sampler: any Optuna sampler; our ``LayerwiseSampler`` if absent.
+        seed: of the sampler that is made where none is given.
+    """
+    from ray.tune.search.optuna import OptunaSearch  # noqa: PLC0415
+
+    default = to_params(space, space.default)
+    several = not isinstance(metric, str)
+    modes = [mode] * len(metric) if isinstance(mode, str) else list(mode)
+    return OptunaSearch(
+        space=to_distributions(space),
+        metric=list(metric) if several else metric,
+        mode=modes if several else mode,
+        sampler=sampler or _layerwise_sampler(space, default, seed=seed),
+        points_to_evaluate=[default],
+    )
+
+
+def _evaluate(config: dict[str, Any], *, target: Target, network: Network) -> None:
+    from ray import tune  # noqa: PLC0415
+
+    configuration = from_ray_config(target.space(network), config)
+    metrics = target.evaluate(network, configuration).metrics
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise CompilerError(f"The metric {name!r} came out as {value}.", metric=name)
+    tune.report(dict(metrics))
+
+
+def _layerwise_sampler(
+    space: SearchSpace, default: dict[str, Any], *, seed: int | None
+) -> BaseSampler:
+    from npu_tune.samplers import LayerwiseSampler  # noqa: PLC0415
+
+    return LayerwiseSampler(layer_order=space.layers, baseline=default, seed=seed)

@@ -1,0 +1,67 @@
+"""What a configuration changes against the default, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from npu_tune.space import NETWORK_SCOPE, Configuration, Value
+from npu_tune.tuning.records import StudyResult, TrialRecord
+
+COST_COLUMN = "cycles"
+"""The column that every target's profile has."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChange:
+    """One layer in the baseline and in another trial.
+
+    Args:
+        layer: its name, or ``network`` for what belongs to the whole network.
+        changes: by knob name, the default's value and the trial's.
+        cycles_before: in the baseline; None where its profile has no such layer.
+        cycles_after: in the trial; None where its profile has no such layer.
+    """
+
+    layer: str
+    changes: Mapping[str, tuple[Value | None, Value]]
+    cycles_before: float | None = None
+    cycles_after: float | None = None
+
+    @property
+    def is_change(self) -> bool:
+        """True where a knob or the layer's cost differs."""
+        return bool(self.changes) or self.cycles_before != self.cycles_after
+
+
+def layer_changes(result: StudyResult, trial: TrialRecord) -> tuple[LayerChange, ...]:
+    """Every layer of the profile in execution order, with what ``trial`` changes in it.
+
+    The whole network comes first where a network-wide knob changed; layers that have a changed
+    knob but no row in either profile (they were fused into another one) come last.
+    """
+    changes = knob_changes(trial.configuration, result.default)
+    before = result.baseline.profile if result.baseline is not None else {}
+    ordered = dict.fromkeys([NETWORK_SCOPE, *trial.profile, *before, *changes])
+    if NETWORK_SCOPE not in changes:
+        del ordered[NETWORK_SCOPE]
+    return tuple(
+        LayerChange(
+            layer=layer,
+            changes=changes.get(layer, {}),
+            cycles_before=before.get(layer, {}).get(COST_COLUMN),
+            cycles_after=trial.profile.get(layer, {}).get(COST_COLUMN),
+        )
+        for layer in ordered
+    )
+
+
+def knob_changes(
+    configuration: Configuration, default: Configuration
+) -> dict[str, dict[str, tuple[Value | None, Value]]]:
+    """By layer and knob, the default's value and the configuration's where they differ."""
+    changes: dict[str, dict[str, tuple[Value | None, Value]]] = {}
+    for full_name, value in configuration.difference(default).items():
+        layer, _, knob = full_name.rpartition("/")
+        changes.setdefault(layer, {})[knob] = (default.get(full_name), value)
+    return changes

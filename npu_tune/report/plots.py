@@ -1,0 +1,137 @@
+"""Pictures of a study: its front and how the best cost fell. Needs the extra ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import accumulate, cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from npu_tune.errors import MissingExtraError, StorageError, UsageError
+from npu_tune.report.tables import BYTE_UNITS
+from npu_tune.targets import Metric
+from npu_tune.tuning.records import StudyResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMATS = (".png", ".svg", ".pdf")
+_KIB = 1024
+
+
+def plot_study(result: StudyResult, path: Path) -> None:
+    """Draws the front (left) and the best cost so far (right) into ``path``.
+
+    The same result gives the same bytes.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+        UsageError: if the file's ending names no picture format, or nothing was evaluated yet.
+        StorageError: if the file cannot be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"A plot cannot be written as {path.name!r}.",
+            remedy=f"Give a file that ends in {', '.join(FORMATS)}.",
+        )
+    if not any(trial.failure is None for trial in result.trials):
+        raise UsageError(
+            f"The study {result.name!r} has nothing to plot: no trial has been evaluated.",
+            remedy="Run it first.",
+        )
+    try:
+        from matplotlib import rc_context  # noqa: PLC0415 -- an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError(
+            "Plots need matplotlib, which is not installed.",
+            remedy="Install it with `pip install 'npu-tune[report]'`.",
+        ) from error
+    with rc_context({"svg.hashsalt": "npu-tune", "svg.fonttype": "path"}):
+        figure = Figure(figsize=(11, 4.5), layout="constrained")
+        figure.suptitle(f"{result.model} on {result.target}")
+        left, right = figure.subplots(1, 2)
+        _draw_front(left, result)
+        _draw_best_so_far(right, result)
+        # A date or a version in the file would make equal pictures differ.
+        stamp = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[path.suffix.lower()]
+        try:
+            figure.savefig(path, dpi=120, metadata={stamp: None})
+        except OSError as error:
+            raise StorageError(
+                f"The plot cannot be written to {str(path)!r}: {error.strerror}.",
+                remedy="Give a path in a folder that exists and can be written to.",
+            ) from error
+
+
+def _draw_front(axes: Axes, result: StudyResult) -> None:
+    first, second = _axes_metrics(result)
+
+    def points(rows: Iterable[Mapping[str, float]]) -> tuple[list[float], list[float]]:
+        whole = [row for row in rows if first.name in row and second.name in row]
+        return (
+            [_scaled(row[first.name], first) for row in whole],
+            [_scaled(row[second.name], second) for row in whole],
+        )
+
+    evaluated = [trial for trial in result.trials if trial.failure is None]
+    if result.limits:
+        beyond = points(trial.metrics for trial in evaluated if not trial.feasible)
+        axes.scatter(*beyond, s=9, color="#d0d0d0", label="beyond a limit")
+    axes.scatter(
+        *points(t.metrics for t in evaluated if t.feasible),
+        s=9,
+        color="#9db7d5",
+        label="evaluated",
+    )
+    axes.plot(
+        *points(trial.metrics for trial in result.front),
+        color="#1f4e9c",
+        marker="o",
+        markersize=4,
+        linewidth=1,
+        label="front",
+    )
+    baseline = {} if result.baseline is None else {"baseline": result.baseline.metrics}
+    for (label, figures), marker in zip(
+        {**baseline, **result.references}.items(), cycle("*^svDPX")
+    ):
+        axes.scatter(*points([figures]), marker=marker, s=70, label=label, zorder=3)
+    axes.set_xlabel(_label(first))
+    axes.set_ylabel(_label(second))
+    axes.set_title("Front")
+    axes.legend(fontsize="small")
+
+
+def _draw_best_so_far(axes: Axes, result: StudyResult) -> None:
+    costs = [
+        (trial.number, trial.cost)
+        for trial in result.trials
+        if trial.feasible and trial.cost is not None
+    ]
+    numbers = [number for number, _ in costs]
+    best = list(accumulate((cost for _, cost in costs), min))
+    axes.step(numbers, best, where="post", color="#1f4e9c", label="best so far")
+    axes.axhline(1.0, color="#808080", linewidth=1, linestyle="--", label="baseline")
+    kinds = sorted({str(m.kind) for m in result.metrics if m.name in result.objective})
+    weights = " + ".join(f"{weight:g} {name}" for name, weight in result.objective.items())
+    axes.set_xlabel("trial")
+    axes.set_ylabel(f"cost against the baseline ({', '.join(kinds)})")
+    axes.set_title(weights)
+    axes.legend(fontsize="small")
+
+
+def _axes_metrics(result: StudyResult) -> tuple[Metric, Metric]:
+    """The objective's first two metrics, filled up with the target's own first ones."""
+    by_name = {metric.name: metric for metric in result.metrics}
+    names = list(dict.fromkeys([*result.objective, *by_name]))
+    return by_name[names[0]], by_name[names[min(1, len(names) - 1)]]
+
+
+def _scaled(value: float, metric: Metric) -> float:
+    return value / _KIB if metric.unit in BYTE_UNITS else value
+
+
+def _label(metric: Metric) -> str:
+    unit = "KiB" if metric.unit in BYTE_UNITS else metric.unit
+    return f"{metric.name} [{unit}], {metric.kind}" if unit else f"{metric.name}, {metric.kind}"

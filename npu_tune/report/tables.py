@@ -1,0 +1,37 @@
+"""Plain text tables and the way figures are written in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from npu_tune.targets import Metric
+
+BYTE_UNITS = ("B", "byte", "bytes")
+_KIB = 1024
+
+
+def format_figure(value: float, metric: Metric | None = None) -> str:
+    """A figure for people: bytes as KiB, whole numbers with separators, the rest in 4 digits."""
+    if metric is not None and metric.unit in BYTE_UNITS:
+        return f"{value / _KIB:,.1f} KiB"
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def format_ratio(value: float, reference: float) -> str:
+    """``value / reference`` in three decimals; ``-`` where there is nothing to divide by."""
+    return f"{value / reference:.3f}" if reference else "-"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Columns separated by two spaces; the first ``left`` flush left, the others flush right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from study_results import infeasible_result, study_result, trial
+
+from npu_tune.report import study_text
+
+
+def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind():
+    text = study_text(study_result())
+    assert "Study tiny-study: tiny on toy-1" in text
+    assert "6 evaluated, 1 failed, 1 duplicates of 10 planned" in text
+    header = next(line for line in text.splitlines() if line.startswith("metric"))
+    assert header.split("  ")[-1] == "other core"
+    row = next(line for line in text.splitlines() if line.startswith("cycles"))
+    assert row.split() == ["cycles", "estimated", "850", "1,000", "820"]
+    cost = next(line for line in text.splitlines() if line.startswith("cost"))
+    assert cost.split() == ["cost", "0.7250", "1.0000", "0.9100"]
+
+
+def test_the_report_says_which_yardsticks_are_beaten_and_which_are_not():
+    text = study_text(study_result())
+    assert "Beats baseline. Does not beat other core: it is better in cycles." in text
+
+
+def test_the_report_says_when_both_yardsticks_are_beaten():
+    text = study_text(study_result(trial(8, 700, 50)))
+    assert "Beats both baseline and other core" in text
+
+
+def test_the_layers_table_shows_choices_and_cycles_before_and_after():
+    line = next(li for li in study_text(study_result()).splitlines() if li.startswith("conv"))
+    assert line.split() == ["conv", "ofm_block", "8x8x16", "->", "4x4x16", "900", "750", "0.833"]
+
+
+def test_unchanged_layers_are_left_out():
+    assert "\npool" not in study_text(study_result())
+
+
+def test_failures_are_counted_by_class_with_their_messages():
+    text = study_text(study_result())
+    assert "Failures: 1 compiler-error" in text
+    assert "trial 5 (compiler-error): block_config does not fit" in text
+
+
+def test_without_a_feasible_trial_the_least_infeasible_one_is_described():
+    text = study_text(infeasible_result())
+    assert "No trial meets the limits; trial 3 comes closest" in text
+    assert "sram_bytes is 55.0 KiB, 5.0 KiB above the limit" in text
+
+
+def test_an_empty_study_is_reported_as_such():
+    text = study_text(replace(study_result(), trials=()))
+    assert "Nothing has been evaluated yet." in text
+
+
+def test_a_long_front_is_thinned_and_keeps_its_ends_and_its_knee():
+    more = [trial(10 + i, 799 - i, 101 + i) for i in range(200)]
+    text = study_text(study_result(*more))
+    rows = [line.split()[0] for line in text.splitlines() if "more; --json" not in line]
+    assert "Front (203 trials)" in text
+    assert "more; --json has them all" in text
+    assert {"209", "3"} <= set(rows)
+    assert "knee" in text

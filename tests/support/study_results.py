@@ -1,0 +1,82 @@
+"""A small finished study, made by hand, for whatever reads studies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from npu_tune.space import Configuration
+from npu_tune.targets import Kind, Metric
+from npu_tune.tuning.records import StudyResult, TrialRecord
+
+METRICS = (
+    Metric("cycles", "cycles", Kind.ESTIMATED, "of the whole network"),
+    Metric("sram_bytes", "bytes", Kind.ESTIMATED, "peak"),
+    Metric("npu_share", "", Kind.ESTIMATED),
+)
+DEFAULT = Configuration.of(
+    {"network/strategy": "Performance", "conv/ofm_block": "8x8x16", "pool/ofm_block": "4x4x8"}
+)
+
+
+def trial(number: int, cycles: float, sram_kib: float, **changes: str) -> TrialRecord:
+    """An evaluated trial; ``changes`` are values by ``layer__knob``."""
+    values = {name.replace("__", "/"): value for name, value in changes.items()}
+    return TrialRecord(
+        number=number,
+        configuration=DEFAULT.replace(values),
+        metrics={"cycles": cycles, "sram_bytes": sram_kib * 1024, "npu_share": 1.0},
+        cost=0.5 * cycles / 1000 + 0.5 * sram_kib / 100,
+        origin="baseline" if number == 0 else "sampler",
+        profile={"conv": {"cycles": cycles - 100}, "pool": {"cycles": 100.0}},
+        seconds=0.25,
+    )
+
+
+def study_result(*extra: TrialRecord) -> StudyResult:
+    """A study of eight trials: a front of three, a failure, a duplicate, a dominated trial."""
+    failed = TrialRecord(
+        number=5,
+        configuration=DEFAULT.replace({"pool/ofm_block": "16x16x8"}),
+        failure="compiler-error",
+        message="block_config does not fit",
+    )
+    return StudyResult(
+        name="tiny-study",
+        model="tiny",
+        model_sha256="0" * 64,
+        target="toy-1",
+        target_fingerprint={"compiler": "toy 1.0"},
+        metrics=METRICS,
+        objective={"cycles": 0.5, "sram_bytes": 0.5},
+        limits={},
+        default=DEFAULT,
+        trials=(
+            trial(0, 1000, 100),
+            trial(1, 800, 100, conv__ofm_block="16x16x16"),
+            trial(2, 850, 60, conv__ofm_block="4x4x16", network__strategy="Size"),
+            trial(3, 1100, 55, network__strategy="Size"),
+            trial(4, 1200, 120, pool__ofm_block="2x2x8"),
+            failed,
+            replace(trial(6, 1000, 100), duplicate_of=0, seconds=0.0),
+            trial(7, 900, 90, pool__ofm_block="8x8x8"),
+            *extra,
+        ),
+        references={"other core": {"cycles": 820.0, "sram_bytes": 100.0 * 1024}},
+        evaluations_planned=10,
+    )
+
+
+def infeasible_result() -> StudyResult:
+    """The same study under a limit that no trial meets."""
+    result = study_result()
+    limit = 50 * 1024
+    return replace(
+        result,
+        limits={"sram_bytes": limit},
+        trials=tuple(
+            replace(t, violations={"sram_bytes": t.metrics["sram_bytes"] - limit})
+            if t.failure is None
+            else t
+            for t in result.trials
+        ),
+    )
