@@ -1,0 +1,323 @@
+"""Everything in this package that touches Optuna's private side; written against Optuna 5.0.
+
+Three things are here: a study in memory whose trials are asked for whole instead of parameter by
+parameter, the lines of Optuna's journal file, and Optuna's own database tables.
+"""
+
+# Private members are what this module is for.
+# ruff: noqa: SLF001
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
+from optuna.storages.journal._storage import JournalOperation, JournalStorageReplayResult
+from optuna.study import StudyDirection
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
+from optuna.trial import FrozenTrial, TrialState
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+METRIC_NAMES_KEY = "study:metric_names"
+"""The study system attribute under which Optuna keeps the names of the objectives."""
+
+_WORKER = "npu-tune"
+
+
+def parse_directions(directions: Sequence[str | StudyDirection]) -> list[StudyDirection]:
+    """Optuna's directions from ``minimize`` and ``maximize``."""
+    return [
+        given if isinstance(given, StudyDirection) else StudyDirection[given.upper()]
+        for given in directions
+    ]
+
+
+class SearchStudy:
+    """An Optuna study in memory for any sampler, without the cost of ``suggest``.
+
+    Optuna's samplers see an ordinary study, with running trials in it; a trial is sampled whole
+    for one fixed set of distributions, and nothing is copied that need not be.
+
+    Args:
+        sampler: any Optuna sampler.
+        directions: ``minimize`` or ``maximize`` per objective.
+        distributions: of every parameter, by name, in the order of sampling.
+    """
+
+    def __init__(
+        self,
+        sampler: BaseSampler,
+        directions: Sequence[str | StudyDirection],
+        distributions: Mapping[str, BaseDistribution],
+    ) -> None:
+        self._storage = _WholeTrialStorage()
+        self._study_id = self._storage.create_new_study(parse_directions(directions), "search")
+        self._distributions = dict(distributions)
+        self._open = [name for name, d in distributions.items() if not d.single()]
+        self._single = {
+            name: optuna.distributions._get_single_value(d)
+            for name, d in distributions.items()
+            if d.single()
+        }
+        self.study = optuna.Study("search", self._storage, sampler=sampler)
+
+    def enqueue(
+        self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Lets a coming ``ask`` return these parameters, the missing ones sampled.
+
+        Raises:
+            ValueError: if a parameter is unknown or its value not in its distribution.
+        """
+        for name, value in params.items():
+            distribution = self._distributions.get(name)
+            if distribution is None or not _holds(distribution, value):
+                raise ValueError(f"The parameter {name!r} cannot be {value!r}.")
+        self.study.enqueue_trial(dict(params), user_attrs=dict(user_attrs or {}))
+
+    def ask(self) -> FrozenTrial:
+        """Starts a trial: an enqueued one if there is any, else one the sampler proposes."""
+        self._forget_cached_trials()
+        trial_id = self.study._pop_waiting_trial_id()
+        if trial_id is None:
+            trial_id = self._storage.create_new_trial(self._study_id)
+        self.study.sampler.before_trial(self.study, self._storage.get_trial(trial_id))
+        params = self._sample(self._storage.get_trial(trial_id))
+        return self._storage.update(trial_id, params=params, distributions=self._distributions)
+
+    def tell(
+        self,
+        trial: FrozenTrial,
+        values: Sequence[float] | None,
+        *,
+        user_attrs: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, float] | None = None,
+    ) -> FrozenTrial:
+        """Finishes a running trial and returns it.
+
+        Args:
+            trial: what ``ask`` returned.
+            values: one per objective; None, or a NaN among them, marks the trial as failed.
+            user_attrs: added to the trial.
+            constraints: by name; at most 0 is feasible.
+        """
+        failed = values is None or any(math.isnan(value) for value in values)
+        told = None if failed or values is None else [float(value) for value in values]
+        state = TrialState.FAIL if failed else TrialState.COMPLETE
+        named = {f"{_CONSTRAINTS_KEY}:{k}": float(v) for k, v in (constraints or {}).items()}
+        stored = self._storage.get_trial(trial._trial_id)
+        stored = self._storage.update(
+            trial._trial_id,
+            user_attrs=stored.user_attrs | dict(user_attrs or {}),
+            system_attrs=stored.system_attrs | named,
+        )
+        self._forget_cached_trials()
+        try:
+            self.study.sampler.after_trial(self.study, stored, state, told)
+        finally:
+            self._storage.set_trial_state_values(trial._trial_id, state, told)
+        return self._storage.get_trial(trial._trial_id)
+
+    def add(self, trials: Iterable[FrozenTrial]) -> None:
+        """Takes finished trials over, in order; they are numbered on from what is there."""
+        for trial in trials:
+            taken = copy.copy(trial)
+            if taken.distributions == self._distributions:
+                taken.distributions = self._distributions
+            self._storage.insert(self._study_id, taken)
+        self._forget_cached_trials()
+
+    def _sample(self, trial: FrozenTrial) -> dict[str, Any]:
+        fixed = trial.system_attrs.get("fixed_params", {})
+        sampler, study = self.study.sampler, self.study
+        relative: dict[str, Any] = {}
+        if any(name not in fixed for name in self._open):
+            space = sampler.infer_relative_search_space(study, trial)
+            relative = sampler.sample_relative(study, trial, space)
+        trial = copy.copy(trial)
+        trial.params, trial.distributions = {}, {}
+        for name, distribution in self._distributions.items():
+            if name in fixed:
+                value = fixed[name]
+            elif name in self._single:
+                value = self._single[name]
+            elif name in relative and _holds(distribution, relative[name]):
+                value = relative[name]
+            else:
+                value = sampler.sample_independent(study, trial, name, distribution)
+            trial.params[name] = value
+            trial.distributions[name] = distribution
+        return trial.params
+
+    def _forget_cached_trials(self) -> None:
+        self.study._thread_local.cached_all_trials = None
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:
+        return False
+
+
+class _WholeTrialStorage(InMemoryStorage):
+    """Optuna's memory storage with trials set whole."""
+
+    def update(self, trial_id: int, **fields: Any) -> FrozenTrial:
+        """Replaces fields of a running trial; whoever holds the old object keeps the old state."""
+        with self._lock:
+            trial = copy.copy(self._get_trial(trial_id))
+            self.check_trial_is_updatable(trial_id, trial.state)
+            for name, value in fields.items():
+                setattr(trial, name, value)
+            self._set_trial(trial_id, trial)
+            return trial
+
+    def insert(self, study_id: int, trial: FrozenTrial) -> None:
+        """Appends a finished trial, which it takes over."""
+        with self._lock:
+            self._max_trial_id += 1
+            trials = self._studies[study_id].trials
+            trial._trial_id, trial.number = self._max_trial_id, len(trials)
+            self._trial_id_to_study_id_and_number[trial._trial_id] = (study_id, trial.number)
+            trials.append(trial)
+            self._update_cache(trial._trial_id, study_id)
+
+
+def with_constraint_list(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds the list of constraints that older Optuna tools, such as the dashboard, read."""
+    prefix = f"{_CONSTRAINTS_KEY}:"
+    values = [value for key, value in system_attrs.items() if key.startswith(prefix)]
+    return {**system_attrs, _CONSTRAINTS_KEY: values} if values else dict(system_attrs)
+
+
+def without_constraint_list(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Drops that list again where it repeats named constraints, which samplers would count twice."""
+    prefix = f"{_CONSTRAINTS_KEY}:"
+    if any(key.startswith(prefix) for key in system_attrs):
+        return {key: v for key, v in system_attrs.items() if key != _CONSTRAINTS_KEY}
+    return dict(system_attrs)
+
+
+def internal_params(trial: FrozenTrial) -> dict[str, float]:
+    """A trial's parameters as storages keep them: categorical ones as an index."""
+    return {n: trial.distributions[n].to_internal_repr(p) for n, p in trial.params.items()}
+
+
+class DistributionTexts:
+    """The JSON of distributions and back; every text is made, and read, only once."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, BaseDistribution] = {}
+        # The distributions are kept alive with their texts, so that no id is used again.
+        self._written: dict[int, tuple[BaseDistribution, str]] = {}
+
+    def read(self, text: str) -> BaseDistribution:
+        if text not in self._read:
+            self._read[text] = json_to_distribution(text)
+        return self._read[text]
+
+    def write(self, distribution: BaseDistribution) -> str:
+        known = self._written.get(id(distribution))
+        if known is None:
+            known = (distribution, distribution_to_json(distribution))
+            self._written[id(distribution)] = known
+        return known[1]
+
+
+class JournalReplay(JournalStorageReplayResult):
+    """What the lines of a journal file amount to, read fast."""
+
+    def __init__(self) -> None:
+        super().__init__(_WORKER + "-reader")
+        self._texts = DistributionTexts()
+
+    def study_id(self, name: str) -> int | None:
+        found = (s._study_id for s in self._studies.values() if s.study_name == name)
+        return next(found, None)
+
+    def trials_of(self, study_id: int) -> list[FrozenTrial]:
+        return self.get_all_trials(study_id, states=None)
+
+    def trial_count(self, study_id: int) -> int:
+        return len(self._study_id_to_trial_ids[study_id])
+
+    def _apply_create_trial(self, log: dict[str, Any]) -> None:
+        texts, internal = log.pop("distributions", {}), log.pop("params", {})
+        trial_id = len(self._trials)
+        super()._apply_create_trial(log)
+        if len(self._trials) > trial_id:
+            trial = self._trials[trial_id]
+            read = {name: self._texts.read(text) for name, text in texts.items()}
+            trial.distributions = read
+            trial.params = {name: read[name].to_external_repr(v) for name, v in internal.items()}
+
+
+class JournalLines:
+    """Writes the lines of a journal file that Optuna's ``JournalStorage`` reads."""
+
+    def __init__(self) -> None:
+        self._texts = DistributionTexts()
+
+    def create_study(self, name: str, directions: Sequence[StudyDirection]) -> bytes:
+        return _line(
+            JournalOperation.CREATE_STUDY,
+            {"study_name": name, "directions": [int(d) for d in directions]},
+        )
+
+    def study_attribute(self, study_id: int, key: str, value: Any, *, system: bool) -> bytes:
+        if system:
+            fields = {"study_id": study_id, "system_attr": {key: value}}
+            return _line(JournalOperation.SET_STUDY_SYSTEM_ATTR, fields)
+        fields = {"study_id": study_id, "user_attr": {key: value}}
+        return _line(JournalOperation.SET_STUDY_USER_ATTR, fields)
+
+    def trial(self, study_id: int, trial: FrozenTrial) -> bytes:
+        values = trial.values
+        several = values is not None and len(values) > 1
+        fields: dict[str, Any] = {
+            "study_id": study_id,
+            "datetime_start": _utc(trial.datetime_start),
+            "state": int(trial.state),
+            "value": None if several or values is None else values[0],
+            "values": values if several else None,
+            "distributions": {n: self._texts.write(d) for n, d in trial.distributions.items()},
+            "params": internal_params(trial),
+            "user_attrs": trial.user_attrs,
+            "system_attrs": with_constraint_list(trial.system_attrs),
+            "intermediate_values": trial.intermediate_values,
+        }
+        if trial.datetime_complete is not None:
+            fields["datetime_complete"] = _utc(trial.datetime_complete)
+        return _line(JournalOperation.CREATE_TRIAL, fields)
+
+
+def _line(operation: JournalOperation, fields: Mapping[str, Any]) -> bytes:
+    entry = {"op_code": int(operation), "worker_id": _WORKER, **fields}
+    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+RDB_REVISION = "v3.2.0.a"
+"""The schema of Optuna's database tables that this package writes and reads in bulk."""
+
+
+def rdb_tables() -> Mapping[str, sqlalchemy.Table]:
+    """Optuna's database tables by name."""
+    from optuna.storages._rdb import models  # noqa: PLC0415 - brings all of SQLAlchemy along
+
+    tables: Mapping[str, sqlalchemy.Table] = models.BaseModel.metadata.tables
+    return tables

@@ -1,0 +1,6 @@
+"""Ledgers: a study's finished trials on storage, each written in one piece."""
+
+from npu_tune.tuning.ledger.base import Ledger
+from npu_tune.tuning.ledger.factory import open_ledger
+
+__all__ = ["Ledger", "open_ledger"]

@@ -1,0 +1,104 @@
+"""What every ledger does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Self
+
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from npu_tune.errors import StorageError, StudyMismatchError
+
+
+class Ledger(ABC):
+    """A study on storage, as a list of finished trials and some attributes.
+
+    Plain Optuna opens the storage as an ordinary study. There is one writer at a time, and any
+    number of readers beside it.
+
+    Attributes:
+        name: of the study.
+        read_only: True where nothing may be written.
+    """
+
+    name: str
+    read_only: bool
+
+    @abstractmethod
+    def append(self, trial: FrozenTrial) -> int:
+        """Writes a finished trial in one piece and returns its number in the ledger.
+
+        Once this returns, the trial survives the death of this process.
+
+        Raises:
+            StorageError: if the trial could not be written; nothing of it is left behind, and
+                the same call may be tried again.
+        """
+
+    @abstractmethod
+    def trials(self) -> list[FrozenTrial]:
+        """All trials in the order of their numbers, as storage has them now.
+
+        Raises:
+            StorageError: if the storage cannot be read.
+        """
+
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """The study's attributes (Optuna's user attributes)."""
+
+    @abstractmethod
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Sets a study attribute to a JSON value. Raises StorageError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of the storage; the ledger is not used afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise StorageError(f"The study {self.name!r} was opened for reading only.")
+
+    def _check_finished(self, trial: FrozenTrial) -> None:
+        if not trial.state.is_finished():
+            raise ValueError(f"The trial {trial.number} has not finished: {trial.state.name}.")
+
+
+def check_directions(
+    name: str, stored: list[StudyDirection], wanted: list[StudyDirection]
+) -> None:
+    """Raises StudyMismatchError where a study has other objectives than are wanted, if any."""
+    if wanted and stored != wanted:
+        raise StudyMismatchError(
+            f"The study {name!r} has the objectives {_words(stored)}, not {_words(wanted)}.",
+            remedy="Give the new study another name or place.",
+            stored=_words(stored),
+            wanted=_words(wanted),
+        )
+
+
+def no_such_study(name: str, place: str) -> StorageError:
+    """The error for a study that is not there and is not to be created."""
+    return StorageError(
+        f"There is no study {name!r} in {place}.",
+        remedy="`npu-tune tune` and `npu-tune run` make one.",
+        name=name,
+        place=place,
+    )
+
+
+def _words(directions: list[StudyDirection]) -> str:
+    return ", ".join(direction.name.lower() for direction in directions)

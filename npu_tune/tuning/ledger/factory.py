@@ -1,0 +1,56 @@
+"""Opens the ledger that a path or URL names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from npu_tune.tuning.ledger.base import Ledger
+from npu_tune.tuning.ledger.journal import JournalLedger
+
+
+def open_ledger(
+    place: str | Path,
+    *,
+    name: str,
+    directions: Sequence[str] = (),
+    metric_names: Sequence[str] = (),
+    create: bool = True,
+    read_only: bool = False,
+) -> Ledger:
+    """Opens a study's ledger, and makes it where there is none.
+
+    Args:
+        place: the path of a journal file, or a URL: ``journal://path``, ``sqlite:///path``,
+            ``postgresql://user:password@host/database``.
+        name: of the study.
+        directions: ``minimize`` or ``maximize`` per objective; may be empty where the study
+            exists.
+        metric_names: of the objectives, shown by Optuna's tools; used when the study is made.
+        create: make the study where there is none.
+        read_only: for looking at a study, also while another process writes it.
+
+    Raises:
+        StorageError: if the storage cannot be read or written, is damaged, has no such study
+            (and none is to be made), or has another writer.
+        StudyMismatchError: if the study has other objectives.
+        MissingExtraError: if the database's driver is not installed.
+        UsageError: if the URL names a storage this package does not know.
+    """
+    options: dict[str, Any] = {
+        "name": name,
+        "directions": directions,
+        "metric_names": metric_names,
+        "create": create,
+        "read_only": read_only,
+    }
+    scheme, separator, rest = str(place).partition("://")
+    if not separator or scheme == "journal":
+        return JournalLedger(Path(rest if separator else place), **options)
+    from npu_tune.tuning.ledger.rdb import (  # noqa: PLC0415 - SQLAlchemy is slow to import
+        RdbLedger,
+        parse_url,
+    )
+
+    return RdbLedger(parse_url(str(place)), **options)

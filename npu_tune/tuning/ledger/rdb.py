@@ -1,0 +1,252 @@
+"""The ledger in Optuna's own database tables, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+
+from npu_tune._optuna_compat import METRIC_NAMES_KEY, RDB_REVISION, parse_directions
+from npu_tune.errors import MissingExtraError, StorageError, UsageError
+from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
+from npu_tune.tuning.ledger.lock import WriterLock
+from npu_tune.tuning.ledger.rdb_rows import TrialRows
+
+_SCHEMA_LOCK = 0x6E70755F74756E65
+"""The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
+
+
+def parse_url(text: str) -> sqlalchemy.URL:
+    """The URL of a database, with the driver this package brings.
+
+    Raises:
+        UsageError: if it is no URL, or of a database this package does not know.
+    """
+    try:
+        url = sqlalchemy.make_url(text)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise UsageError(
+            "The storage is not a database URL.",
+            remedy="Write it like postgresql://user:password@host:5432/database.",
+        ) from error
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise UsageError(
+            f"The storage {url.render_as_string(hide_password=True)} is of an unknown kind.",
+            remedy="Use the path of a journal file, sqlite:///PATH or postgresql://...",
+        )
+    return url.set(drivername="postgresql+psycopg") if backend == "postgresql" else url
+
+
+class RdbLedger(Ledger):
+    """A study in Optuna's tables; each finished trial is one transaction.
+
+    On SQLite the write-ahead log is used: a trial survives the death of the process, and the
+    loss of power may cost the last trials but never damages the file. PostgreSQL flushes every
+    trial to the server's disk before ``append`` returns.
+
+    Args:
+        url: SQLAlchemy's, ``sqlite:///file`` or ``postgresql+psycopg://...``.
+        name: of the study.
+        directions: of the objectives; empty to take what is stored.
+        metric_names: of the objectives, for Optuna's tools; used when the study is made.
+        create: make the tables and the study where there are none.
+        read_only: neither lock nor write.
+    """
+
+    def __init__(
+        self,
+        url: sqlalchemy.URL,
+        *,
+        name: str,
+        directions: Sequence[str] = (),
+        metric_names: Sequence[str] = (),
+        create: bool = True,
+        read_only: bool = False,
+    ) -> None:
+        self.name, self.read_only, self._url = name, read_only, url
+        self._place = url.render_as_string(hide_password=True)
+        self._lock: WriterLock | None = None
+        self._connection: sqlalchemy.Connection | None = None
+        self._storage: RDBStorage | None = None
+        create = create and not read_only
+        try:
+            if not read_only:
+                self._lock_file()
+            with self._errors():
+                self._storage = self._open_storage(create=create)
+                self._study_id = self._find_study(directions, metric_names, create=create)
+                self._rows = TrialRows(self._study_id)
+                self._bulk = self._storage.get_current_version() == RDB_REVISION
+                if not read_only:
+                    self._writing_connection()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, trial: FrozenTrial) -> int:
+        self._check_writable()
+        self._check_finished(trial)
+        with self._errors():
+            if not self._bulk:
+                return self._append_by_optuna(trial)
+            connection = self._writing_connection()
+            with connection.begin():
+                return self._rows.insert(connection, trial)
+
+    def trials(self) -> list[FrozenTrial]:
+        with self._errors():
+            storage = self._open()
+            if not self._bulk:
+                return storage.get_all_trials(self._study_id, deepcopy=False)
+            with storage.engine.connect() as connection:
+                return self._rows.select(connection)
+
+    def attributes(self) -> dict[str, Any]:
+        with self._errors():
+            return dict(self._open().get_study_user_attrs(self._study_id))
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self._check_writable()
+        with self._errors():
+            self._open().set_study_user_attr(self._study_id, key, value)
+
+    def close(self) -> None:
+        self._drop_connection()
+        if self._storage is not None:
+            storage, self._storage = self._storage, None
+            if self._sqlite and not self.read_only:
+                self._merge_write_ahead_log(storage)
+            storage.remove_session()
+            storage.engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def _sqlite(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
+
+    def _merge_write_ahead_log(self, storage: RDBStorage) -> None:
+        """Makes the database file alone the whole study again, fit to be copied."""
+        with (
+            contextlib.suppress(sqlalchemy.exc.SQLAlchemyError),
+            storage.engine.connect() as connection,
+        ):
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _lock_file(self) -> None:
+        if self._sqlite and self._url.database:
+            self._lock = WriterLock(Path(self._url.database))
+
+    def _open_storage(self, *, create: bool) -> RDBStorage:
+        if self._sqlite:
+            if not create and not Path(self._url.database or "").is_file():
+                raise no_such_study(self.name, self._place)
+            return self._sqlite_storage()
+        engine = sqlalchemy.create_engine(self._url)
+        try:
+            with engine.connect() as connection, connection.begin():
+                # Processes that find an empty database at once make its tables in turn.
+                connection.execute(
+                    sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_SCHEMA_LOCK))
+                )
+                if not create and not sqlalchemy.inspect(connection).has_table("studies"):
+                    raise no_such_study(self.name, self._place)
+                return RDBStorage(self._url.render_as_string(hide_password=False))
+        finally:
+            engine.dispose()
+
+    def _sqlite_storage(self) -> RDBStorage:
+        storage = RDBStorage(self._url.render_as_string(hide_password=False))
+        if not self.read_only:
+            with storage.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        return storage
+
+    def _find_study(
+        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool
+    ) -> int:
+        storage, wanted = self._open(), parse_directions(directions)
+        try:
+            study_id = storage.get_study_id_from_name(self.name)
+        except KeyError:
+            if not create:
+                raise no_such_study(self.name, self._place) from None
+            try:
+                study_id = storage.create_new_study(wanted, self.name)
+            except optuna.exceptions.DuplicatedStudyError:  # another process was faster
+                study_id = storage.get_study_id_from_name(self.name)
+            if metric_names:
+                names = list(metric_names)
+                storage.set_study_system_attr(study_id, METRIC_NAMES_KEY, names)
+        check_directions(self.name, storage.get_study_directions(study_id), wanted)
+        return study_id
+
+    def _append_by_optuna(self, trial: FrozenTrial) -> int:
+        storage = self._open()
+        trial_id = storage.create_new_trial(self._study_id, template_trial=trial)
+        return storage.get_trial_number_from_id(trial_id)
+
+    def _writing_connection(self) -> sqlalchemy.Connection:
+        """The one connection that writes; on PostgreSQL it also holds the writer's claim."""
+        if self._connection is None:
+            self._connection = self._open().engine.connect()
+            with self._connection.begin():
+                if self._sqlite:
+                    self._connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+                else:
+                    self._claim(self._connection)
+        return self._connection
+
+    def _claim(self, connection: sqlalchemy.Connection) -> None:
+        digest = hashlib.sha256(self.name.encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        claim = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(key))
+        if not connection.execute(claim).scalar():
+            raise StorageError(
+                f"Another process is writing the study {self.name!r} in {self._place}.",
+                remedy="Wait until it has finished, or stop it.",
+                name=self.name,
+                place=self._place,
+            )
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
+                # Given back to the pool it would live on, and the claim with it.
+                connection.invalidate()
+                connection.close()
+
+    def _open(self) -> RDBStorage:
+        if self._storage is None:
+            raise StorageError(f"The study {self.name!r} is closed.")
+        return self._storage
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            # A broken connection is made anew by the next call, which may be a retry.
+            self._drop_connection()
+            cause = error.__cause__ if error.__cause__ is not None else error
+            reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+            raise StorageError(
+                f"The storage {self._place} failed: {reason}.",
+                remedy="Check the server or the disk, then run the same command again.",
+                place=self._place,
+            ) from error
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"The storage {self._place} needs the Python package {error.name!r}.",
+                remedy="Install it with `pip install npu-tune[postgres]`.",
+                package=error.name,
+            ) from error

@@ -1,0 +1,198 @@
+"""Whole trials as rows of Optuna's database tables, and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial
+from sqlalchemy import Connection, Row, func, insert, select
+
+from npu_tune._optuna_compat import (
+    DistributionTexts,
+    internal_params,
+    rdb_tables,
+    with_constraint_list,
+    without_constraint_list,
+)
+
+_INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
+
+
+class TrialRows:
+    """Writes and reads the trials of one study, each table in one statement.
+
+    Optuna itself sends several queries per parameter; this is what makes a trial with hundreds
+    of parameters cheap.
+
+    Args:
+        study_id: of the study in Optuna's table of studies.
+    """
+
+    def __init__(self, study_id: int) -> None:
+        self._study_id = study_id
+        self._tables = rdb_tables()
+        self._texts = DistributionTexts()
+
+    def insert(self, connection: Connection, trial: FrozenTrial) -> int:
+        """Adds a finished trial within the caller's transaction and returns its number."""
+        trial_id, number = self._insert_trial(connection, trial)
+        for table, rows in self._detail_rows(trial).items():
+            if rows:
+                whole = [{"trial_id": trial_id, **row} for row in rows]
+                connection.execute(insert(self._tables[table]), whole)
+        return number
+
+    def select(self, connection: Connection) -> list[FrozenTrial]:
+        """All trials of the study, in the order of their numbers."""
+        values = self._details(connection, "trial_values", "objective", "value", "value_type")
+        params = self._details(
+            connection, "trial_params", "param_name", "param_value", "distribution_json"
+        )
+        steps = self._details(
+            connection,
+            "trial_intermediate_values",
+            "step",
+            "intermediate_value",
+            "intermediate_value_type",
+        )
+        user = self._details(connection, "trial_user_attributes", "key", "value_json")
+        system = self._details(connection, "trial_system_attributes", "key", "value_json")
+        trials = self._tables["trials"]
+        rows = connection.execute(
+            select(trials).where(trials.c.study_id == self._study_id).order_by(trials.c.trial_id)
+        )
+        return [
+            self._frozen(
+                row,
+                values=[_float(value, kind) for _, value, kind in sorted(values[row.trial_id])],
+                params=params[row.trial_id],
+                intermediate={step: _float(v, kind) for step, v, kind in steps[row.trial_id]},
+                user={key: json.loads(text) for key, text in user[row.trial_id]},
+                system={key: json.loads(text) for key, text in system[row.trial_id]},
+            )
+            for row in rows
+        ]
+
+    def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
+        studies, trials = self._tables["studies"], self._tables["trials"]
+        # Other writers of this study wait here, so that no number is given twice.
+        connection.execute(
+            select(studies.c.study_id)
+            .where(studies.c.study_id == self._study_id)
+            .with_for_update()
+        )
+        last = (
+            select(trials.c.number)
+            .where(trials.c.study_id == self._study_id)
+            .order_by(trials.c.trial_id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        statement = (
+            insert(trials)
+            .values(
+                number=func.coalesce(last + 1, 0),
+                study_id=self._study_id,
+                state=trial.state,
+                datetime_start=_to_utc(trial.datetime_start),
+                datetime_complete=_to_utc(trial.datetime_complete),
+            )
+            .returning(trials.c.trial_id, trials.c.number)
+        )
+        trial_id, number = connection.execute(statement).one()
+        return trial_id, number
+
+    def _detail_rows(self, trial: FrozenTrial) -> dict[str, list[dict[str, Any]]]:
+        return {
+            "trial_values": [
+                {"objective": index, **_stored("value", value)}
+                for index, value in enumerate(trial.values or ())
+            ],
+            "trial_params": [
+                {
+                    "param_name": name,
+                    "param_value": value,
+                    "distribution_json": self._texts.write(trial.distributions[name]),
+                }
+                for name, value in internal_params(trial).items()
+            ],
+            "trial_user_attributes": _attributes(trial.user_attrs),
+            "trial_system_attributes": _attributes(with_constraint_list(trial.system_attrs)),
+            "trial_intermediate_values": [
+                {"step": step, **_stored("intermediate_value", value)}
+                for step, value in trial.intermediate_values.items()
+            ],
+        }
+
+    def _details(self, connection: Connection, table: str, *columns: str) -> dict[int, list[Any]]:
+        details, trials = self._tables[table], self._tables["trials"]
+        key = next(iter(details.primary_key))
+        query = (
+            select(details.c.trial_id, *(details.c[column] for column in columns))
+            .join(trials, trials.c.trial_id == details.c.trial_id)
+            .where(trials.c.study_id == self._study_id)
+            .order_by(key)
+        )
+        found: dict[int, list[Any]] = defaultdict(list)
+        for trial_id, *rest in connection.execute(query):
+            found[trial_id].append(rest)
+        return found
+
+    def _frozen(
+        self,
+        row: Row[Any],
+        *,
+        values: list[float],
+        params: list[Any],
+        intermediate: dict[int, float],
+        user: dict[str, Any],
+        system: Mapping[str, Any],
+    ) -> FrozenTrial:
+        distributions = {name: self._texts.read(text) for name, _, text in params}
+        return FrozenTrial(
+            number=row.number,
+            trial_id=row.trial_id,
+            state=row.state,
+            value=None,
+            values=values or None,
+            datetime_start=_from_utc(row.datetime_start),
+            datetime_complete=_from_utc(row.datetime_complete),
+            params={n: distributions[n].to_external_repr(value) for n, value, _ in params},
+            distributions=distributions,
+            user_attrs=user,
+            system_attrs=without_constraint_list(system),
+            intermediate_values=intermediate,
+        )
+
+
+def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value_json": json.dumps(v)} for key, v in attributes.items()]
+
+
+def _stored(column: str, value: float) -> dict[str, Any]:
+    """A number in the form of Optuna's tables, which keep infinities and NaN apart."""
+    kind = "FINITE"
+    if math.isnan(value):
+        kind = "NAN"
+    elif math.isinf(value):
+        kind = "INF_POS" if value > 0 else "INF_NEG"
+    return {column: value if kind == "FINITE" else None, f"{column}_type": kind}
+
+
+def _float(value: float | None, kind: Any) -> float:
+    return _INFINITE.get(kind.name, float("nan")) if value is None else value
+
+
+def _to_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _from_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
