@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from npu_tune.errors import InfeasibleError
 from npu_tune.space import Configuration
 from npu_tune.targets import Metric
 
@@ -67,6 +68,11 @@ class StudyResult:
         trials: finished, failed and duplicate trials in ledger order.
         references: yardsticks that are no trials, by label: figure by metric name.
         evaluations_planned: the budget.
+        directions: ``maximize`` by the name of a metric of which more is better.
+        stopped: why the study's last run ended (``evaluations``, ``wall time``, ``interrupted``,
+            ``search space exhausted``); None while it runs or where it was killed.
+        baseline_again: the metrics of the baseline evaluated once more at the end; None where
+            the study did not come to its end.
     """
 
     name: str
@@ -81,6 +87,9 @@ class StudyResult:
     trials: tuple[TrialRecord, ...]
     references: Mapping[str, Mapping[str, float]]
     evaluations_planned: int | None
+    directions: Mapping[str, str] = field(default_factory=dict)
+    stopped: str | None = None
+    baseline_again: Mapping[str, float] | None = None
 
     @cached_property
     def baseline(self) -> TrialRecord | None:
@@ -105,17 +114,60 @@ class StudyResult:
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
-        """The Pareto-optimal feasible trials in the objective's metrics, best first metric first."""
-        names = tuple(self.objective)
+        """The Pareto-optimal feasible trials, in the order of the objective's first metric."""
         points = sorted(
-            (t for t in self.trials if t.feasible),
-            key=lambda t: (*(t.metrics[n] for n in names), t.number),
+            ((self._losses(t), t.number, t) for t in self.trials if t.feasible),
+            key=lambda point: point[:2],
         )
-        front: list[TrialRecord] = []
-        for trial in points:
-            values = [trial.metrics[n] for n in names]
-            if not any(
-                all(f.metrics[n] <= v for n, v in zip(names, values, strict=True)) for f in front
-            ):
-                front.append(trial)
-        return tuple(front)
+        front: list[tuple[tuple[float, ...], TrialRecord]] = []
+        for losses, _, trial in points:
+            if not any(dominates(kept, losses) for kept, _ in front):
+                front.append((losses, trial))
+        return tuple(trial for _, trial in front)
+
+    def _losses(self, trial: TrialRecord) -> tuple[float, ...]:
+        return losses(trial.metrics, self.objective, self.directions)
+
+
+def losses(
+    metrics: Mapping[str, float], objective: Mapping[str, float], directions: Mapping[str, str]
+) -> tuple[float, ...]:
+    """The objective's metrics as figures of which less is better."""
+    return tuple(
+        -metrics[name] if directions.get(name) == "maximize" else metrics[name]
+        for name in objective
+    )
+
+
+def dominates(losses: tuple[float, ...], others: tuple[float, ...]) -> bool:
+    """True where the first losses are nowhere worse than the others; equal ones included."""
+    return all(a <= b for a, b in zip(losses, others, strict=True))
+
+
+def require_feasible(result: StudyResult) -> TrialRecord:
+    """The best trial of a study.
+
+    Raises:
+        InfeasibleError: if no evaluated configuration meets the limits; its data hold the
+            least infeasible one, or nothing where every evaluation failed.
+    """
+    if result.best is not None:
+        return result.best
+    least = result.least_infeasible
+    if least is None:
+        raise InfeasibleError(
+            "No evaluation of the study succeeded.", remedy="`npu-tune show` lists the failures."
+        )
+    missed = {name: beyond for name, beyond in least.violations.items() if beyond > 0}
+    listed = ", ".join(
+        f"{name} {least.metrics[name]:g} (limit {result.limits[name]:g})" for name in missed
+    )
+    raise InfeasibleError(
+        f"No evaluated configuration meets the limits; trial {least.number} comes closest with "
+        f"{listed}.",
+        remedy="Raise the limit or the number of evaluations.",
+        trial=least.number,
+        metrics=dict(least.metrics),
+        violations=missed,
+        configuration=least.configuration.difference(result.default),
+    )

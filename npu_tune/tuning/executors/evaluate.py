@@ -1,0 +1,58 @@
+"""One evaluation in this process, with its failure, noise and time taken care of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+from npu_tune.errors import CompilerError, EvaluationError
+from npu_tune.network import Network
+from npu_tune.space import Configuration
+from npu_tune.targets import Evaluation, Target
+from npu_tune.tuning.executors.base import Outcome
+
+
+def evaluate(
+    target: Target, network: Network, ticket: int, configuration: Configuration
+) -> Outcome:
+    """Evaluates one configuration; whatever goes wrong in the target becomes an outcome."""
+    started = time.perf_counter()
+    try:
+        evaluation, error = _plain(target.evaluate(network, configuration)), None
+    except EvaluationError as failure:
+        evaluation, error = None, failure
+    except Exception as failure:  # noqa: BLE001 - a compiler may raise anything for one candidate
+        evaluation, error = None, CompilerError(f"{type(failure).__name__}: {failure}")
+    return Outcome(ticket, evaluation, error, time.perf_counter() - started)
+
+
+def _plain(evaluation: Evaluation) -> Evaluation:
+    """The same evaluation with Python's own numbers and dicts, fit for pickle and JSON."""
+    return Evaluation(
+        metrics={name: float(value) for name, value in evaluation.metrics.items()},
+        profile={
+            layer: {column: float(value) for column, value in row.items()}
+            for layer, row in evaluation.profile.items()
+        },
+        notes=tuple(evaluation.notes),
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Sends what a compiler prints, from Python or C, to nowhere."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(nowhere.fileno(), descriptor)
+        stack.enter_context(contextlib.redirect_stdout(nowhere))
+        stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield

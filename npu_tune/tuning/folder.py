@@ -1,0 +1,83 @@
+"""The study folder: the study file, a copy of the model and, by default, the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from npu_tune.errors import StorageError, UsageError
+from npu_tune.network import Network
+from npu_tune.tuning.study_file import StudyFile, load_study_file, study_file_to_toml
+
+STUDY_FILE = "study.toml"
+
+
+def make_study_folder(study: StudyFile) -> None:
+    """Makes the folder of a study.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    with _storage_errors(study.folder):
+        study.folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_study_folder(study: StudyFile, network: Network) -> None:
+    """Makes the folder self-contained: ``npu-tune run FOLDER/study.toml`` works once it is moved.
+
+    Raises:
+        StorageError: if the folder cannot be written.
+    """
+    folder = study.folder
+    model_name = f"model.{network.format}"
+    model = study.model.model_copy(update={"path": model_name, "calibration": None})
+    section = study.study.model_copy(update={"name": study.name, "folder": Path()})
+    kept = study.model_copy(update={"model": model, "study": section})
+    with _storage_errors(folder):
+        copy = folder / model_name
+        if not copy.is_file() or copy.read_bytes() != network.model_bytes:
+            _replace(copy, network.model_bytes)
+        _replace(folder / STUDY_FILE, study_file_to_toml(kept).encode())
+
+
+def read_study_folder(folder: Path) -> StudyFile:
+    """The study file of a study folder.
+
+    Raises:
+        UsageError: if there is no study in the folder.
+    """
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        raise UsageError(
+            f"There is no study in {folder}.",
+            remedy="Give the folder that `npu-tune tune --study` or `npu-tune run` made.",
+            folder=str(folder),
+        )
+    return load_study_file(path)
+
+
+@contextlib.contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write the study folder {folder}: {error.strerror}.",
+            remedy="Free some space there, or choose another folder.",
+            folder=str(folder),
+        ) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

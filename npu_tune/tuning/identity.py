@@ -1,0 +1,101 @@
+"""What makes a study the same study: checked before a ledger is written to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from npu_tune.errors import StorageError, StudyMismatchError
+from npu_tune.network import Network
+from npu_tune.space import SearchSpace
+from npu_tune.targets import Target
+from npu_tune.tuning.cache import SCHEMA_VERSION
+from npu_tune.tuning.ledger import Ledger
+from npu_tune.tuning.objective import Objective
+
+STUDY = "npu_tune"
+"""The study attribute that says what a study is; one attribute, so that it is there whole."""
+
+_LABELS = {
+    "schema_version": "version of the ledger's contents",
+    "model_sha256": "model (SHA-256)",
+    "target": "target",
+    "target_fingerprint": "target's",
+    "space_sha256": "search space (SHA-256)",
+    "objective": "objective (weights)",
+    "directions": "objective (directions)",
+    "mode": "objective (mode)",
+    "limits": "limits",
+}
+
+
+def study_identity(
+    network: Network, target: Target, space: SearchSpace, objective: Objective
+) -> dict[str, Any]:
+    """What must be the same for the trials of two runs to belong to one study, as JSON."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model_sha256": network.digest,
+        "target": target.name,
+        "target_fingerprint": dict(target.fingerprint()),
+        "space_sha256": _space_digest(space),
+        "objective": dict(objective.weights),
+        "directions": dict(objective.directions),
+        "mode": "pareto" if objective.pareto else "weighted",
+        "limits": dict(objective.limits),
+    }
+
+
+def require_same_study(ledger: Ledger, identity: Mapping[str, Any]) -> bool:
+    """True where the ledger holds this study already, False where it is still empty.
+
+    Raises:
+        StudyMismatchError: if it holds another one; says what differs and both values.
+        StorageError: if it holds trials of who knows what.
+    """
+    stored = ledger.attributes().get(STUDY)
+    if stored is None:
+        if ledger.trials():
+            raise StorageError(
+                f"The storage of the study {ledger.name!r} holds trials that npu-tune did not "
+                "write.",
+                remedy="Give the study another name or storage.",
+                name=ledger.name,
+            )
+        return False
+    differences = list(_differences(stored, identity))
+    if differences:
+        listed = "; ".join(
+            f"its {label} is {_short(was)}, not {_short(now)}" for label, was, now in differences
+        )
+        raise StudyMismatchError(
+            f"The stored study {ledger.name!r} is another one: {listed}.",
+            remedy="Give the new study another folder, or ask for what the stored one is about.",
+            differences={label: {"stored": was, "asked": now} for label, was, now in differences},
+        )
+    return True
+
+
+def _differences(
+    stored: Mapping[str, Any], identity: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    for key, label in _LABELS.items():
+        was, now = stored.get(key), identity[key]
+        if key == "target_fingerprint" and isinstance(was, Mapping):
+            for part in sorted(was.keys() | now.keys()):
+                if was.get(part) != now.get(part):
+                    yield f"{label} {part}", was.get(part), now.get(part)
+        elif was != now:
+            yield label, was, now
+
+
+def _space_digest(space: SearchSpace) -> str:
+    knobs = [[k.full_name, list(k.values), k.default, k.ordered] for k in space.knobs]
+    return hashlib.sha256(json.dumps(knobs, separators=(",", ":")).encode()).hexdigest()
+
+
+def _short(value: Any) -> str:
+    text = value[:12] if isinstance(value, str) and len(value) == 64 else json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,145 @@
+"""How far a study has come, for whoever listens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.records import TrialRecord, dominates, losses
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a running study.
+
+    Args:
+        evaluations: configurations evaluated so far, in all runs of the study.
+        planned: the budget of evaluations; None where only the wall time ends the study.
+        finished: trials that were evaluated with success.
+        failed: trials that failed; repeated failures are duplicates.
+        duplicates: trials answered without an evaluation.
+        running: evaluations under way.
+        best_cost: of the best feasible trial.
+        best_metrics: of the best feasible trial.
+        front_size: trials on the Pareto front.
+        trials_per_second: in this run, duplicates included.
+        elapsed_s: in all runs of the study.
+        time_left_s: until the budget is used up, as far as can be told.
+        stopping: True once the study was asked to stop and waits for what is running.
+    """
+
+    evaluations: int
+    planned: int | None
+    finished: int
+    failed: int
+    duplicates: int
+    running: int
+    best_cost: float | None
+    best_metrics: Mapping[str, float] = field(default_factory=dict)
+    front_size: int = 0
+    trials_per_second: float = 0.0
+    elapsed_s: float = 0.0
+    time_left_s: float | None = None
+    stopping: bool = False
+
+
+class Listener(Protocol):
+    """Is told how a study proceeds, in the runner's own thread: it should be quick."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Called after each trial, and about twice a second while nothing finishes."""
+
+
+class ProgressMeter:
+    """Keeps count of a study's trials.
+
+    Args:
+        objective: for the best trial and the front.
+        evaluations: the budget, or None.
+        wall_time_s: the budget, or None.
+        elapsed_s: of earlier runs of the study.
+        clock: seconds from any fixed point.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        evaluations: int | None,
+        wall_time_s: float | None,
+        elapsed_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._objective = objective
+        self._planned = evaluations
+        self._wall_time_s = wall_time_s
+        self._earlier_s = elapsed_s
+        self._clock = clock
+        self._started = clock()
+        self._counts = {"finished": 0, "failed": 0, "duplicates": 0}
+        self._best: TrialRecord | None = None
+        self._front: list[tuple[float, ...]] = []
+        self._trials_before = 0
+        self._evaluations_before = 0
+
+    @property
+    def evaluations(self) -> int:
+        """Configurations evaluated so far."""
+        return self._counts["finished"] + self._counts["failed"]
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the study has run, earlier runs included."""
+        return self._earlier_s + self._clock() - self._started
+
+    @property
+    def out_of_time(self) -> bool:
+        """True where the wall time is used up."""
+        return self._wall_time_s is not None and self.elapsed_s >= self._wall_time_s
+
+    def count(self, record: TrialRecord, *, earlier: bool = False) -> None:
+        """Takes a trial into account; ``earlier`` ones do not enter this run's speed."""
+        self._trials_before += earlier
+        self._evaluations_before += earlier and record.duplicate_of is None
+        if record.duplicate_of is not None:
+            self._counts["duplicates"] += 1
+            return
+        self._counts["finished" if record.failure is None else "failed"] += 1
+        if not record.feasible or record.cost is None:
+            return
+        if self._best is None or record.cost < (self._best.cost or 0.0):
+            self._best = record
+        objective = self._objective
+        point = losses(record.metrics, objective.weights, objective.directions)
+        if not any(dominates(kept, point) for kept in self._front):
+            self._front = [kept for kept in self._front if not dominates(point, kept)]
+            self._front.append(point)
+
+    def progress(self, *, running: int, stopping: bool) -> Progress:
+        """How far the study has come."""
+        here_s = max(self._clock() - self._started, 1e-9)
+        return Progress(
+            evaluations=self.evaluations,
+            planned=self._planned,
+            **self._counts,
+            running=running,
+            best_cost=self._best.cost if self._best else None,
+            best_metrics=self._best.metrics if self._best else {},
+            front_size=len(self._front),
+            trials_per_second=(sum(self._counts.values()) - self._trials_before) / here_s,
+            elapsed_s=self.elapsed_s,
+            time_left_s=self._time_left_s(here_s),
+            stopping=stopping,
+        )
+
+    def _time_left_s(self, here_s: float) -> float | None:
+        left = []
+        here = self.evaluations - self._evaluations_before
+        if self._planned is not None and here > 0:
+            left.append(max(self._planned - self.evaluations, 0) * here_s / here)
+        if self._wall_time_s is not None:
+            left.append(max(self._wall_time_s - self.elapsed_s, 0.0))
+        return min(left, default=None)

@@ -1,0 +1,126 @@
+"""Samplers by name, with their options checked, and seeded trial by trial."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from npu_tune.errors import UsageError
+from npu_tune.samplers import LayerwiseSampler
+
+_SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
+    "layerwise": LayerwiseSampler,
+    "nsga2": NSGAIISampler,
+    "nsga3": NSGAIIISampler,
+    "random": RandomSampler,
+    "tpe": TPESampler,
+}
+
+
+def sampler_names() -> tuple[str, ...]:
+    """The samplers a study file may name."""
+    return tuple(_SAMPLERS)
+
+
+def make_sampler(
+    name: str, options: Mapping[str, Any], *, seed: int, context: Mapping[str, Any]
+) -> BaseSampler:
+    """The sampler a study file asks for.
+
+    Args:
+        name: one of :func:`sampler_names`.
+        options: keyword arguments from the study file.
+        seed: the study's.
+        context: keyword arguments the runner knows (layer order, baseline, ...); given to
+            samplers that take them, unless the study file says otherwise.
+
+    Raises:
+        UsageError: if the name or an option is unknown, or the sampler refuses its value.
+    """
+    kind = _SAMPLERS.get(name)
+    if kind is None:
+        raise _unknown("sampler.name", name, sampler_names())
+    taken = set(inspect.signature(kind).parameters)
+    for option in options:
+        if option not in taken - {"seed"}:
+            raise _unknown(f"sampler.{option}", option, sorted(taken - {"seed"}))
+    arguments = {key: value for key, value in context.items() if key in taken} | dict(options)
+
+    def make(trial_seed: int) -> BaseSampler:
+        return kind(**arguments, seed=trial_seed)
+
+    try:
+        sampler = make(seed)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"The sampler {name!r} refuses its options: {error}.",
+            remedy="Correct the section [sampler].",
+            options=dict(options),
+        ) from error
+    return sampler if isinstance(sampler, LayerwiseSampler) else SeededPerTrial(make, seed=seed)
+
+
+class SeededPerTrial(BaseSampler):
+    """Makes a sampler's proposals depend on the trials, the seed and the trial number alone.
+
+    Optuna's own samplers draw from a generator that starts anew when a study is resumed, and
+    so repeat their first proposals. This one makes a fresh sampler for every trial, with a seed
+    drawn from the study's seed and the trial's number.
+
+    Args:
+        make: makes the sampler from a seed; the sampler keeps no state but its generator.
+        seed: the study's.
+    """
+
+    def __init__(self, make: Callable[[int], BaseSampler], *, seed: int) -> None:
+        self._make = make
+        self._seed = seed
+        self._current = make(seed)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        words = np.random.SeedSequence((self._seed, trial.number)).generate_state(1)
+        self._current = self._make(int(words[0]))
+        self._current.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._current.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._current.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._current.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Any
+    ) -> None:
+        self._current.after_trial(study, trial, state, values)
+
+
+def _unknown(key: str, value: str, known: tuple[str, ...] | list[str]) -> UsageError:
+    close = get_close_matches(value, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return UsageError(
+        f"The key {key!r} is unknown: {value!r}.",
+        remedy=f"{hint}Known are {', '.join(known)}.",
+        key=key,
+        value=value,
+    )

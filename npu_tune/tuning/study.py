@@ -1,0 +1,236 @@
+"""Studies from end to end: run or resume one, read one."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from npu_tune._optuna_compat import SearchStudy
+from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning, StorageError
+from npu_tune.network import Network
+from npu_tune.space import SearchSpace, to_distributions, to_params
+from npu_tune.targets import Start, Target, load_target
+from npu_tune.tuning.attributes import ELAPSED, study_attributes, study_result, trial_records
+from npu_tune.tuning.cache import EvaluationKeys
+from npu_tune.tuning.executors import Executor, make_executor, quiet
+from npu_tune.tuning.folder import make_study_folder, read_study_folder, write_study_folder
+from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
+from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.progress import Listener, ProgressMeter
+from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning.runner import Budget, Problem, Runner
+from npu_tune.tuning.samplers import make_sampler
+from npu_tune.tuning.signals import StopRequest, stop_on_signals
+from npu_tune.tuning.study_file import ModelSection, StudyFile
+
+_PLANNED = "evaluations_planned"
+_STOPPED = "stopped"
+_AGAIN = "baseline_again"
+
+
+def run_study(
+    study: StudyFile,
+    *,
+    network: Network | None = None,
+    target: Target | None = None,
+    listener: Listener | None = None,
+) -> StudyResult:
+    """Runs a study, or resumes it where its ledger has trials already.
+
+    The first SIGINT or SIGTERM lets what is running finish and ends the study; a second one
+    raises KeyboardInterrupt. Everything that finished is kept either way.
+
+    Args:
+        study: what to do.
+        network: instead of the one the study names.
+        target: instead of the one the study names.
+        listener: is told of the progress.
+
+    Raises:
+        UsageError: if the study asks for what target or sampler do not have.
+        ModelError: if the model is not fit for the target.
+        TargetError: if the target or one of its options is unknown.
+        StudyMismatchError: if the ledger belongs to another model, target or objective.
+        EvaluationError: if the default configuration cannot be evaluated.
+        StorageError: if the ledger cannot be written.
+        ExecutorError: if the workers cannot be started, or are all lost.
+    """
+    target = target or load_target(study.target.name, study.target.options)
+    network = network or load_study_network(study.model, target)
+    target.check(network)
+    with stop_on_signals() as stop:
+        session = _Session(study, network, target, stop, listener)
+        return session.run()
+
+
+def read_study(folder: Path | str) -> StudyResult:
+    """Reads a study from its folder, also while it runs.
+
+    Raises:
+        UsageError: if there is no study in the folder.
+        StorageError: if its ledger cannot be read, or holds nothing yet.
+    """
+    study = read_study_folder(Path(folder))
+    with open_ledger(
+        study.storage, name=study.name, directions=(), create=False, read_only=True
+    ) as ledger:
+        return _result(ledger)
+
+
+def load_study_network(section: ModelSection, target: Target) -> Network:
+    """The network a study names; a float ONNX file is quantised where the target needs that.
+
+    Raises:
+        ModelError: if the model is no good.
+    """
+    # Reading models brings in onnx, which is slow to import.
+    from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
+
+    calibration = load_calibration(section.calibration) if section.calibration else None
+    network = load_network(section.path, calibration=calibration)
+    if network.format != "onnx":
+        return network
+    try:
+        target.check(network)
+    except ModelError:
+        return to_int8(network)
+    return network
+
+
+class _Session:
+    """One run of a study: everything that is made once and then handed to the runner."""
+
+    def __init__(
+        self,
+        study: StudyFile,
+        network: Network,
+        target: Target,
+        stop: StopRequest,
+        listener: Listener | None,
+    ) -> None:
+        self._study = study
+        self._network = network
+        self._target = target
+        self._stop = stop
+        self._listener = listener
+        with quiet():
+            self._space = target.space(network)
+        self._objective = Objective.of(study.objective, study.limits, target.metrics)
+
+    def run(self) -> StudyResult:
+        study, objective = self._study, self._objective
+        search = _search(study, self._space, objective)
+        make_study_folder(study)
+        with open_ledger(
+            study.storage,
+            name=study.name,
+            directions=objective.study_directions,
+            metric_names=tuple(objective.weights) if objective.pareto else ("cost",),
+        ) as ledger:
+            self._claim(ledger)
+            write_study_folder(study, self._network)
+            with make_executor(study.executor, self._target, self._network) as executor:
+                self._search(ledger, search, executor)
+            return _result(ledger)
+
+    def _claim(self, ledger: Ledger) -> None:
+        """Makes the ledger this study's, or sees that it already is."""
+        identity = study_identity(self._network, self._target, self._space, self._objective)
+        if not require_same_study(ledger, identity):
+            about = study_attributes(
+                model=self._network.name,
+                metrics=self._target.metrics,
+                default=self._space.default,
+                references=_references(self._target, self._network),
+            )
+            ledger.set_attribute(STUDY, identity | about)
+        ledger.set_attribute(_PLANNED, self._study.study.budget)
+        ledger.set_attribute(_STOPPED, None)
+
+    def _search(self, ledger: Ledger, search: SearchStudy, executor: Executor) -> None:
+        section, trials = self._study.study, ledger.trials()
+        earlier = trial_records(trials, default=self._space.default, objective=self._objective)
+        search.add(trials)
+        meter = ProgressMeter(
+            self._objective,
+            evaluations=section.budget,
+            wall_time_s=section.wall_time,
+            elapsed_s=max((t.user_attrs.get(ELAPSED, 0.0) for t in trials), default=0.0),
+        )
+        for record in earlier:
+            meter.count(record, earlier=True)
+        runner = Runner(
+            self._problem(),
+            search=search,
+            earlier=earlier,
+            ledger=ledger,
+            executor=executor,
+            budget=Budget(section.budget, section.duplicates_in_a_row),
+            meter=meter,
+            stop=self._stop,
+            listener=self._listener,
+        )
+        evaluations_before = meter.evaluations
+        reason = runner.run()
+        is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(_AGAIN)
+        if reason != "interrupted" and is_new:
+            again = runner.evaluate_baseline_again()
+            ledger.set_attribute(_AGAIN, dict(again) if again is not None else None)
+        ledger.set_attribute(_STOPPED, reason)
+
+    def _problem(self) -> Problem:
+        target, network = self._target, self._network
+        keys = EvaluationKeys(network.digest, target.name, target.fingerprint(), self._space)
+        return Problem(self._space, self._objective, keys, _starts(target, network))
+
+
+def _search(study: StudyFile, space: SearchSpace, objective: Objective) -> SearchStudy:
+    context = {"layer_order": space.layers, "baseline": to_params(space, space.default)}
+    sampler = make_sampler(
+        study.sampler.name, study.sampler.options, seed=study.study.seed, context=context
+    )
+    return SearchStudy(sampler, objective.study_directions, to_distributions(space))
+
+
+def _starts(target: Target, network: Network) -> tuple[Start, ...]:
+    try:
+        with quiet():
+            return target.starts(network)
+    except EvaluationError as error:
+        warnings.warn(
+            f"The search begins without the target's proposals: {error}",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+        return ()
+
+
+def _references(target: Target, network: Network) -> dict[str, dict[str, float]]:
+    try:
+        with quiet():
+            rows = target.references(network)
+    except EvaluationError as error:
+        warnings.warn(
+            f"The target's reference figures are missing: {error}", NpuTuneWarning, stacklevel=2
+        )
+        return {}
+    return {label: {name: float(v) for name, v in row.items()} for label, row in rows.items()}
+
+
+def _result(ledger: Ledger) -> StudyResult:
+    attributes: dict[str, Any] = ledger.attributes()
+    about = attributes.get(STUDY)
+    if about is None:
+        raise StorageError(
+            f"The study {ledger.name!r} holds nothing yet.", remedy="Wait until it has begun."
+        )
+    return study_result(
+        ledger.name,
+        about,
+        ledger.trials(),
+        evaluations_planned=attributes.get(_PLANNED),
+        stopped=attributes.get(_STOPPED),
+        baseline_again=attributes.get(_AGAIN),
+    )
