@@ -14,6 +14,7 @@ from ethosu.vela.architecture_features import Block
 from ethosu.vela.cascade_builder import BufferMap, CascadeBuilder, CascadeInfo
 from ethosu.vela.numeric_util import round_up
 from ethosu.vela.operation import Op
+from ethosu.vela.shape4d import Shape4D
 from ethosu.vela.tensor import TensorSubPurpose
 
 from npu_tune.errors import IllegalConfigurationError
@@ -347,7 +348,7 @@ def fitted_block(op: Any, ofm_shape: Any, block: OfmBlock, **query: Any) -> Any:
     """Vela's description of a block for an operator, cut to its stripe; None if it can't be."""
     height, width, depth = block
     height = min(height, round_up(ofm_shape.height, op.arch.ofm_ublock.height))
-    return try_block_config(
+    config = try_block_config(
         Block(width, height, depth),
         op.arch,
         op.op_type.npu_block_type,
@@ -362,6 +363,9 @@ def fitted_block(op: Any, ofm_shape: Any, block: OfmBlock, **query: Any) -> Any:
         op.parent_op.has_scaling(),
         op.resampling_mode,
     )
+    if config is not None:
+        config.ofm_block = Shape4D(1, height, width, depth)
+    return config
 
 
 def _planned_block(plan: OperatorPlan, encoder: Any) -> Any:

@@ -30,7 +30,6 @@ from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
 from npu_tune.network import Network
 from npu_tune.targets.ethos_u.compiler.back_end import generate
 from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures
-from npu_tune.targets.ethos_u.compiler.live_ranges import fast_live_ranges
 from npu_tune.targets.ethos_u.compiler.scheduling import (
     PlannedScheduler,
     VendorSchedule,
@@ -42,6 +41,7 @@ from npu_tune.targets.ethos_u.compiler.settings import (
     make_architecture,
     scheduler_options,
 )
+from npu_tune.targets.ethos_u.compiler.shortcuts import Shortcuts
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
 from npu_tune.targets.ethos_u.plan import VENDOR, Plan
@@ -65,6 +65,7 @@ class Session:
         self.arch = make_architecture(hardware)
         self._own_arena_limit = self.arch.arena_cache_size
         self._encoder = WeightEncoder()
+        self._shortcuts = Shortcuts()
         self._vendor: dict[tuple[str, int], dict[int, VendorSchedule]] = {}
         sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
         self._run_front_end(network)
@@ -175,7 +176,7 @@ class Session:
     def _vela(self, plan: Plan) -> Iterator[None]:
         """Runs Vela quietly, with what npu-tune puts in place of its slow parts."""
         self.arch.arena_cache_size = self._arena_limit(plan)
-        with self._encoder.installed(), fast_live_ranges(), _silence():
+        with self._encoder.installed(), self._shortcuts.installed(), _silence():
             try:
                 yield
             except IllegalConfigurationError:

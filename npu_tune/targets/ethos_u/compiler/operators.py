@@ -1,0 +1,199 @@
+"""What may be chosen for each operator of a network, read off Vela's schedule of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ethosu.vela.api import NpuBlockTraversal
+from ethosu.vela.operation import NpuBlockType, Op
+from ethosu.vela.tensor import TensorPurpose
+
+from npu_tune.network import printable_names
+from npu_tune.targets.ethos_u.compiler.blocks import (
+    BlockCost,
+    block_cost,
+    block_costs,
+    useful_blocks,
+    whole_block,
+)
+from npu_tune.targets.ethos_u.compiler.scheduling import can_cascade, can_stripe
+from npu_tune.targets.ethos_u.compiler.session import Session
+from npu_tune.targets.ethos_u.plan import Block, Plan
+
+SLICE_DEPTHS = (16, 32, 64, 128, 256)
+"""Output channels per weight slice that are offered; Vela slices in multiples of 16."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorChoices:
+    """One operator as Vela schedules it, and what may be chosen for it.
+
+    Args:
+        name: unique and printable.
+        op: Vela's operator type.
+        shape: height, width and depth of the OFM.
+        vendor_block: the block Vela takes by default.
+        vendor_part_kernel: the traversal Vela takes.
+        blocks: blocks worth trying with their costs, in both traversals.
+        legal: blocks the hardware takes, among those and Vela's own, by traversal.
+        traversals: True where both traversals are worth trying.
+        joins_next: True where it can be cascaded with the next operator.
+        stripe_heights: rows per stripe worth trying where it ends a cascade.
+        buffers_weights: True where its weights can be copied to fast storage in slices.
+        formats: OFM formats other than Vela's choice.
+        spills: True where its OFM may live in fast storage or in slow memory.
+        weight_bytes: of the encoded weights in Vela's schedule.
+        ofm_bytes: of the stored OFM in Vela's schedule.
+    """
+
+    name: str
+    op: str
+    shape: Block
+    vendor_block: Block
+    vendor_part_kernel: bool
+    blocks: tuple[BlockCost, ...]
+    legal: Mapping[bool, frozenset[Block]]
+    traversals: bool
+    joins_next: bool
+    stripe_heights: tuple[int, ...]
+    buffers_weights: bool
+    formats: tuple[str, ...]
+    spills: bool
+    weight_bytes: int
+    ofm_bytes: int
+
+    @property
+    def slice_depths(self) -> tuple[int, ...]:
+        """Output channels per weight slice worth trying."""
+        return tuple(n for n in SLICE_DEPTHS if n < self.shape[2]) if self.buffers_weights else ()
+
+
+def operator_choices(session: Session) -> tuple[OperatorChoices, ...]:
+    """Every operator that runs on the NPU, in execution order."""
+    schedulers = session.schedule(Plan())
+    every = [(scheduler, op) for scheduler in schedulers.values() for op in scheduler.sched_ops]
+    names = printable_names(op.name for _, op in every)
+    known: dict[Any, Any] = {}
+    return tuple(
+        _choices(name, scheduler, op, known)
+        for name, (scheduler, op) in zip(names, every, strict=True)
+    )
+
+
+def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> OperatorChoices:
+    cost = scheduler.sg.schedule.cost_map[op]
+    weights = cost.npu_weights_tensor
+    part_kernel = bool(weights and weights.hw_traversal == NpuBlockTraversal.PART_KERNEL_FIRST)
+    shape = op.ofm.shape
+    block = cost.block_config.ofm_block
+    vendor_block = (block.height, block.width, block.depth)
+    striped = can_stripe(op)
+    signature = _signature(op, part_kernel, vendor_block, cost.stripe.height)
+    if signature not in known:
+        known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel, striped=striped)
+    blocks = known[signature]
+    candidates = {vendor_block, *(found.block for found in blocks)}
+    ends = striped and op.index > 0 and can_cascade(
+        scheduler.sched_ops[op.index - 1], scheduler.sched_ops
+    )
+    spills = op.arch.is_spilling_enabled() and bool(op.get_dependants()) and _is_map(op)
+    return OperatorChoices(
+        name=name,
+        op=op.op_type.name,
+        shape=(shape.height, shape.width, shape.depth),
+        vendor_block=vendor_block,
+        vendor_part_kernel=part_kernel,
+        blocks=blocks,
+        legal={
+            traversal: frozenset(
+                b for b in candidates if whole_block(op, b, part_kernel=traversal) is not None
+            )
+            for traversal in (False, True)
+        },
+        traversals=any(found.part_kernel != part_kernel for found in blocks),
+        joins_next=can_cascade(op, scheduler.sched_ops),
+        stripe_heights=_powers_of_two(shape.height // 2) if ends else (),
+        buffers_weights=scheduler_buffers_weights(scheduler, op),
+        formats=_other_formats(scheduler, op),
+        spills=spills,
+        weight_bytes=len(weights.buffer) if weights else 0,
+        ofm_bytes=op.ofm_size_in_bytes(),
+    )
+
+
+def scheduler_buffers_weights(scheduler: Any, op: Any) -> bool:
+    """Whether Vela can bring an operator's weights to fast storage piece by piece."""
+    weights = op.parent_op.weights
+    return bool(
+        weights and op.op_type != Op.FullyConnected and scheduler.weights_needs_dma(weights)
+    )
+
+
+def _signature(op: Any, *rest: Any) -> tuple[Any, ...]:
+    """What the costs of an operator's blocks depend on."""
+    tensors = [t and (tuple(t.shape), str(t.dtype), t.format, t.mem_area) for t in _ends(op)]
+    kernel = op.kernel
+    parent = op.parent_op
+    return (
+        op.op_type,
+        *tensors,
+        (kernel.width, kernel.height, kernel.stride, kernel.dilation),
+        (op.ifm_read_shape, op.ofm_write_shape),
+        (op.activation and op.activation.op_type, parent.activation_lut is not None),
+        (parent.has_scaling(), op.resampling_mode, op.uses_scalar, bool(parent.bias)),
+        can_stripe(op),
+        *rest,
+    )
+
+
+def _ends(op: Any) -> list[Any]:
+    for tensor in (op.ifm, op.ifm2, op.ofm):
+        if tensor is not None:
+            tensor.mem_area = tensor.connection.parent_tens.mem_area
+    return [op.ifm, op.ifm2, op.ofm]
+
+
+def _useful(
+    scheduler: Any, op: Any, cost: Any, *, part_kernel: bool, striped: bool
+) -> tuple[BlockCost, ...]:
+    """Blocks that can beat Vela's choice in some respect."""
+    traversals = [part_kernel]
+    if op.parent_op.weights and op.op_type.npu_block_type == NpuBlockType.ConvolutionMxN:
+        traversals.append(not part_kernel)
+    every = [c for t in traversals for c in block_costs(scheduler, op, part_kernel=t)]
+    unit = op.arch.ofm_ublock.height
+    found = useful_blocks(every, striped=striped, unit_height=unit)
+    own = cost.block_config.ofm_block
+    vendor = block_cost(
+        scheduler, op, (own.height, own.width, own.depth), cost.block_config
+    )
+    if striped:
+        return tuple(found)
+    return tuple(c for c in found if (c.encoding, c.costs) != (vendor.encoding, vendor.costs))
+
+
+def _powers_of_two(most: int) -> tuple[int, ...]:
+    return tuple(1 << n for n in range(most.bit_length()) if 1 << n <= most)
+
+
+def _is_map(op: Any) -> bool:
+    """False for a single column of channels, too small for its place or layout to matter."""
+    return bool(op.ofm.shape.elements_wh() > 1)
+
+
+def _other_formats(scheduler: Any, op: Any) -> tuple[str, ...]:
+    tensor = op.ofm.connection.parent_tens
+    if not _is_map(op):
+        return ()
+    if tensor in scheduler.sg.output_tensors or tensor.purpose != TensorPurpose.FeatureMap:
+        return ()
+    if not tensor.use_linear_format:
+        # NHCWB16 moves whole bricks of 16 channels and is never slower where they are full.
+        return ("NHWC",) if op.ofm.shape.depth % 16 else ()
+    if scheduler.avoid_nhcwb16_for_ofm(tensor, op.parent_ps, op.arch):
+        return ("NHCWB16",)
+    return ()
+
+
