@@ -73,12 +73,12 @@ def search_algorithm(
     from ray.tune.search.optuna import OptunaSearch  # noqa: PLC0415
 
     default = to_params(space, space.default)
-    several = not isinstance(metric, str)
-    modes = [mode] * len(metric) if isinstance(mode, str) else list(mode)
+    if isinstance(mode, str) and not isinstance(metric, str):
+        mode = [mode] * len(metric)
     return OptunaSearch(
         space=to_distributions(space),
-        metric=list(metric) if several else metric,
-        mode=modes if several else mode,
+        metric=metric if isinstance(metric, str) else list(metric),
+        mode=mode if isinstance(mode, str) else list(mode),
         sampler=sampler or _layerwise_sampler(space, default, seed=seed),
         points_to_evaluate=[default],
     )

@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line ``npu-tune``; modules here import what is heavy inside functions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from npu_tune.targets import Metric
 
@@ -35,3 +35,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
         ).rstrip()
         for line in lines
     )
+
+
+def metrics_text(figures: Mapping[str, float], metrics: Sequence[Metric]) -> str:
+    """A table of one evaluation's figures with their kinds."""
+    shown = [metric for metric in metrics if metric.name in figures]
+    body = [[m.name, format_figure(figures[m.name], m), str(m.kind)] for m in shown]
+    return table(["metric", "value", "kind"], body)

@@ -1,0 +1,124 @@
+"""The entry point: the group of commands, and every exception turned into an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from npu_tune import __version__
+from npu_tune.cli.answer import echo_document, echo_error
+from npu_tune.cli.convert import convert
+from npu_tune.cli.export import export
+from npu_tune.cli.failures import InternalError, InterruptError
+from npu_tune.cli.show import show
+from npu_tune.cli.space import space
+from npu_tune.cli.targets import targets
+from npu_tune.cli.tune import RESUME, run, tune
+from npu_tune.errors import NpuTuneError, NpuTuneWarning, StorageError, UsageError
+
+BROKEN_PIPE = 141
+TRACEBACK_VARIABLE = "NPU_TUNE_TRACEBACK"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
+@click.version_option(__version__, prog_name="npu-tune")
+def commands() -> None:
+    """Tunes how a neural network is compiled for an edge accelerator, layer by layer."""
+
+
+for _command in (tune, run, space, targets, show, export, convert):
+    commands.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and leaves with a documented exit code (docs/exit_codes.md)."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    _show_own_warnings_only()
+    try:
+        code = _exit_code(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output went away: say nothing more, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        with commands.make_context("npu-tune", arguments) as context:
+            commands.invoke(context)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except BrokenPipeError:
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(InterruptError("Interrupted.", remedy=RESUME), arguments)
+    except NpuTuneError as error:
+        return _fail(error, arguments)
+    except click.ClickException as error:
+        return _fail(_as_usage_error(error), arguments)
+    except OSError as error:
+        return _fail(_as_storage_error(error), arguments)
+    except Exception as error:  # noqa: BLE001 -- the last resort of the whole program
+        return _fail(_as_internal_error(error), arguments)
+    return 0
+
+
+def _as_internal_error(error: Exception) -> InternalError:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    return InternalError(
+        f"Internal error: {type(error).__name__}: {error}",
+        remedy=f"This is a bug; set {TRACEBACK_VARIABLE}=1 to see where it happened.",
+    )
+
+
+def _fail(error: NpuTuneError, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        command = next((word for word in arguments if word in commands.commands), None)
+        echo_document({"command": command}, error=error)
+    else:
+        echo_error(error.message, error.remedy)
+    return error.exit_code
+
+
+def _as_usage_error(error: click.ClickException) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "npu-tune"
+    return UsageError(error.format_message(), remedy=f"`{path} --help` lists what it takes.")
+
+
+def _as_storage_error(error: OSError) -> StorageError:
+    where = f" ({error.filename})" if error.filename else ""
+    remedy = "Free some space and run the same command again." * (error.errno == errno.ENOSPC)
+    return StorageError(f"{error.strerror or error}{where}.", remedy=remedy)
+
+
+def _show_own_warnings_only() -> None:
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", NpuTuneWarning)
+    shown_before = warnings.showwarning
+
+    def show_warning(  # noqa: PLR0917 -- the signature Python asks for
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, NpuTuneWarning):
+            click.echo(f"npu-tune: warning: {message}", err=True)
+        else:
+            shown_before(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show_warning

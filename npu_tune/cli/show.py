@@ -1,0 +1,29 @@
+"""``npu-tune show``: what a study found, also while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from npu_tune.cli.answer import Answer, answers
+from npu_tune.cli.options import study_argument
+
+
+@click.command(short_help="Shows what a study found, also while it runs.")
+@study_argument
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Draw the front and the best so far into this .png, .svg or .pdf.",
+)
+@answers
+def show(study: Path, plot: Path | None) -> Answer:
+    """Shows the best, the front, what changed per layer and the failures of STUDY, a folder."""
+    from npu_tune.report import plot_study, study_document, study_text  # noqa: PLC0415
+    from npu_tune.tuning import read_study  # noqa: PLC0415 -- keeps --help fast
+
+    result = read_study(study)
+    if plot is not None:
+        plot_study(result, plot)
+    return Answer(study_document(result, folder=study), study_text(result))

@@ -1,0 +1,182 @@
+"""``npu-tune tune`` and ``npu-tune run``: search, from a command line or a study file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from npu_tune.cli.answer import Answer, answers
+from npu_tune.cli.failures import InterruptError
+from npu_tune.cli.options import (
+    calibration_option,
+    model_argument,
+    split_weights,
+    target_options,
+    target_table,
+)
+from npu_tune.cli.progress import progress_listener
+from npu_tune.errors import InfeasibleError, NpuTuneError
+
+if TYPE_CHECKING:
+    from npu_tune.tuning import StudyFile, StudyResult
+
+RESUME = "Everything that finished is kept; the same command again resumes the study."
+MODEL_ENDINGS = (".tflite", ".onnx")
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+
+
+@click.command(short_help="Searches for the best way to compile a model.")
+@model_argument
+@target_options
+@click.option(
+    "--study",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="The folder that holds everything of the study; given again, it resumes. "
+    "[default: runs/MODEL-TARGET]",
+)
+@click.option(
+    "--evaluations",
+    type=int,
+    help="How many configurations are evaluated, the baseline included. [default: 1500, "
+    "or any number within --wall-time]",
+)
+@click.option("--wall-time", metavar="TIME", help="Stop after such as 90s, 15m or 1h30m.")
+@click.option("--workers", type=int, help="Evaluations at a time. [default: one per processor]")
+@click.option("--timeout", metavar="TIME", help="What one evaluation may take. [default: 5m]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
+@click.option("--sampler", help="layerwise (default), nsga2, nsga3, random or tpe.")
+@click.option(
+    "--objective",
+    metavar="WEIGHTS",
+    help="Such as cycles=0.7,sram_bytes=0.3. [default: the target's first two metrics, equally]",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="METRIC=BOUND",
+    help="An upper bound, such as sram_bytes=262144 or 'sram_bytes<=256 KiB'; repeatable.",
+)
+@calibration_option
+@click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address.")
+@click.option("--storage", metavar="URL", help="A database instead of a file in the folder.")
+@quiet_option
+@answers
+def tune(
+    model: str,
+    folder: Path | None,
+    *,
+    evaluations: int | None,
+    wall_time: str | None,
+    workers: int | None,
+    timeout: str | None,
+    seed: int,
+    sampler: str | None,
+    objective: str | None,
+    limits: tuple[str, ...],
+    calibration: Path | None,
+    ray: str | None,
+    storage: str | None,
+    quiet: bool,
+    **target: Any,
+) -> Answer:
+    """Searches for the best way to compile MODEL, a file or the name of a built-in network."""
+    from npu_tune.tuning import parse_study  # noqa: PLC0415 -- keeps --help fast
+
+    folder = folder or Path("runs") / f"{_model_name(model)}-{target['target']}"
+    metrics, weights = split_weights(objective)
+    document = {
+        "model": {"path": model, "calibration": calibration},
+        "target": target_table(**target),
+        "study": {
+            **_identity(folder, storage),
+            "folder": folder,
+            "seed": seed,
+            "evaluations": evaluations,
+            "wall_time": wall_time,
+        },
+        "sampler": {"name": sampler},
+        "objective": {"metrics": metrics, "weights": weights},
+        "limits": list(limits),
+        "executor": {
+            "kind": "process" if ray is None else "ray",
+            "address": None if ray == "local" else ray,
+            "workers": workers,
+            "timeout_s": timeout,
+        },
+    }
+    study = parse_study(_without_none(document), base=Path.cwd(), source="command line")
+    return _search(study, quiet=quiet)
+
+
+@click.command(short_help="Runs or resumes a study file.")
+@click.argument("study", type=click.Path(path_type=Path))
+@quiet_option
+@answers
+def run(study: Path, *, quiet: bool) -> Answer:
+    """Runs or resumes the study that the file STUDY describes (docs/study_file.md)."""
+    from npu_tune.tuning import load_study_file  # noqa: PLC0415 -- keeps --help fast
+
+    return _search(load_study_file(study), quiet=quiet)
+
+
+def _search(study: StudyFile, *, quiet: bool) -> Answer:
+    from npu_tune.report import study_document, study_text  # noqa: PLC0415
+    from npu_tune.tuning import run_study  # noqa: PLC0415 -- keeps --help fast
+
+    if not quiet:
+        verb = "Resumes" if _is_study(study.folder) else "Starts"
+        click.echo(f"{verb} the study in {study.folder}", err=True)
+    with progress_listener(quiet=quiet) as listener:
+        result = run_study(study, listener=listener)
+    more = f"`npu-tune show {study.folder}` shows what changed in each layer."
+    return Answer(
+        study_document(result, folder=study.folder),
+        f"{study_text(result, layers=False)}\n\n{more}",
+        error=_shortcoming(result),
+    )
+
+
+def _shortcoming(result: StudyResult) -> NpuTuneError | None:
+    from npu_tune.tuning import require_feasible  # noqa: PLC0415 -- keeps --help fast
+
+    if result.stopped == "interrupted":
+        return InterruptError("Interrupted.", remedy=RESUME)
+    try:
+        require_feasible(result)
+    except InfeasibleError as error:
+        return error
+    return None
+
+
+def _identity(folder: Path, storage: str | None) -> dict[str, str | None]:
+    """Name and storage of a study: those of the study in ``folder`` where there is one."""
+    from npu_tune.tuning.folder import read_study_folder  # noqa: PLC0415 -- keeps --help fast
+
+    if not _is_study(folder):
+        return {"name": folder.resolve().name, "storage": storage}
+    kept = read_study_folder(folder)
+    return {"name": kept.name, "storage": storage or kept.study.storage}
+
+
+def _is_study(folder: Path) -> bool:
+    from npu_tune.tuning.folder import STUDY_FILE  # noqa: PLC0415 -- keeps --help fast
+
+    return (folder / STUDY_FILE).is_file()
+
+
+def _model_name(model: str) -> str:
+    path = Path(model)
+    return path.stem if path.suffix.lower() in MODEL_ENDINGS else path.name
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
