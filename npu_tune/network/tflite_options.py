@@ -32,7 +32,9 @@ def enumeration(name: str) -> Mapping[int, str]:
 def _fields(options_name: str) -> tuple[type[Any], tuple[tuple[str, bool], ...]]:
     """The class that reads an options table, and its fields with whether each is a vector."""
     holder = getattr(importlib.import_module(f"tflite.{options_name}"), options_name)
-    names = [name for name in vars(holder) if name[0].isupper() and not _NOT_FIELDS.fullmatch(name)]
+    names = [
+        name for name in vars(holder) if name[0].isupper() and not _NOT_FIELDS.fullmatch(name)
+    ]
     return holder, tuple((name, hasattr(holder, f"{name}Length")) for name in names)
 
 
@@ -81,5 +83,3 @@ def operator_name(code: Any) -> str:
         custom: bytes = code.CustomCode() or b"?"
         return f"CUSTOM:{custom.decode('utf-8', 'replace')}"
     return name
-
-

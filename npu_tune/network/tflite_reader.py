@@ -106,7 +106,9 @@ def _read(model: Any, model_bytes: bytes, name: str) -> Network:
         raise _Damaged("it has no graph")
     graph = model.Subgraphs(0)
     raw_tensors = budget.items(graph.TensorsLength(), graph.Tensors)
-    names = _unique_names([(tensor.Name() or b"").decode("utf-8", "replace") for tensor in raw_tensors])
+    names = _unique_names(
+        [(tensor.Name() or b"").decode("utf-8", "replace") for tensor in raw_tensors]
+    )
     buffer_count = model.BuffersLength()
     tensors = {}
     for tensor, tensor_name in zip(raw_tensors, names, strict=True):
@@ -200,7 +202,9 @@ def _quantization(table: Any, name: str, shape: tuple[int, ...]) -> Quantization
         return None
     scales = tuple(float(scale) for scale in table.ScaleAsNumpy())
     zero_points = (
-        tuple(int(point) for point in table.ZeroPointAsNumpy()) if table.ZeroPointLength() else (0,)
+        tuple(int(point) for point in table.ZeroPointAsNumpy())
+        if table.ZeroPointLength()
+        else (0,)
     )
     if len(zero_points) == 1:
         zero_points *= len(scales)

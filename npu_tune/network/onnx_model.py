@@ -1,0 +1,145 @@
+"""Opens ONNX files: weights beside the file, fixed shapes, shape inference."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from npu_tune.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+_SHAPES_REMEDY = "Export the network with a fixed shape for every input."
+
+
+def open_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
+    """Parses an ONNX file that holds its weights, fixes its shapes and infers the rest.
+
+    Raises:
+        ModelError: if the file is damaged or a shape stays unknown.
+    """
+    model = parse_onnx(model_bytes, name=name)
+    embed_weights(model, None, name=name)
+    return with_shapes(model, name=name)
+
+
+def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
+    """Sets an open batch size to one and infers the shape of every tensor.
+
+    Raises:
+        ModelError: if the shape of an input is open, or the file contradicts itself.
+    """
+    import onnx  # noqa: PLC0415 - heavy, and needed here only
+
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        if value.name not in constants:
+            _fix_shape(value, name)
+    # What the file says about other tensors may hold the open batch size, so it is left out.
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        if known_shape(value) is None:
+            value.type.tensor_type.ClearField("shape")
+    try:
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
+        raise ModelError(
+            f"The ONNX file of {name!r} contradicts itself: {reason}",
+            remedy="Check it with onnx.checker and export it again.",
+        ) from error
+
+
+def parse_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
+    """Parses an ONNX file.
+
+    Raises:
+        ModelError: if it is damaged, or something else.
+    """
+    import onnx  # noqa: PLC0415 - heavy, and needed here only
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx
+
+    try:
+        model = onnx.load_model_from_string(model_bytes)
+    except (DecodeError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"The file of {name!r} is damaged or no ONNX file.", remedy="Copy or export it again."
+        ) from error
+    if not model.graph.node:
+        raise ModelError(
+            f"The ONNX file of {name!r} holds no operators.", remedy="Copy or export it again."
+        )
+    return model
+
+
+def embed_weights(model: onnx.ModelProto, folder: Path | None, *, name: str) -> bool:
+    """Takes weights that stand in other files into the model; True if there were any.
+
+    Raises:
+        ModelError: if they are not there; names the tensor.
+    """
+    from onnx import external_data_helper as external  # noqa: PLC0415 - heavy
+
+    found = False
+    for tensor in model.graph.initializer:
+        if not external.uses_external_data(tensor):
+            continue
+        found = True
+        location = external.ExternalDataInfo(tensor).location
+        try:
+            if folder is None:
+                raise FileNotFoundError(location)
+            external.load_external_data_for_tensor(tensor, str(folder))
+        except Exception as error:
+            raise ModelError(
+                f"The weights of the tensor {tensor.name!r} of {name!r} are not in the file "
+                f"{location!r}, where they should be.",
+                remedy="Put that file beside the .onnx file, or export the network as one file.",
+                tensor=tensor.name,
+            ) from error
+        tensor.data_location = type(tensor).DEFAULT
+        del tensor.external_data[:]
+    return found
+
+
+def _fix_shape(value: onnx.ValueInfoProto, name: str) -> None:
+    """Sets an unknown batch size to one.
+
+    Raises:
+        ModelError: if anything but the batch is unknown, or the input has no elements.
+    """
+    tensor_type = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
+        raise ModelError(
+            f"The input {value.name!r} of {name!r} has no shape.", remedy=_SHAPES_REMEDY
+        )
+    sizes = list(tensor_type.shape.dim)
+    unknown = [index for index, size in enumerate(sizes) if not size.HasField("dim_value")]
+    if unknown == [0]:
+        sizes[0].dim_value = 1
+    elif unknown:
+        symbols = ", ".join(sizes[index].dim_param or "?" for index in unknown)
+        raise ModelError(
+            f"The input {value.name!r} of {name!r} has sizes that are not fixed ({symbols}).",
+            remedy=_SHAPES_REMEDY,
+            input=value.name,
+        )
+    if math.prod(size.dim_value for size in sizes) < 1:
+        raise ModelError(
+            f"The input {value.name!r} of {name!r} has no elements: its shape is "
+            f"{tuple(size.dim_value for size in sizes)}.",
+            remedy=_SHAPES_REMEDY,
+            input=value.name,
+        )
+
+
+def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """The shape of a tensor, or None while a part of it is unknown."""
+    tensor_type = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
+        return None
+    if not all(size.HasField("dim_value") for size in tensor_type.shape.dim):
+        return None
+    return tuple(size.dim_value for size in tensor_type.shape.dim)

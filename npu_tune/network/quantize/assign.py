@@ -1,0 +1,182 @@
+"""Gives every tensor of a TFLite graph its scale and zero point, and its int8 or int32 data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from npu_tune.network.quantize.arithmetic import (
+    Parameters,
+    bias_parameters,
+    parameters_for,
+    quantize,
+    quantize_bias,
+    weight_parameters,
+)
+from npu_tune.network.quantize.graph import Array
+from npu_tune.network.quantize.ranges import Range
+from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp, TfliteTensor
+from npu_tune.network.quantize.write import WrittenTensor
+
+# TFLite's specification fixes the output of these.
+_FIXED = {
+    "LOGISTIC": Parameters((1 / 256,), -128),
+    "SOFTMAX": Parameters((1 / 256,), -128),
+    "TANH": Parameters((1 / 128,), 0),
+}
+# The kernels of these copy or compare codes, so all their tensors share one scale.
+_MOVES = frozenset(
+    {"AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "PADV2", "RESHAPE", "RESIZE_BILINEAR",
+     "RESIZE_NEAREST_NEIGHBOR", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"}
+)  # fmt: skip
+_JOINS = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM"})
+_NARROW = 0.5
+"""An input of a join that is read elsewhere keeps its own scale below this share of the range."""
+
+# Where the operators with weights have their data, weights and bias.
+_WEIGHTED = {
+    "CONV_2D": (0, 1, 2),
+    "DEPTHWISE_CONV_2D": (0, 1, 2),
+    "FULLY_CONNECTED": (0, 1, 2),
+    "TRANSPOSE_CONV": (2, 1, 3),
+}
+
+
+def quantize_graph(graph: TfliteGraph, ranges: Mapping[str, Range]) -> list[WrittenTensor]:
+    """Quantizes a graph; puts QUANTIZE operators in where scales must differ.
+
+    Args:
+        graph: in real numbers; changed.
+        ranges: of the ONNX tensors that the activations stand for.
+    """
+    _separate_joins(graph, ranges)
+    groups = _Groups(graph, ranges)
+    tensors = {
+        name: _written(tensor, groups.parameters(name)) for name, tensor in graph.tensors.items()
+    }
+    for op in graph.ops:
+        if op.op in _WEIGHTED:
+            _quantize_weighted(graph, op, groups, tensors)
+    return list(tensors.values())
+
+
+def _written(tensor: TfliteTensor, parameters: Parameters | None) -> WrittenTensor:
+    if tensor.role == "index":
+        return WrittenTensor(tensor.name, tensor.shape, "int32", None, tensor.data)
+    data: Array | None = None
+    if tensor.role == "constant" and tensor.data is not None and parameters is not None:
+        data = quantize(tensor.data, parameters)
+    return WrittenTensor(tensor.name, tensor.shape, "int8", parameters, data)
+
+
+def _quantize_weighted(
+    graph: TfliteGraph, op: TfliteOp, groups: _Groups, tensors: dict[str, WrittenTensor]
+) -> None:
+    source, weights, bias = (graph.tensors[op.inputs[place]] for place in _WEIGHTED[op.op])
+    input_parameters = groups.parameters(source.name)
+    if weights.data is None or bias.data is None or input_parameters is None:
+        raise AssertionError(f"{op.op} without constants")
+    parameters = weight_parameters(
+        weights.data,
+        axis=weights.channel_axis,
+        bias=bias.data,
+        input_scale=input_parameters.scales[0],
+    )
+    tensors[weights.name] = WrittenTensor(
+        weights.name, weights.shape, "int8", parameters, quantize(weights.data, parameters)
+    )
+    for_bias = bias_parameters(input_parameters, parameters)
+    tensors[bias.name] = WrittenTensor(
+        bias.name, bias.shape, "int32", for_bias, quantize_bias(bias.data, for_bias)
+    )
+
+
+def _own_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
+    if tensor.pinned is not None:
+        return tensor.pinned
+    if tensor.data is not None:
+        return float(tensor.data.min()), float(tensor.data.max())
+    return ranges[tensor.source]
+
+
+def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
+    """Puts a QUANTIZE before inputs of a join that cannot, or should not, share its scale."""
+    origins = {name: op for op in graph.ops for name in op.outputs}
+    ops: list[TfliteOp] = []
+    for op in graph.ops:
+        if op.op in _JOINS:
+            spans = [_own_range(graph.tensors[name], ranges) for name in (*op.inputs, *op.outputs)]
+            whole = max(high for _, high in spans) - min(low for low, _ in spans)
+            roots = [_root(name, origins) for name in op.inputs]
+            fixed = {root.op for root in roots if root is not None and root.op in _FIXED}
+            all_alike = len(fixed) == 1 and all(root and root.op in fixed for root in roots)
+            for place, name in enumerate(list(op.inputs)):
+                tensor = graph.tensors[name]
+                if tensor.role != "activation":
+                    continue
+                root = roots[place]
+                must = not all_alike and root is not None and root.op in _FIXED
+                limited = root is not None and graph.tensors[root.outputs[0]].pinned is not None
+                low, high = spans[place]
+                narrow = high - low < _NARROW * whole and len(graph.readers(name)) > 1
+                if must or limited or narrow:
+                    copy = _copied(graph, tensor)
+                    ops.append(TfliteOp("QUANTIZE", [name], [copy]))
+                    op.inputs[place] = copy
+        ops.append(op)
+    graph.ops = ops
+
+
+def _root(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
+    """The operator that computed the codes which only moved since."""
+    op = origins.get(name)
+    while op is not None and op.op in _MOVES:
+        op = origins.get(op.inputs[1] if op.op == "SPLIT" else op.inputs[0])
+    return op
+
+
+def _copied(graph: TfliteGraph, tensor: TfliteTensor) -> str:
+    count, name = 1, f"{tensor.name}/requantized"
+    while name in graph.tensors:
+        count += 1
+        name = f"{tensor.name}/requantized#{count}"
+    graph.tensors[name] = TfliteTensor(name, tensor.shape, source=tensor.source)
+    return name
+
+
+class _Groups:
+    """Tensors that must share a scale, and the scale of each group."""
+
+    def __init__(self, graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
+        self._parents = {
+            name: name
+            for name, tensor in graph.tensors.items()
+            if tensor.role in ("activation", "constant")
+        }
+        for op in graph.ops:
+            if op.op in _MOVES | _JOINS:
+                members = [name for name in (*op.inputs, *op.outputs) if name in self._parents]
+                for other in members[1:]:
+                    self._parents[self._find(other)] = self._find(members[0])
+        fixed = {name: _FIXED[op.op] for op in graph.ops if op.op in _FIXED for name in op.outputs}
+        spans: dict[str, Range] = {}
+        self._fixed: dict[str, Parameters] = {}
+        padding = {op.inputs[2] for op in graph.ops if op.op == "PADV2"}
+        for name in self._parents:
+            root = self._find(name)
+            if name in fixed:
+                self._fixed[root] = fixed[name]
+            if name in padding:
+                continue  # it saturates to the lowest code, whatever that stands for
+            low, high = _own_range(graph.tensors[name], ranges)
+            before = spans.get(root, (low, high))
+            spans[root] = (min(low, before[0]), max(high, before[1]))
+        self._parameters = {root: parameters_for(*span) for root, span in spans.items()}
+        self._parameters.update(self._fixed)
+
+    def _find(self, name: str) -> str:
+        while self._parents[name] != name:
+            name = self._parents[name]
+        return name
+
+    def parameters(self, name: str) -> Parameters | None:
+        return self._parameters[self._find(name)] if name in self._parents else None

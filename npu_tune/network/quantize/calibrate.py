@@ -1,0 +1,187 @@
+"""Calibration: which values every tensor takes on typical inputs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu_tune.errors import MissingExtraError, ModelError, NpuTuneWarning
+from npu_tune.network.model import Network
+from npu_tune.network.quantize.graph import Graph
+from npu_tune.network.quantize.onnx_graph import graph_to_onnx
+
+Calibration = Mapping[str, NDArray[Any]]
+
+_KEPT_VALUES = 1024
+"""Values kept of each tensor and sample: enough to place the limits, little enough to sort."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a tensor held: its limits, and some of its values."""
+
+    low: float
+    high: float
+    values: NDArray[np.float32]
+
+
+def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str, NDArray[Any]]:
+    """Reads calibration data for a network.
+
+    Args:
+        path: an .npz file with one array per input of the network, under the input's name; the
+            first dimension counts the samples, the others are the input's without its batch.
+        network: the network.
+
+    Raises:
+        ModelError: if the file is missing or damaged, or an array is missing or has another
+            shape.
+    """
+    file = Path(path)
+    remedy = "Write it with numpy.savez(path, **{input_name: samples})."
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=remedy)
+            data = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise ModelError(f"There is no file {str(file)!r}.", remedy=remedy) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"The calibration file {str(file)!r} cannot be read: {error}.", remedy=remedy
+        ) from error
+    shapes = {name: network.tensors[name].shape for name in network.inputs}
+    check_calibration(data, shapes)
+    return data
+
+
+def check_calibration(data: Calibration, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Compares calibration data with the inputs of a network.
+
+    Returns:
+        The number of samples.
+
+    Raises:
+        ModelError: if an input has no data, there is data for something else, or a shape, type
+            or number does not fit.
+    """
+    remedy = "Give one array per input: samples along the first dimension, then the input's shape."
+    missing, extra = sorted(set(shapes) - set(data)), sorted(set(data) - set(shapes))
+    if missing:
+        raise ModelError(
+            f"The calibration data has nothing for the input {missing[0]!r}; it has "
+            f"{', '.join(map(repr, data)) or 'no arrays'}.",
+            remedy=remedy,
+        )
+    if extra:
+        raise ModelError(
+            f"The calibration data has {extra[0]!r}, which is no input of the network; its inputs "
+            f"are {', '.join(map(repr, shapes))}.",
+            remedy=remedy,
+        )
+    for name, shape in shapes.items():
+        array = data[name]
+        if array.shape[1:] != shape[1:] or array.ndim != len(shape) or not len(array):
+            raise ModelError(
+                f"The calibration data for {name!r} has the shape {array.shape}; "
+                f"{('samples', *shape[1:])} is needed.".replace("'samples'", "samples"),
+                remedy=remedy,
+            )
+        if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
+            raise ModelError(
+                f"The calibration data for {name!r} holds something else than finite numbers.",
+                remedy=remedy,
+            )
+        if len(array) % shape[0]:
+            raise ModelError(
+                f"The calibration data for {name!r} has {len(array)} samples, which is no multiple "
+                f"of the network's batch of {shape[0]}.",
+                remedy=remedy,
+            )
+    counts = {len(data[name]) for name in shapes}
+    if len(counts) != 1:
+        raise ModelError(
+            "The calibration data has more samples for one input than for another.", remedy=remedy
+        )
+    return counts.pop()
+
+
+def random_calibration(
+    shapes: Mapping[str, tuple[int, ...]], *, samples: int, seed: int
+) -> dict[str, NDArray[np.float32]]:
+    """Uniform values from -1 to 1, the range most networks are trained for; with a warning."""
+    warnings.warn(
+        "There is no calibration data, so that random values from -1 to 1 set the ranges; pass "
+        "typical inputs (an .npz file with one array per input) for a network that stays accurate.",
+        NpuTuneWarning,
+        stacklevel=3,
+    )
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.uniform(-1.0, 1.0, (samples * shape[0], *shape[1:])).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
+    """Runs a graph in onnxruntime and notes what every run-time tensor holds."""
+    session = _session(graph)
+    names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
+    batches = {name: graph.shapes[name][0] if graph.shapes[name] else 1 for name in graph.inputs}
+    first = graph.inputs[0]
+    seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
+    for index in range(len(data[first]) // batches[first]):
+        feed = {
+            name: np.ascontiguousarray(
+                data[name][index * batch : (index + 1) * batch], dtype=np.float32
+            )
+            for name, batch in batches.items()
+        }
+        results = dict(zip(names, session.run(names, feed), strict=True))
+        for name, value in (feed | results).items():
+            seen[name].append(_statistics(value))
+    return {
+        name: Statistics(
+            low=min(part.low for part in parts),
+            high=max(part.high for part in parts),
+            values=np.concatenate([part.values for part in parts]),
+        )
+        for name, parts in seen.items()
+    }
+
+
+def _statistics(value: NDArray[Any]) -> Statistics:
+    flat = value.reshape(-1)
+    # An odd step visits all channels and positions of even-sized maps.
+    step = max(flat.size // _KEPT_VALUES, 1) | 1
+    return Statistics(
+        float(flat.min()), float(flat.max()), flat[::step][: 2 * _KEPT_VALUES].astype(np.float32)
+    )
+
+
+def _session(graph: Graph) -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
+    except ImportError as error:
+        raise MissingExtraError(
+            "Calibration needs onnxruntime, which is not installed.",
+            remedy="Install it with: pip install 'npu-tune[ethos-u]'",
+        ) from error
+    names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
+    model = graph_to_onnx(graph, outputs=names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # One thread adds up in one order, so the same data gives the same file.
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

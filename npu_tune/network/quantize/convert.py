@@ -1,0 +1,117 @@
+"""Post-training quantization: a float ONNX network becomes an int8 TFLite file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from npu_tune.errors import ModelError
+from npu_tune.network.model import Network
+from npu_tune.network.onnx_model import open_onnx
+from npu_tune.network.quantize.assign import quantize_graph
+from npu_tune.network.quantize.calibrate import (
+    Calibration,
+    check_calibration,
+    observe,
+    random_calibration,
+)
+from npu_tune.network.quantize.layout import Permutation
+from npu_tune.network.quantize.lower import check_operators, lower
+from npu_tune.network.quantize.onnx_graph import graph_from_onnx
+from npu_tune.network.quantize.ranges import choose_ranges
+from npu_tune.network.quantize.simplify import simplify
+from npu_tune.network.quantize.write import write_tflite
+from npu_tune.network.read import read_network
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """An int8 TFLite file, and how its tensors relate to those of the ONNX file.
+
+    Args:
+        model_bytes: the TFLite file.
+        input_permutations: per input, which ONNX dimension each TFLite dimension is.
+        output_permutations: the same for the outputs.
+    """
+
+    model_bytes: bytes = field(repr=False)
+    input_permutations: tuple[Permutation, ...]
+    output_permutations: tuple[Permutation, ...]
+
+
+def quantize_to_tflite(
+    network_or_path: Network | str | os.PathLike[str],
+    *,
+    calibration: Calibration | None = None,
+    samples: int = 32,
+    seed: int = 0,
+) -> bytes:
+    """Writes a float ONNX network as int8 TFLite; see :func:`convert`."""
+    return convert(
+        network_or_path, calibration=calibration, samples=samples, seed=seed
+    ).model_bytes
+
+
+def convert(
+    network_or_path: Network | str | os.PathLike[str],
+    *,
+    calibration: Calibration | None = None,
+    samples: int = 32,
+    seed: int = 0,
+) -> Conversion:
+    """Quantizes a float ONNX network after training and writes it as full-int8 TFLite.
+
+    Weights are symmetric with a scale per output channel, biases int32, activations asymmetric
+    with the range that loses least on the calibration data. Feature maps are stored channels
+    last, inputs and outputs included. The same arguments give the same bytes.
+
+    A network that already holds QuantizeLinear and DequantizeLinear pairs is taken as the float
+    network they approximate; the ranges its per-tensor quantizers state are kept, its weights
+    are quantized anew.
+
+    Args:
+        network_or_path: a network in ONNX format, or its file.
+        calibration: per input, typical values with the samples along the first dimension; None
+            for seeded random values, with a warning.
+        samples: how many random samples are made where there is no calibration.
+        seed: of the random samples.
+
+    Raises:
+        ModelError: if the network is no ONNX, or the calibration does not fit it.
+        UnsupportedOperatorError: if an operator has no int8 TFLite form; names the node.
+        MissingExtraError: if onnxruntime is not installed.
+    """
+    network = (
+        network_or_path if isinstance(network_or_path, Network) else read_network(network_or_path)
+    )
+    if network.format != "onnx":
+        raise ModelError(
+            f"The network {network.name!r} is {network.format}, not ONNX, and stays as it is.",
+            remedy="Give the float ONNX file of the network to quantize it.",
+        )
+    if samples < 1:
+        raise ModelError(f"{samples} random samples are too few.", remedy="Ask for at least one.")
+    graph = graph_from_onnx(open_onnx(network.model_bytes, name=network.name))
+    simplify(graph)
+    check_operators(graph)
+    shapes = {name: graph.shapes[name] for name in graph.inputs}
+    if calibration is None:
+        calibration = random_calibration(shapes, samples=samples, seed=seed)
+    else:
+        check_calibration(calibration, shapes)
+    with np.errstate(over="ignore"):
+        statistics = observe(graph, calibration)
+    for name, seen in statistics.items():
+        if not (np.isfinite(seen.low) and np.isfinite(seen.high)):
+            raise ModelError(
+                f"The tensor {name!r} of {network.name!r} is not finite on the calibration data.",
+                remedy="Give calibration data of the range the network was trained for.",
+            )
+    lowered = lower(graph, {name: (seen.low, seen.high) for name, seen in statistics.items()})
+    tensors = quantize_graph(lowered.graph, choose_ranges(statistics, graph.ranges))
+    model_bytes = write_tflite(
+        tensors, lowered.graph.ops, lowered.graph.inputs, lowered.graph.outputs
+    )
+    return Conversion(model_bytes, lowered.input_permutations, lowered.output_permutations)

@@ -1,0 +1,151 @@
+"""Removes what is not there at run time: constants' arithmetic, identities, quantizers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.quantize.graph import Array, Graph, Node, real
+
+_IDENTITIES = frozenset({"Identity", "Dropout"})
+_FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
+
+
+def fold_constants(graph: Graph) -> None:
+    """Computes every node whose inputs are all known.
+
+    Raises:
+        UnsupportedOperatorError: if such a node cannot be computed.
+    """
+    kept = []
+    for node in graph.nodes:
+        if node.op == "Shape" and node.inputs[0] in graph.shapes:
+            shape = np.asarray(graph.shapes[node.inputs[0]], np.int64)
+            first, last = node.attributes.get("start", 0), node.attributes.get("end")
+            _keep(graph, node.output, shape[first:last])
+        elif graph.run_time_inputs(node):
+            kept.append(node)
+        else:
+            for name, value in zip(node.outputs, _compute(graph, node), strict=False):
+                _keep(graph, name, value)
+    graph.nodes = kept
+    graph.remove_unused()
+
+
+def _keep(graph: Graph, name: str, value: Array) -> None:
+    floating = np.issubdtype(value.dtype, np.floating)
+    graph.constants[name] = real(value) if floating else value
+    graph.shapes[name] = value.shape
+
+
+def _compute(graph: Graph, node: Node) -> list[Array]:
+    from onnx import helper  # noqa: PLC0415 - heavy
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - heavy
+
+    given = {name: graph.constants[name] for name in node.inputs if name}
+    proto = helper.make_node(node.op, node.inputs, node.outputs, **_computable(node))
+    onnx_graph = helper.make_graph(
+        [proto],
+        "fold",
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+            )
+            for name, value in given.items()
+        ],
+        [helper.make_empty_tensor_value_info(name) for name in node.outputs if name],
+    )
+    model = helper.make_model(onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)])
+    try:
+        results: list[Any] = ReferenceEvaluator(model).run(None, given)
+    except Exception as error:
+        raise UnsupportedOperatorError(
+            f"{str(node).capitalize()} works on constants and cannot be computed beforehand: "
+            f"{error}.",
+            remedy="Simplify the network (for example with onnxsim) and try again.",
+            node=node.name or node.output,
+            op=node.op,
+        ) from error
+    return [np.asarray(result) for result in results]
+
+
+def _computable(node: Node) -> dict[str, Any]:
+    """The attributes, with half precision turned into single, as all constants here are."""
+    if node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES:
+        return {**node.attributes, "to": 1}
+    return node.attributes
+
+
+def remove_identities(graph: Graph) -> None:
+    """Drops nodes that hand their input on unchanged."""
+    for node in list(graph.nodes):
+        cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
+        if node.op in _IDENTITIES or cast or _does_nothing(graph, node):
+            _bypass(graph, node)
+
+
+def _does_nothing(graph: Graph, node: Node) -> bool:
+    before, after = graph.shapes.get(node.inputs[0]), graph.shapes.get(node.output)
+    if node.op == "Transpose":
+        permutation = node.ints("perm")
+        return permutation == tuple(range(len(permutation))) and len(permutation) > 0
+    if node.op == "Concat":
+        return len(node.inputs) == 1
+    return node.op in {"Reshape", "Flatten", "Squeeze", "Unsqueeze"} and before == after
+
+
+def _bypass(graph: Graph, node: Node) -> None:
+    source, target = node.inputs[0], node.output
+    if target not in graph.outputs:
+        graph.replace_input(target, source)
+    else:
+        producer = graph.producer(source)
+        if producer is None or source in graph.outputs:
+            # The network hands out its input, or one value twice: a node must do that.
+            node.op, node.inputs, node.attributes = "Identity", [source], {}
+            return
+        producer.outputs = [target if name == source else name for name in producer.outputs]
+        graph.replace_input(source, target)
+        if source in graph.ranges:
+            graph.ranges[target] = graph.ranges[source]
+    graph.nodes.remove(node)
+
+
+def remove_quantizers(graph: Graph) -> None:
+    """Takes QuantizeLinear-DequantizeLinear pairs out and notes the range they state.
+
+    Raises:
+        UnsupportedOperatorError: if a quantizer stands alone, so that integers flow.
+    """
+    for node in list(graph.nodes):
+        if node.op != "QuantizeLinear":
+            continue
+        readers = graph.consumers(node.output)
+        if node.output in graph.outputs or any(r.op != "DequantizeLinear" for r in readers):
+            raise UnsupportedOperatorError(
+                f"{str(node).capitalize()} is not followed by a DequantizeLinear.",
+                remedy="Give the float network, or one with QuantizeLinear-DequantizeLinear pairs.",
+                node=node.name or node.output,
+                op=node.op,
+            )
+        stated = _stated_range(graph, node)
+        if stated is not None:
+            graph.ranges[node.inputs[0]] = stated
+        for reader in readers:
+            reader.inputs = [node.inputs[0]]
+            _bypass(graph, reader)
+        graph.nodes.remove(node)
+
+
+def _stated_range(graph: Graph, node: Node) -> tuple[float, float] | None:
+    scale = graph.constant(node, 1)
+    if scale is None or scale.size != 1:
+        return None
+    zero_point = graph.constant(node, 2)
+    dtype = np.dtype(np.uint8) if zero_point is None else zero_point.dtype
+    offset = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
+    limits = np.iinfo(dtype)
+    step = float(scale.reshape(-1)[0])
+    return (limits.min - offset) * step, (limits.max - offset) * step

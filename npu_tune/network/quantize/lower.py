@@ -1,0 +1,192 @@
+"""From a simplified ONNX graph to a TFLite graph, still in real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
+from npu_tune.network.quantize.graph import Graph, Node
+from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
+from npu_tune.network.quantize.lowering import Lowering
+from npu_tune.network.quantize.tflite_graph import TfliteGraph
+
+_LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
+    "Add": ops_math.binary,
+    "AveragePool": ops_pool.average_pool,
+    "Clip": ops_math.clip,
+    "Concat": ops_shape.concat,
+    "Conv": ops_conv.convolution,
+    "ConvTranspose": ops_conv.transposed_convolution,
+    "Div": ops_math.divide,
+    "Elu": ops_math.elu,
+    "Flatten": ops_shape.reshape,
+    "Gemm": ops_conv.fully_connected,
+    "GlobalAveragePool": ops_pool.global_average_pool,
+    "GlobalMaxPool": ops_pool.global_max_pool,
+    "HardSigmoid": ops_math.hard_sigmoid,
+    "HardSwish": ops_math.unary,
+    "Identity": ops_shape.reshape,
+    "LeakyRelu": ops_math.leaky_relu,
+    "Max": ops_math.binary,
+    "MaxPool": ops_pool.max_pool,
+    "Min": ops_math.binary,
+    "Mul": ops_math.binary,
+    "PRelu": ops_math.prelu,
+    "Pad": ops_shape.pad,
+    "ReduceMean": ops_pool.reduce_mean,
+    "Relu": ops_math.unary,
+    "Reshape": ops_shape.reshape,
+    "Resize": ops_pool.resize,
+    "Sigmoid": ops_math.unary,
+    "Slice": ops_shape.slice_,
+    "Softmax": ops_math.softmax,
+    "Split": ops_shape.split,
+    "Squeeze": ops_shape.reshape,
+    "Sub": ops_math.binary,
+    "Tanh": ops_math.unary,
+    "Transpose": ops_shape.transpose,
+    "Unsqueeze": ops_shape.reshape,
+    "Upsample": ops_pool.resize,
+}
+SUPPORTED = frozenset(_LOWERINGS)
+"""ONNX operators that can be written, after simplification."""
+
+_CHANNELS_SECOND = frozenset(
+    {
+        "AveragePool", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalMaxPool", "MaxPool",
+        "Resize", "Upsample",
+    }
+)  # fmt: skip
+_ORDERLESS = frozenset(
+    {"Add", "Clip", "Div", "LeakyRelu", "Mul", "PRelu", "Pad", "Relu", "Sub", "Sigmoid", "Tanh"}
+)
+_CARRIES_ACTIVATION = frozenset(
+    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D",
+     "MUL", "SUB"}
+)  # fmt: skip
+_ACTIVATION_CODES = {"RELU": 1, "RELU6": 3}
+_SATURATES = _CARRIES_ACTIVATION - {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
+"""Operators whose output may have a scale of its own, so that its limits can do the clipping."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A TFLite graph, and how its inputs and outputs are ordered against the ONNX ones."""
+
+    graph: TfliteGraph
+    input_permutations: tuple[Permutation, ...]
+    output_permutations: tuple[Permutation, ...]
+
+
+def check_operators(graph: Graph) -> None:
+    """Refuses a graph with an operator that cannot be written, before any work is done.
+
+    Raises:
+        UnsupportedOperatorError: naming the first such node.
+    """
+    for node in graph.nodes:
+        if node.op not in SUPPORTED:
+            raise UnsupportedOperatorError(
+                f"{str(node).capitalize()} has no int8 TFLite form here.",
+                remedy="Replace that operator, or bring an int8 TFLite file made elsewhere.",
+                node=node.name or node.output,
+                op=node.op,
+            )
+
+
+def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
+    """Writes every node of a simplified graph as TFLite operators.
+
+    Args:
+        graph: simplified.
+        ranges: smallest and largest value of every run-time tensor.
+
+    Raises:
+        UnsupportedOperatorError: if a node's parameters have no counterpart.
+    """
+    lowering = Lowering(graph, ranges)
+    for name in graph.inputs:
+        order = _input_order(graph, name)
+        lowering.result.inputs.append(lowering.write(name, order))
+    for node in graph.nodes:
+        _LOWERINGS[node.op](lowering, node)
+    orders = []
+    for name in graph.outputs:
+        order = lowering.permutation(name)
+        if order != CHANNELS_LAST:
+            order = layout.identity(len(order))
+        orders.append(order)
+        lowering.result.outputs.append(_own_tensor(lowering, name, order))
+    _fuse_activations(lowering.result)
+    _remove_unread(lowering.result)
+    return Lowered(
+        graph=lowering.result,
+        input_permutations=tuple(_input_order(graph, name) for name in graph.inputs),
+        output_permutations=tuple(orders),
+    )
+
+
+def _input_order(graph: Graph, name: str) -> Permutation:
+    """Channels last for feature maps: inputs that a convolution or the like reads."""
+    shape = graph.shapes[name]
+    if len(shape) != 4:
+        return layout.identity(len(shape))
+    waiting, seen = [name], {name}
+    while waiting:
+        for node in graph.consumers(waiting.pop()):
+            if node.op in _CHANNELS_SECOND:
+                return CHANNELS_LAST
+            if node.op in _ORDERLESS and node.output not in seen:
+                seen.add(node.output)
+                waiting.append(node.output)
+    return layout.identity(4)
+
+
+def _own_tensor(lowering: Lowering, name: str, order: Permutation) -> str:
+    """The tensor of an output, which must be neither an input nor another output."""
+    tensor = lowering.read(name, order)
+    if tensor in (*lowering.result.inputs, *lowering.result.outputs):
+        copy = lowering.temporary(name, lowering.shape(tensor), like=tensor)
+        lowering.emit_reshape(tensor, copy)
+        return copy
+    return tensor
+
+
+def _fuse_activations(graph: TfliteGraph) -> None:
+    """Lets the operator before a ReLU or a clipping do it."""
+    producers = {name: op for op in graph.ops for name in op.outputs}
+    for op in list(graph.ops):
+        pinned = graph.tensors[op.outputs[0]].pinned
+        if op.op not in _ACTIVATION_CODES and (op.op != "QUANTIZE" or pinned is None):
+            continue
+        source = op.inputs[0]
+        producer = producers.get(source)
+        free = (
+            producer is not None
+            and not producer.options.get("FusedActivationFunction")
+            and graph.tensors[source].pinned is None
+            and source not in graph.outputs
+            and len(graph.readers(source)) == 1
+        )
+        carriers = _CARRIES_ACTIVATION if pinned is None else _SATURATES
+        if producer is None or not free or producer.op not in carriers:
+            continue
+        if pinned is None:
+            producer.options["FusedActivationFunction"] = _ACTIVATION_CODES[op.op]
+        producer.outputs = op.outputs
+        producers[op.outputs[0]] = producer
+        graph.ops.remove(op)
+
+
+def _remove_unread(graph: TfliteGraph) -> None:
+    needed, kept = set(graph.outputs), []
+    for op in reversed(graph.ops):
+        if needed.intersection(op.outputs):
+            kept.append(op)
+            needed.update(op.inputs)
+    graph.ops = kept[::-1]
+    named = {name for op in kept for name in (*op.inputs, *op.outputs)}
+    named.update(graph.inputs, graph.outputs)
+    graph.tensors = {name: tensor for name, tensor in graph.tensors.items() if name in named}

@@ -1,0 +1,147 @@
+"""What the lowering of every operator works with: tensors, constants and their layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.quantize import layout
+from npu_tune.network.quantize.graph import Array, Graph, Node
+from npu_tune.network.quantize.layout import Permutation
+from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, TfliteTensor
+
+
+def unsupported(node: Node, reason: str) -> UnsupportedOperatorError:
+    """The error for a node that cannot be written as int8 TFLite."""
+    return UnsupportedOperatorError(
+        f"{str(node).capitalize()} cannot be written as int8 TFLite: {reason}.",
+        remedy="Change that part of the network, or bring an int8 TFLite file made elsewhere.",
+        node=node.name or node.output,
+        op=node.op,
+    )
+
+
+class Lowering:
+    """Collects the TFLite operators of a graph.
+
+    Args:
+        graph: simplified.
+        ranges: smallest and largest value of every run-time tensor.
+    """
+
+    def __init__(self, graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
+        self.graph = graph
+        self.ranges = ranges
+        self.result = TfliteGraph()
+        self.flat_orders: dict[str, list[int]] = {}
+        self._stored: dict[str, tuple[str, Permutation]] = {}
+        self._copies: dict[tuple[str, Permutation], str] = {}
+
+    def permutation(self, name: str) -> Permutation:
+        """How an ONNX tensor is stored; constants are in ONNX's order."""
+        if name in self._stored:
+            return self._stored[name][1]
+        return layout.identity(len(self.graph.shapes[name]))
+
+    def read(self, name: str, permutation: Permutation | None = None) -> str:
+        """The TFLite tensor of an ONNX tensor, in the order that is asked for.
+
+        Where the data is stored in another order, a TRANSPOSE or RESHAPE is put in.
+        """
+        stored, have = self._stored[name]
+        if permutation is None or permutation == have:
+            return stored
+        key = (name, permutation)
+        if key not in self._copies:
+            self._copies[key] = self._reordered(name, stored, have, permutation)
+        return self._copies[key]
+
+    def _reordered(self, name: str, stored: str, have: Permutation, want: Permutation) -> str:
+        shape = self.graph.shapes[name]
+        target_shape = layout.permuted(shape, want)
+        if layout.same_data(shape, have, want):
+            return self.reshaped(stored, target_shape)
+        source_shape = self.result.tensors[stored].shape
+        narrow, axes = layout.squeezed_transpose(source_shape, layout.axes_between(have, want))
+        if len(source_shape) <= 4 and len(narrow) == len(source_shape):
+            narrow, axes = source_shape, layout.axes_between(have, want)
+        moved = self.temporary(
+            f"{stored}/transposed", tuple(narrow[axis] for axis in axes), like=stored
+        )
+        self.emit(
+            "TRANSPOSE",
+            [self.reshaped(stored, narrow), self.indices(f"{moved}/axes", axes)],
+            [moved],
+        )
+        return self.reshaped(moved, target_shape)
+
+    def reshaped(self, tensor: str, shape: Sequence[int]) -> str:
+        """A TFLite tensor with another shape; itself where it has that shape."""
+        if self.result.tensors[tensor].shape == tuple(shape):
+            return tensor
+        target = self.temporary(f"{tensor}/reshaped", shape, like=tensor)
+        self.emit_reshape(tensor, target)
+        return target
+
+    def emit_reshape(self, source: str, target: str) -> None:
+        shape = self.result.tensors[target].shape
+        self.emit(
+            "RESHAPE", [source, self.indices(f"{target}/shape", shape)], [target], NewShape=shape
+        )
+
+    def write(self, name: str, permutation: Permutation | None = None) -> str:
+        """A new TFLite tensor for an ONNX tensor that is about to be computed."""
+        shape = self.graph.shapes[name]
+        order = layout.identity(len(shape)) if permutation is None else permutation
+        tensor = self._add(name, layout.permuted(shape, order), "activation", source=name)
+        self._stored[name] = (tensor.name, order)
+        return tensor.name
+
+    def alias(self, name: str, tensor: str, permutation: Permutation) -> None:
+        """Says that an ONNX tensor is the same data as a TFLite tensor that is there already."""
+        self._stored[name] = (tensor, permutation)
+
+    def temporary(self, base: str, shape: Sequence[int], *, like: str) -> str:
+        """A new activation with the range of values of another one."""
+        source = self.result.tensors[like].source
+        return self._add(base, shape, "activation", source=source).name
+
+    def indices(self, base: str, values: Any) -> str:
+        """An int32 constant: a shape, axes, sizes."""
+        data = np.asarray(values, np.int32)
+        return self._add(base, data.shape, "index", data=data).name
+
+    def constant(self, base: str, value: Array) -> str:
+        """A real constant that gets a scale of its own."""
+        return self._add(base, value.shape, "constant", data=value).name
+
+    def weights(self, base: str, value: Array, *, channel_axis: int) -> str:
+        """Weights with a scale for each slice along ``channel_axis``."""
+        return self._add(base, value.shape, "weights", data=value, channel_axis=channel_axis).name
+
+    def bias(self, base: str, value: Array) -> str:
+        return self._add(base, value.shape, "bias", data=value).name
+
+    def _add(self, base: str, shape: Sequence[int], role: Role, **fields: Any) -> TfliteTensor:
+        name, count = base, 1
+        while name in self.result.tensors:
+            count += 1
+            name = f"{base}#{count}"
+        tensor = TfliteTensor(
+            name=name, shape=tuple(int(size) for size in shape), role=role, **fields
+        )
+        self.result.tensors[name] = tensor
+        return tensor
+
+    def emit(self, op: str, inputs: list[str], outputs: list[str], **options: Any) -> None:
+        self.result.ops.append(TfliteOp(op, inputs, outputs, options))
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        return self.result.tensors[tensor].shape
+
+    def pin(self, tensor: str, low: float, high: float) -> None:
+        """Limits a tensor to a range by giving its codes no more room than that."""
+        self.result.tensors[tensor].pinned = (low, high)

@@ -1,0 +1,92 @@
+"""ONNX files to graphs and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npu_tune.errors import ModelError, UnsupportedOperatorError
+from npu_tune.network.onnx_model import known_shape
+from npu_tune.network.quantize.graph import Array, Graph, Node, real
+
+if TYPE_CHECKING:
+    import onnx
+
+OLDEST_OPSET = 7
+"""Earlier operator sets broadcast in another way."""
+
+
+def graph_from_onnx(model: onnx.ModelProto) -> Graph:
+    """A graph of an opened ONNX model; everything real becomes float32.
+
+    Raises:
+        ModelError: if a tensor's shape stays unknown, or the operator set is too old.
+        UnsupportedOperatorError: if an operator is not ONNX's own or holds a graph itself.
+    """
+    from onnx import helper, numpy_helper  # noqa: PLC0415 - heavy
+
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST_OPSET:
+        raise ModelError(
+            f"The ONNX file uses operator set {opset}; {OLDEST_OPSET} is the oldest that is known.",
+            remedy="Export the network again with a newer operator set.",
+        )
+    onnx_graph = model.graph
+    constants = {t.name: _real_if_float(numpy_helper.to_array(t)) for t in onnx_graph.initializer}
+    shapes = {name: value.shape for name, value in constants.items()}
+    for value in [*onnx_graph.input, *onnx_graph.output, *onnx_graph.value_info]:
+        shape = known_shape(value)
+        if shape is not None:
+            shapes.setdefault(value.name, shape)
+    nodes = []
+    for proto in onnx_graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+        node = Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)
+        if proto.domain not in ("", "ai.onnx"):
+            raise UnsupportedOperatorError(
+                f"{str(node).capitalize()} belongs to {proto.domain!r}, not to ONNX itself.",
+                remedy="Export the network with standard operators.",
+            )
+        nodes.append(node)
+    return Graph(
+        nodes=nodes,
+        constants=constants,
+        shapes=shapes,
+        inputs=[value.name for value in onnx_graph.input if value.name not in constants],
+        outputs=[value.name for value in onnx_graph.output],
+        opset=opset,
+    )
+
+
+def _real_if_float(value: Array) -> Array:
+    return real(value) if np.issubdtype(value.dtype, np.floating) else value
+
+
+def graph_to_onnx(graph: Graph, *, outputs: list[str] | None = None) -> onnx.ModelProto:
+    """A float32 ONNX model of a graph.
+
+    Args:
+        graph: the graph.
+        outputs: tensors the model hands out; the graph's outputs if None.
+    """
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - heavy
+
+    def value_info(name: str) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
+
+    nodes = [
+        helper.make_node(node.op, node.inputs, node.outputs, name=node.name, **node.attributes)
+        for node in graph.nodes
+    ]
+    onnx_graph = helper.make_graph(
+        nodes,
+        "npu-tune",
+        [value_info(name) for name in graph.inputs],
+        [value_info(name) for name in (graph.outputs if outputs is None else outputs)],
+        [numpy_helper.from_array(np.ascontiguousarray(v), n) for n, v in graph.constants.items()],
+    )
+    # IR version 8 is read by every onnxruntime of the last years and knows all these operators.
+    return helper.make_model(
+        onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)], ir_version=8
+    )

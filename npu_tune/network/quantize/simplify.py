@@ -1,0 +1,91 @@
+"""Brings an ONNX graph down to the operators that have a counterpart in TFLite."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from npu_tune.network.quantize.affine import fold_affine
+from npu_tune.network.quantize.fold import fold_constants, remove_identities, remove_quantizers
+from npu_tune.network.quantize.graph import Graph, Node, real
+
+
+def simplify(graph: Graph) -> None:
+    """Rewrites a graph in place; it computes the same values under the same names.
+
+    Raises:
+        UnsupportedOperatorError: if a node cannot be rewritten.
+    """
+    fold_constants(graph)
+    remove_quantizers(graph)
+    remove_identities(graph)
+    _split_sums(graph)
+    _make_gemms(graph)
+    _split_gemms(graph)
+    _join_hard_swish(graph)
+    fold_affine(graph)
+
+
+def _split_sums(graph: Graph) -> None:
+    """Sum, Max and Min of several tensors become chains of two at a time."""
+    pairwise = {"Sum": "Add", "Max": "Max", "Min": "Min"}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.op not in pairwise or (node.op != "Sum" and len(node.inputs) == 2):
+            nodes.append(node)
+            continue
+        if len(node.inputs) == 1:
+            nodes.append(Node("Identity", node.name, node.inputs, node.outputs))
+            continue
+        partial = node.inputs[0]
+        for index, name in enumerate(node.inputs[1:], start=1):
+            last = index == len(node.inputs) - 1
+            result = node.output if last else graph.new_name(f"{node.output}/{index}")
+            graph.shapes[result] = np.broadcast_shapes(graph.shapes[partial], graph.shapes[name])
+            nodes.append(
+                Node(pairwise[node.op], f"{node.name}/{index}", [partial, name], [result])
+            )
+            partial = result
+    graph.nodes = nodes
+
+
+def _make_gemms(graph: Graph) -> None:
+    """A MatMul of a matrix with constant weights becomes a Gemm, which can carry a bias."""
+    for node in graph.nodes:
+        if node.op != "MatMul":
+            continue
+        weights = graph.constant(node, 1)
+        if weights is not None and weights.ndim == 2 and len(graph.shapes[node.inputs[0]]) == 2:
+            node.op = "Gemm"
+
+
+def _split_gemms(graph: Graph) -> None:
+    """Gemm's alpha and beta move into its constants."""
+    for node in graph.nodes:
+        if node.op != "Gemm":
+            continue
+        for position, attribute in ((1, "alpha"), (2, "beta")):
+            factor = float(node.attributes.pop(attribute, 1.0))
+            value = graph.constant(node, position)
+            if factor != 1.0 and value is not None:
+                node.inputs[position] = graph.add_constant(
+                    f"{node.output}/{attribute}", real(value * factor)
+                )
+
+
+def _join_hard_swish(graph: Graph) -> None:
+    """``x * HardSigmoid(x)`` with a slope of 1/6 is HardSwish, whatever spelled it out."""
+    if graph.opset < 14:  # HardSwish is that young, and the graph must stay valid ONNX
+        return
+    for node in list(graph.nodes):
+        if node.op != "Mul" or len(set(node.inputs)) != 2:
+            continue
+        for gate_name, other in (node.inputs, node.inputs[::-1]):
+            gate = graph.producer(gate_name)
+            if gate is None or gate.op != "HardSigmoid" or gate.inputs[0] != other:
+                continue
+            slope = float(gate.attributes.get("alpha", 0.2))
+            offset = float(gate.attributes.get("beta", 0.5))
+            if abs(slope - 1 / 6) < 1e-4 and offset == 0.5 and graph.only_consumer(gate_name):
+                node.op, node.inputs = "HardSwish", [other]
+                graph.nodes.remove(gate)
+                break

@@ -1,0 +1,57 @@
+"""A TFLite graph before its numbers are quantized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from npu_tune.network.quantize.graph import Array
+
+Role = Literal["activation", "constant", "weights", "bias", "index"]
+
+
+@dataclass
+class TfliteTensor:
+    """A tensor that will be int8 (or int32: biases and indices).
+
+    Args:
+        name: unique in the graph.
+        shape: in TFLite's order.
+        role: decides how it is quantized.
+        source: the ONNX tensor whose range of values it has; activations only.
+        data: the real (or integer) value of everything but activations.
+        channel_axis: the dimension along which weights have a scale each.
+        pinned: the range the output must be limited to, where the operator does so by
+            saturation.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role = "activation"
+    source: str = ""
+    data: Array | None = None
+    channel_axis: int = 0
+    pinned: tuple[float, float] | None = None
+
+
+@dataclass
+class TfliteOp:
+    """A TFLite operator; options by the names of the schema (``StrideW``)."""
+
+    op: str
+    inputs: list[str]
+    outputs: list[str]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TfliteGraph:
+    """Operators in execution order, and every tensor they name."""
+
+    ops: list[TfliteOp] = field(default_factory=list)
+    tensors: dict[str, TfliteTensor] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+    def readers(self, name: str) -> list[TfliteOp]:
+        return [op for op in self.ops if name in op.inputs]

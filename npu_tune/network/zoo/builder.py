@@ -1,0 +1,229 @@
+"""Builds float ONNX networks layer by layer, with weights that look trained.
+
+Trained weights are neither Gaussian nor alike: most are small, some are large, and channels
+differ in scale. Compilers compress them, so that matters for size and speed. The weights here are
+drawn from a mixture of a Gaussian and a Laplacian distribution with a log-normal scale per output
+channel, and scaled so that activations keep their size from layer to layer (He et al., "Delving
+deep into rectifiers", 2015). Batch normalization counts as folded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnx
+
+Activation = Literal["relu", "relu6", "none"]
+
+OPSET = 13
+_CHANNEL_SPREAD = 0.35
+"""Standard deviation of the logarithm of the channels' scales."""
+_LAPLACIAN_SHARE = 0.5
+
+
+class NetworkBuilder:
+    """Collects nodes and weights; tensors are named by the layer that computes them.
+
+    Args:
+        input_name: name of the only input.
+        input_shape: N x C x H x W, or N x features.
+        seed: of the weights.
+    """
+
+    def __init__(self, input_name: str, input_shape: tuple[int, ...], *, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+        self._input = (input_name, input_shape)
+        self._shapes: dict[str, tuple[int, ...]] = {input_name: input_shape}
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[onnx.TensorProto] = []
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        return self._shapes[tensor]
+
+    def conv(
+        self,
+        source: str,
+        name: str,
+        channels: int,
+        *,
+        kernel: int | tuple[int, int] = 1,
+        stride: int = 1,
+        depthwise: bool = False,
+        activation: Activation = "relu",
+        padding: Literal["same", "valid"] = "same",
+        gain: float | None = None,
+    ) -> str:
+        """A convolution with a bias and an activation; ``same`` pads as TensorFlow does."""
+        batch, channels_in, *sizes = self.shape(source)
+        kernels = (kernel, kernel) if isinstance(kernel, int) else kernel
+        if padding == "same":
+            outputs = [math.ceil(size / stride) for size in sizes]
+            totals = [
+                max((out - 1) * stride + k - size, 0)
+                for out, k, size in zip(outputs, kernels, sizes, strict=True)
+            ]
+        else:
+            outputs = [(size - k) // stride + 1 for size, k in zip(sizes, kernels, strict=True)]
+            totals = [0, 0]
+        pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
+        groups = channels_in if depthwise else 1
+        weights = self._random_weights(
+            (channels, channels_in // groups, *kernels), gain or _gain(activation)
+        )
+        return self._with_activation(
+            "Conv",
+            [source, self._store(f"{name}/weights", weights), self._bias(name, channels)],
+            name,
+            (batch, channels, *outputs),
+            activation,
+            kernel_shape=list(kernels),
+            strides=[stride, stride],
+            pads=pads,
+            group=groups,
+        )
+
+    def dense(
+        self,
+        source: str,
+        name: str,
+        features: int,
+        *,
+        activation: Activation = "relu",
+        gain: float | None = None,
+    ) -> str:
+        """A fully connected layer."""
+        batch, inputs = self.shape(source)
+        weights = self._random_weights((features, inputs), gain or _gain(activation))
+        return self._with_activation(
+            "Gemm",
+            [source, self._store(f"{name}/weights", weights), self._bias(name, features)],
+            name,
+            (batch, features),
+            activation,
+            transB=1,
+        )
+
+    def add(self, one: str, other: str, name: str, *, activation: Activation = "none") -> str:
+        return self._with_activation("Add", [one, other], name, self.shape(one), activation)
+
+    def concat(self, parts: list[str], name: str) -> str:
+        batch, _, *sizes = self.shape(parts[0])
+        channels = sum(self.shape(part)[1] for part in parts)
+        return self._node("Concat", parts, name, (batch, channels, *sizes), axis=1)
+
+    def max_pool(
+        self, source: str, name: str, *, kernel: int, stride: int, pad_end: int = 0
+    ) -> str:
+        """Maxima of windows; ``pad_end`` rows and columns are added below and to the right."""
+        batch, channels, *sizes = self.shape(source)
+        outputs = [(size + pad_end - kernel) // stride + 1 for size in sizes]
+        return self._node(
+            "MaxPool",
+            [source],
+            name,
+            (batch, channels, *outputs),
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[0, 0, pad_end, pad_end],
+        )
+
+    def global_average(self, source: str, name: str) -> str:
+        """The mean of each channel, as a vector."""
+        batch, channels, *_ = self.shape(source)
+        pooled = self._node("GlobalAveragePool", [source], f"{name}/pool", (batch, channels, 1, 1))
+        return self._node("Flatten", [pooled], name, (batch, channels), axis=1)
+
+    def upsample(self, source: str, name: str) -> str:
+        """Every pixel becomes two by two."""
+        batch, channels, height, width = self.shape(source)
+        scales = self._store(f"{name}/scales", np.asarray([1, 1, 2, 2], np.float32))
+        return self._node(
+            "Resize",
+            [source, "", scales],
+            name,
+            (batch, channels, 2 * height, 2 * width),
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
+    def softmax(self, source: str, name: str) -> str:
+        return self._node("Softmax", [source], name, self.shape(source), axis=1)
+
+    def model(self, name: str, outputs: list[str]) -> onnx.ModelProto:
+        """The finished network."""
+        from onnx import TensorProto, helper  # noqa: PLC0415 - heavy
+
+        def value(tensor: str) -> Any:
+            return helper.make_tensor_value_info(tensor, TensorProto.FLOAT, self.shape(tensor))
+
+        graph = helper.make_graph(
+            self._nodes, name, [value(self._input[0])], list(map(value, outputs)), self._weights
+        )
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=8,
+            producer_name="npu-tune",
+        )
+
+    def _node(
+        self, op: str, inputs: list[str], name: str, shape: tuple[int, ...], **attributes: Any
+    ) -> str:
+        from onnx import helper  # noqa: PLC0415 - heavy
+
+        self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        self._shapes[name] = shape
+        return name
+
+    def _with_activation(
+        self,
+        op: str,
+        inputs: list[str],
+        name: str,
+        shape: tuple[int, ...],
+        activation: Activation,
+        **attributes: Any,
+    ) -> str:
+        if activation == "none":
+            return self._node(op, inputs, name, shape, **attributes)
+        before = self._node(op, inputs, f"{name}/linear", shape, **attributes)
+        if activation == "relu":
+            return self._node("Relu", [before], name, shape)
+        limits = [
+            self._store(f"{name}/{label}", np.asarray(limit, np.float32))
+            for label, limit in (("min", 0.0), ("max", 6.0))
+        ]
+        return self._node("Clip", [before, *limits], name, shape)
+
+    def _store(self, name: str, value: NDArray[Any]) -> str:
+        from onnx import numpy_helper  # noqa: PLC0415 - heavy
+
+        self._weights.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _bias(self, name: str, channels: int) -> str:
+        return self._store(
+            f"{name}/bias", self._generator.normal(0.0, 0.1, channels).astype(np.float32)
+        )
+
+    def _random_weights(self, shape: tuple[int, ...], gain: float) -> NDArray[np.float32]:
+        generator = self._generator
+        gaussian = generator.normal(0.0, 1.0, shape)
+        laplacian = generator.laplace(0.0, math.sqrt(0.5), shape)
+        mixed = np.where(generator.random(shape) < _LAPLACIAN_SHARE, laplacian, gaussian)
+        spread = np.exp(generator.normal(0.0, _CHANNEL_SPREAD, shape[0]))
+        spread /= math.sqrt(float(np.mean(np.square(spread))))
+        mixed *= spread.reshape(-1, *[1] * (len(shape) - 1))
+        fan_in = math.prod(shape[1:])
+        return (mixed * gain / math.sqrt(fan_in)).astype(np.float32)
+
+
+def _gain(activation: Activation) -> float:
+    """Keeps the mean square of activations: ReLU drops half of it."""
+    return 1.0 if activation == "none" else math.sqrt(2.0)
