@@ -37,6 +37,8 @@ class OperatorChoices:
         vendor_block: the block Vela takes by default.
         vendor_part_kernel: the traversal Vela takes.
         blocks: blocks worth trying with their costs, in both traversals.
+        fastest: among those the block with the fewest cycles when its weights are in fast
+            storage, Vela's own traversal kept; None where Vela's own block is as fast.
         legal: blocks the hardware takes, among those and Vela's own, by traversal.
         traversals: True where both traversals are worth trying.
         joins_next: True where it can be cascaded with the next operator.
@@ -54,6 +56,7 @@ class OperatorChoices:
     vendor_block: Block
     vendor_part_kernel: bool
     blocks: tuple[BlockCost, ...]
+    fastest: Block | None
     legal: Mapping[bool, frozenset[Block]]
     traversals: bool
     joins_next: bool
@@ -93,7 +96,7 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
     signature = _signature(op, part_kernel, vendor_block, cost.stripe.height)
     if signature not in known:
         known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel, striped=striped)
-    blocks = known[signature]
+    blocks, fastest = known[signature]
     candidates = {vendor_block, *(found.block for found in blocks)}
     ends = striped and op.index > 0 and can_cascade(
         scheduler.sched_ops[op.index - 1], scheduler.sched_ops
@@ -106,6 +109,7 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         vendor_block=vendor_block,
         vendor_part_kernel=part_kernel,
         blocks=blocks,
+        fastest=fastest,
         legal={
             traversal: frozenset(
                 b for b in candidates if whole_block(op, b, part_kernel=traversal) is not None
@@ -157,8 +161,8 @@ def _ends(op: Any) -> list[Any]:
 
 def _useful(
     scheduler: Any, op: Any, cost: Any, *, part_kernel: bool, striped: bool
-) -> tuple[BlockCost, ...]:
-    """Blocks that can beat Vela's choice in some respect."""
+) -> tuple[tuple[BlockCost, ...], Block | None]:
+    """Blocks that can beat Vela's choice in some respect, and the fastest one."""
     traversals = [part_kernel]
     if op.parent_op.weights and op.op_type.npu_block_type == NpuBlockType.ConvolutionMxN:
         traversals.append(not part_kernel)
@@ -169,9 +173,22 @@ def _useful(
     vendor = block_cost(
         scheduler, op, (own.height, own.width, own.depth), cost.block_config
     )
-    if striped:
-        return tuple(found)
-    return tuple(c for c in found if (c.encoding, c.costs) != (vendor.encoding, vendor.costs))
+    same = [c for c in found if c.part_kernel == part_kernel]
+    best = min(same, key=lambda c: _cycles(op, c), default=vendor)
+    fastest = best.block if _cycles(op, best) < _cycles(op, vendor) else None
+    if not striped:
+        found = [c for c in found if (c.encoding, c.costs) != (vendor.encoding, vendor.costs)]
+    return tuple(found), fastest
+
+
+def _cycles(op: Any, cost: BlockCost) -> tuple[float, float]:
+    """What an operator adds to the total with a block, and its traffic to break ties."""
+    npu, ifm, ofm, _ = cost.costs
+    width = op.arch.memory_bandwidths_per_cycle
+    times = {tensor.mem_area: 0.0 for tensor in (op.ifm, op.ofm)}
+    times[op.ifm.mem_area] += ifm / width[op.ifm.mem_area]
+    times[op.ofm.mem_area] += ofm / width[op.ofm.mem_area]
+    return max(npu, *times.values()), ifm + ofm
 
 
 def _powers_of_two(most: int) -> tuple[int, ...]:

@@ -27,9 +27,9 @@ from ethosu.vela.rewrite_graph import visit_graph_post_order
 from ethosu.vela.tensor import TensorAddressMap
 
 from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
-from npu_tune.network import Network
+from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.compiler.back_end import generate
-from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures
+from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures, cpu_operators, operator_counts
 from npu_tune.targets.ethos_u.compiler.scheduling import (
     PlannedScheduler,
     VendorSchedule,
@@ -98,11 +98,25 @@ class Session:
                     remedy="Convert the network to int8 TFLite with the operators Vela supports.",
                 ) from error
         self.graph, self.kind = graph, kind
+        self.operators = (operator_counts(graph)[0], cpu_operators(graph))
 
     @property
     def npu_subgraphs(self) -> list[Any]:
         """The parts of the graph that run on the NPU."""
         return [sg for sg in self.graph.subgraphs if sg.placement == PassPlacement.Npu]
+
+    def operator_names(self) -> tuple[str, ...]:
+        """Printable names of the operators on the NPU, in execution order."""
+        passes = (ps for sg in self.npu_subgraphs for ps in sg.passes)
+        return printable_names(ps.primary_op.name for ps in passes if ps.primary_op)
+
+    def operator_figures(self) -> list[dict[str, float]]:
+        """A row of figures for each operator of the last compilation."""
+        return [
+            self._figures.row(op, subgraph.schedule)
+            for subgraph in self.npu_subgraphs
+            for op in subgraph.sched_ops
+        ]
 
     def compile(self, plan: Plan) -> Any:
         """Compiles the network as planned and returns Vela's graph with everything in it.
@@ -114,8 +128,8 @@ class Session:
             CompilerError: where Vela stops.
         """
         self.schedule(plan)
-        self.figures = OperatorFigures()
-        with self._vela(plan), self.figures.recording():
+        self._figures = OperatorFigures()
+        with self._vela(plan), self._figures.recording():
             generate(self.graph, self.arch, self.kind, compiler_options(plan))
         return self.graph
 

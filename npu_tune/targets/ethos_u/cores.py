@@ -1,0 +1,141 @@
+"""Vela's two cores behind one small interface, one per network and target in a process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from npu_tune.errors import ModelError
+from npu_tune.network import Network
+from npu_tune.space import Configuration, SearchSpace
+from npu_tune.targets.base import Evaluation, Start
+from npu_tune.targets.ethos_u.compiler.back_end import write_model
+from npu_tune.targets.ethos_u.compiler.figures import network_figures
+from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices, operator_choices
+from npu_tune.targets.ethos_u.compiler.session import Session
+from npu_tune.targets.ethos_u.compiler.settings import Hardware
+from npu_tune.targets.ethos_u.cpp_core import CppCore
+from npu_tune.targets.ethos_u.knobs import plan_of, search_space
+from npu_tune.targets.ethos_u.plan import Plan
+from npu_tune.targets.ethos_u.starts import python_core_starts
+from npu_tune.targets.ethos_u.target import EthosUTarget
+
+ARENA_LEVELS = 8
+"""Arena limits offered between what Vela needs at least and what it takes by default."""
+
+CORES_KEPT = 2
+"""Networks kept ready in a process: the one being tuned and one to compare it with."""
+
+
+class Core(Protocol):
+    """One network on one target."""
+
+    def operators(self) -> tuple[int, tuple[str, ...]]:
+        """How many operators run on the NPU, and those that stay on the CPU."""
+
+    def space(self) -> SearchSpace: ...
+    def evaluate(self, configuration: Configuration) -> Evaluation: ...
+    def build(self, configuration: Configuration, path: Path) -> Evaluation: ...
+    def starts(self) -> tuple[Start, ...]: ...
+    def references(self) -> Mapping[str, Mapping[str, float]]: ...
+
+
+_cores: OrderedDict[tuple[EthosUTarget, str], Core] = OrderedDict()
+
+
+def core_for(target: EthosUTarget, network: Network) -> Core:
+    """The core that compiles a network for a target, kept ready in this process."""
+    key = (target, network.digest)
+    if key not in _cores:
+        _cores[key] = _make_core(target, network)
+        while len(_cores) > CORES_KEPT:
+            _cores.popitem(last=False)
+    _cores.move_to_end(key)
+    return _cores[key]
+
+
+def _make_core(target: EthosUTarget, network: Network) -> Core:
+    hardware = Hardware(
+        target.accelerator, target.system_config, target.memory_mode, target.ini
+    )
+    if network.format == "onnx":
+        raise ModelError(
+            f"{network.name!r} is an ONNX network; Vela reads TFLite and TOSA.",
+            remedy="`npu-tune tune` quantises it by itself, `npu-tune convert` writes the file.",
+        )
+    if network.format == "tosa" or target.accelerator.startswith("ethos-u85"):
+        return CppCore(network, hardware)
+    return PythonCore(network, hardware)
+
+
+class PythonCore:
+    """Vela's Python core, with per-operator choices."""
+
+    def __init__(self, network: Network, hardware: Hardware) -> None:
+        self._network, self._hardware = network, hardware
+        self._session = Session(network, hardware)
+        self._names: tuple[str, ...] | None = None
+
+    def operators(self) -> tuple[int, tuple[str, ...]]:
+        """Counts as Vela's summary does."""
+        return self._session.operators
+
+    @cached_property
+    def choices(self) -> tuple[OperatorChoices, ...]:
+        """Every operator with what may be chosen for it."""
+        return operator_choices(self._session)
+
+    @cached_property
+    def arena_limits(self) -> tuple[int, ...]:
+        """Limits between the SRAM of Vela's Size and of its Performance schedule, in bytes."""
+        least, most = (
+            network_figures(self._session.compile(Plan(strategy)), self._session.arch)[
+                "sram_bytes"
+            ]
+            for strategy in ("Size", "Performance")
+        )
+        step = (most - least) / (ARENA_LEVELS + 1)
+        if step < 1:
+            return ()
+        levels = (least + step * level for level in range(1, ARENA_LEVELS + 1))
+        return tuple(sorted({int(level) // 16 * 16 for level in levels}))
+
+    @cached_property
+    def _space(self) -> SearchSpace:
+        return search_space(self.choices, self.arena_limits)
+
+    def space(self) -> SearchSpace:
+        """Network-wide knobs first, then each operator's."""
+        return self._space
+
+    def evaluate(self, configuration: Configuration) -> Evaluation:
+        """Compiles in memory."""
+        session = self._session
+        if self._names is None:
+            self._names = session.operator_names()
+        graph = session.compile(plan_of(configuration, self._names))
+        rows = session.operator_figures()
+        return Evaluation(
+            network_figures(graph, session.arch),
+            dict(zip(self._names, rows, strict=True)),
+            tuple(f"on the CPU: {name}" for name in session.operators[1]),
+        )
+
+    def build(self, configuration: Configuration, path: Path) -> Evaluation:
+        """Compiles in memory and writes the result."""
+        evaluation = self.evaluate(configuration)
+        write_model(self._session.graph, path)
+        return evaluation
+
+    def starts(self) -> tuple[Start, ...]:
+        """See :mod:`npu_tune.targets.ethos_u.starts`."""
+        return python_core_starts(
+            self.space(), self.choices, CppCore(self._network, self._hardware)
+        )
+
+    def references(self) -> Mapping[str, Mapping[str, float]]:
+        """The C++ core's default."""
+        return CppCore(self._network, self._hardware).references()
