@@ -59,11 +59,10 @@ def parse_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
         ModelError: if it is damaged, or something else.
     """
     import onnx  # noqa: PLC0415 - heavy, and needed here only
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx
 
     try:
         model = onnx.load_model_from_string(model_bytes)
-    except (DecodeError, ValueError, TypeError) as error:
+    except Exception as error:  # protobuf has several errors of its own for damaged messages
         raise ModelError(
             f"The file of {name!r} is damaged or no ONNX file.", remedy="Copy or export it again."
         ) from error

@@ -42,12 +42,15 @@ def read_onnx(model_bytes: bytes, *, name: str, weights_folder: Path | None = No
     if not nodes:
         raise ModelError(f"The network {name!r} has no operators.", remedy="Give a whole network.")
     labels = [node.name or next(filter(None, node.output), node.op_type) for node in nodes]
+    known = {v.name for v in (*graph.value_info, *graph.output) if known_shape(v) is not None}
+    read = {label for node in nodes for label in node.input}
     layers = tuple(
         Layer(
             name=layer_name,
             op=node.op_type,
             inputs=tuple(node.input),
-            outputs=tuple(node.output),
+            # Second outputs that nobody reads, such as Dropout's mask, often have no shape.
+            outputs=tuple(x if x in known or x in read else "" for x in node.output),
             attributes=_attributes(node),
         )
         for node, layer_name in zip(nodes, printable_names(labels), strict=True)

@@ -44,23 +44,23 @@ def parameters_for(low: float, high: float) -> Parameters:
 
 def quantize(values: Array, parameters: Parameters) -> NDArray[np.int8]:
     """Real values to int8 codes; what is out of range saturates."""
-    scales = np.asarray(parameters.scales, np.float64)
-    if scales.size > 1:
-        scales = scales.reshape(
-            [-1 if axis == parameters.axis else 1 for axis in range(values.ndim)]
-        )
-    codes = np.rint(values.astype(np.float64) / scales) + parameters.zero_point
-    return np.clip(codes, LOWEST, HIGHEST).astype(np.int8)
+    codes = np.rint(values.astype(np.float64) / _scales(parameters, values.ndim))
+    limited: Array = np.clip(codes + parameters.zero_point, LOWEST, HIGHEST)
+    return limited.astype(np.int8)
 
 
 def dequantize(codes: Array, parameters: Parameters) -> NDArray[np.float32]:
     """int8 codes to real values."""
+    shifted = codes.astype(np.float64) - parameters.zero_point
+    return (shifted * _scales(parameters, codes.ndim)).astype(np.float32)
+
+
+def _scales(parameters: Parameters, rank: int) -> NDArray[np.float64]:
+    """The scales, shaped to be multiplied with a tensor of that many dimensions."""
     scales = np.asarray(parameters.scales, np.float64)
-    if scales.size > 1:
-        scales = scales.reshape(
-            [-1 if axis == parameters.axis else 1 for axis in range(codes.ndim)]
-        )
-    return ((codes.astype(np.float64) - parameters.zero_point) * scales).astype(np.float32)
+    if scales.size == 1:
+        return scales.reshape(())
+    return scales.reshape([-1 if axis == parameters.axis else 1 for axis in range(rank)])
 
 
 def weight_parameters(

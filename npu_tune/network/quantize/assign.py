@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from npu_tune.network.quantize.arithmetic import (
     Parameters,
     bias_parameters,
+    dequantize,
     parameters_for,
     quantize,
     quantize_bias,
@@ -41,12 +45,18 @@ _WEIGHTED = {
 }
 
 
-def quantize_graph(graph: TfliteGraph, ranges: Mapping[str, Range]) -> list[WrittenTensor]:
+def quantize_graph(
+    graph: TfliteGraph,
+    ranges: Mapping[str, Range],
+    means: Mapping[str, NDArray[np.float64]] | None = None,
+) -> list[WrittenTensor]:
     """Quantizes a graph; puts QUANTIZE operators in where scales must differ.
 
     Args:
         graph: in real numbers; changed.
         ranges: of the ONNX tensors that the activations stand for.
+        means: of the channels of those tensors; given, biases make up for the mean error that
+            rounding the weights makes (Nagel et al., "Data-free quantization", 2019, section 4.2).
     """
     _separate_joins(graph, ranges)
     groups = _Groups(graph, ranges)
@@ -55,7 +65,7 @@ def quantize_graph(graph: TfliteGraph, ranges: Mapping[str, Range]) -> list[Writ
     }
     for op in graph.ops:
         if op.op in _WEIGHTED:
-            _quantize_weighted(graph, op, groups, tensors)
+            _quantize_weighted(graph, op, groups, tensors, means or {})
     return list(tensors.values())
 
 
@@ -69,7 +79,11 @@ def _written(tensor: TfliteTensor, parameters: Parameters | None) -> WrittenTens
 
 
 def _quantize_weighted(
-    graph: TfliteGraph, op: TfliteOp, groups: _Groups, tensors: dict[str, WrittenTensor]
+    graph: TfliteGraph,
+    op: TfliteOp,
+    groups: _Groups,
+    tensors: dict[str, WrittenTensor],
+    means: Mapping[str, NDArray[np.float64]],
 ) -> None:
     source, weights, bias = (graph.tensors[op.inputs[place]] for place in _WEIGHTED[op.op])
     input_parameters = groups.parameters(source.name)
@@ -81,13 +95,33 @@ def _quantize_weighted(
         bias=bias.data,
         input_scale=input_parameters.scales[0],
     )
-    tensors[weights.name] = WrittenTensor(
-        weights.name, weights.shape, "int8", parameters, quantize(weights.data, parameters)
-    )
+    codes = quantize(weights.data, parameters)
+    tensors[weights.name] = WrittenTensor(weights.name, weights.shape, "int8", parameters, codes)
+    errors = weights.data - dequantize(codes, parameters)
+    real_bias = bias.data + _mean_error(op, errors, means.get(source.source))
     for_bias = bias_parameters(input_parameters, parameters)
     tensors[bias.name] = WrittenTensor(
-        bias.name, bias.shape, "int32", for_bias, quantize_bias(bias.data, for_bias)
+        bias.name, bias.shape, "int32", for_bias, quantize_bias(real_bias, for_bias)
     )
+
+
+def _mean_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) -> Array:
+    """What rounding the weights takes from the mean of each output; pads are left aside."""
+    nothing = np.zeros(1)
+    if means is None:
+        return nothing
+    if op.channel_order is not None and len(means) > max(op.channel_order):
+        means = means[op.channel_order]
+    if op.op == "DEPTHWISE_CONV_2D":
+        per_channel = errors.sum(axis=(0, 1, 2))
+        if len(per_channel) % len(means):
+            return nothing
+        result: Array = per_channel * np.repeat(means, len(per_channel) // len(means))
+        return result
+    if op.op == "TRANSPOSE_CONV" or errors.shape[-1] != len(means):
+        return nothing
+    per_input: Array = errors.reshape(errors.shape[0], -1, errors.shape[-1]).sum(axis=1)
+    return np.asarray(per_input @ means)
 
 
 def _own_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:

@@ -26,10 +26,14 @@ _KEPT_VALUES = 1024
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a tensor held: its limits, and some of its values."""
+    """What a tensor held: its limits, the mean of each channel and some of its values.
+
+    Channels are the second dimension.
+    """
 
     low: float
     high: float
+    means: NDArray[np.float64]
     values: NDArray[np.float32]
 
 
@@ -152,6 +156,7 @@ def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
         name: Statistics(
             low=min(part.low for part in parts),
             high=max(part.high for part in parts),
+            means=np.mean([part.means for part in parts], axis=0),
             values=np.concatenate([part.values for part in parts]),
         )
         for name, parts in seen.items()
@@ -162,8 +167,12 @@ def _statistics(value: NDArray[Any]) -> Statistics:
     flat = value.reshape(-1)
     # An odd step visits all channels and positions of even-sized maps.
     step = max(flat.size // _KEPT_VALUES, 1) | 1
+    others = tuple(axis for axis in range(value.ndim) if axis != 1)
     return Statistics(
-        float(flat.min()), float(flat.max()), flat[::step][: 2 * _KEPT_VALUES].astype(np.float32)
+        low=float(flat.min()),
+        high=float(flat.max()),
+        means=np.atleast_1d(value.mean(axis=others, dtype=np.float64)),
+        values=flat[::step][: 2 * _KEPT_VALUES].astype(np.float32),
     )
 
 

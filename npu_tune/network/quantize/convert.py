@@ -110,7 +110,11 @@ def convert(
                 remedy="Give calibration data of the range the network was trained for.",
             )
     lowered = lower(graph, {name: (seen.low, seen.high) for name, seen in statistics.items()})
-    tensors = quantize_graph(lowered.graph, choose_ranges(statistics, graph.ranges))
+    tensors = quantize_graph(
+        lowered.graph,
+        choose_ranges(statistics, graph.ranges),
+        {name: seen.means for name, seen in statistics.items()},
+    )
     model_bytes = write_tflite(
         tensors, lowered.graph.ops, lowered.graph.inputs, lowered.graph.outputs
     )

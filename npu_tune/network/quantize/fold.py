@@ -59,11 +59,10 @@ def _compute(graph: Graph, node: Node) -> list[Array]:
     )
     model = helper.make_model(onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)])
     try:
-        results: list[Any] = ReferenceEvaluator(model).run(None, given)
+        results: Any = ReferenceEvaluator(model).run(None, given)
     except Exception as error:
         raise UnsupportedOperatorError(
-            f"{str(node).capitalize()} works on constants and cannot be computed beforehand: "
-            f"{error}.",
+            f"The {node} works on constants and cannot be computed beforehand: {error}.",
             remedy="Simplify the network (for example with onnxsim) and try again.",
             node=node.name or node.output,
             op=node.op,
@@ -125,7 +124,7 @@ def remove_quantizers(graph: Graph) -> None:
         readers = graph.consumers(node.output)
         if node.output in graph.outputs or any(r.op != "DequantizeLinear" for r in readers):
             raise UnsupportedOperatorError(
-                f"{str(node).capitalize()} is not followed by a DequantizeLinear.",
+                f"The {node} is not followed by a DequantizeLinear.",
                 remedy="Give the float network, or one with QuantizeLinear-DequantizeLinear pairs.",
                 node=node.name or node.output,
                 op=node.op,

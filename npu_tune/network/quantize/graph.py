@@ -32,7 +32,7 @@ class Node:
         return tuple(int(value) for value in self.attributes.get(name, default))
 
     def __str__(self) -> str:
-        return f"the node {self.name or self.output!r} ({self.op})"
+        return f"node {self.name or self.output!r} ({self.op})"
 
 
 @dataclass

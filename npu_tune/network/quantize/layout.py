@@ -19,6 +19,7 @@ CHANNELS_LAST: Permutation = (0, 2, 3, 1)
 
 
 def identity(rank: int) -> Permutation:
+    """The permutation of a tensor in ONNX's order."""
     return tuple(range(rank))
 
 

@@ -89,7 +89,7 @@ def check_operators(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op not in SUPPORTED:
             raise UnsupportedOperatorError(
-                f"{str(node).capitalize()} has no int8 TFLite form here.",
+                f"The {node} has no int8 TFLite form here.",
                 remedy="Replace that operator, or bring an int8 TFLite file made elsewhere.",
                 node=node.name or node.output,
                 op=node.op,

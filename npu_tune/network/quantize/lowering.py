@@ -17,7 +17,7 @@ from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, 
 def unsupported(node: Node, reason: str) -> UnsupportedOperatorError:
     """The error for a node that cannot be written as int8 TFLite."""
     return UnsupportedOperatorError(
-        f"{str(node).capitalize()} cannot be written as int8 TFLite: {reason}.",
+        f"The {node} cannot be written as int8 TFLite: {reason}.",
         remedy="Change that part of the network, or bring an int8 TFLite file made elsewhere.",
         node=node.name or node.output,
         op=node.op,
@@ -136,8 +136,9 @@ class Lowering:
         self.result.tensors[name] = tensor
         return tensor
 
-    def emit(self, op: str, inputs: list[str], outputs: list[str], **options: Any) -> None:
+    def emit(self, op: str, inputs: list[str], outputs: list[str], **options: Any) -> TfliteOp:
         self.result.ops.append(TfliteOp(op, inputs, outputs, options))
+        return self.result.ops[-1]
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         return self.result.tensors[tensor].shape

@@ -45,7 +45,7 @@ def graph_from_onnx(model: onnx.ModelProto) -> Graph:
         node = Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)
         if proto.domain not in ("", "ai.onnx"):
             raise UnsupportedOperatorError(
-                f"{str(node).capitalize()} belongs to {proto.domain!r}, not to ONNX itself.",
+                f"The {node} belongs to {proto.domain!r}, not to ONNX itself.",
                 remedy="Export the network with standard operators.",
             )
         nodes.append(node)

@@ -10,6 +10,7 @@ import numpy as np
 from npu_tune.network.quantize.graph import Array, Node, real
 from npu_tune.network.quantize.layout import CHANNELS_LAST
 from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.tflite_graph import TfliteOp
 
 Pair = tuple[int, int]
 
@@ -106,6 +107,7 @@ def _constant_weights(lowering: Lowering, node: Node) -> Array:
 
 
 def convolution(lowering: Lowering, node: Node) -> None:
+    """Conv: plain, depthwise or grouped."""
     weights = _constant_weights(lowering, node)
     if weights.ndim != 4:
         raise unsupported(node, f"it has {weights.ndim - 2} spatial dimensions")
@@ -117,21 +119,31 @@ def convolution(lowering: Lowering, node: Node) -> None:
     target = lowering.write(node.output, CHANNELS_LAST)
     groups = int(node.attributes.get("group", 1))
     if groups > 1 and weights.shape[1] > 1:
-        _grouped(lowering, source, target, weights, bias, window, groups)
+        _grouped(
+            lowering, source, target, weights=weights, bias=bias, window=window, groups=groups
+        )
     else:
-        _one_convolution(lowering, source, target, weights, bias, window, depthwise=groups > 1)
+        _one_convolution(
+            lowering,
+            source,
+            target,
+            weights=weights,
+            bias=bias,
+            window=window,
+            depthwise=groups > 1,
+        )
 
 
 def _one_convolution(
     lowering: Lowering,
     source: str,
     target: str,
+    *,
     weights: Array,
     bias: Array,
     window: Window,
-    *,
-    depthwise: bool,
-) -> None:
+    depthwise: bool = False,
+) -> TfliteOp:
     options = {
         "Padding": window.padding_code,
         "StrideH": window.strides[0],
@@ -149,13 +161,14 @@ def _one_convolution(
         stored = weights.transpose(0, 2, 3, 1)
         weights_name = lowering.weights(f"{target}/weights", stored, channel_axis=0)
         op = "CONV_2D"
-    lowering.emit(op, [source, weights_name, bias_name], [target], **options)
+    return lowering.emit(op, [source, weights_name, bias_name], [target], **options)
 
 
 def _grouped(
     lowering: Lowering,
     source: str,
     target: str,
+    *,
     weights: Array,
     bias: Array,
     window: Window,
@@ -179,14 +192,17 @@ def _grouped(
     ):
         shape = (*outer, channels // groups)
         result = lowering.temporary(f"{target}/out{index}", shape, like=target)
-        _one_convolution(
-            lowering, part, result, group_weights, group_bias, window, depthwise=False
+        op = _one_convolution(
+            lowering, part, result, weights=group_weights, bias=group_bias, window=window
         )
+        first = index * weights.shape[1]
+        op.channel_order = list(range(first, first + weights.shape[1]))
         results.append(result)
     lowering.emit("CONCATENATION", results, [target], Axis=3)
 
 
 def transposed_convolution(lowering: Lowering, node: Node) -> None:
+    """ConvTranspose; what TFLite cannot pad is computed whole and cut."""
     weights = _constant_weights(lowering, node)
     strides, pads = node.ints("strides", (1, 1)), node.ints("pads", (0, 0, 0, 0))
     auto_pad = node.attributes.get("auto_pad", b"NOTSET")
@@ -273,4 +289,4 @@ def fully_connected(lowering: Lowering, node: Node) -> None:
         lowering.weights(f"{target}/weights", weights, channel_axis=0),
         lowering.bias(f"{target}/bias", _bias(lowering, node, weights.shape[0])),
     ]
-    lowering.emit("FULLY_CONNECTED", inputs, [target])
+    lowering.emit("FULLY_CONNECTED", inputs, [target]).channel_order = order

@@ -19,6 +19,7 @@ _UNARY = {
 
 
 def binary(lowering: Lowering, node: Node) -> None:
+    """Arithmetic of two tensors, broadcast as ONNX does."""
     shapes = [lowering.graph.shapes[name] for name in node.inputs]
     result_shape = lowering.graph.shapes[node.output]
     order = common_order(lowering, node)
@@ -66,6 +67,7 @@ def _operand(
 
 
 def divide(lowering: Lowering, node: Node) -> None:
+    """Div by a constant: a multiplication."""
     divisor = lowering.graph.constant(node, 1)
     if divisor is None:
         raise unsupported(node, "its divisor is computed at run time")
@@ -74,6 +76,7 @@ def divide(lowering: Lowering, node: Node) -> None:
 
 
 def unary(lowering: Lowering, node: Node) -> None:
+    """Activations without parameters."""
     name = node.inputs[0]
     source = lowering.read(name)
     target = lowering.write(node.output, lowering.permutation(name))
@@ -81,6 +84,7 @@ def unary(lowering: Lowering, node: Node) -> None:
 
 
 def leaky_relu(lowering: Lowering, node: Node) -> None:
+    """LeakyRelu."""
     name = node.inputs[0]
     source = lowering.read(name)
     target = lowering.write(node.output, lowering.permutation(name))
@@ -89,6 +93,7 @@ def leaky_relu(lowering: Lowering, node: Node) -> None:
 
 
 def elu(lowering: Lowering, node: Node) -> None:
+    """Elu."""
     if float(node.attributes.get("alpha", 1.0)) != 1.0:
         raise unsupported(node, "its alpha is not 1")
     name = node.inputs[0]
@@ -97,6 +102,7 @@ def elu(lowering: Lowering, node: Node) -> None:
 
 
 def prelu(lowering: Lowering, node: Node) -> None:
+    """PRelu; one slope per channel or for all."""
     slope = lowering.graph.constant(node, 1)
     if slope is None:
         raise unsupported(node, "its slope is computed at run time")
@@ -127,6 +133,7 @@ def _limits(lowering: Lowering, node: Node) -> tuple[float, float]:
 
 
 def clip(lowering: Lowering, node: Node) -> None:
+    """Clip: ReLU, ReLU6, or limits that the range of the codes enforces."""
     low, high = _limits(lowering, node)
     name = node.inputs[0]
     source, order = lowering.read(name), lowering.permutation(name)
@@ -166,6 +173,7 @@ def hard_sigmoid(lowering: Lowering, node: Node) -> None:
 
 
 def softmax(lowering: Lowering, node: Node) -> None:
+    """Softmax; TFLite computes it along the last dimension."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
     default = -1 if lowering.graph.opset >= 13 else 1

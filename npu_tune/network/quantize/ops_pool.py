@@ -39,6 +39,7 @@ def _emit_pool(lowering: Lowering, op: str, source: str, target: str, window: Wi
 
 
 def max_pool(lowering: Lowering, node: Node) -> None:
+    """MaxPool; pads never win."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise unsupported(node, "it also hands out where the maxima are")
     window = _pool_window(lowering, node)
@@ -68,6 +69,7 @@ def _padded_lowest(lowering: Lowering, source: str, window: Window) -> str:
 
 
 def global_max_pool(lowering: Lowering, node: Node) -> None:
+    """GlobalMaxPool: a window as large as the map."""
     _, _, height, width = _feature_map(lowering, node)
     window = Window((height, width), (1, 1), (1, 1), (0, 0), (0, 0), is_same=False)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
@@ -82,6 +84,7 @@ def _feature_map(lowering: Lowering, node: Node) -> tuple[int, int, int, int]:
 
 
 def average_pool(lowering: Lowering, node: Node) -> None:
+    """AveragePool; positions at the border are corrected where TFLite counts otherwise."""
     window = _pool_window(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _, height, width, _ = lowering.shape(source)
@@ -125,6 +128,7 @@ def _counted(
 
 
 def global_average_pool(lowering: Lowering, node: Node) -> None:
+    """GlobalAveragePool."""
     _feature_map(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
@@ -138,6 +142,7 @@ def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ..
 
 
 def reduce_mean(lowering: Lowering, node: Node) -> None:
+    """ReduceMean over any dimensions."""
     rank = len(lowering.graph.shapes[node.inputs[0]])
     given = lowering.graph.constant(node, 1)
     axes = node.ints("axes", identity(rank)) if given is None else tuple(int(a) for a in given)
@@ -157,6 +162,7 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
 
 
 def resize(lowering: Lowering, node: Node) -> None:
+    """Resize and Upsample, where TFLite reads the same positions."""
     before, after = (lowering.graph.shapes[name] for name in (node.inputs[0], node.output))
     mode = node.attributes.get("mode", b"nearest").decode()
     if len(before) != 4 or before[:2] != after[:2] or mode not in {"nearest", "linear"}:
@@ -224,11 +230,11 @@ def _onnx_positions(lowering: Lowering, node: Node, mode: str, axis: int) -> NDA
             "nearest_mode", b"floor" if old else b"round_prefer_floor"
         ).decode()
         positions = {
-            "floor": np.floor,
-            "ceil": np.ceil,
-            "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-            "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-        }[rounding](positions)
+            "floor": np.floor(positions),
+            "ceil": np.ceil(positions),
+            "round_prefer_floor": np.ceil(positions - 0.5),
+            "round_prefer_ceil": np.floor(positions + 0.5),
+        }[rounding]
     return np.clip(positions, 0, size_in - 1)
 
 

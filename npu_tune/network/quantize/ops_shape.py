@@ -19,8 +19,7 @@ def reshape(lowering: Lowering, node: Node) -> None:
     if plan.needed != lowering.permutation(name) and _feeds_only_gemms(lowering, node.output):
         # The weights that follow are stored in the order the data has, which costs nothing.
         lowering.flat_orders[node.output] = layout.flat_order(before, lowering.permutation(name))
-        stored = lowering.read(name)
-        lowering.alias(node.output, lowering.reshaped(stored, after), layout.identity(2))
+        lowering.emit_reshape(lowering.read(name), lowering.write(node.output))
         return
     stored = lowering.read(name, plan.needed)
     shape = layout.permuted(after, plan.result)
@@ -51,6 +50,7 @@ def transpose(lowering: Lowering, node: Node) -> None:
 
 
 def concat(lowering: Lowering, node: Node) -> None:
+    """Concat."""
     order = common_order(lowering, node)
     axis = int(node.attributes["axis"]) % len(order)
     parts = [
@@ -64,6 +64,7 @@ def concat(lowering: Lowering, node: Node) -> None:
 
 
 def split(lowering: Lowering, node: Node) -> None:
+    """Split into equal or other parts."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     axis = int(node.attributes.get("axis", 0)) % len(order)
@@ -79,6 +80,7 @@ def split(lowering: Lowering, node: Node) -> None:
 
 
 def slice_(lowering: Lowering, node: Node) -> None:
+    """Slice with positive steps."""
     name = node.inputs[0]
     shape, order = lowering.graph.shapes[name], lowering.permutation(name)
     rank = len(shape)
@@ -116,6 +118,7 @@ def _slice_arguments(
 
 
 def pad(lowering: Lowering, node: Node) -> None:
+    """Pad with zeros."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     rank = len(order)

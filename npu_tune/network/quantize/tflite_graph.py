@@ -36,12 +36,22 @@ class TfliteTensor:
 
 @dataclass
 class TfliteOp:
-    """A TFLite operator; options by the names of the schema (``StrideW``)."""
+    """A TFLite operator.
+
+    Args:
+        op: the operator's name in the schema.
+        inputs: names of tensors.
+        outputs: names of tensors.
+        options: by the names of the schema (``StrideW``).
+        channel_order: which channel of the input's ONNX tensor each input channel of the
+            weights meets, where they are not the same or not all.
+    """
 
     op: str
     inputs: list[str]
     outputs: list[str]
     options: dict[str, Any] = field(default_factory=dict)
+    channel_order: list[int] | None = None
 
 
 @dataclass

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "relu6", "none"]
 
 OPSET = 13
-_CHANNEL_SPREAD = 0.35
+_CHANNEL_SPREAD = 0.2
 """Standard deviation of the logarithm of the channels' scales."""
-_LAPLACIAN_SHARE = 0.5
+_LAPLACIAN_SHARE = 0.4
 
 
 class NetworkBuilder:
@@ -72,8 +72,10 @@ class NetworkBuilder:
             totals = [0, 0]
         pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
         groups = channels_in if depthwise else 1
+        covered = math.prod(map(_covered, sizes, outputs, kernels, [stride] * 2, pads))
         weights = self._random_weights(
-            (channels, channels_in // groups, *kernels), gain or _gain(activation)
+            (channels, channels_in // groups, *kernels),
+            (gain or _gain(activation)) / math.sqrt(covered),
         )
         return self._with_activation(
             "Conv",
@@ -222,6 +224,13 @@ class NetworkBuilder:
         mixed *= spread.reshape(-1, *[1] * (len(shape) - 1))
         fan_in = math.prod(shape[1:])
         return (mixed * gain / math.sqrt(fan_in)).astype(np.float32)
+
+
+def _covered(size: int, outputs: int, kernel: int, stride: int, pad: int) -> float:
+    """The share of a kernel's rows that meet the input and not the padding, on average."""
+    starts = [index * stride - pad for index in range(outputs)]
+    inside = sum(min(start + kernel, size) - max(start, 0) for start in starts)
+    return inside / (outputs * kernel)
 
 
 def _gain(activation: Activation) -> float:

@@ -108,6 +108,7 @@ def zoo_names() -> tuple[str, ...]:
 
 
 def is_zoo_name(name: str) -> bool:
+    """Whether :func:`zoo_network` knows the name."""
     return name in zoo_names()
 
 
@@ -115,8 +116,8 @@ def is_zoo_name(name: str) -> bool:
 def zoo_network(
     name: str,
     *,
-    format: Literal["onnx", "tflite"] = "onnx",
-    seed: int = 0,  # noqa: A002
+    format: Literal["onnx", "tflite"] = "onnx",  # noqa: A002 - what users call it
+    seed: int = 0,
 ) -> Network:
     """Builds a network of the zoo.
 

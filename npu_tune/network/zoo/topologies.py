@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 _LOGIT_GAIN = 3.0
 """Spreads the last layer's results, so that softmax prefers some classes as a trained one does."""
+_THOUSAND_LOGITS_GAIN = 8.0
+"""The same for a thousand classes, whose probabilities would else all be below 1/256."""
+
+_BRANCH_GAIN = 0.4
+"""Trained residual branches correct their input; random ones of full size would drown it."""
 
 
 def resnet8(*, classes: int = 10, seed: int = 0) -> onnx.ModelProto:
@@ -70,7 +75,7 @@ def mobilenet_v1(
         )
         x = net.conv(x, f"block{block}/pointwise", int(width * alpha), activation="relu6")
     x = net.global_average(x, "pool")
-    x = net.dense(x, "logits", classes, activation="none", gain=_LOGIT_GAIN)
+    x = net.dense(x, "logits", classes, activation="none", gain=_THOUSAND_LOGITS_GAIN)
     return net.model("mobilenet-v1", [net.softmax(x, "probabilities")])
 
 
@@ -87,18 +92,23 @@ def mobilenet_v2(
         for repeat in range(repeats):
             stride = first_stride if repeat == 0 else 1
             x = _inverted_residual(
-                net, x, f"block{block}", expansion, _by_eight(channels * alpha), stride
+                net,
+                x,
+                f"block{block}",
+                expansion=expansion,
+                channels=_by_eight(channels * alpha),
+                stride=stride,
             )
             block += 1
     last = _by_eight(1280 * alpha) if alpha > 1.0 else 1280
     x = net.conv(x, "conv_last", last, activation="relu6")
     x = net.global_average(x, "pool")
-    x = net.dense(x, "logits", classes, activation="none", gain=_LOGIT_GAIN)
+    x = net.dense(x, "logits", classes, activation="none", gain=_THOUSAND_LOGITS_GAIN)
     return net.model("mobilenet-v2", [net.softmax(x, "probabilities")])
 
 
 def _inverted_residual(
-    net: NetworkBuilder, x: str, name: str, expansion: int, channels: int, stride: int
+    net: NetworkBuilder, x: str, name: str, *, expansion: int, channels: int, stride: int
 ) -> str:
     before, y = net.shape(x)[1], x
     if expansion > 1:
@@ -112,8 +122,10 @@ def _inverted_residual(
         depthwise=True,
         activation="relu6",
     )
-    y = net.conv(y, f"{name}/project", channels, activation="none")
-    return net.add(x, y, f"{name}/add") if stride == 1 and before == channels else y
+    residual = stride == 1 and before == channels
+    gain = _BRANCH_GAIN if residual else 1.0
+    y = net.conv(y, f"{name}/project", channels, activation="none", gain=gain)
+    return net.add(x, y, f"{name}/add") if residual else y
 
 
 def _by_eight(width: float) -> int:
