@@ -1,1 +1,5 @@
-"""samplers."""
+"""Optuna samplers for spaces whose parameters belong to layers; they know no target."""
+
+from npu_tune.samplers.layerwise import LayerwiseSampler
+
+__all__ = ["LayerwiseSampler"]

@@ -1,0 +1,167 @@
+"""What a study's trials say, indexed by layer so that one layer's changes can be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from npu_tune.samplers.layers import LayeredSpace, Point
+
+Floats: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+class History:
+    """The trials of a study as points of a layered space.
+
+    It depends on the trials alone: it can be rebuilt from them at any time, and in whatever
+    order they finished and were read, the same trials give the same answers.
+
+    Args:
+        space: the study's space.
+        directions: of its objectives.
+
+    Attributes:
+        points: of the finished trials, in the order in which they were read.
+        numbers: per point the trial's number.
+        taken: points of finished and running trials.
+    """
+
+    def __init__(self, space: LayeredSpace, directions: Sequence[StudyDirection]) -> None:
+        self.space = space
+        self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
+        self._read: dict[int, FrozenTrial] = {}
+        self.points: list[Point] = []
+        self.numbers: list[int] = []
+        self._values: list[list[float]] = []
+        self._violations: list[float] = []
+        self._finished: set[Point] = set()
+        self.taken: set[Point] = set()
+        # Per layer: finished trials that are alike in all other layers, by a hash of those.
+        self._alike: list[dict[int, list[int]]] = [{} for _ in space.layers]
+        self._compared: list[dict[int, list[int]]] = [{} for _ in space.layers]
+        # The same groups once more as flat columns: member, its group, and the group's layer.
+        self._member_points: list[int] = []
+        self._member_groups: list[int] = []
+        self._group_layers: list[int] = []
+        self._group_of: dict[tuple[int, int], int] = {}
+        self._tried = [0] * len(space.layers)
+        self._running = [0] * len(space.layers)
+
+    def read(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Takes in what is new; False where trials are no longer what was read before."""
+        running: list[Point] = []
+        for trial in trials:
+            if trial.state.is_finished():
+                known = self._read.get(trial.number)
+                if known is None:
+                    self._add(trial)
+                elif known is not trial and not _same(known, trial):
+                    return False
+            elif trial.state == TrialState.RUNNING and trial.params:
+                point = self.space.encode(trial.params)
+                if point is not None:
+                    running.append(point)
+        self._set_running(running)
+        return True
+
+    @property
+    def values(self) -> Floats:
+        """Per point the objectives' values, all to be minimised; NaN where the trial failed."""
+        return np.array(self._values, dtype=np.float64).reshape(-1, len(self._signs))
+
+    @property
+    def violations(self) -> Floats:
+        """Per point by how much constraints are violated; 0 where feasible."""
+        return np.array(self._violations, dtype=np.float64)
+
+    def tried(self, layer: int) -> int:
+        """How many trials, finished or running, repeat another but for this layer."""
+        return self._tried[layer] + self._running[layer]
+
+    def comparisons(self, layer: int) -> list[list[int]]:
+        """Groups of points (by index) that differ in this layer alone, in a set order."""
+        groups = [
+            sorted(group, key=self.numbers.__getitem__) for group in self._compared[layer].values()
+        ]
+        return sorted(groups, key=lambda group: self.numbers[group[0]])
+
+    def spreads(self, scores: Floats) -> Floats:
+        """Per layer how much its choices change the score: a standard deviation."""
+        result = np.zeros(len(self._tried))
+        member_scores = scores[self._member_points] if self._member_points else np.zeros(0)
+        usable = np.isfinite(member_scores)
+        if not usable.any():
+            return result
+        groups = np.array(self._member_groups)[usable]
+        member_scores = member_scores[usable]
+        count = len(self._group_layers)
+        sizes = np.maximum(np.bincount(groups, minlength=count), 1)
+        means = np.bincount(groups, member_scores, minlength=count) / sizes
+        layers = np.array(self._group_layers)
+        squares = np.bincount(layers[groups], (member_scores - means[groups]) ** 2, len(result))
+        counts = np.maximum(np.bincount(layers[groups], minlength=len(result)), 1)
+        return np.sqrt(squares / counts)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        self._read[trial.number] = trial
+        point = self.space.encode(trial.params)
+        if point is None:
+            return
+        index = len(self.points)
+        self.points.append(point)
+        self.numbers.append(trial.number)
+        self._finished.add(point)
+        values = trial.values if trial.state == TrialState.COMPLETE else None
+        if values is not None and all(math.isfinite(value) for value in values):
+            self._values.append([s * v for s, v in zip(self._signs, values, strict=True)])
+        else:
+            self._values.append([math.nan] * len(self._signs))
+        self._violations.append(sum(max(0.0, c) for c in trial.constraints.values()))
+        for layer, others in enumerate(_others(point)):
+            group = self._alike[layer].setdefault(others, [])
+            group.append(index)
+            if len(group) > 1:
+                self._compared[layer][others] = group
+                self._tried[layer] += 1
+                self._add_members(layer, others, group[:1] if len(group) == 2 else [])
+                self._add_members(layer, others, [index])
+
+    def _add_members(self, layer: int, others: int, members: Sequence[int]) -> None:
+        number = self._group_of.setdefault((layer, others), len(self._group_of))
+        if number == len(self._group_layers):
+            self._group_layers.append(layer)
+        self._member_points.extend(members)
+        self._member_groups.extend([number] * len(members))
+
+    def _set_running(self, running: Sequence[Point]) -> None:
+        self.taken = self._finished.union(running) if running else self._finished
+        self._running = [0] * len(self._tried)
+        for point in running:
+            for layer, others in enumerate(_others(point)):
+                self._running[layer] += others in self._alike[layer]
+
+
+def _others(point: Point) -> list[int]:
+    """Per layer a hash of the choices of all other layers."""
+    # Tuples of integers hash alike in every process, unlike strings.
+    own = [hash((layer, choice)) for layer, choice in enumerate(point)]
+    whole = 0
+    for value in own:
+        whole ^= value
+    return [whole ^ value for value in own]
+
+
+def _same(one: FrozenTrial, other: FrozenTrial) -> bool:
+    return (
+        one.state == other.state
+        and one.values == other.values
+        and one.params == other.params
+        and one.constraints == other.constraints
+    )

@@ -1,0 +1,145 @@
+"""A search space as layers of choices, and configurations as points in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+NETWORK_LAYER = "network"
+"""The group of the parameters that belong to no single layer; visited first by default."""
+
+Choice: TypeAlias = tuple[int, ...]
+"""An index into the values of each parameter of one layer."""
+
+Point: TypeAlias = tuple[Choice, ...]
+"""A choice per layer: a whole configuration."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A discrete parameter, its values counted from 0.
+
+    Args:
+        name: in Optuna.
+        distribution: its own.
+    """
+
+    name: str
+    distribution: IntDistribution | CategoricalDistribution
+
+    @cached_property
+    def size(self) -> int:
+        if isinstance(self.distribution, CategoricalDistribution):
+            return len(self.distribution.choices)
+        return (self.distribution.high - self.distribution.low) // self.distribution.step + 1
+
+    @property
+    def ordered(self) -> bool:
+        return isinstance(self.distribution, IntDistribution)
+
+    @property
+    def short_name(self) -> str:
+        """The part after the layer; the same parameter of other layers has the same one."""
+        return self.name.rpartition("/")[2]
+
+    def index_of(self, value: Any) -> int | None:
+        """The number of a value, or None where it is not one of this parameter's."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            try:
+                return int(self.distribution.to_internal_repr(value))
+            except ValueError:
+                return None
+        index, rest = divmod(int(value) - self.distribution.low, self.distribution.step)
+        return index if rest == 0 and 0 <= index < self.size else None
+
+    def value_of(self, index: int) -> Any:
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices[index]
+        return self.distribution.low + index * self.distribution.step
+
+
+@dataclass(frozen=True)
+class LayeredSpace:
+    """The parameters of a study by layer, in the order in which layers are visited.
+
+    Args:
+        names: of the layers.
+        layers: the parameters of each.
+    """
+
+    names: tuple[str, ...]
+    layers: tuple[tuple[Parameter, ...], ...]
+
+    @classmethod
+    def of(
+        cls, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
+    ) -> LayeredSpace | None:
+        """The space of the discrete parameters; None where no name has a layer part.
+
+        Args:
+            distributions: by parameter name; a layer is what precedes the last ``/``.
+            order: names of layers to visit first, in this order; the others follow as they come.
+        """
+        discrete = [
+            Parameter(name, distribution)
+            for name, distribution in distributions.items()
+            if isinstance(distribution, (IntDistribution, CategoricalDistribution))
+        ]
+        if not any("/" in parameter.name for parameter in discrete):
+            return None
+        groups: dict[str, list[Parameter]] = {}
+        for parameter in discrete:
+            layer = parameter.name.rpartition("/")[0] or NETWORK_LAYER
+            groups.setdefault(layer, []).append(parameter)
+        first = [NETWORK_LAYER] if order is None else list(order)
+        names = [name for name in first if name in groups]
+        names += [name for name in groups if name not in names]
+        return cls(tuple(names), tuple(tuple(groups[name]) for name in names))
+
+    @cached_property
+    def sizes(self) -> tuple[tuple[int, ...], ...]:
+        """The number of values of each parameter of each layer."""
+        return tuple(tuple(p.size for p in layer) for layer in self.layers)
+
+    @cached_property
+    def choices(self) -> tuple[int, ...]:
+        """The number of choices of each layer."""
+        return tuple(math.prod(sizes) for sizes in self.sizes)
+
+    @cached_property
+    def runs(self) -> Mapping[str, tuple[tuple[int, int], ...]]:
+        """Where a parameter of the same short name stands: pairs of layer and place in it."""
+        places: dict[str, list[tuple[int, int]]] = {}
+        for layer, parameters in enumerate(self.layers):
+            for place, parameter in enumerate(parameters):
+                if parameter.size > 1:
+                    places.setdefault(parameter.short_name, []).append((layer, place))
+        return {name: tuple(found) for name, found in places.items() if len(found) > 1}
+
+    def encode(self, params: Mapping[str, Any]) -> Point | None:
+        """The point of a trial's parameters; None where one is missing or out of range."""
+        point = []
+        for layer in self.layers:
+            choice = []
+            for parameter in layer:
+                if parameter.name not in params:
+                    return None
+                index = parameter.index_of(params[parameter.name])
+                if index is None:
+                    return None
+                choice.append(index)
+            point.append(tuple(choice))
+        return tuple(point)
+
+    def decode(self, point: Point) -> dict[str, Any]:
+        """The parameters of a point."""
+        return {
+            parameter.name: parameter.value_of(index)
+            for layer, choice in zip(self.layers, point, strict=True)
+            for parameter, index in zip(layer, choice, strict=True)
+        }

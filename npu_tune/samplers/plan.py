@@ -1,0 +1,85 @@
+"""Which layer is next, and when to move several at once: the course of the layer-wise search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from npu_tune.samplers import moves
+from npu_tune.samplers.layers import Point
+from npu_tune.samplers.moves import Search
+
+_CHOICES_PER_PARAMETER = 2
+"""How many choices a layer gets in a sweep per parameter with several values, by default."""
+
+_ATTEMPTS = 20
+"""How often a move that ends in a known point is repeated with more layers."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The course of a search.
+
+    Args:
+        candidates_per_layer: tried at a layer in each sweep; None for two per parameter.
+        sweeps: after so many, only moves of several layers are made; None for no limit.
+    """
+
+    candidates_per_layer: int | None = None
+    sweeps: int | None = None
+
+    def propose(self, search: Search) -> Point:
+        """An untried point, or a random one where none is found nearby."""
+        for proposal in self._proposals(search):
+            if proposal is not None and search.is_new(proposal):
+                return proposal
+        space, random = search.history.space, search.random
+        return tuple(moves.random_choice(random, layer) for layer in space.layers)
+
+    def _proposals(self, search: Search) -> Iterator[Point | None]:
+        layers, sweep = self._next_layers(search)
+        first_sweep = sweep == 0
+        draw = search.random.random()
+        if not first_sweep and draw > 0.5:
+            point = search.kept()
+            several = (moves.run, moves.pair, moves.compose, moves.cross)
+            yield several[min(int((draw - 0.5) * 2 * len(several)), 3)](search, point)
+            yield moves.pair(search, point)
+        if self.sweeps is None or sweep < self.sweeps:
+            point = search.kept()
+            for layer in layers:
+                yield moves.visit(search, point, layer)
+        for attempt in range(_ATTEMPTS):
+            yield moves.scatter(search, search.kept(), 2 + attempt // 4)
+
+    def _next_layers(self, search: Search) -> tuple[list[int], int]:
+        """Layers in the order in which they are due, and the number of the present sweep."""
+        space = search.history.space
+        movable = [layer for layer, count in enumerate(space.choices) if count > 1]
+        if not movable:
+            return [], 0
+        spreads = moves.spreads(search)[movable]
+        mean = float(spreads.mean()) or 1.0
+        # In later sweeps a layer that matters more gets more.
+        weights = np.clip(spreads / mean, 0.3, 3.0) if spreads.any() else np.ones(len(movable))
+        done = [
+            self._sweeps_done(search, layer, weight)
+            for layer, weight in zip(movable, weights, strict=True)
+        ]
+        sweep = int(min(done))
+        due = [layer for layer, swept in zip(movable, done, strict=True) if swept < sweep + 1]
+        rest = [layer for layer in movable if layer not in due]
+        return due + rest, sweep
+
+    def _sweeps_done(self, search: Search, layer: int, weight: float) -> float:
+        space = search.history.space
+        share = self.candidates_per_layer or _CHOICES_PER_PARAMETER * sum(
+            size > 1 for size in space.sizes[layer]
+        )
+        tried = search.history.tried(layer)
+        first = min(share, space.choices[layer] - 1)
+        if tried < first:
+            return tried / first
+        return 1.0 + (tried - first) / (share * weight)

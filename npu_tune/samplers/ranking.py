@@ -1,0 +1,115 @@
+"""Which trials are kept: one score per trial, and the beam of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu_tune.samplers.history import Floats, History, Mask
+
+Integers: TypeAlias = NDArray[np.int64]
+
+Scalarization: TypeAlias = Sequence[float] | Callable[[Sequence[float]], float]
+"""Weights of the objectives relative to the first completed trial, or a function to minimise."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The trials of a history seen along one direction.
+
+    Args:
+        scores: per point, lower is better; infinite where the trial failed.
+        beam: indices of the points kept, best first.
+    """
+
+    scores: Floats
+    beam: tuple[int, ...]
+
+
+def view(
+    history: History, *, width: int, scalarization: Scalarization | None, turn: int
+) -> View | None:
+    """Scores the trials and picks the ones to go on from; None while none has completed.
+
+    Feasible trials come before infeasible ones, and these in the order of their violation. With
+    several objectives and no ``scalarization`` every other turn looks along equal weights, and
+    those between along the weights of one of the trials that are spread over the Pareto front.
+
+    Args:
+        history: the trials.
+        width: how many are kept.
+        scalarization: how several objectives become one score.
+        turn: a running number that decides on the direction.
+    """
+    values = history.values
+    completed: Mask = np.logical_not(np.isnan(values).any(axis=1))
+    if not completed.any():
+        return None
+    numbers: Integers = np.array(history.numbers, dtype=np.int64)
+    relative: Floats = values / _scale(values, completed, numbers)
+    violations = history.violations
+    if callable(scalarization):
+        scores = np.array(
+            [scalarization(v) if ok else np.inf for v, ok in zip(values, completed, strict=True)]
+        )
+    elif scalarization is not None:
+        scores = relative @ np.asarray(scalarization, dtype=np.float64)
+    elif values.shape[1] == 1:
+        scores = relative[:, 0]
+    else:
+        eligible = (
+            completed & (violations <= 0) if (violations[completed] <= 0).any() else completed
+        )
+        scores = relative @ _weights(relative, eligible, turn)
+    scores = _feasible_first(np.where(completed, scores, np.inf), violations, completed)
+    return View(scores, _best(scores, numbers, width))
+
+
+def _scale(values: Floats, completed: Mask, numbers: Integers) -> Floats:
+    """The first completed trial's values, by which objectives are made comparable."""
+    indices = np.flatnonzero(completed)
+    first = np.abs(values[indices[np.argmin(numbers[indices])]])
+    return np.where(first > 0, first, 1.0)
+
+
+def _feasible_first(scores: Floats, violations: Floats, completed: Mask) -> Floats:
+    infeasible = completed & (violations > 0)
+    if not infeasible.any():
+        return scores
+    feasible = completed & ~infeasible
+    worst = scores[feasible].max() if feasible.any() else 0.0
+    spread = max(np.ptp(scores[feasible]) if feasible.any() else 0.0, abs(worst) * 0.1, 1e-9)
+    relative = violations / violations[infeasible].max()
+    return np.where(infeasible, worst + spread * (0.01 + relative), scores)
+
+
+def _weights(relative: Floats, eligible: Mask, turn: int) -> Floats:
+    """Weights of the objectives for this turn, all positive."""
+    count = relative.shape[1]
+    equal = np.full(count, 1.0 / count)
+    if turn % 2 == 0:
+        return equal
+    # A different emphasis each time; the multiples of the golden ratio are spread evenly.
+    emphasis = np.array([(turn * 0.6180339887 * (axis + 1)) % 1.0 for axis in range(count)])
+    emphasis = np.exp(3.0 * (emphasis - emphasis.mean()))
+    front = relative[eligible]
+    extent = np.maximum(np.ptp(front, axis=0), 1e-9)
+    weights = emphasis / extent
+    return np.asarray(weights / weights.sum())
+
+
+def _best(scores: Floats, numbers: Integers, width: int) -> tuple[int, ...]:
+    """The best points of different score; of equals the newest, which lets the search drift."""
+    order = np.lexsort((-numbers, scores))
+    beam: list[int] = []
+    for index in order:
+        score = scores[index]
+        if not np.isfinite(score) or len(beam) == width:
+            break
+        if not beam or score > scores[beam[-1]]:
+            beam.append(int(index))
+    return tuple(beam)
