@@ -184,8 +184,11 @@ class Runner:
 
     def _evaluate_now(self, configuration: Configuration) -> Outcome | None:
         """Evaluates one configuration alone; None where the study was asked to stop first."""
-        self._executor.submit(_AGAIN, configuration)
+        submitted = False
         while not self._stop.requested:
+            if not submitted and self._executor.free > 0:
+                self._executor.submit(_AGAIN, configuration)
+                submitted = True
             outcome = self._executor.wait(TICK_S)
             if outcome is not None:
                 return outcome

@@ -13,7 +13,9 @@ from npu_tune.space import SearchSpace, to_distributions, to_params
 from npu_tune.targets import Start, Target, load_target
 from npu_tune.tuning.attributes import ELAPSED, study_attributes, study_result, trial_records
 from npu_tune.tuning.cache import EvaluationKeys
-from npu_tune.tuning.executors import Executor, make_executor, quiet
+from npu_tune.tuning.executors import Executor
+from npu_tune.tuning.executors.evaluate import quiet
+from npu_tune.tuning.executors.factory import make_executor
 from npu_tune.tuning.folder import make_study_folder, read_study_folder, write_study_folder
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, open_ledger
@@ -88,10 +90,11 @@ def load_study_network(section: ModelSection, target: Target) -> Network:
     # Reading models brings in onnx, which is slow to import.
     from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
 
-    calibration = load_calibration(section.calibration) if section.calibration else None
-    network = load_network(section.path, calibration=calibration)
+    network = load_network(section.path)
     if network.format != "onnx":
         return network
+    if section.calibration is not None:
+        return to_int8(network, calibration=load_calibration(section.calibration, network))
     try:
         target.check(network)
     except ModelError:

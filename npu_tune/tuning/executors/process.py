@@ -1,0 +1,287 @@
+"""A pool of worker processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import IO
+
+from npu_tune.errors import (
+    CompilerCrashError,
+    CompilerTimeoutError,
+    EvaluationError,
+    ExecutorError,
+    WorkerLostError,
+)
+from npu_tune.space import Configuration
+from npu_tune.tuning.executors.base import Executor, Outcome
+from npu_tune.tuning.executors.worker import Ready, Unfit
+
+START_TIMEOUT_S = 120.0
+"""For a worker to import the target's compiler, on a machine that is busy with other workers."""
+
+_ONE_THREAD = dict.fromkeys(
+    (
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    ),
+    "1",
+)
+"""Workers share the processors among themselves; each one's libraries must not do so again."""
+
+_LAST_WORDS_BYTES = 2000
+
+FAILED_STARTS = 3
+"""A worker may fail to start on a machine that is short of memory for a moment."""
+
+
+class WorkerProcess:
+    """One worker, with what it is doing and until when it may.
+
+    Args:
+        payload: an open file with what :func:`npu_tune.tuning.executors.payload.pack` made.
+        timeout_s: the time one evaluation may take.
+        clock: seconds from any fixed point.
+    """
+
+    def __init__(
+        self, payload: IO[bytes], *, timeout_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self.alive = True
+        self.ready = False
+        self.ticket: int | None = None
+        self._started = clock()
+        self._deadline = self._started + START_TIMEOUT_S
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
+        self.connection, theirs = Pipe()
+        with theirs:
+            self._process = self._spawn(payload, theirs)
+
+    def _spawn(self, payload: IO[bytes], theirs: Connection) -> subprocess.Popen[bytes]:
+        program = "from npu_tune.tuning.executors.worker import main; main()"
+        passed = (theirs.fileno(), payload.fileno())
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-c", program, *map(str, passed), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=passed,
+                start_new_session=True,
+                env={**os.environ, **_ONE_THREAD},
+            )
+        except OSError as error:
+            raise ExecutorError(
+                f"A worker process cannot be started: {error.strerror}.",
+                remedy="Use fewer workers.",
+            ) from error
+
+    @property
+    def idle(self) -> bool:
+        """True where it may be given something to do; it may still be starting."""
+        return self.ticket is None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until it has taken too long for what it is doing."""
+        busy = not self.ready or self.ticket is not None
+        return max(self._deadline - self._clock(), 0.0) if busy else float("inf")
+
+    def submit(self, ticket: int, configuration: Configuration) -> None:
+        """Gives it a configuration to evaluate."""
+        self.ticket = ticket
+        if self.ready:
+            self._begin()
+        # A worker that has just died is noticed by whoever reads its answer.
+        with contextlib.suppress(OSError):
+            self.connection.send((ticket, configuration))
+
+    def take(self) -> Outcome | None:
+        """What it has to say, once its connection has something or its time is up.
+
+        A worker that failed its evaluation by dying or by taking too long is dead afterwards.
+
+        Raises:
+            ExecutorError: if it could not even start.
+        """
+        if not self.connection.poll():
+            return self._late() if self.seconds_left <= 0 else None
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            return self._died()
+        if isinstance(message, Ready):
+            self.ready = True
+            self._begin()
+            return None
+        if isinstance(message, Unfit):
+            self.kill()
+            raise ExecutorError(
+                f"A worker process cannot load the target: {message.reason}.",
+                remedy="A target must be a picklable value of an importable module.",
+            )
+        self.ticket = None
+        outcome: Outcome = message
+        return outcome
+
+    def kill(self) -> int:
+        """Ends the worker and everything in its process group; returns its exit status."""
+        if not self.alive:
+            return self._process.wait()
+        self.alive = False
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        status = self._process.wait()
+        self.connection.close()
+        self._stderr.close()
+        return status
+
+    def lost(self, message: str) -> Outcome:
+        """What becomes of its evaluation where it could not even start."""
+        return self._failed(WorkerLostError(message))
+
+    def _begin(self) -> None:
+        self._started = self._clock()
+        self._deadline = self._started + self._timeout_s
+
+    def _late(self) -> Outcome:
+        if not self.ready:
+            words = self._last_words()
+            self.kill()
+            raise ExecutorError(
+                f"A worker process was not ready after {START_TIMEOUT_S:g} s{words}.",
+                remedy="Use fewer workers.",
+            )
+        self.kill()
+        return self._failed(
+            CompilerTimeoutError(
+                f"The evaluation took longer than {self._timeout_s:g} s.",
+                remedy="Raise 'executor.timeout_s' if the compiler needs that long.",
+                timeout_s=self._timeout_s,
+            )
+        )
+
+    def _died(self) -> Outcome:
+        words = self._last_words()
+        # The process closed its connection, but may not have been collected yet.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1.0)
+        exit_status = self._process.poll()
+        killed = self.kill()
+        how = _described(killed if exit_status is None else exit_status)
+        if not self.ready:
+            raise ExecutorError(
+                f"A worker process ended while it started: {how}{words}.",
+                remedy="Try the inline executor, which shows what goes wrong.",
+            )
+        return self._failed(
+            CompilerCrashError(f"The process that ran the compiler ended: {how}{words}.", how=how)
+        )
+
+    def _failed(self, error: EvaluationError) -> Outcome:
+        # An idle worker has no ticket, and nobody looks at its outcome.
+        return Outcome(
+            -1 if self.ticket is None else self.ticket, None, error, self._clock() - self._started
+        )
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._stderr.fileno()).st_size
+        tail = os.pread(self._stderr.fileno(), _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
+        lines = tail.decode(errors="replace").strip().splitlines()
+        return f" ({lines[-1].strip()})" if lines else ""
+
+
+class ProcessExecutor(Executor):
+    """Long-lived worker processes, each of them killed and replaced when it fails.
+
+    Args:
+        payload: what :func:`npu_tune.tuning.executors.payload.pack` made.
+        workers: how many.
+        timeout_s: the time one evaluation may take; starting a worker is not part of it.
+    """
+
+    def __init__(self, payload: bytes, *, workers: int, timeout_s: float) -> None:
+        self._capacity = workers
+        self._timeout_s = timeout_s
+        self._workers: list[WorkerProcess] = []
+        self._has_started = False
+        self._failed_starts = 0
+        self._payload = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `shutdown`
+        self._payload.write(payload)
+        self._payload.flush()
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    @property
+    def free(self) -> int:
+        return self._capacity - sum(not worker.idle for worker in self._workers)
+
+    def submit(self, ticket: int, configuration: Configuration) -> None:
+        # All start at once, so that the others get ready while the first one works.
+        while len(self._workers) < self._capacity:
+            self._workers.append(WorkerProcess(self._payload, timeout_s=self._timeout_s))
+        idle = [worker for worker in self._workers if worker.idle]
+        max(idle, key=lambda worker: worker.ready).submit(ticket, configuration)
+
+    def wait(self, timeout_s: float) -> Outcome | None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = max(deadline - time.monotonic(), 0.0)
+            patience = min([left, *(worker.seconds_left for worker in self._workers)])
+            spoken = wait([worker.connection for worker in self._workers], patience)
+            for worker in list(self._workers):
+                if worker.connection in spoken or worker.seconds_left <= 0:
+                    outcome = self._take(worker)
+                    if outcome is not None:
+                        return outcome
+            if left <= 0:
+                return None
+
+    def shutdown(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+        self._payload.close()
+
+    def _take(self, worker: WorkerProcess) -> Outcome | None:
+        was_idle = worker.idle
+        try:
+            outcome = worker.take()
+        except ExecutorError as error:
+            self._count_failed_start(error)
+            outcome = worker.lost(error.message)
+        if worker.alive and worker.ready:
+            self._has_started, self._failed_starts = True, 0
+        if not worker.alive:
+            self._workers.remove(worker)
+        # What an idle worker died of concerns no evaluation.
+        return None if was_idle else outcome
+
+    def _count_failed_start(self, error: ExecutorError) -> None:
+        """Lets another worker take over, unless there never was a good one."""
+        self._failed_starts += 1
+        if not self._has_started or self._failed_starts > FAILED_STARTS:
+            raise error
+
+
+def _described(status: int) -> str:
+    """What an exit status says, such as ``killed by SIGSEGV``."""
+    if status >= 0:
+        return f"exit status {status}"
+    with contextlib.suppress(ValueError):
+        return f"killed by {signal.Signals(-status).name}"
+    return f"killed by signal {-status}"
