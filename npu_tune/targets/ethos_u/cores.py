@@ -58,9 +58,7 @@ def core_for(target: EthosUTarget, network: Network) -> Core:
 
 
 def _make_core(target: EthosUTarget, network: Network) -> Core:
-    hardware = Hardware(
-        target.accelerator, target.system_config, target.memory_mode, target.ini
-    )
+    hardware = Hardware(target.accelerator, target.system_config, target.memory_mode, target.ini)
     if network.format == "onnx":
         raise ModelError(
             f"{network.name!r} is an ONNX network; Vela reads TFLite and TOSA.",

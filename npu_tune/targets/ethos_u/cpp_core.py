@@ -62,8 +62,8 @@ class CppCore:
     def operators(self) -> tuple[int, tuple[str, ...]]:
         """Counts and CPU operators as Vela prints them."""
         _, printed = self._default
-        count = re.search(r"^NPU operators = (\d+)", printed, re.M)
-        listed = re.findall(r"^\s+CPU: (\S+) = (\S+)", printed, re.M)
+        count = re.search(r"^NPU operators = (\d+)", printed, re.MULTILINE)
+        listed = re.findall(r"^\s+CPU: (\S+) = (\S+)", printed, re.MULTILINE)
         return int(count[1]) if count else 0, tuple(" ".join(names) for names in listed)
 
     @cached_property
@@ -144,7 +144,7 @@ def _figures(row: Mapping[str, str], printed: str) -> dict[str, float]:
     def traffic(*names: str) -> float:
         return sum(float(row[f"{name}_total_bytes"]) for name in names)
 
-    counts = [int(n) for n in re.findall(r"^[CN]PU operators = (\d+)", printed, re.M)]
+    counts = [int(n) for n in re.findall(r"^[CN]PU operators = (\d+)", printed, re.MULTILINE)]
     cpu, npu = counts if len(counts) == 2 else (0, 0)
     return {
         "cycles": float(row["cycles_total"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
 from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, Block, OperatorPlan, Plan
@@ -143,7 +143,7 @@ def _weight_slices(value: str) -> int:
     return {"none": UNBUFFERED, "single": WHOLE}.get(kind, int(depth or 0))
 
 
-_FIELDS: Mapping[str, Callable[[str], dict[str, object]]] = {
+_FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "ofm_block": lambda value: {"block": parse_block(value)},
     "traversal": lambda value: {"part_kernel": TRAVERSALS[value]},
     "cascade": lambda value: {"cascade": value == "join"},
@@ -193,9 +193,8 @@ class EffectiveRule:
         vendor_cascades: bool,
     ) -> Iterator[str]:
         if "cascade" in chosen:
-            if chosen.get("ofm_format") == "NHWC":
-                yield "cascade"
-            elif chosen["cascade"] == "split" and not vendor_cascades:
+            split = chosen["cascade"] == "split" and not vendor_cascades
+            if split or chosen.get("ofm_format") == "NHWC":
                 yield "cascade"
         if "stripe_height" in chosen:
             joined = before and configuration.get(f"{before.name}/cascade", AUTO)
@@ -224,9 +223,7 @@ def _illegal_pair(operator: OperatorChoices, chosen: Mapping[str, Value]) -> Ite
                 yield "traversal"
 
 
-def search_space(
-    operators: Sequence[OperatorChoices], arena_limits: Sequence[int]
-) -> SearchSpace:
+def search_space(operators: Sequence[OperatorChoices], arena_limits: Sequence[int]) -> SearchSpace:
     """The search space of a network."""
     knobs = [knob for operator in operators for knob in operator_knobs(operator)]
     return SearchSpace(

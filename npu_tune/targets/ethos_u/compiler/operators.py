@@ -98,8 +98,10 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel, striped=striped)
     blocks, fastest = known[signature]
     candidates = {vendor_block, *(found.block for found in blocks)}
-    ends = striped and op.index > 0 and can_cascade(
-        scheduler.sched_ops[op.index - 1], scheduler.sched_ops
+    ends = (
+        striped
+        and op.index > 0
+        and can_cascade(scheduler.sched_ops[op.index - 1], scheduler.sched_ops)
     )
     spills = op.arch.is_spilling_enabled() and bool(op.get_dependants()) and _is_map(op)
     return OperatorChoices(
@@ -170,9 +172,7 @@ def _useful(
     unit = op.arch.ofm_ublock.height
     found = useful_blocks(every, striped=striped, unit_height=unit)
     own = cost.block_config.ofm_block
-    vendor = block_cost(
-        scheduler, op, (own.height, own.width, own.depth), cost.block_config
-    )
+    vendor = block_cost(scheduler, op, (own.height, own.width, own.depth), cost.block_config)
     same = [c for c in found if c.part_kernel == part_kernel]
     best = min(same, key=lambda c: _cycles(op, c), default=vendor)
     fastest = best.block if _cycles(op, best) < _cycles(op, vendor) else None
@@ -212,5 +212,3 @@ def _other_formats(scheduler: Any, op: Any) -> tuple[str, ...]:
     if scheduler.avoid_nhcwb16_for_ofm(tensor, op.parent_ps, op.arch):
         return ("NHCWB16",)
     return ()
-
-

@@ -18,7 +18,8 @@ from ethosu.vela.shape4d import Shape4D
 from ethosu.vela.tensor import TensorSubPurpose
 
 from npu_tune.errors import IllegalConfigurationError
-from npu_tune.targets.ethos_u.plan import Block as OfmBlock, UNBUFFERED, WHOLE, OperatorPlan
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, OperatorPlan
+from npu_tune.targets.ethos_u.plan import Block as OfmBlock
 
 NO_LIMIT = 1 << 32
 """What Vela passes as memory limit while it looks for the fastest schedule."""
@@ -86,6 +87,7 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
         encoder: Any,
     ) -> None:
         super().__init__(*arguments)
+        self.sched_ops: list[Any]
         self._plans = plans
         self._vendor = vendor
         self._encoder = encoder
@@ -108,9 +110,7 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
             if plan.part_kernel is not None and op.parent_op.weights:
                 self._encoder.force_traversal(op.parent_op, part_kernel=plan.part_kernel)
             if plan.block is not None or plan.part_kernel is not None:
-                op._get_block_config = MethodType(
-                    _planned_block(plan, self._encoder), op
-                )  # noqa: SLF001
+                op._get_block_config = MethodType(_planned_block(plan, self._encoder), op)  # noqa: SLF001
 
     def avoid_nhcwb16_for_ofm(self, tens: Any, ps: Any, arch: Any) -> bool:
         """Vela's rule, unless the plan asks for NHCWB16."""
@@ -163,10 +163,30 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
             if plan.fast_storage is False
         }
         self.sched_ops = [op for op in everything if op.ofm.connection not in slow]
+        spills = self.arch.is_spilling_enabled()
         try:
-            super().use_fast_storage_for_feature_maps(schedule, self._vendor.sram_limit)
+            super().use_fast_storage_for_feature_maps(
+                schedule, self._vendor.sram_limit if spills else NO_LIMIT
+            )
+        except AssertionError as error:
+            raise IllegalConfigurationError(
+                "Buffers and cascades leave no room for feature maps in fast storage."
+            ) from error
         finally:
             self.sched_ops = everything
+        if spills:
+            self._check_fast_storage(schedule)
+
+    def _check_fast_storage(self, schedule: Any) -> None:
+        """Dedicated SRAM has a size; Vela would spend minutes trying to fit what is beyond it."""
+        super().update_op_memory_snapshot(schedule)
+        used, size = schedule.fast_storage_peak_usage, self.arch.arena_cache_size
+        if used > size:
+            raise IllegalConfigurationError(
+                f"Buffers and cascades take {used} bytes of fast storage, which has {size}.",
+                used_bytes=int(used),
+                size_bytes=int(size),
+            )
 
     # Cascades.
 
@@ -174,7 +194,8 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
         """Rows per stripe for each operator; the full height outside cascades."""
         heights = [op.ofm.shape.height for op in self.sched_ops]
         self._cascades = []
-        for start, last in self._runs():
+        for start, end in self._runs():
+            last = end
             while last > start:
                 cascade = self._cascade_ending(last, start)
                 if len(cascade) > 1:
@@ -258,7 +279,9 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
 
     def _buffers_weights(self, op: Any) -> bool:
         weights = op.parent_op.weights
-        return bool(weights and op.op_type != Op.FullyConnected and self.weights_needs_dma(weights))
+        return bool(
+            weights and op.op_type != Op.FullyConnected and self.weights_needs_dma(weights)
+        )
 
     def _buffer_as_planned(
         self, op: Any, before: Any, buffered: Any, reference: Any, slices: int

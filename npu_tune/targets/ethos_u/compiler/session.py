@@ -29,7 +29,11 @@ from ethosu.vela.tensor import TensorAddressMap
 from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
 from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.compiler.back_end import generate
-from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures, cpu_operators, operator_counts
+from npu_tune.targets.ethos_u.compiler.figures import (
+    OperatorFigures,
+    cpu_operators,
+    operator_counts,
+)
 from npu_tune.targets.ethos_u.compiler.scheduling import (
     PlannedScheduler,
     VendorSchedule,
@@ -44,10 +48,22 @@ from npu_tune.targets.ethos_u.compiler.settings import (
 from npu_tune.targets.ethos_u.compiler.shortcuts import Shortcuts
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
-from npu_tune.targets.ethos_u.plan import VENDOR, Plan
+from npu_tune.targets.ethos_u.plan import VENDOR, OperatorPlan, Plan
 
 RECURSION_LIMIT = 10_000
 """Vela walks its graph recursively; its own limit of 1,000 is too low for long networks."""
+
+_VELA_STOPS = (
+    VelaError,
+    AssertionError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""Vela checks most of its rules with assertions; anything it trips over is its own error."""
 
 
 class Session:
@@ -78,9 +94,7 @@ class Session:
             path = Path(folder) / "model.tflite"
             path.write_bytes(network.model_bytes)
             try:
-                graph, kind = model_reader.read_model(
-                    str(path), model_reader.ModelReaderOptions()
-                )
+                graph, kind = model_reader.read_model(str(path), model_reader.ModelReaderOptions())
                 for subgraph in graph.subgraphs:
                     visit_graph_post_order(
                         subgraph.output_tensors,
@@ -139,16 +153,19 @@ class Session:
             return self._run_scheduler(plan, VendorScheduler)
         vendor = self.vendor_schedule(plan)
         first = 0
-        arguments = []
+        planned: list[tuple[list[OperatorPlan], VendorSchedule]] = []
         for position in range(len(self.npu_subgraphs)):
             count = len(vendor[position].choices)
             plans = [plan.operators.get(first + index, VENDOR) for index in range(count)]
-            arguments.append(
-                {"plans": plans, "vendor": vendor[position], "encoder": self._encoder}
-            )
+            planned.append((plans, vendor[position]))
             first += count
-        remaining = iter(arguments)
-        return self._run_scheduler(plan, lambda *args: PlannedScheduler(*args, **next(remaining)))
+        remaining = iter(planned)
+
+        def make(*arguments: Any) -> PlannedScheduler:
+            plans, decided = next(remaining)
+            return PlannedScheduler(*arguments, plans=plans, vendor=decided, encoder=self._encoder)
+
+        return self._run_scheduler(plan, make)
 
     def vendor_schedule(self, plan: Plan) -> dict[int, VendorSchedule]:
         """What Vela decides by itself under the plan's network-wide options, by subgraph."""
@@ -195,9 +212,7 @@ class Session:
                 yield
             except IllegalConfigurationError:
                 raise
-            except (VelaError, AssertionError, ArithmeticError, LookupError, TypeError) as error:
-                raise CompilerError(f"Vela stopped: {_words(error)}") from error
-            except (ValueError, AttributeError, RecursionError) as error:
+            except _VELA_STOPS as error:
                 raise CompilerError(f"Vela stopped: {_words(error)}") from error
 
 

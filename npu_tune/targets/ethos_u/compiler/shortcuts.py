@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -49,7 +49,7 @@ def _hashable(item: Any) -> Any:
     return item
 
 
-@lru_cache(maxsize=None)
+@cache
 def _class(name: str, fields: tuple[str, ...]) -> Any:
     return namedtuple(name, fields)  # noqa: PYI024
 

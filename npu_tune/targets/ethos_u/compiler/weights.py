@@ -28,7 +28,7 @@ class WeightEncoder:
     """
 
     def __init__(self) -> None:
-        self._memo: dict[Any, Any] = {}
+        self._memo: dict[Any, tuple[Any, Any]] = {}
         self._forced: dict[Any, bool] = {}
 
     def begin(self) -> None:
@@ -65,7 +65,7 @@ class WeightEncoder:
         finally:
             weight_compressor.encode_weight_and_scale_tensor = _encode
 
-    def encode(
+    def encode(  # noqa: PLR0917 -- Vela's signature
         self,
         arch: Any,
         op: Any,
@@ -87,7 +87,8 @@ class WeightEncoder:
         )
         arguments = (arch, op, weight_tens, scale_tens, kernel, block_config, slices)
         if key in _Cache.cache:
-            return _encode(*arguments)
+            cached: tuple[Any, Any] = _encode(*arguments)
+            return cached
         scales = scale_tens and (
             scale_tens.value_id,
             weight_compressor._get_input_quantization(op).scale_f32,  # noqa: SLF001
@@ -114,7 +115,7 @@ class _Traversed(list[int]):
         return f"{list(self)} part_kernel={self.part_kernel}"
 
 
-def _in_traversal(arguments: tuple[Any, ...], part_kernel: bool) -> Any:
+def _in_traversal(arguments: tuple[Any, ...], part_kernel: bool) -> tuple[Any, Any]:
     traversal = (
         NpuBlockTraversal.PART_KERNEL_FIRST if part_kernel else NpuBlockTraversal.DEPTH_FIRST
     )
