@@ -94,9 +94,11 @@ class MissingExtraError(NpuTuneError, ImportError):
 class EvaluationError(NpuTuneError):
     """One configuration could not be evaluated; the trial fails, the study goes on.
 
-    ``failure`` is the class under which reports count it.
+    ``failure`` is the class under which reports count it. The exit code is for a command that can
+    do nothing without this very configuration: the default, or one to be exported.
     """
 
+    exit_code = 10
     failure: ClassVar[str] = "error"
 
 

@@ -21,8 +21,9 @@ def convert(model: str, out: Path, calibration: Path | None) -> Answer:
     """Writes MODEL, a float ONNX file or a built-in network, as an int8 TFLite file."""
     from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
 
-    samples = None if calibration is None else load_calibration(calibration)
-    network = to_int8(load_network(model), calibration=samples)
+    given = load_network(model)
+    samples = None if calibration is None else load_calibration(calibration, given)
+    network = to_int8(given, calibration=samples)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(network.model_bytes)
     document = {

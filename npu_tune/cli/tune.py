@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from npu_tune.tuning import StudyFile, StudyResult
 
 RESUME = "Everything that finished is kept; the same command again resumes the study."
-MODEL_ENDINGS = (".tflite", ".onnx")
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 
@@ -86,8 +85,9 @@ def tune(
 ) -> Answer:
     """Searches for the best way to compile MODEL, a file or the name of a built-in network."""
     from npu_tune.tuning import parse_study  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.tuning.study_file import model_name  # noqa: PLC0415
 
-    folder = folder or Path("runs") / f"{_model_name(model)}-{target['target']}"
+    folder = folder or Path("runs") / f"{model_name(model)}-{target['target']}"
     metrics, weights = split_weights(objective)
     document = {
         "model": {"path": model, "calibration": calibration},
@@ -125,9 +125,13 @@ def run(study: Path, *, quiet: bool) -> Answer:
 
 
 def _search(study: StudyFile, *, quiet: bool) -> Answer:
-    from npu_tune.report import study_document, study_text  # noqa: PLC0415
-    from npu_tune.tuning import run_study  # noqa: PLC0415 -- keeps --help fast
+    import optuna  # noqa: PLC0415 -- keeps --help fast
 
+    from npu_tune.report import study_document, study_text  # noqa: PLC0415
+    from npu_tune.tuning import run_study  # noqa: PLC0415
+
+    # Its notes on the study in memory mean nothing to a person; the progress says what matters.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not quiet:
         verb = "Resumes" if _is_study(study.folder) else "Starts"
         click.echo(f"{verb} the study in {study.folder}", err=True)
@@ -167,11 +171,6 @@ def _is_study(folder: Path) -> bool:
     from npu_tune.tuning.folder import STUDY_FILE  # noqa: PLC0415 -- keeps --help fast
 
     return (folder / STUDY_FILE).is_file()
-
-
-def _model_name(model: str) -> str:
-    path = Path(model)
-    return path.stem if path.suffix.lower() in MODEL_ENDINGS else path.name
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -171,14 +171,14 @@ def _failures(result: StudyResult) -> str:
     failed = [t for t in result.trials if t.failure is not None and t.duplicate_of is None]
     if not failed:
         return ""
-    counts = Counter(trial.failure for trial in failed)
-    summary = ", ".join(f"{count} {failure}" for failure, count in counts.most_common())
-    lines = [f"Failures: {summary}"]
-    lines += [
-        f"  trial {t.number} ({t.failure}): {t.message}" for t in failed[:MOST_FAILURES_SHOWN]
-    ]
-    if len(failed) > MOST_FAILURES_SHOWN:
-        lines.append(f"  ({len(failed) - MOST_FAILURES_SHOWN} more; --json has them all)")
+    counts = Counter((t.failure, t.message) for t in failed)
+    first = {(t.failure, t.message): t.number for t in reversed(failed)}
+    lines = [f"Failures ({len(failed)} trials)"]
+    for kind, count in counts.most_common(MOST_FAILURES_SHOWN):
+        failure, message = kind
+        lines.append(f"  {count} x {failure}, first in trial {first[kind]}: {message}")
+    if len(counts) > MOST_FAILURES_SHOWN:
+        lines.append(f"  ({len(counts) - MOST_FAILURES_SHOWN} other messages; --json has them all)")
     return "\n".join(lines)
 
 

@@ -27,6 +27,8 @@ from npu_tune.tuning.quantities import parse_bound, parse_duration_s, parse_limi
 DEFAULT_EVALUATIONS = 1500
 """The budget of a study that names neither evaluations nor a wall time."""
 
+MODEL_SUFFIXES = (".tflite", ".onnx")
+
 DEFAULT_TIMEOUT_S = 300.0
 """Most compilers answer within seconds; one that takes minutes hangs."""
 
@@ -194,7 +196,7 @@ class StudyFile(_Section):
     @property
     def name(self) -> str:
         """The study's name in its storage."""
-        return self.study.name or f"{Path(self.model.path).stem}-{self.target.name}"
+        return self.study.name or f"{model_name(self.model.path)}-{self.target.name}"
 
     @property
     def folder(self) -> Path:
@@ -248,6 +250,16 @@ def study_file_to_toml(study: StudyFile) -> str:
     return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
 
 
+def model_name(path: str) -> str:
+    """A model file's name without its ending, or a built-in network's name as it is."""
+    return Path(path).stem if _is_model_file_name(path) else Path(path).name
+
+
+def _is_model_file_name(path: str) -> bool:
+    # The names of built-in networks may hold a point, as in mobilenet-v1-0.25-96.
+    return Path(path).suffix.lower() in MODEL_SUFFIXES
+
+
 def _resolved(study: StudyFile, base: Path) -> StudyFile:
     """Makes paths absolute; an option that names no file beside the study file stays as it is."""
 
@@ -256,7 +268,7 @@ def _resolved(study: StudyFile, base: Path) -> StudyFile:
         return str(base / value) if is_file else value
 
     path = study.model.path
-    is_path = "/" in path or Path(path).suffix or (base / path).is_file()
+    is_path = "/" in path or _is_model_file_name(path) or (base / path).is_file()
     model = study.model.model_copy(update={"path": str(base / path) if is_path else path})
     if model.calibration is not None:
         model = model.model_copy(update={"calibration": base / model.calibration})

@@ -5,6 +5,7 @@ from dataclasses import replace
 from study_results import infeasible_result, study_result, trial
 
 from npu_tune.report import study_text
+from npu_tune.report.text import MOST_FRONT_ROWS
 
 
 def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind():
@@ -38,10 +39,13 @@ def test_unchanged_layers_are_left_out():
     assert "\npool" not in study_text(study_result())
 
 
-def test_failures_are_counted_by_class_with_their_messages():
-    text = study_text(study_result())
-    assert "Failures: 1 compiler-error" in text
-    assert "trial 5 (compiler-error): block_config does not fit" in text
+def test_failures_are_counted_by_class_and_message_with_the_first_trial():
+    again = replace(study_result().trials[5], number=8)
+    other = replace(again, number=9, failure="timeout", message="300 s")
+    text = study_text(study_result(again, other))
+    assert "Failures (3 trials)" in text
+    assert "2 x compiler-error, first in trial 5: block_config does not fit" in text
+    assert "1 x timeout, first in trial 9: 300 s" in text
 
 
 def test_without_a_feasible_trial_the_least_infeasible_one_is_described():
@@ -58,8 +62,9 @@ def test_an_empty_study_is_reported_as_such():
 def test_a_long_front_is_thinned_and_keeps_its_ends_and_its_knee():
     more = [trial(10 + i, 799 - i, 101 + i) for i in range(200)]
     text = study_text(study_result(*more))
-    rows = [line.split()[0] for line in text.splitlines() if "more; --json" not in line]
-    assert "Front (203 trials)" in text
-    assert "more; --json has them all" in text
-    assert {"209", "3"} <= set(rows)
-    assert "knee" in text
+    front = text.partition("Front (203 trials)\n")[2].partition("\n\n")[0].splitlines()
+    numbers = [line.split()[0] for line in front[1:-1]]
+    assert len(numbers) == MOST_FRONT_ROWS
+    assert (numbers[0], numbers[-1]) == ("209", "3")
+    assert sum("knee" in line for line in front) == 1
+    assert front[-1] == f"({203 - MOST_FRONT_ROWS} more; --json has them all)"

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from npu_tune.network import load_network, zoo_network
+
+pytestmark = pytest.mark.slow
+
+FLOAT_ONNX = zoo_network("ds-cnn", format="onnx").model_bytes
+QUICK = ("--target", "fake-npu", "--workers", 1, "--evaluations", 12, "--seed", 1)
+
+
+@pytest.fixture
+def model(here):
+    """A small file, so that reading a network does not count."""
+    path = here / "small.tflite"
+    path.write_bytes(load_network("ds-cnn").model_bytes)
+    return path
+
+
+def test_tune_answers_with_baseline_best_front_and_counts(npu_tune, model):
+    ended = npu_tune("tune", model, *QUICK, "--study", "s", "--json")
+    assert ended.code == 0, ended.err
+    document = ended.document
+    assert document["command"] == "tune"
+    assert document["study"] == {"name": "s", "folder": str(model.parent / "s")}
+    assert document["baseline"]["cost"] == pytest.approx(1.0)
+    assert document["best"]["cost"] < 1.0
+    assert document["best"]["configuration"]
+    assert document["front"]
+    assert document["trials"]["finished"] + document["trials"]["failed"] == 12
+    assert document["stopped"] == "evaluations"
+
+
+def test_tune_shows_a_table_and_where_to_look_further(npu_tune, model):
+    ended = npu_tune("tune", model, *QUICK, "--study", "s")
+    assert ended.code == 0, ended.err
+    assert "Study s: small on fake-npu" in ended.out
+    assert "npu-tune show" in ended.out
+    assert "Starts the study in" in ended.err
+    assert "12/12 evaluated" in ended.err
+
+
+def test_without_a_study_folder_one_is_named_after_model_and_target(npu_tune, model):
+    ended = npu_tune("tune", model, *QUICK)
+    assert ended.code == 0, ended.err
+    assert f"Starts the study in {model.parent / 'runs/small-fake-npu'}" in ended.err
+    assert (model.parent / "runs/small-fake-npu/study.toml").is_file()
+
+
+def test_the_name_of_a_built_in_network_is_kept_whole_in_the_folder_name(npu_tune, here):
+    ended = npu_tune("tune", "mobilenet-v1-0.25-96", *QUICK, "--quiet")
+    assert ended.code == 0, ended.err
+    assert (here / "runs/mobilenet-v1-0.25-96-fake-npu").is_dir()
+
+
+def test_the_same_command_again_resumes_and_a_larger_budget_goes_on(npu_tune, model):
+    command = ["tune", model, "--target", "fake-npu", "--workers", 1, "--study", "s", "--json"]
+    first = npu_tune(*command, "--evaluations", 6).document
+    ended = npu_tune(*command, "--evaluations", 9)
+    assert "Resumes the study in" in ended.err
+    trials = ended.document["trials"]
+    assert first["trials"]["finished"] == 6
+    assert trials["finished"] == 9
+    assert ended.document["baseline"]["trial"] == first["baseline"]["trial"]
+
+
+def test_quiet_leaves_standard_error_empty(npu_tune, model):
+    ended = npu_tune("tune", model, *QUICK, "--study", "s", "--quiet")
+    assert ended.code == 0
+    assert not ended.err
+
+
+def test_what_a_compiler_prints_does_not_reach_standard_output(npu_tune, model):
+    ended = npu_tune(
+        "tune", model, "--target", "fake-loud", "--workers", 1, "--evaluations", 3, "--study", "s",
+        "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "NOISE" not in ended.out
+    assert ended.document["best"]
+
+
+def test_a_study_of_another_model_is_refused_and_the_difference_named(npu_tune, model):
+    npu_tune("tune", model, *QUICK, "--study", "s")
+    ended = npu_tune("tune", "resnet8", *QUICK, "--study", "s")
+    assert ended.code == 5
+    assert "model" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_study_of_another_target_version_is_refused(npu_tune, model):
+    npu_tune("tune", model, *QUICK, "--study", "s")
+    ended = npu_tune("tune", model, *QUICK, "--study", "s", "-O", "version=2")
+    assert ended.code == 5
+    assert "version" in ended.err
+
+
+def test_a_limit_that_nothing_meets_reports_the_least_infeasible(npu_tune, model):
+    command = ["tune", model, *QUICK, "--study", "s", "--limit", "sram_bytes=100"]
+    ended = npu_tune(*command, "--json")
+    assert ended.code == 6
+    assert ended.document["best"] is None
+    assert ended.document["least_infeasible"]["metrics"]["sram_bytes"] > 100
+    assert ended.document["error"]["kind"] == "InfeasibleError"
+    again = npu_tune(*command)
+    assert again.code == 6
+    assert "No trial meets the limits" in again.out
+    assert "comes closest" in again.err
+
+
+def test_limits_take_units(npu_tune, model):
+    ended = npu_tune(
+        "tune", model, *QUICK, "--study", "s", "--limit", "sram_bytes <= 6 KiB", "--json"
+    )
+    assert ended.code == 0, ended.err
+    assert ended.document["limits"] == {"sram_bytes": 6144}
+    assert all(t["metrics"]["sram_bytes"] <= 6144 for t in ended.document["front"])
+
+
+def test_weights_are_scaled_so_that_the_baseline_costs_one(npu_tune, model):
+    ended = npu_tune(
+        "tune", model, *QUICK, "--study", "s", "--objective", "cycles=3,sram_bytes=1", "--json"
+    )
+    assert ended.document["objective"] == {"cycles": 0.75, "sram_bytes": 0.25}
+    assert ended.document["baseline"]["cost"] == pytest.approx(1.0)
+
+
+def test_failed_trials_are_counted_with_class_and_configuration(npu_tune, model):
+    ended = npu_tune(
+        "tune", model, "--target", "fake-failing", "--workers", 1, "--evaluations", 12,
+        "--sampler", "random", "--study", "s", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    document = ended.document
+    assert document["trials"]["failed"] == len(document["failures"]) > 0
+    assert {failure["class"] for failure in document["failures"]} == {"compiler-error"}
+    assert all(f["changes"]["network/strategy"] == "speed" for f in document["failures"])
+
+
+def test_a_default_that_cannot_be_evaluated_ends_the_command(npu_tune, model):
+    ended = npu_tune("tune", model, "--target", "fake-broken", "--workers", 1, "--study", "s")
+    assert ended.code == 10
+    assert "default configuration cannot be evaluated" in ended.err
+
+
+def test_an_evaluation_that_hangs_fails_and_the_study_goes_on(npu_tune, model):
+    ended = npu_tune(
+        "tune", model, "--target", "fake-hanging", "--workers", 1, "--evaluations", 2,
+        "--timeout", "0.5s", "--study", "s", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert [failure["class"] for failure in ended.document["failures"]] == ["timeout"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere.tflite", *QUICK], 3, ["nowhere.tflite"]),
+        (["resnet9", *QUICK], 3, ["resnet9", "resnet8"]),
+        (["small.tflite", "--target", "fake-cpu"], 4, ["fake-cpu", "fake-npu"]),
+        (["small.tflite", *QUICK, "-O", "speed=9"], 4, ["speed"]),
+        (["small.tflite", *QUICK, "-O", "speed"], 2, ["'speed'", "KEY=VALUE"]),
+        (["small.tflite", *QUICK, "--system-config", "Fast"], 4, ["system_config"]),
+        (["small.tflite", *QUICK, "--limit", "sram_bytes"], 2, ["sram_bytes"]),
+        (["small.tflite", *QUICK, "--limit", "watts=3"], 2, ["watts", "cycles"]),
+        (["small.tflite", *QUICK, "--limit", "sram_bytes=lots"], 2, ["lots"]),
+        (["small.tflite", *QUICK, "--objective", "watts"], 2, ["watts", "cycles"]),
+        (["small.tflite", *QUICK, "--objective", "cycles=fast"], 2, ["cycles=fast"]),
+        (["small.tflite", *QUICK, "--objective", "cycles=0.5,sram_bytes"], 2, ["every metric"]),
+        (["small.tflite", *QUICK, "--evaluations", "0"], 2, ["evaluations"]),
+        (["small.tflite", *QUICK, "--evaluations", "many"], 2, ["many"]),
+        (["small.tflite", *QUICK, "--workers", "0"], 2, ["workers"]),
+        (["small.tflite", *QUICK, "--wall-time", "soon"], 2, ["soon"]),
+        (["small.tflite", *QUICK, "--timeout", "-3"], 2, ["timeout"]),
+        (["small.tflite", *QUICK, "--sampler", "magic"], 2, ["magic", "layerwise"]),
+        (["float.onnx", *QUICK, "--calibration", "nowhere.npz"], 3, ["nowhere.npz"]),
+        (["small.tflite"], 2, ["--target"]),
+        (["broken.tflite", *QUICK], 3, ["'broken'", "damaged"]),
+        (["empty.onnx", *QUICK], 3, ["empty.onnx"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else str(value),
+)
+def test_bad_input_gets_one_sentence_and_its_exit_code(npu_tune, model, arguments, code, words):
+    (model.parent / "broken.tflite").write_bytes(model.read_bytes()[:1000])
+    (model.parent / "empty.onnx").write_bytes(b"")
+    (model.parent / "float.onnx").write_bytes(FLOAT_ONNX)
+    ended = npu_tune("tune", *arguments)
+    assert ended.code == code, ended.err
+    assert not ended.out
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("npu-tune: ")
+    assert "Traceback" not in ended.err
+    for word in words:
+        assert word in last
+
+
+def test_a_study_folder_that_cannot_be_made_is_a_storage_error(npu_tune, model):
+    (model.parent / "file").write_text("not a folder")
+    ended = npu_tune("tune", model, *QUICK, "--study", "file/s")
+    assert ended.code == 7
+
+
+def test_run_takes_a_study_file_and_the_file_in_the_folder_resumes_it(npu_tune, model):
+    study_file = model.parent / "mine.toml"
+    study_file.write_text(
+        '[study]\nname = "mine"\nevaluations = 6\n[model]\npath = "small.tflite"\n'
+        '[target]\nname = "fake-npu"\n[executor]\nworkers = 1\n'
+    )
+    ended = npu_tune("run", study_file, "--json")
+    assert ended.code == 0, ended.err
+    assert ended.document["command"] == "run"
+    assert ended.document["trials"]["finished"] == 6
+    again = npu_tune("run", model.parent / "mine" / "study.toml", "--json")
+    assert "Resumes" in again.err
+    assert again.document["trials"] == ended.document["trials"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[model\n", ["not TOML"]),
+        ('[model]\npath = "m"\n', ["target", "missing"]),
+        ('[model]\npath = "m"\n[target]\nname = "t"\n[study]\nevaluation = 3\n', ["evaluations"]),
+    ],
+)
+def test_a_bad_study_file_is_a_usage_error_that_names_the_key(npu_tune, here, text, words):
+    (here / "bad.toml").write_text(text)
+    ended = npu_tune("run", "bad.toml")
+    assert ended.code == 2
+    assert all(word in ended.err for word in words)
+
+
+def test_a_missing_study_file_is_a_usage_error(npu_tune, here):
+    assert npu_tune("run", "nowhere.toml").code == 2
+
+
+def test_ctrl_c_keeps_what_finished_and_the_same_command_goes_on(
+    script, environment, model, npu_tune
+):
+    command = [
+        *script, "tune", str(model), "--target", "fake-npu", "--workers", "1", "--study", "s",
+        "--json", "--evaluations",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [*command, "1000000"],
+        cwd=model.parent, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "evaluated" in line and not line.startswith("0/"):
+            break
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    document = json.loads(out)
+    assert document["error"]["kind"] == "InterruptError"
+    finished = document["trials"]["finished"]
+    assert finished >= 1
+    shown = npu_tune("show", "s", "--json").document
+    assert shown["trials"]["finished"] == finished
+    assert shown["stopped"] == "interrupted"

@@ -1,0 +1,88 @@
+"""What README.md and docs/ say is what the program does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from npu_tune import errors
+from npu_tune.cli.main import commands
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def command_lines():
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for document in documents:
+        for block in blocks(document.read_text(), "sh"):
+            for line in block.splitlines():
+                yield from (part.strip() for part in line.split("&&") if "npu-tune " in part)
+
+
+@pytest.mark.parametrize("line", list(command_lines()))
+def test_every_documented_command_has_the_right_arguments(line):
+    words = shlex.split(line)
+    assert words[0].endswith("npu-tune")
+    context = commands.make_context("npu-tune", words[1:])
+    name, command, rest = commands.resolve_command(context, words[1:])
+    command.make_context(name, list(rest))
+
+
+def test_every_error_class_has_a_documented_exit_code():
+    page = (ROOT / "docs/exit_codes.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    used = {getattr(errors, name).exit_code for name in dir(errors) if name.endswith("Error")}
+    assert used | {0, 130, 141} == documented
+
+
+def test_every_key_of_the_study_file_is_documented():
+    from npu_tune.tuning.study_file import StudyFile
+
+    page = (ROOT / "docs/study_file.md").read_text()
+    sections = {part.splitlines()[0]: part for part in page.split("\n## ")}
+    for name, field in StudyFile.model_fields.items():
+        section = sections[f"`[{name}]`"]
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+            assert keys == set(kind.model_fields), name
+
+
+def test_the_study_files_in_the_documentation_are_valid():
+    import tomllib
+
+    from npu_tune.tuning import parse_study
+
+    examples = blocks((ROOT / "docs/study_file.md").read_text(), "toml")
+    assert len(examples) == 2
+    for example in examples:
+        parse_study(tomllib.loads(example), base=ROOT)
+
+
+def test_the_constraints_name_no_place_and_cover_every_dependency():
+    import tomllib
+
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    assert all(re.fullmatch(r"#.*|[\w.-]+==[\w.+!-]+", line) for line in lines)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
+    assert names - {"npu-tune"} <= pins
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", blocks(README, "python"))
+def test_the_python_examples_of_the_readme_run(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {"__name__": "example"})  # noqa: S102
