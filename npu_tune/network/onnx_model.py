@@ -31,8 +31,6 @@ def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     Raises:
         ModelError: if the shape of an input is open, or the file contradicts itself.
     """
-    import onnx  # noqa: PLC0415 - heavy, and needed here only
-
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         if value.name not in constants:
@@ -42,6 +40,49 @@ def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     for value in model.graph.output:
         if known_shape(value) is None:
             value.type.tensor_type.ClearField("shape")
+    inferred = _inferred(model, name)
+    while _has_unknown_shapes(inferred) and _fold_shape_arithmetic(inferred):
+        inferred = _inferred(inferred, name)
+    return inferred
+
+
+def _has_unknown_shapes(model: onnx.ModelProto) -> bool:
+    values = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
+    produced = (name for node in model.graph.node for name in node.output if name)
+    return any(name not in values or known_shape(values[name]) is None for name in produced)
+
+
+def _fold_shape_arithmetic(model: onnx.ModelProto) -> bool:
+    """Replaces nodes that compute sizes by their results; True if there were any.
+
+    Exporters compute the sizes of a Reshape from the shapes of tensors, step by step, and shape
+    inference does not follow all of these steps.
+    """
+    from onnx import numpy_helper  # noqa: PLC0415 - heavy
+
+    from npu_tune.network.quantize.fold import fold_constants  # noqa: PLC0415 - it imports this
+    from npu_tune.network.quantize.onnx_graph import graph_from_onnx  # noqa: PLC0415
+
+    graph = graph_from_onnx(model)
+    fold_constants(graph)
+    computed = {name for node in model.graph.node for name in node.output}
+    sizes = {
+        name: value
+        for name, value in graph.constants.items()
+        if name in computed and value.dtype.kind == "i"
+    }
+    kept = [node for node in model.graph.node if not sizes.keys() & set(node.output)]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in sizes.items()
+    )
+    return bool(sizes)
+
+
+def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    import onnx  # noqa: PLC0415 - heavy, and needed here only
+
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:

@@ -38,6 +38,8 @@ def fold_affine(graph: Graph) -> None:
             graph.nodes.remove(node)
         elif affine.axis == 1 and len(graph.shapes[node.output]) == 4:
             _as_depthwise(graph, node, affine)
+        elif node.op == "BatchNormalization":
+            _as_arithmetic(graph, node, affine)
     graph.remove_unused()
 
 
@@ -116,3 +118,14 @@ def _as_depthwise(graph: Graph, node: Node, affine: _Affine) -> None:
     bias = graph.add_constant(f"{node.output}/bias", affine.offset)
     node.op, node.inputs = "Conv", [affine.source, weights, bias]
     node.attributes = {"kernel_shape": [1, 1], "group": channels}
+
+
+def _as_arithmetic(graph: Graph, node: Node, affine: _Affine) -> None:
+    shape = (1, -1) + (1,) * (len(graph.shapes[node.output]) - 2)
+    scaled = graph.new_name(f"{node.output}/scaled")
+    graph.shapes[scaled] = graph.shapes[node.output]
+    factor = graph.add_constant(f"{node.output}/factor", affine.factor.reshape(shape))
+    offset = graph.add_constant(f"{node.output}/offset", affine.offset.reshape(shape))
+    multiply = Node("Mul", f"{node.name}/scale", [affine.source, factor], [scaled])
+    graph.nodes.insert(graph.nodes.index(node), multiply)
+    node.op, node.inputs, node.attributes = "Add", [scaled, offset], {}

@@ -52,10 +52,13 @@ def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str
     file = Path(path)
     remedy = "Write it with numpy.savez(path, **{input_name: samples})."
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=remedy)
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=remedy)
+        with archive:
             data = {name: archive[name] for name in archive.files}
+    except ModelError:
+        raise
     except FileNotFoundError as error:
         raise ModelError(f"There is no file {str(file)!r}.", remedy=remedy) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -168,10 +171,11 @@ def _statistics(value: NDArray[Any]) -> Statistics:
     # An odd step visits all channels and positions of even-sized maps.
     step = max(flat.size // _KEPT_VALUES, 1) | 1
     others = tuple(axis for axis in range(value.ndim) if axis != 1)
+    # Rounded for the same reason as the ranges: sums differ between processors.
     return Statistics(
         low=float(flat.min()),
         high=float(flat.max()),
-        means=np.atleast_1d(value.mean(axis=others, dtype=np.float64)),
+        means=np.atleast_1d(value.mean(axis=others, dtype=np.float64).round(5)),
         values=flat[::step][: 2 * _KEPT_VALUES].astype(np.float32),
     )
 
@@ -187,10 +191,16 @@ def _session(graph: Graph) -> Any:
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
     model = graph_to_onnx(graph, outputs=names)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     # One thread adds up in one order, so the same data gives the same file.
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ModelError(
+            f"onnxruntime refuses the network: {str(error).strip().splitlines()[0]}",
+            remedy="Check it with onnx.checker and export it again.",
+        ) from error

@@ -45,6 +45,8 @@ def _compute(graph: Graph, node: Node) -> list[Array]:
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - heavy
 
     given = {name: graph.constants[name] for name in node.inputs if name}
+    if node.op == "DequantizeLinear":
+        return [_dequantized(node, *given.values())]
     proto = helper.make_node(node.op, node.inputs, node.outputs, **_computable(node))
     onnx_graph = helper.make_graph(
         [proto],
@@ -68,6 +70,17 @@ def _compute(graph: Graph, node: Node) -> list[Array]:
             op=node.op,
         ) from error
     return [np.asarray(result) for result in results]
+
+
+def _dequantized(node: Node, codes: Array, scale: Array, zero_point: Array | None = None) -> Array:
+    """Weights as the file's quantizer states them; with a scale for all or for each slice."""
+    if scale.size > 1:
+        axis = int(node.attributes.get("axis", 1)) % codes.ndim
+        shape = [-1 if place == axis else 1 for place in range(codes.ndim)]
+    else:
+        shape = []
+    offset = 0.0 if zero_point is None else zero_point.astype(np.float64).reshape(shape)
+    return real((codes.astype(np.float64) - offset) * scale.reshape(shape))
 
 
 def _computable(node: Node) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,9 +22,19 @@ def choose_ranges(
 ) -> dict[str, Range]:
     """The range of every tensor: what the file states, else the one with the least error."""
     return {
-        name: stated[name] if name in stated else least_error_range(seen)
+        name: stated[name] if name in stated else _coarse(least_error_range(seen))
         for name, seen in statistics.items()
     }
+
+
+def _coarse(limits: Range) -> Range:
+    """Limits with ten significant bits.
+
+    Processors round sums differently in the last bits; without them every machine writes the
+    same file.
+    """
+    low, high = (math.ldexp(round(m * 1024), e - 10) for m, e in map(math.frexp, limits))
+    return low, high
 
 
 def least_error_range(seen: Statistics) -> Range:

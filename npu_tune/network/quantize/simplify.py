@@ -7,6 +7,7 @@ import numpy as np
 from npu_tune.network.quantize.affine import fold_affine
 from npu_tune.network.quantize.fold import fold_constants, remove_identities, remove_quantizers
 from npu_tune.network.quantize.graph import Graph, Node, real
+from npu_tune.network.quantize.ranks import adjust_ranks
 
 
 def simplify(graph: Graph) -> None:
@@ -19,6 +20,7 @@ def simplify(graph: Graph) -> None:
     remove_quantizers(graph)
     remove_identities(graph)
     _split_sums(graph)
+    adjust_ranks(graph)
     _make_gemms(graph)
     _split_gemms(graph)
     _join_hard_swish(graph)

@@ -79,13 +79,13 @@ ZOO: Mapping[str, ZooEntry] = {
         ZooEntry(
             "squeezenet",
             "ImageNet classifier v1.1, Iandola et al. 2016",
-            0,
+            349_151_936,
             topologies.squeezenet,
         ),
         ZooEntry(
             "yolo-tiny",
             "detector after YOLOv3-tiny, 192 x 192, 20 classes",
-            0,
+            150_709_248,
             topologies.yolo_tiny,
         ),
     )

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from two_runtimes import onnx_model, onnx_network
+
+from npu_tune.errors import ModelError
+from npu_tune.network import Network, load_calibration
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return onnx_network(
+        onnx_model("(float[1,3,4,4] image, float[1,5] extra) => (float y, float z)"
+                   "{ y = Relu(image) z = Relu(extra) }")
+    )  # fmt: skip
+
+
+def _save(folder: Path, **arrays: np.ndarray) -> Path:
+    file = folder / "calibration.npz"
+    np.savez(file, **arrays)
+    return file
+
+
+def test_good_data_are_returned_as_they_are(tmp_path: Path, network: Network) -> None:
+    image, extra = np.ones((6, 3, 4, 4), np.float32), np.zeros((6, 5), np.float32)
+    data = load_calibration(_save(tmp_path, image=image, extra=extra), network)
+    assert np.array_equal(data["image"], image)
+    assert np.array_equal(data["extra"], extra)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"image": (6, 3, 4, 4)}, "nothing for the input 'extra'"),
+        ({"image": (6, 3, 4, 4), "extra": (6, 5), "other": (6, 1)}, "'other'"),
+        ({"image": (6, 4, 4, 3), "extra": (6, 5)}, r"\(6, 4, 4, 3\); \(samples, 3, 4, 4\)"),
+        ({"image": (3, 4, 4), "extra": (6, 5)}, "'image'"),
+        ({"image": (0, 3, 4, 4), "extra": (0, 5)}, "'image'"),
+        ({"image": (6, 3, 4, 4), "extra": (5, 5)}, "more samples"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    tmp_path: Path, network: Network, arrays: dict[str, tuple[int, ...]], words: str
+) -> None:
+    file = _save(tmp_path, **{name: np.zeros(shape) for name, shape in arrays.items()})
+    with pytest.raises(ModelError, match=words) as caught:
+        load_calibration(file, network)
+    assert caught.value.remedy
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, network: Network) -> None:
+    image = np.full((2, 3, 4, 4), np.nan)
+    with pytest.raises(ModelError, match="finite"):
+        load_calibration(_save(tmp_path, image=image, extra=np.zeros((2, 5))), network)
+
+
+def test_text_is_refused(tmp_path: Path, network: Network) -> None:
+    file = tmp_path / "calibration.npz"
+    file.write_text("not an archive")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_calibration(file, network)
+
+
+def test_a_truncated_archive_is_refused(tmp_path: Path, network: Network) -> None:
+    file = _save(tmp_path, image=np.zeros((2, 3, 4, 4)), extra=np.zeros((2, 5)))
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_calibration(file, network)
+
+
+def test_a_single_array_is_refused(tmp_path: Path, network: Network) -> None:
+    file = tmp_path / "calibration.npy"
+    np.save(file, np.zeros((2, 3, 4, 4)))
+    with pytest.raises(ModelError, match=r"not an \.npz"):
+        load_calibration(file, network)
+
+
+def test_a_missing_file_is_named(tmp_path: Path, network: Network) -> None:
+    with pytest.raises(ModelError, match="no file"):
+        load_calibration(tmp_path / "nowhere.npz", network)

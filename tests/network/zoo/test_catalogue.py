@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from two_runtimes import onnx_network, signal_to_noise_db
+
+from npu_tune.errors import ModelError
+from npu_tune.network import Network, zoo_names, zoo_network
+from npu_tune.network.macs import network_macs
+from npu_tune.network.zoo import ZOO, topologies
+
+# Multiply-accumulates and int8 weights of the Keras applications (resnet8: of the MLPerf Tiny
+# reference network), counted on their layers.
+PUBLISHED = {
+    "resnet8": (12_501_632, 77_360),
+    "mobilenet-v1": (568_740_352, 4_209_088),
+    "mobilenet-v1-0.25-224": (41_030_272, 463_600),
+    "mobilenet-v1-0.5-224": (149_497_088, 1_319_648),
+    "mobilenet-v2": (300_774_272, 3_469_760),
+    "mobilenet-v2-0.35-224": (59_285_808, 1_662_048),
+    "mobilenet-v2-0.35-128": (20_220_672, 1_662_048),
+    "mobilenet-v2-1.4-224": (582_195_824, 6_059_840),
+}
+
+
+def _weights(network: Network) -> list[np.ndarray]:
+    tensors = network.tensors.values()
+    return [t.data for t in tensors if t.data is not None and t.name.endswith("/weights")]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_macs_and_weights_equal_the_published_ones(name: str) -> None:
+    network = zoo_network(name)
+    counted = network_macs(network), sum(weights.size for weights in _weights(network))
+    assert counted == PUBLISHED[name]
+
+
+def test_squeezenet_has_the_published_macs_with_101_classes_too() -> None:
+    assert network_macs(onnx_network(topologies.squeezenet(classes=101))) == 271_363_264
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_table_states_the_macs(name: str) -> None:
+    assert network_macs(zoo_network(name)) == ZOO[name].macs
+
+
+@pytest.mark.parametrize("name", ["resnet8", "ds-cnn", "autoencoder", "yolo-tiny"])
+def test_quantizing_changes_no_macs(name: str) -> None:
+    assert network_macs(zoo_network(name, format="tflite")) == ZOO[name].macs
+
+
+def test_every_variant_is_listed_once_and_can_be_spelled() -> None:
+    names = zoo_names()
+    assert len(set(names)) == len(names)
+    assert {"mobilenet-v1-0.25-96", "mobilenet-v2-0.35-96", "mobilenet-v2"} <= set(names)
+    network = zoo_network("mobilenet-v1-0.25-96")
+    assert network.name == "mobilenet-v1-0.25-96"
+    assert network.tensors["image"].shape == (1, 3, 96, 96)
+
+
+@pytest.mark.parametrize("name", ["resnet9", "mobilenet-v2-0.36-96", "mobilenet-v2-1.0-97", ""])
+def test_other_names_are_refused_with_the_list(name: str) -> None:
+    with pytest.raises(ModelError, match="resnet8"):
+        zoo_network(name)
+
+
+def test_a_seed_makes_one_network_and_another_seed_another() -> None:
+    zoo_network.cache_clear()
+    first = zoo_network("resnet8", format="tflite", seed=3)
+    zoo_network.cache_clear()
+    assert zoo_network("resnet8", format="tflite", seed=3).digest == first.digest
+    assert zoo_network("resnet8", format="tflite", seed=4).digest != first.digest
+
+
+@pytest.mark.parametrize("name", ["resnet8", "mobilenet-v2-0.35-96"])
+def test_weights_are_as_varied_as_trained_ones(name: str) -> None:
+    network = zoo_network(name, format="tflite")
+    for tensor in network.tensors.values():
+        if tensor.dtype == "int8" and tensor.data is not None and tensor.elements > 4000:
+            codes = tensor.data.astype(float)
+            # More mass in the middle and in the tails than a Gaussian, whose kurtosis is 3.
+            kurtosis = np.mean(codes**4) / np.mean(codes**2) ** 2
+            assert 3.0 < kurtosis < 9.0
+            assert len(np.unique(tensor.data)) > 100
+
+
+def _without_softmax(network: Network) -> Network:
+    """Eight bits resolve probabilities to 1/256 only, which hides what the layers lose."""
+    model = onnx.load_model_from_string(network.model_bytes)
+    if model.graph.node[-1].op_type == "Softmax":
+        last = model.graph.node.pop()
+        model.graph.output[0].name = last.input[0]
+    return onnx_network(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "least_db"),
+    [
+        ("resnet8", 30.0),
+        ("ds-cnn", 30.0),
+        ("squeezenet", 30.0),
+        ("yolo-tiny", 30.0),
+        ("mobilenet-v1-0.25-96", 28.0),
+        # Noise adds up over 52 layers in a row (ten for the autoencoder, on a waist of eight).
+        ("mobilenet-v2-0.35-96", 25.0),
+        ("autoencoder", 25.0),
+    ],
+)
+def test_int8_keeps_what_float_computes(name: str, least_db: float) -> None:
+    network = _without_softmax(zoo_network(name))
+    assert min(signal_to_noise_db(network, samples=8)) >= least_db
