@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import NoServer, postgres_server
+
+pytest.register_assert_rewrite("optuna.testing.pytest_samplers")
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +20,13 @@ def shared_models() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the networks of the tests are not at {folder}; set NPU_TUNE_MODELS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of this session, as a URL up to the name of the database."""
+    try:
+        with postgres_server() as url:
+            yield url
+    except NoServer as reason:
+        pytest.skip(str(reason))

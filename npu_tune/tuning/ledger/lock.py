@@ -1,4 +1,4 @@
-"""A writer's claim on a file, which dies with its process."""
+"""A writer's claim on a study, which dies with its process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WriterLock:
                 remedy="Check the folder and its permissions.",
                 path=str(path),
             ) from error
-        _held.add(self)
+        keep_from_children(self, self._descriptor)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -44,20 +44,35 @@ class WriterLock:
 
     def release(self) -> None:
         """Lets other writers in; may be called again."""
-        _held.discard(self)
+        forget(self)
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
 
-_held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+_kept: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
 
 
-def _forget_in_child() -> None:
-    """A forked worker must not keep its parent's lock alive when the parent is killed."""
-    for lock in list(_held):
-        lock.release()
+def keep_from_children(owner: object, descriptor: int) -> None:
+    """Makes forked processes let go of a file or connection of the owner's.
+
+    Otherwise a worker would keep the claim of a parent alive that was killed.
+    """
+    _kept[owner] = descriptor
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+def forget(owner: object) -> None:
+    """Ends what :func:`keep_from_children` began, before the descriptor is closed."""
+    _kept.pop(owner, None)
+
+
+def _let_go_in_child() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in list(_kept.values()):
+        # The number stays taken, so that whatever closes it later closes nothing else.
+        os.dup2(nowhere, descriptor, inheritable=False)
+    os.close(nowhere)
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)

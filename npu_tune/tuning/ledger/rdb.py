@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from npu_tune._optuna_compat import METRIC_NAMES_KEY, RDB_REVISION, parse_directions
 from npu_tune.errors import MissingExtraError, StorageError, UsageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
-from npu_tune.tuning.ledger.lock import WriterLock
+from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 
 _SCHEMA_LOCK = 0x6E70755F74756E65
@@ -208,6 +208,8 @@ class RdbLedger(Ledger):
     def _claim(self, connection: sqlalchemy.Connection) -> None:
         digest = hashlib.sha256(self.name.encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
+        driver: Any = connection.connection.driver_connection
+        keep_from_children(self, driver.fileno())
         claim = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(key))
         if not connection.execute(claim).scalar():
             raise StorageError(
@@ -218,6 +220,7 @@ class RdbLedger(Ledger):
             )
 
     def _drop_connection(self) -> None:
+        forget(self)
         if self._connection is not None:
             connection, self._connection = self._connection, None
             with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):

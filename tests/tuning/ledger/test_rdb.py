@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+
+import optuna
+import psycopg
+import pytest
+from trials import content, finished_trial
+
+from npu_tune.errors import StorageError, UsageError
+from npu_tune.tuning.ledger import open_ledger, rdb
+
+TWO = ("minimize", "maximize")
+
+
+def _write_one(place: str, name: str) -> int:
+    with open_ledger(place, name=name, directions=TWO) as ledger:
+        return ledger.append(finished_trial(0))
+
+
+@pytest.mark.server
+def test_processes_that_find_an_empty_database_at_once_all_succeed(empty_database):
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        studies = [(empty_database, f"study{number}") for number in range(4)]
+        assert pool.starmap(_write_one, studies, chunksize=1) == [0, 0, 0, 0]
+
+
+@pytest.mark.server
+def test_after_a_lost_connection_the_same_call_succeeds_once(empty_database):
+    with open_ledger(empty_database, name="s", directions=TWO) as ledger:
+        ledger.append(finished_trial(0))
+        with psycopg.connect(empty_database, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        with pytest.raises(StorageError, match="same command again"):
+            ledger.append(finished_trial(1))
+        assert ledger.append(finished_trial(1)) == 1
+        assert len(ledger.trials()) == 2
+        with pytest.raises(StorageError, match="Another process"):
+            open_ledger(empty_database, name="s", directions=TWO)
+
+
+def test_an_unreachable_server_is_a_storage_error_without_the_password():
+    with pytest.raises(StorageError, match="failed") as caught:
+        open_ledger("postgresql://me:secret@127.0.0.1:1/db", name="s", directions=TWO)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "redis://host", "://"])
+def test_unknown_storages_are_refused(url):
+    with pytest.raises(UsageError):
+        open_ledger(url, name="s", directions=TWO)
+
+
+def test_a_failed_append_leaves_nothing_and_can_be_tried_again(tmp_path):
+    file = tmp_path / "study.db"
+    with open_ledger(f"sqlite:///{file}", name="s", directions=TWO) as ledger:
+        ledger.append(finished_trial(0))
+        with sqlite3.connect(file) as other:
+            other.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON trial_user_attributes"
+                " BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+            )
+        with pytest.raises(StorageError, match="disk full"):
+            ledger.append(finished_trial(1))
+        assert len(ledger.trials()) == 1
+        with sqlite3.connect(file) as other:
+            other.execute("DROP TRIGGER full")
+        assert ledger.append(finished_trial(1)) == 1
+        assert [content(t) for t in ledger.trials()] == [
+            content(finished_trial(i)) for i in range(2)
+        ]
+
+
+def test_tables_of_an_unknown_version_are_left_to_optuna(tmp_path, monkeypatch):
+    monkeypatch.setattr(rdb, "RDB_REVISION", "another")
+    with open_ledger(f"sqlite:///{tmp_path / 's.db'}", name="s", directions=TWO) as ledger:
+        assert [ledger.append(finished_trial(i)) for i in range(3)] == [0, 1, 2]
+        assert [content(t) for t in ledger.trials()] == [
+            content(finished_trial(i)) for i in range(3)
+        ]
+
+
+def test_a_closed_sqlite_study_is_one_file(tmp_path):
+    with open_ledger(f"sqlite:///{tmp_path / 's.db'}", name="s", directions=TWO) as ledger:
+        ledger.append(finished_trial(0))
+    copied = tmp_path / "copy.db"
+    copied.write_bytes((tmp_path / "s.db").read_bytes())
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{copied}")
+    assert len(study.trials) == 1
+
+
+def test_a_file_that_is_no_database_is_a_storage_error(tmp_path):
+    (tmp_path / "s.db").write_text("not a database at all, but long enough to look at" * 10)
+    with pytest.raises(StorageError, match="not a database"):
+        open_ledger(f"sqlite:///{tmp_path / 's.db'}", name="s", directions=TWO)
