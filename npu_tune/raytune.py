@@ -8,9 +8,13 @@ Ray Tune already drives::
     tuner = tune.Tuner(
         trainable(target, network),
         tune_config=tune.TuneConfig(
-            search_alg=search_algorithm(space, metric="cycles", mode="min"), num_samples=200
+            search_alg=search_algorithm(space, metric="cycles", mode="min"),
+            num_samples=200,
+            reuse_actors=True,
         ),
     )
+
+``reuse_actors`` saves starting a process, and reading the network, for every trial.
 """
 
 from __future__ import annotations

@@ -65,42 +65,59 @@ def plot_study(result: StudyResult, path: Path) -> None:
 
 
 def _draw_front(axes: Axes, result: StudyResult) -> None:
-    first, second = _axes_metrics(result)
-
-    def points(rows: Iterable[Mapping[str, float]]) -> tuple[list[float], list[float]]:
-        whole = [row for row in rows if first.name in row and second.name in row]
-        return (
-            [_scaled(row[first.name], first) for row in whole],
-            [_scaled(row[second.name], second) for row in whole],
-        )
-
+    metrics = _axes_metrics(result)
     evaluated = [trial for trial in result.trials if trial.failure is None]
-    if result.limits:
-        beyond = points(trial.metrics for trial in evaluated if not trial.feasible)
-        axes.scatter(*beyond, s=9, color="#d0d0d0", label="beyond a limit")
-    axes.scatter(
-        *points(t.metrics for t in evaluated if t.feasible),
-        s=9,
-        color="#9db7d5",
-        label="evaluated",
-    )
+    yardsticks = dict(result.references)
+    if result.baseline is not None:
+        yardsticks = {"baseline": result.baseline.metrics, **yardsticks}
+    groups = {
+        "beyond a limit": ([t.metrics for t in evaluated if not t.feasible], "#d0d0d0"),
+        "evaluated": ([t.metrics for t in evaluated if t.feasible], "#9db7d5"),
+    }
+    for label, (rows, color) in groups.items():
+        if rows:
+            axes.scatter(*_points(rows, metrics), s=9, color=color, label=label)
+    front = [trial.metrics for trial in result.front]
     axes.plot(
-        *points(trial.metrics for trial in result.front),
+        *_points(front, metrics),
         color="#1f4e9c",
         marker="o",
         markersize=4,
         linewidth=1,
+        drawstyle="steps-post",
         label="front",
     )
-    baseline = {} if result.baseline is None else {"baseline": result.baseline.metrics}
-    for (label, figures), marker in zip(
-        {**baseline, **result.references}.items(), cycle("*^svDPX")
-    ):
-        axes.scatter(*points([figures]), marker=marker, s=70, label=label, zorder=3)
-    axes.set_xlabel(_label(first))
-    axes.set_ylabel(_label(second))
+    for (label, figures), marker in zip(yardsticks.items(), cycle("*^svDPX"), strict=False):
+        axes.scatter(
+            *_points([figures], metrics), marker=marker, s=90, label=label, zorder=3, alpha=0.8
+        )
+    _look_at(axes, *_points([*front, *yardsticks.values()], metrics))
+    axes.xaxis.set_major_formatter("{x:,.10g}")
+    axes.yaxis.set_major_formatter("{x:,.10g}")
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_xlabel(_label(metrics[0]))
+    axes.set_ylabel(_label(metrics[1]))
     axes.set_title("Front")
     axes.legend(fontsize="small")
+
+
+def _points(
+    rows: Iterable[Mapping[str, float]], metrics: tuple[Metric, Metric]
+) -> tuple[list[float], list[float]]:
+    first, second = metrics
+    whole = [row for row in rows if first.name in row and second.name in row]
+    return (
+        [_scaled(row[first.name], first) for row in whole],
+        [_scaled(row[second.name], second) for row in whole],
+    )
+
+
+def _look_at(axes: Axes, xs: list[float], ys: list[float]) -> None:
+    """Shows these points with some margin; a bad trial far away would squeeze them together."""
+    for values, set_limits in ((xs, axes.set_xlim), (ys, axes.set_ylim)):
+        margin = 0.15 * (max(values) - min(values)) if values else 0.0
+        if margin > 0:
+            set_limits(min(values) - margin, max(values) + margin)
 
 
 def _draw_best_so_far(axes: Axes, result: StudyResult) -> None:
@@ -134,4 +151,5 @@ def _scaled(value: float, metric: Metric) -> float:
 
 def _label(metric: Metric) -> str:
     unit = "KiB" if metric.unit in BYTE_UNITS else metric.unit
-    return f"{metric.name} [{unit}], {metric.kind}" if unit else f"{metric.name}, {metric.kind}"
+    name = metric.name if unit in ("", metric.name) else f"{metric.name} [{unit}]"
+    return f"{name}, {metric.kind}"

@@ -178,7 +178,9 @@ def _failures(result: StudyResult) -> str:
         failure, message = kind
         lines.append(f"  {count} x {failure}, first in trial {first[kind]}: {message}")
     if len(counts) > MOST_FAILURES_SHOWN:
-        lines.append(f"  ({len(counts) - MOST_FAILURES_SHOWN} other messages; --json has them all)")
+        lines.append(
+            f"  ({len(counts) - MOST_FAILURES_SHOWN} other messages; --json has them all)"
+        )
     return "\n".join(lines)
 
 
