@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -75,7 +75,14 @@ class Layer:
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled.
+        return Layer, (self.name, self.op, self.inputs, self.outputs, dict(self.attributes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +107,14 @@ class Network:
     outputs: tuple[str, ...]
     model_bytes: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled.
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _restored, (values | {"tensors": dict(self.tensors)},)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the model file, in hexadecimal: the identity of the network."""
@@ -119,6 +134,10 @@ class Network:
             if name
         )
         return any(tensor.dtype.startswith("float") for tensor in produced)
+
+
+def _restored(values: dict[str, Any]) -> Network:
+    return Network(**values)
 
 
 def printable_names(raw_names: Iterable[str]) -> tuple[str, ...]:

@@ -18,6 +18,17 @@ from npu_tune.network.onnx_model import embed_weights, known_shape, parse_onnx, 
 if TYPE_CHECKING:
     import onnx
 
+# What onnx and protobuf raise on fields of a wrong kind, which protobuf itself lets pass.
+_DAMAGE = (
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+
 
 def read_onnx(model_bytes: bytes, *, name: str, weights_folder: Path | None = None) -> Network:
     """Reads a float or QDQ ONNX file.
@@ -33,6 +44,17 @@ def read_onnx(model_bytes: bytes, *, name: str, weights_folder: Path | None = No
     Raises:
         ModelError: if the file is damaged, or a shape is unknown before run time.
     """
+    try:
+        return _read(model_bytes, name, weights_folder)
+    except ModelError:
+        raise
+    except _DAMAGE as error:
+        raise ModelError(
+            f"The ONNX file of {name!r} is damaged ({error}).", remedy="Copy or export it again."
+        ) from error
+
+
+def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network:
     parsed = parse_onnx(model_bytes, name=name)
     if embed_weights(parsed, weights_folder, name=name):
         model_bytes = parsed.SerializeToString(deterministic=True)
