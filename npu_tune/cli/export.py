@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @study_argument
 @click.option(
     "--pick",
-    default="knee",
+    default="best",
     show_default=True,
-    metavar="knee|best|METRIC|TRIAL",
-    help="The knee of the front, the lowest cost, the best in a metric, or a trial's number.",
+    metavar="best|knee|METRIC|TRIAL",
+    help="The lowest cost, the knee of the front, the best in a metric, or a trial's number.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The folder to write into."
