@@ -144,6 +144,23 @@ def squeezed_transpose(shape: Shape, axes: Permutation) -> tuple[Shape, Permutat
     return new_shape, tuple(ordered.index(run) for run in runs)
 
 
+def transpose_steps(shape: Shape, axes: Permutation) -> list[tuple[Shape, Permutation]]:
+    """A transpose as steps that accelerators have: the shape to view the data in, and the axes.
+
+    Shuffling channels swaps the last two of three dimensions, which Vela 5.2.0 leaves to the CPU.
+    Turning the channels to the front, swapping the first two dimensions there and turning them
+    back gives the same, and each of these runs on the NPU.
+    """
+    if axes != (0, 2, 1):
+        return [(shape, axes)]
+    pixels, groups, channels = shape
+    return [
+        ((pixels, groups * channels), (1, 0)),
+        ((groups, channels, pixels), (1, 0, 2)),
+        ((channels * groups, pixels), (1, 0)),
+    ]
+
+
 def flat_order(shape: Shape, permutation: Permutation) -> list[int]:
     """For every element as stored, its index in the tensor that ONNX would flatten."""
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]

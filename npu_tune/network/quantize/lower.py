@@ -10,7 +10,7 @@ from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_
 from npu_tune.network.quantize.graph import Graph, Node
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering
-from npu_tune.network.quantize.tflite_graph import TfliteGraph
+from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "Add": ops_math.binary,
@@ -119,6 +119,7 @@ def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
             order = layout.identity(len(order))
         orders.append(order)
         lowering.result.outputs.append(_own_tensor(lowering, name, order))
+    _merge_reshapes(lowering.result)
     _fuse_activations(lowering.result)
     _remove_unread(lowering.result)
     return Lowered(
@@ -152,6 +153,19 @@ def _own_tensor(lowering: Lowering, name: str, order: Permutation) -> str:
         lowering.emit_reshape(tensor, copy)
         return copy
     return tensor
+
+
+def _merge_reshapes(graph: TfliteGraph) -> None:
+    """Lets a reshape of a reshape start from the first one's input.
+
+    That takes out shapes of five dimensions in between, which accelerators do not have.
+    """
+    producers: dict[str, TfliteOp] = {}
+    for op in graph.ops:
+        if op.op == "RESHAPE":
+            while op.inputs[0] in producers:
+                op.inputs[0] = producers[op.inputs[0]].inputs[0]
+            producers[op.outputs[0]] = op
 
 
 def _fuse_activations(graph: TfliteGraph) -> None:

@@ -68,15 +68,18 @@ class Lowering:
         narrow, axes = layout.squeezed_transpose(source_shape, layout.axes_between(have, want))
         if len(source_shape) <= 4 and len(narrow) == len(source_shape):
             narrow, axes = source_shape, layout.axes_between(have, want)
-        moved = self.temporary(
-            f"{stored}/transposed", tuple(narrow[axis] for axis in axes), like=stored
-        )
-        self.emit(
-            "TRANSPOSE",
-            [self.reshaped(stored, narrow), self.indices(f"{moved}/axes", axes)],
-            [moved],
-        )
+        moved = self.reshaped(stored, narrow)
+        for step_shape, step_axes in layout.transpose_steps(narrow, axes):
+            moved = self._transposed(self.reshaped(moved, step_shape), step_axes)
         return self.reshaped(moved, target_shape)
+
+    def _transposed(self, source: str, axes: Permutation) -> str:
+        shape = self.shape(source)
+        moved = self.temporary(
+            f"{source}/transposed", tuple(shape[axis] for axis in axes), like=source
+        )
+        self.emit("TRANSPOSE", [source, self.indices(f"{moved}/axes", axes)], [moved])
+        return moved
 
     def reshaped(self, tensor: str, shape: Sequence[int]) -> str:
         """A TFLite tensor with another shape; itself where it has that shape."""

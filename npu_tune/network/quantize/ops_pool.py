@@ -135,10 +135,15 @@ def global_average_pool(lowering: Lowering, node: Node) -> None:
 
 
 def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ...]) -> None:
-    keep = len(lowering.shape(source)) == len(lowering.shape(target))
-    lowering.emit(
-        "MEAN", [source, lowering.indices(f"{target}/axes", axes)], [target], KeepDims=keep
-    )
+    """A MEAN that keeps its dimensions, which is what accelerators know, and a reshape."""
+    shape = tuple(1 if axis in axes else n for axis, n in enumerate(lowering.shape(source)))
+    kept = target
+    if lowering.shape(target) != shape:
+        kept = lowering.temporary(f"{target}/kept", shape, like=target)
+    inputs = [source, lowering.indices(f"{target}/axes", axes)]
+    lowering.emit("MEAN", inputs, [kept], KeepDims=True)
+    if kept != target:
+        lowering.emit_reshape(kept, target)
 
 
 def reduce_mean(lowering: Lowering, node: Node) -> None:

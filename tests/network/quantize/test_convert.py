@@ -189,6 +189,19 @@ def test_a_constant_input_and_zero_weights_do_no_harm() -> None:
     assert np.allclose(got, run_onnx(network, feed)[0], atol=0.02)
 
 
+def test_shuffled_channels_never_need_five_dimensions() -> None:
+    weights = np.random.default_rng(5).normal(0.0, 0.3, (6, 4, 1, 1)).astype(np.float32)
+    network = onnx_network(
+        onnx_model(
+            "(float[1,4,5,5] x) => (float y) { a = Conv(x, w) b = Reshape(a, s1)"
+            " c = Transpose<perm=[0,2,1,3,4]>(b) d = Reshape(c, s2) y = Relu(d) }",
+            {"w": weights, "s1": np.asarray([1, 2, 3, 5, 5]), "s2": np.asarray([1, 6, 5, 5])},
+        )
+    )
+    quantized = to_int8(network, calibration=uniform_inputs(network, samples=2, seed=0))
+    assert max(len(tensor.shape) for tensor in quantized.tensors.values()) == 4
+
+
 def test_a_written_file_is_read_back_with_the_same_operators() -> None:
     network = zoo_network("mobilenet-v2-0.35-96", format="tflite")
     again = network_from_bytes(network.model_bytes, "tflite", network.name)

@@ -88,6 +88,17 @@ def test_a_squeezed_transpose_moves_the_same_data(
     assert np.array_equal(moved.ravel(), data.transpose(axes).ravel())
 
 
+@given(st.tuples(*[st.integers(1, 4)] * 3), st.permutations(range(3)))
+def test_transpose_steps_together_move_the_same_data(
+    shape: tuple[int, int, int], axes: list[int]
+) -> None:
+    data = _numbered(shape)
+    moved = data
+    for step_shape, step_axes in layout.transpose_steps(shape, tuple(axes)):
+        moved = moved.reshape(step_shape).transpose(step_axes)
+    assert np.array_equal(moved.ravel(), data.transpose(axes).ravel())
+
+
 @given(shaped_permutations())
 def test_the_flat_order_says_where_each_stored_element_stands_in_onnx(
     case: tuple[tuple[int, ...], tuple[int, ...]],
