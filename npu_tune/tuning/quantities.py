@@ -41,10 +41,10 @@ def parse_duration_s(text: str) -> float:
     """
     remedy = "Write seconds, or such as 90s, 15m, 2h, 1h30m."
     parts = re.findall(r"[^a-z]+[a-z]*", text.strip().lower()) or [text]
-    seconds = sum(_parse(part, _DURATIONS_S, remedy, whole=text) for part in parts)
-    if seconds <= 0:
+    seconds = [_parse(part, _DURATIONS_S, remedy, whole=text) for part in parts]
+    if sum(seconds) <= 0 or min(seconds) < 0:
         raise UsageError(f"The duration {text!r} is not positive.", remedy=remedy, value=text)
-    return seconds
+    return sum(seconds)
 
 
 def parse_limit(text: str) -> tuple[str, float]:

@@ -300,6 +300,32 @@ class Counting(Wrapped):
 
 
 @dataclass(frozen=True)
+class Waiting(_Misbehaving):
+    """Says in a file that it has begun, and answers only a process that finds another one there."""
+
+    folder: Path = Path()
+
+    def misbehave(self) -> None:
+        if (self.folder / "go").exists():
+            return
+        partial = self.folder / "begun.partial"
+        partial.write_text(str(os.getpid()))
+        partial.replace(self.folder / "begun")
+        threading.Event().wait()
+
+
+@dataclass(frozen=True)
+class Environment(Wrapped):
+    """Reports an environment variable of the process it runs in."""
+
+    variable: str = "OMP_NUM_THREADS"
+
+    def evaluate(self, network: Network, configuration: Configuration) -> Evaluation:
+        del network, configuration
+        return Evaluation({"value": float(os.environ[self.variable])})
+
+
+@dataclass(frozen=True)
 class Meeting(_Misbehaving):
     """Answers only when as many evaluations as the meeting wants are under way at once."""
 
@@ -326,6 +352,7 @@ class MeetingPlace:
         self.path = str(path)
         self.groups: list[list[int]] = []
         self._size = size
+        self._closing = False
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(self.path)
         self._server.listen()
@@ -337,8 +364,10 @@ class MeetingPlace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        self._closing = True
+        with socket.socket(socket.AF_UNIX) as wake:
+            wake.connect(self.path)
+            self._thread.join()
         self._server.close()
 
     def _serve(self) -> None:
@@ -347,6 +376,8 @@ class MeetingPlace:
             try:
                 while len(present) < self._size:
                     connection, _ = self._server.accept()
+                    if self._closing:
+                        raise ConnectionAbortedError
                     present.append((connection, int(connection.makefile().readline())))
             except OSError:
                 for connection, _ in present:
@@ -366,3 +397,12 @@ def wait_for_file(path: Path, *, patience_s: float = 60.0) -> str:
             raise TimeoutError(f"{path} never came")
         threading.Event().wait(0.01)
     return path.read_text()
+
+
+def is_running(pid: int) -> bool:
+    """False for a process that is gone, or is dead and only waits to be collected."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 
 from npu_tune.errors import CompilerError, EvaluationError
@@ -43,10 +44,10 @@ def _plain(evaluation: Evaluation) -> Evaluation:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what a compiler prints, from Python or C, to nowhere."""
+    """Sends what a compiler prints, from Python or C, to nowhere; Python's warnings get through."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with contextlib.ExitStack() as stack:
+    with warnings.catch_warnings(record=True) as caught, contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
         for descriptor in (1, 2):
             saved = os.dup(descriptor)
@@ -56,3 +57,5 @@ def quiet() -> Iterator[None]:
         stack.enter_context(contextlib.redirect_stdout(nowhere))
         stack.enter_context(contextlib.redirect_stderr(nowhere))
         yield
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

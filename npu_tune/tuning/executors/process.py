@@ -22,6 +22,7 @@ from npu_tune.errors import (
 )
 from npu_tune.space import Configuration
 from npu_tune.tuning.executors.base import Executor, Outcome
+from npu_tune.tuning.executors.reaper import Reaper
 from npu_tune.tuning.executors.worker import Ready, Unfit
 
 START_TIMEOUT_S = 120.0
@@ -50,13 +51,20 @@ class WorkerProcess:
 
     Args:
         payload: an open file with what :func:`npu_tune.tuning.executors.payload.pack` made.
+        reaper: ends the worker should this process be killed.
         timeout_s: the time one evaluation may take.
         clock: seconds from any fixed point.
     """
 
     def __init__(
-        self, payload: IO[bytes], *, timeout_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        payload: IO[bytes],
+        reaper: Reaper,
+        *,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._reaper = reaper
         self._timeout_s = timeout_s
         self._clock = clock
         self.alive = True
@@ -68,13 +76,14 @@ class WorkerProcess:
         self.connection, theirs = Pipe()
         with theirs:
             self._process = self._spawn(payload, theirs)
+        reaper.watch(self._process.pid)
 
     def _spawn(self, payload: IO[bytes], theirs: Connection) -> subprocess.Popen[bytes]:
         program = "from npu_tune.tuning.executors.worker import main; main()"
         passed = (theirs.fileno(), payload.fileno())
         try:
             return subprocess.Popen(
-                [sys.executable, "-c", program, *map(str, passed), str(os.getpid())],
+                [sys.executable, "-c", program, *map(str, passed)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
@@ -143,6 +152,7 @@ class WorkerProcess:
         self.alive = False
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._reaper.forget(self._process.pid)
         status = self._process.wait()
         self.connection.close()
         self._stderr.close()
@@ -175,12 +185,10 @@ class WorkerProcess:
 
     def _died(self) -> Outcome:
         words = self._last_words()
-        # The process closed its connection, but may not have been collected yet.
+        # It has closed its connection, but may need a moment to end of its own accord.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
-        exit_status = self._process.poll()
-        killed = self.kill()
-        how = _described(killed if exit_status is None else exit_status)
+        how = _described(self.kill())
         if not self.ready:
             raise ExecutorError(
                 f"A worker process ended while it started: {how}{words}.",
@@ -216,6 +224,7 @@ class ProcessExecutor(Executor):
         self._capacity = workers
         self._timeout_s = timeout_s
         self._workers: list[WorkerProcess] = []
+        self._reaper: Reaper | None = None
         self._has_started = False
         self._failed_starts = 0
         self._payload = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `shutdown`
@@ -232,8 +241,10 @@ class ProcessExecutor(Executor):
 
     def submit(self, ticket: int, configuration: Configuration) -> None:
         # All start at once, so that the others get ready while the first one works.
+        self._reaper = self._reaper or Reaper()
         while len(self._workers) < self._capacity:
-            self._workers.append(WorkerProcess(self._payload, timeout_s=self._timeout_s))
+            worker = WorkerProcess(self._payload, self._reaper, timeout_s=self._timeout_s)
+            self._workers.append(worker)
         idle = [worker for worker in self._workers if worker.idle]
         max(idle, key=lambda worker: worker.ready).submit(ticket, configuration)
 
@@ -255,6 +266,9 @@ class ProcessExecutor(Executor):
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
+        if self._reaper is not None:
+            self._reaper.close()
+            self._reaper = None
         self._payload.close()
 
     def _take(self, worker: WorkerProcess) -> Outcome | None:

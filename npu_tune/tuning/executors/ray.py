@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +19,9 @@ from npu_tune.tuning.executors.process import ProcessExecutor
 
 START_TIMEOUT_S = 60.0
 """For a cluster to find room for the workers; clusters that grow by themselves need some time."""
+
+REACH_TIMEOUT_S = 10.0
+"""For the head of a cluster to accept a connection."""
 
 
 class Evaluator:
@@ -159,13 +167,17 @@ class RayExecutor(Executor):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
-            if self._address is None:
-                ray.init(
-                    address="local", num_cpus=self._capacity, include_dashboard=False, **quietly
-                )
-            else:
-                ray.init(address=self._address, **quietly)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            with _kept_signal_handlers():
+                if self._address is None:
+                    local: dict[str, Any] = {
+                        "num_cpus": self._capacity,
+                        "include_dashboard": False,
+                    }
+                    ray.init(address="local", **local, **quietly)
+                else:
+                    _require_reachable(self._address)
+                    ray.init(address=self._address, **quietly)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise ExecutorError(
                 f"Cannot connect to Ray at {self._address or 'local'!r}: {error}.",
                 remedy="Start a cluster with `ray start --head`, or leave the address out.",
@@ -193,3 +205,24 @@ class RayExecutor(Executor):
             raise answer
         outcome: Outcome | None = answer
         return outcome
+
+
+def _require_reachable(address: str) -> None:
+    """Raises OSError where nobody listens, which Ray itself would notice after minutes."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=REACH_TIMEOUT_S).close()
+
+
+@contextlib.contextmanager
+def _kept_signal_handlers() -> Iterator[None]:
+    """Puts the handlers back that Ray replaces with ones that end the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npu_tune.tuning.attributes import pack_profile, unpack_profile
+
+figures = st.floats(allow_nan=False, allow_infinity=False)
+rows = st.dictionaries(st.sampled_from(["cycles", "sram_bytes", "dram_bytes"]), figures)
+profiles = st.dictionaries(st.text(min_size=1, max_size=8), rows, max_size=6)
+
+
+@given(profiles)
+def test_a_profile_comes_back_from_its_attribute_the_same(profile):
+    packed = json.loads(json.dumps(pack_profile(profile)))
+
+    assert unpack_profile(packed) == profile
+
+
+def test_column_names_are_kept_once():
+    packed = pack_profile({"a": {"cycles": 3.0}, "b": {"cycles": 4.5}})
+
+    assert packed == {"columns": ["cycles"], "rows": {"a": [3], "b": [4.5]}}

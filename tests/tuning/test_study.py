@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import dataclasses
+
+import optuna
+import pytest
+from fake_studies import fake_study, run_fake, story
+from fake_targets import (
+    Counting,
+    Drifting,
+    Failing,
+    LayeredTarget,
+    Spoiling,
+    Where,
+    Wrapped,
+    fake_network,
+)
+
+from npu_tune.errors import (
+    CompilerError,
+    InfeasibleError,
+    NpuTuneWarning,
+    StorageError,
+    StudyMismatchError,
+    UsageError,
+)
+from npu_tune.tuning import load_study_file, read_study, require_feasible, run_study
+
+SAMPLERS = ["layerwise", "nsga2", "random", "tpe"]
+SMALL = LayeredTarget(blocks=2)
+
+
+def evaluated(result):
+    return [trial for trial in result.trials if trial.duplicate_of is None]
+
+
+def test_the_baseline_comes_first_and_counts(tmp_path):
+    result = run_fake(tmp_path / "s", 5)
+
+    assert result.trials[0].origin == "baseline"
+    assert result.trials[0].configuration == result.default
+    assert result.trials[0].cost == 1.0
+    assert len(evaluated(result)) == 5
+    assert result.stopped == "evaluations"
+
+
+def test_the_baseline_is_evaluated_again_at_the_end(tmp_path):
+    result = run_fake(tmp_path / "s", 3)
+
+    assert result.baseline_again == result.baseline.metrics
+
+
+def test_a_baseline_that_moved_is_warned_about(tmp_path):
+    with pytest.warns(NpuTuneWarning, match="'cycles'"):
+        result = run_fake(tmp_path / "s", 3, target=Drifting())
+
+    assert result.baseline_again["cycles"] > result.baseline.metrics["cycles"]
+
+
+def test_the_targets_proposals_come_next_and_count(tmp_path):
+    result = run_fake(tmp_path / "s", 5, target=LayeredTarget(start_labels=("a", "b")))
+
+    origins = [trial.origin for trial in evaluated(result)]
+    assert origins == ["baseline", "start: a", "start: b", "sampler", "sampler"]
+
+
+def test_the_best_trial_beats_the_baseline_and_rebuilds_to_the_same_figures(tmp_path):
+    result = run_fake(tmp_path / "s", 60, sampler={"name": "layerwise"})
+
+    best = require_feasible(result)
+    assert best.cost < 0.9
+    evaluation = LayeredTarget().evaluate(fake_network(), best.configuration)
+    assert dict(evaluation.metrics) == best.metrics
+    assert evaluation.profile == best.profile
+    assert best.notes == ("synthetic",)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("cuts", [(1,), (2, 3), (17, 30)])
+def test_a_resumed_serial_study_equals_an_uninterrupted_one(tmp_path, sampler, cuts):
+    target = Failing(LayeredTarget(start_labels=("a",)), Where("layer1/cascade", True))
+    options = {"target": target, "sampler": {"name": sampler}}
+    whole = run_fake(tmp_path / "whole", 40, **options)
+
+    for evaluations in (*cuts, 40):
+        resumed = run_fake(tmp_path / "resumed", evaluations, **options)
+
+    assert story(resumed) == story(whole)
+
+
+def test_a_finished_study_run_again_evaluates_nothing(tmp_path):
+    target = Counting(LayeredTarget(), tmp_path / "log")
+    first = run_fake(tmp_path / "s", 5, target=target)
+    before = target.log.read_text()
+
+    again = run_fake(tmp_path / "s", 5, target=target)
+
+    assert target.log.read_text() == before
+    assert story(again) == story(first)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_effective_configuration_is_evaluated_twice(tmp_path, sampler):
+    target = Counting(SMALL, tmp_path / "log")
+    result = run_fake(tmp_path / "s", 60, target=target, sampler={"name": sampler})
+
+    lines = target.log.read_text().splitlines()[:-1]  # the last is the baseline again
+    assert len(lines) == len(set(lines)) == 60
+    space = SMALL.space(fake_network())
+    effective = [space.effective(trial.configuration) for trial in evaluated(result)]
+    assert len(set(effective)) == 60
+
+
+def test_a_duplicate_repeats_the_answer_of_the_trial_it_names(tmp_path):
+    result = run_fake(tmp_path / "s", 30, target=SMALL, network=fake_network(1))
+
+    duplicates = [trial for trial in result.trials if trial.duplicate_of is not None]
+    assert duplicates
+    for trial in duplicates:
+        original = result.trials[trial.duplicate_of]
+        assert original.duplicate_of is None
+        assert (trial.metrics, trial.cost) == (original.metrics, original.cost)
+        assert trial.profile == original.profile
+        assert trial.seconds == 0.0
+
+
+def test_a_space_with_nothing_new_ends_the_study(tmp_path):
+    # One layer: 2 strategies x 2 blocks x 2 traversals x (no cascade or one of 3 stripes).
+    result = run_fake(
+        tmp_path / "s",
+        1000,
+        target=SMALL,
+        network=fake_network(1),
+        study={"duplicates_in_a_row": 100},
+    )
+
+    assert result.stopped == "search space exhausted"
+    assert len(evaluated(result)) == 32
+
+
+def test_a_failed_configuration_is_kept_with_its_class_and_not_tried_again(tmp_path):
+    inner = Counting(Failing(SMALL, Where("layer0/cascade", True)), tmp_path / "log")
+    result = run_fake(tmp_path / "s", 30, target=inner, network=fake_network(1))
+
+    failed = [trial for trial in evaluated(result) if trial.failure]
+    assert {trial.failure for trial in failed} == {"compiler-error"}
+    assert {trial.message for trial in failed} == {"The compiler said no."}
+    assert all(trial.configuration["layer0/cascade"] for trial in failed)
+    repeated = [t for t in result.trials if t.failure and t.duplicate_of is not None]
+    assert repeated
+    lines = inner.log.read_text().splitlines()[:-1]
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize(
+    ("target", "failure"),
+    [
+        (Failing(bug=True), "compiler-error"),
+        (Spoiling(), "compiler-error"),
+        (Failing(), "compiler-error"),
+    ],
+)
+def test_a_study_goes_on_when_everything_but_the_baseline_fails(tmp_path, target, failure):
+    result = run_fake(tmp_path / "s", 6, target=target)
+
+    assert [trial.failure for trial in evaluated(result)] == [None, *[failure] * 5]
+    assert require_feasible(result).origin == "baseline"
+
+
+def test_a_configuration_the_rules_forbid_fails_without_a_compilation(tmp_path):
+    target = Counting(LayeredTarget(forbidden_block=16), tmp_path / "log")
+    result = run_fake(tmp_path / "s", 20, target=target)
+
+    illegal = [trial for trial in evaluated(result) if trial.failure == "illegal"]
+    assert illegal
+    compiled = len(target.log.read_text().splitlines()) - 1
+    assert compiled == 20 - len(illegal)
+
+
+def test_a_default_that_cannot_be_evaluated_ends_the_study_and_leaves_no_trial(tmp_path):
+    with pytest.raises(CompilerError, match=r"default configuration.*said no"):
+        run_fake(tmp_path / "s", 5, target=Failing(where=Where("network/strategy", "size")))
+
+    assert read_study(tmp_path / "s").trials == ()
+
+
+def test_a_limit_that_nothing_meets_is_reported_with_the_least_infeasible(tmp_path):
+    result = run_fake(tmp_path / "s", 10, limits={"sram_bytes": "1 KiB"})
+
+    with pytest.raises(InfeasibleError, match="sram_bytes"):
+        require_feasible(result)
+    smallest = min(trial.metrics["sram_bytes"] for trial in evaluated(result))
+    assert result.least_infeasible.metrics["sram_bytes"] == smallest
+
+
+def test_limits_reach_optuna_as_constraints(tmp_path):
+    run_fake(tmp_path / "s", 10, limits={"sram_bytes": 4608 * 2})
+
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "s" / "ledger.journal"))
+    )
+    study = optuna.load_study(study_name="test", storage=storage)
+    assert len(study.trials) >= 10
+    assert study.trials[0].constraints["sram_bytes"] == -0.5
+    assert study.trials[0].user_attrs["metrics"]["sram_bytes"] == 4608
+
+
+def test_a_pareto_study_tells_the_sampler_every_metric(tmp_path):
+    objective = {
+        "metrics": ["cycles", "share"],
+        "mode": "pareto",
+        "directions": {"share": "maximize"},
+    }
+    result = run_fake(tmp_path / "s", 10, objective=objective, sampler={"name": "nsga2"})
+
+    assert result.directions == {"cycles": "minimize", "share": "maximize"}
+    assert len(result.front) == 1
+    assert story(read_study(tmp_path / "s")) == story(result)
+
+
+def test_a_study_on_sqlite_resumes_like_one_on_a_journal_file(tmp_path):
+    storage = {"storage": f"sqlite:///{tmp_path}/study.db"}
+    options = {"study": storage, "sampler": {"name": "layerwise"}}
+    run_fake(tmp_path / "s", 7, **options)
+    resumed = run_fake(tmp_path / "s", 15, **options)
+    whole = run_fake(tmp_path / "t", 15, sampler={"name": "layerwise"})
+
+    assert story(resumed) == story(whole)
+    assert story(read_study(tmp_path / "s")) == story(whole)
+
+
+def test_the_study_folder_says_everything_after_it_is_moved(tmp_path):
+    result = run_fake(tmp_path / "s", 5)
+    (tmp_path / "s").rename(tmp_path / "moved")
+
+    study = load_study_file(tmp_path / "moved" / "study.toml")
+    assert study.folder == tmp_path / "moved"
+    assert (tmp_path / "moved" / "model.tflite").read_bytes() == fake_network().model_bytes
+    assert study.model.path == str(tmp_path / "moved" / "model.tflite")
+    assert read_study(tmp_path / "moved").trials == result.trials
+    again = run_study(study, network=fake_network(), target=LayeredTarget())
+    assert story(again) == story(result)
+
+
+def test_a_study_is_read_while_it_runs(tmp_path):
+    seen = []
+
+    def look(progress):
+        if progress.evaluations:
+            seen.append((progress, read_study(tmp_path / "s")))
+
+    run_fake(tmp_path / "s", 5, listener=look)
+
+    assert seen
+    for progress, result in seen:
+        assert len(evaluated(result)) == progress.evaluations
+        assert result.stopped is None
+    assert seen[-1][0].finished == 5
+    assert seen[-1][0].best_cost == seen[-1][1].best.cost
+    assert seen[-1][0].front_size == len(seen[-1][1].front)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"network": fake_network(content=b"other")}, r"model \(SHA-256\)"),
+        ({"target": LayeredTarget(version="2")}, r'target\'s version is "1", not "2"'),
+        ({"limits": {"sram_bytes": 9000}}, "limits"),
+        ({"objective": {"metrics": ["cycles"]}}, "objective"),
+        ({"target": LayeredTarget(blocks=3)}, "search space"),
+        ({"objective": {"mode": "pareto"}}, "objectives"),
+    ],
+)
+def test_a_study_of_something_else_is_refused_and_left_alone(tmp_path, changes, match):
+    first = run_fake(tmp_path / "s", 3)
+
+    with pytest.raises(StudyMismatchError, match=match):
+        run_fake(tmp_path / "s", 5, **changes)
+
+    assert story(read_study(tmp_path / "s")) == story(first)
+
+
+def test_trials_of_somebody_else_are_not_taken_over(tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    foreign = optuna.create_study(study_name="test", storage=url)
+    foreign.add_trial(optuna.trial.create_trial(value=1.0))
+
+    with pytest.raises(StorageError, match="did not write"):
+        run_fake(tmp_path / "s", 3, study={"storage": url})
+
+
+def test_a_folder_without_a_study_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no study"):
+        read_study(tmp_path)
+
+
+def test_the_wall_time_ends_a_study_over_all_its_runs(tmp_path):
+    study = {"evaluations": 1000, "wall_time": 1e-6}
+    first = run_fake(tmp_path / "s", study=study)
+    again = run_fake(tmp_path / "s", study=study)
+
+    assert first.stopped == again.stopped == "wall time"
+    assert len(first.trials) == len(again.trials) == 1
+
+
+def test_a_target_without_references_or_starts_to_offer_only_warns(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Silent(Wrapped):
+        def starts(self, network):  # noqa: ARG002
+            raise CompilerError("no schedule")
+
+        def references(self, network):  # noqa: ARG002
+            raise CompilerError("no figures")
+
+    with pytest.warns(NpuTuneWarning, match="no schedule|no figures") as caught:
+        result = run_fake(tmp_path / "s", 3, target=Silent())
+
+    assert len(caught) == 2
+    assert result.references == {}
+    assert len(result.trials) == 3
+
+
+def test_what_study_asks_is_checked_before_anything_is_written(tmp_path):
+    with pytest.raises(UsageError, match="beam_width"):
+        run_fake(tmp_path / "s", 3, sampler={"name": "layerwise", "beam": 3})
+
+    assert not (tmp_path / "s").exists()
+    assert fake_study(tmp_path / "s").study.evaluations == 20

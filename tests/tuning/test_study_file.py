@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from npu_tune.errors import UsageError
+from npu_tune.tuning import load_study_file, parse_study, study_file_to_toml
+
+FULL = """
+limits = ["sram_bytes <= 256 KiB"]
+
+[study]
+name = "first"
+seed = 3
+evaluations = 100
+wall_time = "1h30m"
+
+[model]
+path = "nets/model.tflite"
+
+[target]
+name = "ethos-u55-128"
+memory_mode = "Shared_Sram"
+config = "my.ini"
+
+[sampler]
+name = "layerwise"
+beam_width = 2
+
+[objective]
+metrics = ["cycles", "sram_bytes"]
+weights = [1, 0.5]
+mode = "pareto"
+
+[executor]
+kind = "process"
+workers = 2
+timeout_s = "5m"
+"""
+
+LEAST = {"model": {"path": "resnet8"}, "target": {"name": "ethos-u55-128"}}
+
+
+@pytest.fixture
+def study_path(tmp_path: Path) -> Path:
+    (tmp_path / "my.ini").touch()
+    path = tmp_path / "study.toml"
+    path.write_text(FULL)
+    return path
+
+
+def test_a_full_study_file_is_read(study_path):
+    study = load_study_file(study_path)
+
+    assert study.name == "first"
+    assert study.study.wall_time == 5400
+    assert study.limits == {"sram_bytes": 262144}
+    assert study.sampler.options == {"beam_width": 2}
+    assert study.objective.weights == (1.0, 0.5)
+    assert study.executor.timeout_s == 300
+
+
+def test_paths_count_from_the_study_files_own_folder(study_path, monkeypatch):
+    monkeypatch.chdir("/")
+
+    study = load_study_file(study_path)
+
+    assert study.model.path == str(study_path.parent / "nets/model.tflite")
+    assert study.target.options["config"] == str(study_path.parent / "my.ini")
+    assert study.target.options["memory_mode"] == "Shared_Sram"
+    assert study.folder == study_path.parent / "first"
+    assert study.storage == str(study_path.parent / "first" / "ledger.journal")
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("runs/a.journal", "{base}/runs/a.journal"),
+        ("sqlite:///a.db", "sqlite:///{base}/a.db"),
+        ("sqlite:////abs/a.db", "sqlite:////abs/a.db"),
+        ("postgresql://host/db", "postgresql://host/db"),
+    ],
+)
+def test_a_storage_on_disk_counts_from_the_study_files_folder(tmp_path, storage, expected):
+    study = parse_study({**LEAST, "study": {"storage": storage}}, base=tmp_path)
+
+    assert study.storage == expected.format(base=tmp_path)
+
+
+def test_what_is_written_is_read_back_the_same(study_path):
+    study = load_study_file(study_path)
+    copy = study_path.with_name("copy.toml")
+
+    copy.write_text(study_file_to_toml(study))
+
+    assert load_study_file(copy) == study
+
+
+def test_a_zoo_name_stays_a_name(tmp_path):
+    assert parse_study(LEAST, base=tmp_path).model.path == "resnet8"
+
+
+def test_a_study_without_a_budget_gets_the_default_one(tmp_path):
+    assert parse_study(LEAST, base=tmp_path).study.budget == 1500
+    timed = parse_study({**LEAST, "study": {"wall_time": "1h"}}, base=tmp_path)
+    assert timed.study.budget is None
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "remedy"),
+    [
+        ({"study": {"sed": 1}}, "study.sed", "Did you mean 'seed'"),
+        ({"modle": {}}, "modle", "Did you mean 'model'"),
+        ({"executor": {"worker": 2}}, "executor.worker", "Did you mean 'workers'"),
+        ({"study": {"seed": "1"}}, "study.seed", "integer"),
+        ({"study": {"seed": True}}, "study.seed", "integer"),
+        ({"study": {"evaluations": 0}}, "study.evaluations", "greater than 0"),
+        ({"study": {"wall_time": "2 parsec"}}, "study.wall_time", "such as 90s"),
+        ({"executor": {"kind": "proces"}}, "executor.kind", "'process'"),
+        ({"limits": {"sram_bytes": "much"}}, "limits", "256 KiB|B, kB"),
+        ({"limits": {"sram_bytes": -1}}, "limits.sram_bytes", "greater than 0"),
+        ({"limits": ["sram_bytes >= 3"]}, "limits", "upper bounds"),
+        ({"objective": {"metrics": ["a", "a"]}}, "objective", "twice"),
+        ({"objective": {"metrics": ["a"], "weights": [1, 2]}}, "objective", "one weight"),
+        ({"objective": {"metrics": []}}, "objective.metrics", "at least 1"),
+        ({"objective": {"directions": {"a": "up"}}}, "objective.directions.a", "'maximize'"),
+        ({"executor": {"kind": "inline", "workers": 2}}, "executor", "kind = 'process'"),
+        ({"executor": {"address": "auto"}}, "executor", "'ray' only"),
+    ],
+)
+def test_a_bad_key_is_named_with_its_remedy(tmp_path, section, key, remedy):
+    with pytest.raises(UsageError, match=remedy) as caught:
+        parse_study({**LEAST, **section}, base=tmp_path, source="my.toml")
+
+    assert repr(key) in caught.value.message
+    assert caught.value.message.startswith("my.toml: ")
+    assert caught.value.data["key"] == key
+
+
+@pytest.mark.parametrize("missing", ["model", "target"])
+def test_a_missing_section_is_named(tmp_path, missing):
+    document = {key: value for key, value in LEAST.items() if key != missing}
+
+    with pytest.raises(UsageError, match=f"'{missing}' is missing"):
+        parse_study(document, base=tmp_path)
+
+
+def test_a_file_that_is_no_toml_is_refused_with_the_place(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("[study\nname=3")
+
+    with pytest.raises(UsageError, match="line 1"):
+        load_study_file(path)
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="No such file"):
+        load_study_file(tmp_path / "none.toml")
