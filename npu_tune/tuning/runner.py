@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
@@ -14,11 +13,11 @@ from npu_tune._optuna_compat import SearchStudy
 from npu_tune.errors import EvaluationError, NpuTuneWarning
 from npu_tune.space import Configuration, SearchSpace, from_params, to_params
 from npu_tune.targets import Start
-from npu_tune.tuning.attributes import as_duplicate, trial_attributes
 from npu_tune.tuning.cache import EvaluationKeys, KnownTrials
 from npu_tune.tuning.executors import Executor, Outcome
 from npu_tune.tuning.objective import Objective, relative_difference
 from npu_tune.tuning.progress import Listener, ProgressMeter
+from npu_tune.tuning.recorder import Proposal, Recorder, TrialWriter
 from npu_tune.tuning.records import TrialRecord
 from npu_tune.tuning.signals import StopRequest
 
@@ -27,14 +26,7 @@ TICK_S = 0.5
 
 BASELINE = "baseline"
 SAMPLER = "sampler"
-_AGAIN = -1
-
-
-class TrialWriter(Protocol):
-    """The part of a ledger that the loop needs."""
-
-    def append(self, trial: FrozenTrial) -> int:
-        """Writes a finished trial; returns its number."""
+_ALONE = -1
 
 
 @dataclass(frozen=True)
@@ -67,14 +59,6 @@ class Budget:
     duplicates_in_a_row: int
 
 
-@dataclass(frozen=True)
-class _Proposal:
-    trial: FrozenTrial
-    configuration: Configuration
-    key: str
-    origin: str
-
-
 class Runner:
     """Runs one study. All its state is rebuilt from the ledger's trials.
 
@@ -105,7 +89,9 @@ class Runner:
     ) -> None:
         self._problem = problem
         self._search = search
-        self._ledger = ledger
+        self._recorder = Recorder(
+            search, ledger, meter, objective=problem.objective, default=problem.space.default
+        )
         self._executor = executor
         self._budget = budget
         self._meter = meter
@@ -114,9 +100,11 @@ class Runner:
         keys = problem.keys
         self._known = KnownTrials((keys.key(r.configuration), r) for r in earlier)
         self._origins = {record.origin for record in earlier}
-        self._baseline = next((r.metrics for r in earlier if r.origin == BASELINE), None)
-        self._running: dict[int, _Proposal] = {}
-        self._followers: defaultdict[str, list[_Proposal]] = defaultdict(list)
+        self._recorder.baseline = next(
+            (record.metrics for record in earlier if record.origin == BASELINE), None
+        )
+        self._running: dict[int, Proposal] = {}
+        self._followers: defaultdict[str, list[Proposal]] = defaultdict(list)
         self._duplicates_in_a_row = _trailing_duplicates(earlier)
         self._tickets = 0
 
@@ -129,7 +117,7 @@ class Runner:
             ExecutorError: if no worker is left.
         """
         self._report()
-        if self._baseline is None:
+        if self._recorder.baseline is None:
             self._evaluate_baseline()
         starts = self._starts()
         while True:
@@ -157,7 +145,7 @@ class Runner:
                 stacklevel=2,
             )
             return None
-        moved = relative_difference(outcome.evaluation.metrics, self._baseline or {})
+        moved = relative_difference(outcome.evaluation.metrics, self._recorder.baseline or {})
         if moved:
             name = max(moved, key=lambda n: moved[n])
             warnings.warn(
@@ -179,7 +167,7 @@ class Runner:
             raise type(error)(message, remedy=error.remedy, **error.data) from error
         metrics = outcome.evaluation.metrics
         self._problem.objective.require_baseline(metrics)
-        self._baseline = metrics
+        self._recorder.baseline = metrics
         self._record(self._enqueued(default, BASELINE), outcome)
 
     def _evaluate_now(self, configuration: Configuration) -> Outcome | None:
@@ -187,7 +175,7 @@ class Runner:
         submitted = False
         while not self._stop.requested:
             if not submitted and self._executor.free > 0:
-                self._executor.submit(_AGAIN, configuration)
+                self._executor.submit(_ALONE, configuration)
                 submitted = True
             outcome = self._executor.wait(TICK_S)
             if outcome is not None:
@@ -211,7 +199,7 @@ class Runner:
             start = next(starts, None)
             self._start(self._enqueued(*start) if start else self._asked())
 
-    def _start(self, proposal: _Proposal) -> None:
+    def _start(self, proposal: Proposal) -> None:
         known = self._known.find(proposal.key)
         is_running = any(proposal.key == other.key for other in self._running.values())
         if known is None and not is_running:
@@ -220,15 +208,15 @@ class Runner:
             return
         self._duplicates_in_a_row += 1
         if known is not None:
-            self._repeat(proposal, known)
+            self._recorder.repeat(proposal, known)
         else:
             self._followers[proposal.key].append(proposal)
 
-    def _evaluate(self, proposal: _Proposal) -> None:
+    def _evaluate(self, proposal: Proposal) -> None:
         try:
             self._problem.space.check(proposal.configuration)
         except EvaluationError as error:
-            self._record(proposal, Outcome(_AGAIN, None, error, 0.0))
+            self._record(proposal, Outcome(_ALONE, None, error, 0.0))
             return
         self._running[self._tickets] = proposal
         self._executor.submit(self._tickets, proposal.configuration)
@@ -238,75 +226,23 @@ class Runner:
         proposal = self._running.pop(outcome.ticket)
         record = self._record(proposal, outcome)
         for follower in self._followers.pop(proposal.key, []):
-            self._repeat(follower, record)
+            self._recorder.repeat(follower, record)
 
-    def _record(self, proposal: _Proposal, outcome: Outcome) -> TrialRecord:
-        record = TrialRecord(
-            number=proposal.trial.number,
-            configuration=proposal.configuration,
-            origin=proposal.origin,
-            seconds=outcome.seconds,
-        )
-        record = self._with_answer(record, outcome)
-        record = self._write(proposal, record)
+    def _record(self, proposal: Proposal, outcome: Outcome) -> TrialRecord:
+        record = self._recorder.record(proposal, outcome)
         self._known.learn(proposal.key, record)
         return record
 
-    def _with_answer(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
-        objective, error = self._problem.objective, outcome.error
-        if outcome.evaluation is not None and self._baseline is not None:
-            metrics = outcome.evaluation.metrics
-            try:
-                objective.require_usable(metrics)
-            except EvaluationError as unusable:
-                error = unusable
-            else:
-                return replace(
-                    record,
-                    metrics=metrics,
-                    cost=objective.cost(metrics, self._baseline),
-                    violations=objective.violations(metrics),
-                    profile=outcome.evaluation.profile,
-                    notes=outcome.evaluation.notes,
-                )
-        error = error or EvaluationError("The target gave no answer.")
-        return replace(record, failure=error.failure, message=str(error))
-
-    def _repeat(self, proposal: _Proposal, original: TrialRecord) -> None:
-        number, configuration = proposal.trial.number, proposal.configuration
-        own = TrialRecord(number=number, configuration=configuration, origin=proposal.origin)
-        self._write(proposal, as_duplicate(own, original))
-
-    def _write(self, proposal: _Proposal, record: TrialRecord) -> TrialRecord:
-        objective, baseline = self._problem.objective, self._baseline
-        answered = record.failure is None and baseline is not None
-        # A duplicate's profile and notes are found with the trial it repeats.
-        kept = replace(record, profile={}, notes=()) if record.duplicate_of is not None else record
-        told = self._search.tell(
-            proposal.trial,
-            objective.values(record.metrics, baseline) if answered and baseline else None,
-            user_attrs=trial_attributes(
-                kept,
-                default=self._problem.space.default,
-                key=proposal.key,
-                elapsed_s=self._meter.elapsed_s,
-            ),
-            constraints=objective.constraints(record.metrics) if answered else {},
-        )
-        record = replace(record, number=self._ledger.append(told))
-        self._meter.count(record)
-        return record
-
-    def _enqueued(self, configuration: Configuration, origin: str) -> _Proposal:
+    def _enqueued(self, configuration: Configuration, origin: str) -> Proposal:
         self._search.enqueue(to_params(self._problem.space, configuration))
         return self._proposal(self._search.ask(), origin)
 
-    def _asked(self) -> _Proposal:
+    def _asked(self) -> Proposal:
         return self._proposal(self._search.ask(), SAMPLER)
 
-    def _proposal(self, trial: FrozenTrial, origin: str) -> _Proposal:
+    def _proposal(self, trial: FrozenTrial, origin: str) -> Proposal:
         configuration = from_params(self._problem.space, trial.params)
-        return _Proposal(trial, configuration, self._problem.keys.key(configuration), origin)
+        return Proposal(trial, configuration, self._problem.keys.key(configuration), origin)
 
     def _reason(self) -> str | None:
         """Why nothing more may be started; None while something may."""

@@ -1,0 +1,126 @@
+"""Turns what came out of an evaluation into a trial of the search and of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from optuna.trial import FrozenTrial
+
+from npu_tune._optuna_compat import SearchStudy
+from npu_tune.errors import EvaluationError
+from npu_tune.space import Configuration
+from npu_tune.tuning.attributes import as_duplicate, trial_attributes
+from npu_tune.tuning.executors import Outcome
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.progress import ProgressMeter
+from npu_tune.tuning.records import TrialRecord
+
+
+class TrialWriter(Protocol):
+    """The part of a ledger that is needed here."""
+
+    def append(self, trial: FrozenTrial) -> int:
+        """Writes a finished trial; returns its number."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration that the sampler, or somebody else, wants to know about.
+
+    Args:
+        trial: running in the search.
+        configuration: behind the trial's parameters.
+        key: under which its evaluation is known.
+        origin: as in :class:`npu_tune.tuning.TrialRecord`.
+    """
+
+    trial: FrozenTrial
+    configuration: Configuration
+    key: str
+    origin: str
+
+
+class Recorder:
+    """Finishes trials: tells the sampler, writes the ledger, keeps count.
+
+    Args:
+        search: where the trials run.
+        ledger: gets every finished trial, each in one write.
+        meter: keeps count.
+        objective: what the sampler is told.
+        default: configurations are written as their difference from it.
+
+    Attributes:
+        baseline: the metrics all others are weighed against, as soon as they are known.
+    """
+
+    def __init__(
+        self,
+        search: SearchStudy,
+        ledger: TrialWriter,
+        meter: ProgressMeter,
+        *,
+        objective: Objective,
+        default: Configuration,
+    ) -> None:
+        self.baseline: Mapping[str, float] | None = None
+        self._search = search
+        self._ledger = ledger
+        self._meter = meter
+        self._objective = objective
+        self._default = default
+
+    def record(self, proposal: Proposal, outcome: Outcome) -> TrialRecord:
+        """Finishes a trial with the outcome of its evaluation."""
+        record = TrialRecord(
+            number=proposal.trial.number,
+            configuration=proposal.configuration,
+            origin=proposal.origin,
+            seconds=outcome.seconds,
+        )
+        return self._write(proposal, self._with_answer(record, outcome))
+
+    def repeat(self, proposal: Proposal, original: TrialRecord) -> TrialRecord:
+        """Finishes a trial with the answer of the one it duplicates."""
+        number, configuration = proposal.trial.number, proposal.configuration
+        own = TrialRecord(number=number, configuration=configuration, origin=proposal.origin)
+        return self._write(proposal, as_duplicate(own, original))
+
+    def _with_answer(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
+        error = outcome.error
+        if outcome.evaluation is not None and self.baseline is not None:
+            metrics = outcome.evaluation.metrics
+            try:
+                self._objective.require_usable(metrics)
+            except EvaluationError as unusable:
+                error = unusable
+            else:
+                return replace(
+                    record,
+                    metrics=metrics,
+                    cost=self._objective.cost(metrics, self.baseline),
+                    violations=self._objective.violations(metrics),
+                    profile=outcome.evaluation.profile,
+                    notes=outcome.evaluation.notes,
+                )
+        error = error or EvaluationError("The target gave no answer.")
+        return replace(record, failure=error.failure, message=str(error))
+
+    def _write(self, proposal: Proposal, record: TrialRecord) -> TrialRecord:
+        values, constraints = None, {}
+        if record.failure is None and self.baseline is not None:
+            values = self._objective.values(record.metrics, self.baseline)
+            constraints = self._objective.constraints(record.metrics)
+        # A duplicate's profile and notes are found with the trial it repeats.
+        kept = record if record.duplicate_of is None else replace(record, profile={}, notes=())
+        attributes = trial_attributes(
+            kept, default=self._default, key=proposal.key, elapsed_s=self._meter.elapsed_s
+        )
+        told = self._search.tell(
+            proposal.trial, values, user_attrs=attributes, constraints=constraints
+        )
+        record = replace(record, number=self._ledger.append(told))
+        self._meter.count(record)
+        return record
