@@ -52,7 +52,8 @@ _OPERATORS: dict[str, tuple[str, int]] = {
 _HALF_PIXEL_VERSION = 3
 """The resize operators' version that knows half-pixel centres."""
 _BUFFER_ALIGNMENT = 16
-_ELEMENT_TYPES = {"int8": 9, "int32": 2, "int64": 4, "float32": 0}
+_ELEMENT_TYPES = {"int8": 9, "int32": 2}
+"""The schema's codes of the element types."""
 
 
 @dataclass(frozen=True)

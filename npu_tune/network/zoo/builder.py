@@ -219,8 +219,9 @@ class NetworkBuilder:
         gaussian = generator.normal(0.0, 1.0, shape)
         laplacian = generator.laplace(0.0, math.sqrt(0.5), shape)
         mixed = np.where(generator.random(shape) < _LAPLACIAN_SHARE, laplacian, gaussian)
-        spread = np.exp(generator.normal(0.0, _CHANNEL_SPREAD, shape[0]))
-        spread /= math.sqrt(float(np.mean(np.square(spread))))
+        # The math module gives the same bits on every processor, which vectorized ones do not.
+        scales = [math.exp(x) for x in generator.normal(0.0, _CHANNEL_SPREAD, shape[0])]
+        spread = np.asarray(scales) / math.sqrt(math.fsum(x * x for x in scales) / len(scales))
         mixed *= spread.reshape(-1, *[1] * (len(shape) - 1))
         fan_in = math.prod(shape[1:])
         return (mixed * gain / math.sqrt(fan_in)).astype(np.float32)

@@ -151,6 +151,38 @@ def test_stated_ranges_of_quantizers_are_kept() -> None:
     assert (stated.scales, stated.zero_points) == ((0.125,), (3,))
 
 
+class _Samples:
+    """Calibration data as onnxruntime's own quantizer wants them."""
+
+    def __init__(self, feeds: list[dict[str, Array]]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self._feeds, None)
+
+
+@pytest.mark.parametrize("activations", ["QInt8", "QUInt8"])
+def test_a_file_that_onnxruntime_quantized_keeps_its_values(
+    tmp_path: Path, activations: str
+) -> None:
+    from onnxruntime import quantization
+
+    network = zoo_network("ds-cnn")
+    source, target = tmp_path / "float.onnx", tmp_path / "qdq.onnx"
+    source.write_bytes(network.model_bytes)
+    samples = uniform_inputs(network, samples=8, seed=3)["features"]
+    quantization.quantize_static(
+        source,
+        target,
+        _Samples([{"features": sample[None]} for sample in samples]),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=quantization.QuantType[activations],
+        weight_type=quantization.QuantType.QInt8,
+    )
+    assert min(signal_to_noise_db(read_network(target), samples=8)) >= 30.0
+
+
 def test_softmax_and_sigmoid_have_the_codes_the_specification_fixes() -> None:
     network = onnx_network(
         onnx_model("(float[1,8] x) => (float p, float q) { p = Softmax(x) q = Sigmoid(x) }")

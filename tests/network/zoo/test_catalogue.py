@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -110,3 +113,9 @@ def _without_softmax(network: Network) -> Network:
 def test_int8_keeps_what_float_computes(name: str, least_db: float) -> None:
     network = _without_softmax(zoo_network(name))
     assert min(signal_to_noise_db(network, samples=8)) >= least_db
+
+
+def test_the_documented_table_is_the_zoo() -> None:
+    document = Path(__file__).parents[3] / "docs" / "networks.md"
+    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| ([\d,]+) \|$", document.read_text(), re.MULTILINE)
+    assert rows == [(entry.name, entry.description, f"{entry.macs:,}") for entry in ZOO.values()]
