@@ -29,7 +29,7 @@ _FIXED = {
 }
 # The kernels of these copy or compare codes, so all their tensors share one scale.
 _MOVES = frozenset(
-    {"AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "PADV2", "RESHAPE", "RESIZE_BILINEAR",
+    {"AVERAGE_POOL_2D", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "PADV2", "RESHAPE", "RESIZE_BILINEAR",
      "RESIZE_NEAREST_NEIGHBOR", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"}
 )  # fmt: skip
 _JOINS = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM"})

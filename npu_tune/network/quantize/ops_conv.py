@@ -14,6 +14,9 @@ from npu_tune.network.quantize.tflite_graph import TfliteOp
 
 Pair = tuple[int, int]
 
+REFLECT, SYMMETRIC = 0, 1
+"""TFLite's codes of mirroring without and with the border itself."""
+
 
 @dataclass(frozen=True)
 class Window:

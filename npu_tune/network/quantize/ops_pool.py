@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from npu_tune.network.quantize.graph import Node, real
 from npu_tune.network.quantize.layout import CHANNELS_LAST, identity
 from npu_tune.network.quantize.lowering import Lowering, unsupported
-from npu_tune.network.quantize.ops_conv import Window, padded, window_of
+from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, padded, window_of
 
 _LOWEST_REAL = -1e30
 """Saturates to the lowest code: the neutral element of a maximum."""
@@ -48,23 +48,32 @@ def max_pool(lowering: Lowering, node: Node) -> None:
         if lowering.ranges[node.inputs[0]][0] >= 0.0:
             source = padded(lowering, source, window.before, window.after)
         else:
-            source = _padded_lowest(lowering, source, window)
+            source = _padded_neutrally(lowering, source, window)
     _emit_pool(lowering, "MAX_POOL_2D", source, lowering.write(node.output, CHANNELS_LAST), window)
 
 
-def _padded_lowest(lowering: Lowering, source: str, window: Window) -> str:
+def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
+    """A feature map with a margin that never holds a window's only maximum.
+
+    Pixels mirrored at the border are in the same window already, where it reaches as far in as
+    out; a margin of lowest codes always serves, but not every accelerator can make it.
+    """
     n, height, width, channels = lowering.shape(source)
     rows, columns = (b + a for b, a in zip(window.before, window.after, strict=True))
     target = lowering.temporary(
         f"{source}/padded", (n, height + rows, width + columns, channels), like=source
     )
     pads = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
-    inputs = [
-        source,
-        lowering.indices(f"{target}/pads", pads),
-        lowering.constant(f"{target}/lowest", real([_LOWEST_REAL])),
-    ]
-    lowering.emit("PADV2", inputs, [target])
+    inputs = [source, lowering.indices(f"{target}/pads", pads)]
+    mirrors = all(
+        2 * max(before, after) <= size
+        for before, after, size in zip(window.before, window.after, window.kernel, strict=True)
+    )
+    if mirrors:
+        lowering.emit("MIRROR_PAD", inputs, [target], Mode=SYMMETRIC)
+    else:
+        lowest = lowering.constant(f"{target}/lowest", real([_LOWEST_REAL]))
+        lowering.emit("PADV2", [*inputs, lowest], [target])
     return target
 
 
@@ -153,7 +162,9 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
     axes = node.ints("axes", identity(rank)) if given is None else tuple(int(a) for a in given)
     reduced = {axis % rank for axis in axes}
     have = lowering.permutation(node.inputs[0])
-    source = lowering.read(node.inputs[0])
+    if rank == 4 and reduced == {2, 3}:
+        have = CHANNELS_LAST  # the mean of a feature map, which accelerators know
+    source = lowering.read(node.inputs[0], have)
     keep = bool(node.attributes.get("keepdims", 1))
     remaining = [axis for axis in range(rank) if axis not in reduced]
     result = have if keep else tuple(remaining.index(axis) for axis in have if axis in remaining)

@@ -7,7 +7,7 @@ import numpy as np
 from npu_tune.network.quantize import layout
 from npu_tune.network.quantize.graph import Node, real
 from npu_tune.network.quantize.lowering import Lowering, unsupported
-from npu_tune.network.quantize.ops_conv import slice_of
+from npu_tune.network.quantize.ops_conv import REFLECT, slice_of
 from npu_tune.network.quantize.ops_math import common_order
 
 
@@ -118,7 +118,7 @@ def _slice_arguments(
 
 
 def pad(lowering: Lowering, node: Node) -> None:
-    """Pad with zeros."""
+    """Pad with zeros, or with what a mirror at the border shows."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     rank = len(order)
@@ -129,13 +129,16 @@ def pad(lowering: Lowering, node: Node) -> None:
     mode = node.attributes.get("mode", b"constant")
     axes_given = lowering.graph.constant(node, 3)
     axes = list(range(rank)) if axes_given is None else [int(axis) % rank for axis in axes_given]
-    if mode != b"constant" or amount != 0.0 or len(pads) != 2 * len(axes) or min(pads) < 0:
-        raise unsupported(node, "only padding with zeros can, by a number known beforehand")
+    known = len(pads) == 2 * len(axes) and min(pads) >= 0
+    if not known or mode not in (b"constant", b"reflect") or (mode == b"constant" and amount):
+        raise unsupported(node, "only zeros and reflections can, by numbers known beforehand")
     amounts = np.zeros((rank, 2), np.int32)
     for place, axis in enumerate(axes):
         amounts[axis] = (pads[place], pads[place + len(axes)])
     source = lowering.read(name)
     target = lowering.write(node.output, order)
-    lowering.emit(
-        "PAD", [source, lowering.indices(f"{target}/pads", amounts[list(order)])], [target]
-    )
+    inputs = [source, lowering.indices(f"{target}/pads", amounts[list(order)])]
+    if mode == b"reflect":
+        lowering.emit("MIRROR_PAD", inputs, [target], Mode=REFLECT)
+    else:
+        lowering.emit("PAD", inputs, [target])

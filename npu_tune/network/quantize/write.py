@@ -29,6 +29,7 @@ _OPERATORS: dict[str, tuple[str, int]] = {
     "MAXIMUM": ("MaximumMinimumOptions", 2),
     "MAX_POOL_2D": ("Pool2DOptions", 2),
     "MEAN": ("ReducerOptions", 2),
+    "MIRROR_PAD": ("MirrorPadOptions", 2),
     "MINIMUM": ("MaximumMinimumOptions", 2),
     "MUL": ("MulOptions", 2),
     "PAD": ("PadOptions", 2),

@@ -137,6 +137,9 @@ CASES = {
     "max pool padded, signed": Case(
         _map("y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)")
     ),
+    "max pool padded far, signed": Case(
+        _map("y = MaxPool<kernel_shape=[3,3], strides=[3,3], pads=[2,0,0,2]>(x)")
+    ),
     "max pool padded, after relu": Case(
         _map("a = Relu(x) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(a)")
     ),
@@ -227,6 +230,10 @@ CASES = {
     ),
     "pad": Case(
         _map("a = Relu(x) y = Pad(a, pads)"),
+        constants={"pads": np.asarray([0, 0, 1, 2, 0, 0, 3, 0])},
+    ),
+    "pad by reflection": Case(
+        _map('y = Pad<mode="reflect">(x, pads)'),
         constants={"pads": np.asarray([0, 0, 1, 2, 0, 0, 3, 0])},
     ),
     "channels last to first and back": Case(
