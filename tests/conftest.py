@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import NoServer, postgres_server
+from postgres_server import NoServerError, postgres_server
 
 pytest.register_assert_rewrite("optuna.testing.pytest_samplers")
 
@@ -28,5 +28,5 @@ def postgres_url() -> Iterator[str]:
     try:
         with postgres_server() as url:
             yield url
-    except NoServer as reason:
+    except NoServerError as reason:
         pytest.skip(str(reason))

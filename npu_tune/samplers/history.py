@@ -36,11 +36,13 @@ class History:
     def __init__(self, space: LayeredSpace, directions: Sequence[StudyDirection]) -> None:
         self.space = space
         self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
-        self._read: dict[int, FrozenTrial] = {}
+        # Finished trials without a gap from the first one on, and those beyond a running one.
+        self._settled: list[FrozenTrial] = []
+        self._ahead: dict[int, FrozenTrial] = {}
         self.points: list[Point] = []
         self.numbers: list[int] = []
-        self._values: list[list[float]] = []
-        self._violations: list[float] = []
+        self._values = _Rows(len(directions))
+        self._violations = _Rows(1)
         self._finished: set[Point] = set()
         self.taken: set[Point] = set()
         # Per layer: finished trials that are alike in all other layers, by a hash of those.
@@ -54,32 +56,42 @@ class History:
         self._tried = [0] * len(space.layers)
         self._running = [0] * len(space.layers)
 
-    def read(self, trials: Sequence[FrozenTrial]) -> bool:
+    def read(self, trials: list[FrozenTrial]) -> bool:
         """Takes in what is new; False where trials are no longer what was read before."""
+        settled = len(self._settled)
+        # Where storage hands out the same objects again, as all of Optuna's do for finished
+        # trials, this compares no more than their identity.
+        if self._settled != trials[:settled]:
+            return False
         running: list[Point] = []
-        for trial in trials:
+        for trial in trials[settled:]:
             if trial.state.is_finished():
-                known = self._read.get(trial.number)
+                known = self._ahead.get(trial.number)
                 if known is None:
                     self._add(trial)
-                elif known is not trial and not _same(known, trial):
+                elif known != trial:
                     return False
+                self._ahead[trial.number] = trial
             elif trial.state == TrialState.RUNNING and trial.params:
                 point = self.space.encode(trial.params)
                 if point is not None:
                     running.append(point)
+        for trial in trials[settled:]:
+            if not trial.state.is_finished():
+                break
+            self._settled.append(self._ahead.pop(trial.number))
         self._set_running(running)
         return True
 
     @property
     def values(self) -> Floats:
         """Per point the objectives' values, all to be minimised; NaN where the trial failed."""
-        return np.array(self._values, dtype=np.float64).reshape(-1, len(self._signs))
+        return self._values.array
 
     @property
     def violations(self) -> Floats:
         """Per point by how much constraints are violated; 0 where feasible."""
-        return np.array(self._violations, dtype=np.float64)
+        return self._violations.array[:, 0]
 
     def tried(self, layer: int) -> int:
         """How many trials, finished or running, repeat another but for this layer."""
@@ -110,7 +122,6 @@ class History:
         return np.sqrt(squares / counts)
 
     def _add(self, trial: FrozenTrial) -> None:
-        self._read[trial.number] = trial
         point = self.space.encode(trial.params)
         if point is None:
             return
@@ -123,7 +134,7 @@ class History:
             self._values.append([s * v for s, v in zip(self._signs, values, strict=True)])
         else:
             self._values.append([math.nan] * len(self._signs))
-        self._violations.append(sum(max(0.0, c) for c in trial.constraints.values()))
+        self._violations.append([sum(max(0.0, c) for c in trial.constraints.values())])
         for layer, others in enumerate(_others(point)):
             group = self._alike[layer].setdefault(others, [])
             group.append(index)
@@ -148,6 +159,24 @@ class History:
                 self._running[layer] += others in self._alike[layer]
 
 
+class _Rows:
+    """A table that grows by rows, without being copied for each."""
+
+    def __init__(self, width: int) -> None:
+        self._table: Floats = np.empty((64, width))
+        self._length = 0
+
+    def append(self, row: Sequence[float]) -> None:
+        if self._length == len(self._table):
+            self._table = np.concatenate([self._table, np.empty_like(self._table)])
+        self._table[self._length] = row
+        self._length += 1
+
+    @property
+    def array(self) -> Floats:
+        return self._table[: self._length]
+
+
 def _others(point: Point) -> list[int]:
     """Per layer a hash of the choices of all other layers."""
     # Tuples of integers hash alike in every process, unlike strings.
@@ -156,12 +185,3 @@ def _others(point: Point) -> list[int]:
     for value in own:
         whole ^= value
     return [whole ^ value for value in own]
-
-
-def _same(one: FrozenTrial, other: FrozenTrial) -> bool:
-    return (
-        one.state == other.state
-        and one.values == other.values
-        and one.params == other.params
-        and one.constraints == other.constraints
-    )

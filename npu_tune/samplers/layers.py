@@ -102,6 +102,11 @@ class LayeredSpace:
         return cls(tuple(names), tuple(tuple(groups[name]) for name in names))
 
     @cached_property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """By parameter name, in the order of the layers."""
+        return {p.name: p.distribution for layer in self.layers for p in layer}
+
+    @cached_property
     def sizes(self) -> tuple[tuple[int, ...], ...]:
         """The number of values of each parameter of each layer."""
         return tuple(tuple(p.size for p in layer) for layer in self.layers)

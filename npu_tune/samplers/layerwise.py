@@ -102,17 +102,13 @@ class LayerwiseSampler(BaseSampler):
         trial: FrozenTrial,  # noqa: ARG002 - part of Optuna's interface
     ) -> dict[str, BaseDistribution]:
         with self._lock:
-            space = self._cache(study).common_space(study.get_trials(deepcopy=False))
-        discrete: dict[str, BaseDistribution] = {
-            name: distribution
-            for name, distribution in space.items()
-            if isinstance(distribution, (IntDistribution, CategoricalDistribution))
-        }
-        if not any("/" in name for name in discrete):
-            if space:
+            common = self._cache(study).common_space(study.get_trials(deepcopy=False))
+            space = self._cache(study).layered(common, self._layer_order)
+        if space is None:
+            if common:
                 self._warn_once(study)
             return {}
-        return discrete
+        return space.distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -120,11 +116,11 @@ class LayerwiseSampler(BaseSampler):
         if not search_space:
             return {}
         random = np.random.default_rng((self._seed, trial.number))
-        space = LayeredSpace.of(search_space, self._layer_order)
-        if space is None:
-            self._warn_once(study)
-            return {name: _random_value(random, d) for name, d in search_space.items()}
         with self._lock:
+            space = self._cache(study).layered(search_space, self._layer_order)
+            if space is None:
+                self._warn_once(study)
+                return {name: _random_value(random, d) for name, d in search_space.items()}
             history = self._cache(study).history(space, study)
             seen = view(
                 history,
@@ -181,35 +177,56 @@ class _Cache:
 
     def __init__(self) -> None:
         self._history: History | None = None
-        self._counted: dict[int, FrozenTrial] = {}
+        self._space: LayeredSpace | None = None
+        self._space_of: Mapping[str, BaseDistribution] = {}
+        self._settled = 0
+        self._counted: set[int] = set()
         self._common: dict[str, BaseDistribution] | None = None
-        self._latest: dict[str, BaseDistribution] | None = None
 
     def history(self, space: LayeredSpace, study: Study) -> History:
         trials = study.get_trials(deepcopy=False)
-        if self._history is None or self._history.space != space or not self._history.read(trials):
-            self._history = History(space, study.directions)
-            self._history.read(trials)
-        return self._history
+        known = self._history
+        if known is None or known.space is not space or not known.read(trials):
+            known = self._history = History(space, study.directions)
+            known.read(trials)
+        return known
+
+    def layered(
+        self, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
+    ) -> LayeredSpace | None:
+        discrete = {
+            name: distribution
+            for name, distribution in distributions.items()
+            if isinstance(distribution, (IntDistribution, CategoricalDistribution))
+        }
+        if self._space_of != discrete:
+            self._space = LayeredSpace.of(discrete, order)
+            self._space_of = discrete
+        return self._space
 
     def common_space(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
         """Parameters that all completed trials have, with the same distribution."""
-        for trial in trials:
+        gap = False
+        for trial in trials[self._settled :]:
+            if not trial.state.is_finished():
+                gap = True
+                continue
+            if not gap:
+                self._settled += 1
             if trial.state == TrialState.COMPLETE and trial.number not in self._counted:
-                self._counted[trial.number] = trial
+                self._counted.add(trial.number)
                 self._intersect(trial.distributions)
         return self._common or {}
 
     def _intersect(self, distributions: dict[str, BaseDistribution]) -> None:
         if self._common is None:
             self._common = dict(distributions)
-        elif distributions is not self._latest and distributions != self._common:
+        elif distributions != self._common:
             self._common = {
                 name: distribution
                 for name, distribution in self._common.items()
                 if distributions.get(name) == distribution
             }
-        self._latest = distributions
 
 
 def _random_value(random: np.random.Generator, distribution: BaseDistribution) -> Any:

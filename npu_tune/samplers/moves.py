@@ -23,6 +23,10 @@ _COMBINATIONS = 48
 """How many seeded combinations of a large layer's parameters are considered at a time."""
 
 
+_WHOLE_RUNS = 0.1
+"""The share of runs that go through the whole network."""
+
+
 @dataclass(frozen=True)
 class Search:
     """What a proposal is made from.
@@ -92,7 +96,9 @@ def run(search: Search, point: Point) -> Point | None:
         return None
     random = search.random
     places = runs[sorted(runs)[int(random.integers(len(runs)))]]
-    length = min(1 + int(random.geometric(0.35)), len(places))
+    length = len(places)
+    if random.random() > _WHOLE_RUNS:
+        length = min(1 + int(random.geometric(0.35)), length)
     start = int(random.integers(len(places) - length + 1))
     share = random.random()
     changes: dict[int, Choice] = {}

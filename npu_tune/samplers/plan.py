@@ -14,6 +14,14 @@ from npu_tune.samplers.moves import Search
 _CHOICES_PER_PARAMETER = 2
 """How many choices a layer gets in a sweep per parameter with several values, by default."""
 
+_SEVERAL_LAYERS = (
+    (moves.run, 0.15),
+    (moves.pair, 0.05),
+    (moves.compose, 0.05),
+    (moves.cross, 0.05),
+)
+"""Moves of several layers at once, and the share of the trials after the first sweep each gets."""
+
 _ATTEMPTS = 20
 """How often a move that ends in a known point is repeated with more layers."""
 
@@ -40,13 +48,12 @@ class Plan:
 
     def _proposals(self, search: Search) -> Iterator[Point | None]:
         layers, sweep = self._next_layers(search)
-        first_sweep = sweep == 0
         draw = search.random.random()
-        if not first_sweep and draw > 0.5:
-            point = search.kept()
-            several = (moves.run, moves.pair, moves.compose, moves.cross)
-            yield several[min(int((draw - 0.5) * 2 * len(several)), 3)](search, point)
-            yield moves.pair(search, point)
+        for move, share in _SEVERAL_LAYERS if sweep > 0 else _SEVERAL_LAYERS[:1]:
+            if draw < share:
+                yield move(search, search.kept())
+                break
+            draw -= share
         if self.sweeps is None or sweep < self.sweeps:
             point = search.kept()
             for layer in layers:

@@ -15,7 +15,7 @@ from pathlib import Path
 _SERVER_USER = "postgres"
 
 
-class NoServer(Exception):
+class NoServerError(Exception):
     """PostgreSQL's programs are not there; says which package brings them."""
 
 
@@ -27,7 +27,7 @@ def binaries() -> Path:
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).resolve().parent
-    raise NoServer("PostgreSQL is not installed: apt-get install -y postgresql")
+    raise NoServerError("PostgreSQL is not installed: apt-get install -y postgresql")
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def postgres_server() -> Iterator[str]:
     """Starts a server on a free port of 127.0.0.1 and gives its URL up to the database's name.
 
     Raises:
-        NoServer: if PostgreSQL is not installed.
+        NoServerError: if PostgreSQL is not installed.
     """
     programs = binaries()
     folder = Path(tempfile.mkdtemp(prefix="npu-tune-postgres-"))
@@ -44,7 +44,9 @@ def postgres_server() -> Iterator[str]:
         data = folder / "data"
         _run(user, [programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-N"])
         port = _free_port()
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        )
         control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
         _run(user, [*control, "-o", options, "start"])
         try:
@@ -69,7 +71,9 @@ def _unprivileged_user(folder: Path) -> str | None:
     try:
         account = pwd.getpwnam(_SERVER_USER)
     except KeyError:
-        raise NoServer(f"the server cannot run as root and there is no user {_SERVER_USER}")
+        raise NoServerError(
+            f"the server cannot run as root and there is no user {_SERVER_USER}"
+        ) from None
     os.chown(folder, account.pw_uid, account.pw_gid)
     return _SERVER_USER
 

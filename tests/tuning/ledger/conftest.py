@@ -14,9 +14,7 @@ def empty_database(postgres_url) -> str:
     return f"{postgres_url}/{name}"
 
 
-@pytest.fixture(
-    params=["journal", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)]
-)
+@pytest.fixture(params=["journal", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def place(request, tmp_path) -> str:
     """Where a ledger may be, once per kind of storage."""
     if request.param == "journal":

@@ -106,9 +106,9 @@ def test_attributes_are_json_values_and_can_be_replaced(place):
 
 
 def test_a_second_writer_is_refused_and_may_come_after_the_first(place):
-    with open_ledger(place, name="s", directions=TWO):
-        with pytest.raises(StorageError, match="Another process is writing"):
-            open_ledger(place, name="s", directions=TWO)
+    first = open_ledger(place, name="s", directions=TWO)
+    with first, pytest.raises(StorageError, match="Another process is writing"):
+        open_ledger(place, name="s", directions=TWO)
     open_ledger(place, name="s", directions=TWO).close()
 
 
