@@ -17,6 +17,7 @@ from npu_tune.network.quantize.calibrate import (
     observe,
     random_calibration,
 )
+from npu_tune.network.quantize.graph import Graph
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.lower import check_operators, lower
 from npu_tune.network.quantize.onnx_graph import graph_from_onnx
@@ -96,13 +97,13 @@ def convert(
     graph = graph_from_onnx(open_onnx(network.model_bytes, name=network.name))
     simplify(graph)
     check_operators(graph)
+    _check_ends(network, graph)
     shapes = {name: graph.shapes[name] for name in graph.inputs}
     if calibration is None:
         calibration = random_calibration(shapes, samples=samples, seed=seed)
     else:
         check_calibration(calibration, shapes)
-    with np.errstate(over="ignore"):
-        statistics = observe(graph, calibration)
+    statistics = observe(graph, calibration)
     for name, seen in statistics.items():
         if not (np.isfinite(seen.low) and np.isfinite(seen.high)):
             raise ModelError(
@@ -119,3 +120,22 @@ def convert(
         tensors, lowered.graph.ops, lowered.graph.inputs, lowered.graph.outputs
     )
     return Conversion(model_bytes, lowered.input_permutations, lowered.output_permutations)
+
+
+def _check_ends(network: Network, graph: Graph) -> None:
+    """Refuses networks whose inputs are no real numbers, or whose outputs are known beforehand."""
+    for name in graph.inputs:
+        dtype = network.tensors[name].dtype
+        if not dtype.startswith(("float", "bfloat")):
+            raise ModelError(
+                f"The input {name!r} of {network.name!r} is {dtype}, not floating point.",
+                remedy="Export the network with floating-point inputs.",
+                tensor=name,
+            )
+    for name in graph.outputs:
+        if name in graph.constants:
+            raise ModelError(
+                f"The output {name!r} of {network.name!r} does not depend on any input.",
+                remedy="Export the network without that output.",
+                tensor=name,
+            )

@@ -137,6 +137,30 @@ def test_a_network_that_overflows_is_refused_by_the_tensor() -> None:
         quantize_to_tflite(network, calibration=calibration)
 
 
+def test_integer_inputs_are_refused_by_name() -> None:
+    network = onnx_network(onnx_model("(uint8[1,8] x) => (float y) { y = Cast<to=1>(x) }"))
+    with pytest.raises(ModelError, match=r"'x' .* is uint8"):
+        quantize_to_tflite(network)
+
+
+def test_outputs_that_are_constant_are_refused_by_name() -> None:
+    network = onnx_network(
+        onnx_model(
+            "(float[1,8] x) => (float y, float z) { y = Relu(x) z = Relu(c) }",
+            {"c": np.ones(3, np.float32)},
+        )
+    )
+    with pytest.raises(ModelError, match=r"'z' .* any input"):
+        quantize_to_tflite(network)
+
+
+def test_an_input_that_nothing_reads_stays_an_input() -> None:
+    network = onnx_network(
+        onnx_model("(float[1,8] x, float[1,3] unread) => (float y) { y = Relu(x) }")
+    )
+    assert min(signal_to_noise_db(network)) >= 30.0
+
+
 def test_stated_ranges_of_quantizers_are_kept() -> None:
     network = onnx_network(
         onnx_model(
