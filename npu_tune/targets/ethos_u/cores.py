@@ -131,8 +131,16 @@ class PythonCore:
     def starts(self) -> tuple[Start, ...]:
         """See :mod:`npu_tune.targets.ethos_u.starts`."""
         return python_core_starts(
-            self.space(), self.choices, CppCore(self._network, self._hardware)
+            self.space(),
+            self.choices,
+            self._stripe_heights,
+            CppCore(self._network, self._hardware),
         )
+
+    def _stripe_heights(self, configuration: Configuration) -> list[int]:
+        """Rows per stripe of each operator in Vela's own schedule."""
+        vendor = self._session.vendor_schedule(plan_of(configuration, ()))
+        return [choice.stripe_height for part in vendor.values() for choice in part.choices]
 
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """The C++ core's default."""

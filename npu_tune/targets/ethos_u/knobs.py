@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
-from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, Block, OperatorPlan, Plan
+from npu_tune.targets.ethos_u.plan import (
+    UNBUFFERED,
+    WHOLE,
+    Block,
+    OperatorPlan,
+    Plan,
+    settled,
+)
 
 if TYPE_CHECKING:
     from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices
@@ -68,7 +75,7 @@ def operator_knobs(operator: OperatorChoices) -> Iterator[Knob]:
             operator,
             "stripe_height",
             operator.stripe_heights,
-            "rows of the OFM per stripe, where this operator ends a cascade",
+            "rows of the OFM per stripe, where this operator is in a cascade",
             True,
         )
     if operator.buffers_weights:
@@ -127,11 +134,12 @@ def plan_of(configuration: Mapping[str, Value], layers: Sequence[str]) -> Plan:
         strategy=str(network.get("strategy", "Performance")),
         arena_limit=None if limit == AUTO else int(limit),
         allocator=str(network.get("tensor_allocator", "HillClimb")),
-        operators={position: _operator_plan(values) for position, values in chosen.items()},
+        operators={position: plan_of_operator(values) for position, values in chosen.items()},
     )
 
 
-def _operator_plan(values: Mapping[str, Value]) -> OperatorPlan:
+def plan_of_operator(values: Mapping[str, Value]) -> OperatorPlan:
+    """What the knobs of one operator ask, by knob; ``auto`` is left out."""
     plan = OperatorPlan()
     for knob, value in values.items():
         plan = replace(plan, **_FIELDS[knob](str(value)))
@@ -153,6 +161,8 @@ _FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "ofm_storage": lambda value: {"fast_storage": value == "fast"},
 }
 
+_BLOCK_KNOBS = frozenset({"ofm_block", "traversal"})
+
 
 @dataclass(frozen=True)
 class EffectiveRule:
@@ -166,6 +176,11 @@ class EffectiveRule:
 
     def __call__(self, configuration: Configuration) -> Configuration:
         """The configuration that Vela really compiles."""
+        while changes := self._resets(configuration):
+            configuration = configuration.replace(changes)
+        return configuration
+
+    def _resets(self, configuration: Configuration) -> dict[str, Value]:
         changes: dict[str, Value] = {}
         vendor_cascades = (
             configuration.get(f"{NETWORK_SCOPE}/strategy") == "Size"
@@ -182,7 +197,7 @@ class EffectiveRule:
                     operator, before, chosen, configuration, vendor_cascades
                 )
                 changes.update({f"{operator.name}/{knob}": AUTO for knob in reset})
-        return configuration.replace(changes) if changes else configuration
+        return changes
 
     def _without_effect(
         self,
@@ -197,30 +212,27 @@ class EffectiveRule:
             if split or chosen.get("ofm_format") == "NHWC":
                 yield "cascade"
         if "stripe_height" in chosen:
-            joined = before and configuration.get(f"{before.name}/cascade", AUTO)
-            continues = chosen.get("cascade") == "join" and chosen.get("ofm_format") != "NHWC"
-            reached = joined == "join" or (joined == AUTO and vendor_cascades)
-            if continues or not reached:
+            joins = [configuration.get(f"{o.name}/cascade", AUTO) for o in (before, operator) if o]
+            if "join" not in joins and not (vendor_cascades and AUTO in joins):
                 yield "stripe_height"
-        if "ofm_block" in chosen or "traversal" in chosen:
-            yield from _illegal_pair(operator, chosen)
+        if not _BLOCK_KNOBS.isdisjoint(chosen):
+            yield from _giving_way(operator, chosen)
 
 
-def _illegal_pair(operator: OperatorChoices, chosen: Mapping[str, Value]) -> Iterator[str]:
-    """Which of block and traversal gives way where the two do not go together."""
-    asked = TRAVERSALS.get(str(chosen.get("traversal")), operator.vendor_part_kernel)
-    if "traversal" in chosen and asked == operator.vendor_part_kernel:
+def _giving_way(operator: OperatorChoices, chosen: Mapping[str, Value]) -> Iterator[str]:
+    """Which of block and traversal has no effect."""
+    wanted = plan_of_operator({k: v for k, v in chosen.items() if k in _BLOCK_KNOBS})
+    block, part_kernel = settled(
+        wanted.block,
+        wanted.part_kernel,
+        vendor_block=operator.vendor_block,
+        vendor_part_kernel=operator.vendor_part_kernel,
+        fits=lambda block, traversal: block in operator.legal[traversal],
+    )
+    if wanted.block is not None and block is None:
+        yield "ofm_block"
+    if wanted.part_kernel is not None and part_kernel is None:
         yield "traversal"
-    block = chosen.get("ofm_block")
-    wanted = operator.vendor_block if block is None else parse_block(str(block))
-    fits = operator.legal[asked]
-    if wanted not in fits:
-        if "traversal" in chosen and wanted in operator.legal[operator.vendor_part_kernel]:
-            yield "traversal"
-        else:
-            yield "ofm_block"
-            if operator.vendor_block not in fits:
-                yield "traversal"
 
 
 def search_space(operators: Sequence[OperatorChoices], arena_limits: Sequence[int]) -> SearchSpace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 Block = tuple[int, int, int]
@@ -17,7 +17,7 @@ class OperatorPlan:
         block: the OFM block.
         part_kernel: traverse part-kernel first (True) or depth first (False).
         cascade: run together with the next operator, stripe by stripe.
-        stripe_height: rows of the OFM per stripe, where this operator ends a cascade.
+        stripe_height: rows of the OFM per stripe, where this operator is in a cascade.
         weight_slices: how weights reach the NPU: 0 reads them where they are stored, -1 copies
             all of them to fast storage first, n > 0 copies slices of n output channels in turn
             into two buffers.
@@ -37,6 +37,29 @@ class OperatorPlan:
 
 VENDOR = OperatorPlan()
 """Everything left to Vela."""
+
+
+def settled(
+    block: Block | None,
+    part_kernel: bool | None,
+    *,
+    vendor_block: Block,
+    vendor_part_kernel: bool,
+    fits: Callable[[Block, bool], bool],
+) -> tuple[Block | None, bool | None]:
+    """The block and traversal that are used where the two asked for do not go together.
+
+    The traversal gives way first, then the block. ``fits`` tells whether the hardware takes a
+    block in a traversal (True: part-kernel first) when the operator is not striped.
+    """
+    asked = vendor_part_kernel if part_kernel is None else part_kernel
+    traversal = None if asked == vendor_part_kernel else asked
+    if fits(block or vendor_block, asked):
+        return block, traversal
+    if traversal is not None and fits(block or vendor_block, vendor_part_kernel):
+        return block, None
+    return None, traversal if fits(vendor_block, asked) else None
+
 
 UNBUFFERED = 0
 WHOLE = -1

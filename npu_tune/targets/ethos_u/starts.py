@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
@@ -16,29 +16,68 @@ if TYPE_CHECKING:
 
 
 def python_core_starts(
-    space: SearchSpace, operators: Sequence[OperatorChoices], cpp_core: CppCore
+    space: SearchSpace,
+    operators: Sequence[OperatorChoices],
+    stripe_heights: Callable[[Configuration], Sequence[int]],
+    cpp_core: CppCore,
 ) -> tuple[Start, ...]:
-    """The vendor's front, the fastest blocks alone and upon it, and the C++ core's schedule."""
-    fastest = fastest_blocks(space, operators)
-    front = network_starts(space)
-    starts = [Start("fastest blocks", fastest), *front]
+    """The vendor's front, the C++ core's schedule, and faster blocks upon each.
+
+    Args:
+        space: of the network.
+        operators: its operators.
+        stripe_heights: rows per stripe of each operator under network-wide knobs alone.
+        cpp_core: the other core on the same network.
+    """
+    front = (Start("Vela default", space.default), *network_starts(space))
+    starts = list(front[1:])
     starts.append(Start("Vela C++ core's schedule", from_printed(space, operators, cpp_core)))
-    blocks = fastest.difference(space.default)
-    starts += [
-        Start(f"fastest blocks, {start.label}", start.configuration.replace(blocks))
-        for start in front
-    ]
+    slices = _small_slices(space)
+    for start in front:
+        heights = stripe_heights(start.configuration)
+        blocks = fastest_blocks(operators, heights)
+        in_place = weights_in_place(operators, heights)
+        for label, changes in (
+            ("fastest blocks", blocks),
+            ("weights in place", {**blocks, **in_place}),
+            ("weights in place or in small slices", {**blocks, **slices, **in_place}),
+        ):
+            configuration = start.configuration.replace(changes)
+            starts.append(Start(f"{start.label}, {label}", configuration))
     return tuple(starts)
 
 
-def fastest_blocks(space: SearchSpace, operators: Sequence[OperatorChoices]) -> Configuration:
-    """For each operator the block with the fewest cycles when nothing else changes."""
-    changes: dict[str, Value] = {
-        f"{operator.name}/ofm_block": block_text(operator.fastest)
-        for operator in operators
-        if operator.fastest is not None
+def _small_slices(space: SearchSpace) -> dict[str, Value]:
+    """Two small buffers for the weights of each operator that has enough of them."""
+    return {
+        name: "double-16"
+        for name, knob in space.by_name.items()
+        if knob.name == "weight_buffer" and "double-16" in knob.values
     }
-    return space.configuration(changes)
+
+
+def weights_in_place(
+    operators: Sequence[OperatorChoices], stripe_heights: Sequence[int]
+) -> dict[str, Value]:
+    """Reads weights where they are stored, with the block for it, where that costs nothing."""
+    changes: dict[str, Value] = {}
+    for operator, height in zip(operators, stripe_heights, strict=True):
+        block = operator.block_for_weights_in_place(height)
+        if block is not None:
+            changes[f"{operator.name}/ofm_block"] = block_text(block)
+            changes[f"{operator.name}/weight_buffer"] = "none"
+    return changes
+
+
+def fastest_blocks(
+    operators: Sequence[OperatorChoices], stripe_heights: Sequence[int]
+) -> dict[str, Value]:
+    """For each operator the block with the fewest cycles when nothing else changes."""
+    return {
+        f"{operator.name}/ofm_block": block_text(block)
+        for operator, height in zip(operators, stripe_heights, strict=True)
+        if (block := operator.fastest_block(height)) is not None
+    }
 
 
 def from_printed(
@@ -71,10 +110,9 @@ def _choices(
     if printed.block is not None:
         yield "ofm_block", block_text(printed.block)
     if printed.cascade:
+        yield "stripe_height", printed.stripe_height
         if following and following.cascade == printed.cascade:
             yield "cascade", "join"
-        else:
-            yield "stripe_height", printed.stripe_height
     if printed.buffering == "Single":
         yield "weight_buffer", "single"
     elif printed.buffering == "Double" and len(printed.slices) > 1:

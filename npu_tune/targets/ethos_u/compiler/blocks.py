@@ -12,7 +12,7 @@ from ethosu.vela import npu_performance
 from ethosu.vela.architecture_features import ArchitectureFeatures
 from ethosu.vela.shape4d import Shape4D
 
-from npu_tune.targets.ethos_u.compiler.scheduling import fitted_block
+from npu_tune.targets.ethos_u.compiler.scheduling import whole_block
 from npu_tune.targets.ethos_u.plan import Block
 
 
@@ -24,12 +24,14 @@ class BlockCost:
         block: height, width, depth.
         part_kernel: the traversal.
         encoding: the block depth that the weights are encoded for; 0 without weights.
+        cycles: what the operator adds to the total with its weights in fast storage.
         costs: NPU cycles, bytes of IFM and of OFM traffic, weight elements fetched.
     """
 
     block: Block
     part_kernel: bool
     encoding: int
+    cycles: float
     costs: tuple[float, ...]
 
 
@@ -55,18 +57,6 @@ def legal_blocks(op: Any, *, part_kernel: bool) -> Iterator[tuple[Block, Any]]:
                 yield block, config
 
 
-def whole_block(op: Any, block: Block, *, part_kernel: bool) -> Any:
-    """Vela's description of a block for an operator that is not striped; None if illegal."""
-    return fitted_block(
-        op,
-        op.ofm.shape,
-        block,
-        ifm_shape=op.ifm.shape,
-        ifm2_shape=op.ifm2.shape if op.ifm2 else None,
-        part_kernel=part_kernel,
-    )
-
-
 def block_costs(scheduler: Any, op: Any, *, part_kernel: bool) -> list[BlockCost]:
     """The cost of every legal block of an operator in one traversal."""
     blocks = legal_blocks(op, part_kernel=part_kernel)
@@ -83,7 +73,17 @@ def block_cost(scheduler: Any, op: Any, block: Block, config: Any) -> BlockCost:
     ofm = _transfer(op.arch, query, "ofm", access.ofm_write)
     encoding = min(block[2], op.ofm.shape.depth) if op.parent_op.weights else 0
     costs = (float(cycles), ifm, ofm, float(access.const_read[0]))
-    return BlockCost(block, bool(config.is_partkernel), encoding, costs)
+    total = max(cycles, *_memory_cycles(op, ifm, ofm))
+    return BlockCost(block, bool(config.is_partkernel), encoding, float(total), costs)
+
+
+def _memory_cycles(op: Any, ifm_bytes: float, ofm_bytes: float) -> list[float]:
+    """Cycles of the feature maps' traffic in each memory they are in."""
+    width = op.arch.memory_bandwidths_per_cycle
+    ifm, ofm = op.ifm.connection.parent_tens.mem_area, op.ofm.connection.parent_tens.mem_area
+    if ifm == ofm:
+        return [(ifm_bytes + ofm_bytes) / width[ifm]]
+    return [ifm_bytes / width[ifm], ofm_bytes / width[ofm]]
 
 
 def useful_blocks(

@@ -16,14 +16,17 @@ from npu_tune.targets.ethos_u.compiler.blocks import (
     block_cost,
     block_costs,
     useful_blocks,
-    whole_block,
 )
-from npu_tune.targets.ethos_u.compiler.scheduling import can_cascade, can_stripe
+from npu_tune.targets.ethos_u.compiler.scheduling import can_cascade, can_stripe, whole_block
 from npu_tune.targets.ethos_u.compiler.session import Session
 from npu_tune.targets.ethos_u.plan import Block, Plan
 
 SLICE_DEPTHS = (16, 32, 64, 128, 256)
 """Output channels per weight slice that are offered; Vela slices in multiples of 16."""
+
+IN_PLACE_MARGIN = 1.02
+"""How much slower than hidden copying reading weights in place may be and still be preferred:
+it takes no fast storage and nothing has to be hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,17 @@ class OperatorChoices:
         vendor_block: the block Vela takes by default.
         vendor_part_kernel: the traversal Vela takes.
         blocks: blocks worth trying with their costs, in both traversals.
-        fastest: among those the block with the fewest cycles when its weights are in fast
-            storage, Vela's own traversal kept; None where Vela's own block is as fast.
+        unit_height: rows of a micro-block; blocks have multiples of it.
+        vendor_cycles: as ``BlockCost.cycles``, with Vela's own block.
         legal: blocks the hardware takes, among those and Vela's own, by traversal.
         traversals: True where both traversals are worth trying.
         joins_next: True where it can be cascaded with the next operator.
-        stripe_heights: rows per stripe worth trying where it ends a cascade.
+        stripe_heights: rows per stripe worth trying where it is in a cascade.
         buffers_weights: True where its weights can be copied to fast storage in slices.
         formats: OFM formats other than Vela's choice.
         spills: True where its OFM may live in fast storage or in slow memory.
-        weight_bytes: of the encoded weights in Vela's schedule.
-        ofm_bytes: of the stored OFM in Vela's schedule.
+        weight_transfer_cycles: to read all encoded weights once from where they are stored.
+        weight_elements: how many weights there are.
     """
 
     name: str
@@ -56,7 +59,8 @@ class OperatorChoices:
     vendor_block: Block
     vendor_part_kernel: bool
     blocks: tuple[BlockCost, ...]
-    fastest: Block | None
+    unit_height: int
+    vendor_cycles: float
     legal: Mapping[bool, frozenset[Block]]
     traversals: bool
     joins_next: bool
@@ -64,8 +68,49 @@ class OperatorChoices:
     buffers_weights: bool
     formats: tuple[str, ...]
     spills: bool
-    weight_bytes: int
-    ofm_bytes: int
+    weight_transfer_cycles: float
+    weight_elements: int
+
+    def fastest_block(self, stripe_height: int) -> Block | None:
+        """The block with the fewest cycles, in Vela's traversal; None where Vela's is as fast.
+
+        Args:
+            stripe_height: rows per stripe, which limit the height of a block; the OFM's height
+                where the operator is not striped.
+        """
+        best = min(
+            self._blocks_for(stripe_height),
+            key=lambda c: (c.cycles, sum(c.costs[1:3])),
+            default=None,
+        )
+        whole = stripe_height >= self.shape[0]
+        if best is None or (whole and best.cycles >= self.vendor_cycles):
+            return None
+        return best.block
+
+    def block_for_weights_in_place(self, stripe_height: int) -> Block | None:
+        """The fastest block where weights are read from where they are stored.
+
+        None where copying them first, with the transfer hidden, would be faster.
+        """
+        candidates = self._blocks_for(stripe_height) if self.buffers_weights else []
+        best = min(candidates, key=self._in_place_cycles, default=None)
+        if best is None:
+            return None
+        copied = max(min(c.cycles for c in candidates), self.weight_transfer_cycles)
+        return best.block if self._in_place_cycles(best) <= copied * IN_PLACE_MARGIN else None
+
+    def _blocks_for(self, stripe_height: int) -> list[BlockCost]:
+        limit = -(-stripe_height // self.unit_height) * self.unit_height
+        return [
+            cost
+            for cost in self.blocks
+            if cost.part_kernel == self.vendor_part_kernel and cost.block[0] <= limit
+        ]
+
+    def _in_place_cycles(self, cost: BlockCost) -> float:
+        times_read = cost.costs[3] / self.weight_elements
+        return max(cost.cycles, times_read * self.weight_transfer_cycles)
 
     @property
     def slice_depths(self) -> tuple[int, ...]:
@@ -96,13 +141,10 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
     signature = _signature(op, part_kernel, vendor_block, cost.stripe.height)
     if signature not in known:
         known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel, striped=striped)
-    blocks, fastest = known[signature]
+    blocks, vendor_cycles = known[signature]
     candidates = {vendor_block, *(found.block for found in blocks)}
-    ends = (
-        striped
-        and op.index > 0
-        and can_cascade(scheduler.sched_ops[op.index - 1], scheduler.sched_ops)
-    )
+    cascades = can_cascade(op, scheduler.sched_ops)
+    joined = op.index > 0 and can_cascade(scheduler.sched_ops[op.index - 1], scheduler.sched_ops)
     spills = op.arch.is_spilling_enabled() and bool(op.get_dependants()) and _is_map(op)
     return OperatorChoices(
         name=name,
@@ -111,7 +153,8 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         vendor_block=vendor_block,
         vendor_part_kernel=part_kernel,
         blocks=blocks,
-        fastest=fastest,
+        unit_height=op.arch.ofm_ublock.height,
+        vendor_cycles=vendor_cycles,
         legal={
             traversal: frozenset(
                 b for b in candidates if whole_block(op, b, part_kernel=traversal) is not None
@@ -119,13 +162,13 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
             for traversal in (False, True)
         },
         traversals=any(found.part_kernel != part_kernel for found in blocks),
-        joins_next=can_cascade(op, scheduler.sched_ops),
-        stripe_heights=_powers_of_two(shape.height // 2) if ends else (),
+        joins_next=cascades,
+        stripe_heights=_powers_of_two(shape.height // 2) if cascades or joined else (),
         buffers_weights=scheduler_buffers_weights(scheduler, op),
         formats=_other_formats(scheduler, op),
         spills=spills,
-        weight_bytes=len(weights.buffer) if weights else 0,
-        ofm_bytes=op.ofm_size_in_bytes(),
+        weight_transfer_cycles=_transfer_cycles(op, weights) if weights else 0.0,
+        weight_elements=op.parent_op.weights.elements() if weights else 0,
     )
 
 
@@ -163,7 +206,7 @@ def _ends(op: Any) -> list[Any]:
 
 def _useful(
     scheduler: Any, op: Any, cost: Any, *, part_kernel: bool, striped: bool
-) -> tuple[tuple[BlockCost, ...], Block | None]:
+) -> tuple[tuple[BlockCost, ...], float]:
     """Blocks that can beat Vela's choice in some respect, and the fastest one."""
     traversals = [part_kernel]
     if op.parent_op.weights and op.op_type.npu_block_type == NpuBlockType.ConvolutionMxN:
@@ -173,26 +216,18 @@ def _useful(
     found = useful_blocks(every, striped=striped, unit_height=unit)
     own = cost.block_config.ofm_block
     vendor = block_cost(scheduler, op, (own.height, own.width, own.depth), cost.block_config)
-    same = [c for c in found if c.part_kernel == part_kernel]
-    best = min(same, key=lambda c: _cycles(op, c), default=vendor)
-    fastest = best.block if _cycles(op, best) < _cycles(op, vendor) else None
     if not striped:
         found = [c for c in found if (c.encoding, c.costs) != (vendor.encoding, vendor.costs)]
-    return tuple(found), fastest
-
-
-def _cycles(op: Any, cost: BlockCost) -> tuple[float, float]:
-    """What an operator adds to the total with a block, and its traffic to break ties."""
-    npu, ifm, ofm, _ = cost.costs
-    width = op.arch.memory_bandwidths_per_cycle
-    times = {tensor.mem_area: 0.0 for tensor in (op.ifm, op.ofm)}
-    times[op.ifm.mem_area] += ifm / width[op.ifm.mem_area]
-    times[op.ofm.mem_area] += ofm / width[op.ofm.mem_area]
-    return max(npu, *times.values()), ifm + ofm
+    return tuple(found), vendor.cycles
 
 
 def _powers_of_two(most: int) -> tuple[int, ...]:
     return tuple(1 << n for n in range(most.bit_length()) if 1 << n <= most)
+
+
+def _transfer_cycles(op: Any, weights: Any) -> float:
+    width = op.arch.memory_bandwidths_per_cycle[op.parent_op.weights.mem_area]
+    return float(len(weights.buffer) / width)
 
 
 def _is_map(op: Any) -> bool:

@@ -18,7 +18,7 @@ from ethosu.vela.shape4d import Shape4D
 from ethosu.vela.tensor import TensorSubPurpose
 
 from npu_tune.errors import IllegalConfigurationError
-from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, OperatorPlan
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, OperatorPlan, settled
 from npu_tune.targets.ethos_u.plan import Block as OfmBlock
 
 NO_LIMIT = 1 << 32
@@ -107,10 +107,27 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
             self.sched_ops, self._plans, self._vendor.reserved, strict=True
         ):
             op.evicted_fms_size = reserved
-            if plan.part_kernel is not None and op.parent_op.weights:
-                self._encoder.force_traversal(op.parent_op, part_kernel=plan.part_kernel)
             if plan.block is not None or plan.part_kernel is not None:
-                op._get_block_config = MethodType(_planned_block(plan, self._encoder), op)  # noqa: SLF001
+                self._plan_block(op, plan)
+
+    def _plan_block(self, op: Any, plan: OperatorPlan) -> None:
+        """Sets an operator's block and traversal, as far as the hardware takes them."""
+        own = op._get_block_config(*_whole_shapes(op))  # noqa: SLF001
+        vendor_block = (own.ofm_block.height, own.ofm_block.width, own.ofm_block.depth)
+        natural = self._encoder.part_kernel(op, own)
+        block, part_kernel = settled(
+            plan.block,
+            plan.part_kernel,
+            vendor_block=vendor_block,
+            vendor_part_kernel=natural,
+            fits=lambda b, traversal: whole_block(op, b, part_kernel=traversal) is not None,
+        )
+        if part_kernel is not None:
+            self._encoder.force_traversal(op.parent_op, part_kernel=part_kernel)
+        traversal = natural if part_kernel is None else part_kernel
+        if block is not None or part_kernel is not None:
+            find = _planned_block(block, vendor_block, part_kernel=traversal)
+            op._get_block_config = MethodType(find, op)  # noqa: SLF001
 
     def avoid_nhcwb16_for_ofm(self, tens: Any, ps: Any, arch: Any) -> bool:
         """Vela's rule, unless the plan asks for NHCWB16."""
@@ -226,29 +243,34 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
     def _cascade_ending(self, last: int, start: int) -> dict[int, int]:
         """Stripe heights of the longest cascade from ``last`` backwards, not before ``start``.
 
-        A stripe needs ``stride`` times its rows of the operator before. Where that reaches the
-        whole feature map, the cascade begins behind that operator.
+        What is left to Vela follows its own cascade where that ends here too; otherwise a stripe
+        has ``stride`` times the rows of the one behind it. Where a stripe reaches the whole
+        feature map, the cascade begins behind that operator.
         """
-        even = any(is_nearest(op.resampling_mode) for op in self.sched_ops[start : last + 1])
-        height = self._last_stripe(last)
-        height += height % 2 if even else 0
-        heights = {}
+        ops = self.sched_ops
+        even = any(is_nearest(op.resampling_mode) for op in ops[start : last + 1])
+        heights: dict[int, int] = {}
+        derived = 1
         for index in range(last, start - 1, -1):
-            op = self.sched_ops[index]
+            op = ops[index]
+            height = self._stripe_height(index, last, derived)
+            if index < last:
+                height = max(height, ops[index + 1].kernel.stride.y)
+            height += height % 2 if even else 0
             if height >= op.ofm.shape.height:
                 break
             heights[index] = height
-            odd = height % 2 if even else height % to_upscale(op.resampling_mode)
-            height = (height + odd) * op.kernel.stride.y
+            odd = 0 if even else height % to_upscale(op.resampling_mode)
+            derived = (height + odd) * op.kernel.stride.y
         return heights
 
-    def _last_stripe(self, index: int) -> int:
-        """Rows per stripe of an operator that ends a cascade."""
+    def _stripe_height(self, index: int, last: int, derived: int) -> int:
+        """Rows per stripe of an operator in a cascade that ends with ``last``."""
         planned = self._plans[index].stripe_height
         if planned is not None:
             return planned
         vendor = self._vendor.choices[index]
-        return vendor.stripe_height if vendor.cascade == index else 1
+        return vendor.stripe_height if vendor.cascade == last else derived
 
     def _number_cascades(self, schedule: Any) -> None:
         buffers = BufferMap()
@@ -391,22 +413,41 @@ def fitted_block(op: Any, ofm_shape: Any, block: OfmBlock, **query: Any) -> Any:
     return config
 
 
-def _planned_block(plan: OperatorPlan, encoder: Any) -> Any:
+def whole_block(op: Any, block: OfmBlock, *, part_kernel: bool) -> Any:
+    """Vela's description of a block for an operator that is not striped; None if illegal."""
+    ifm_shape, ifm2_shape, _, ofm_shape = _whole_shapes(op)
+    return fitted_block(
+        op, ofm_shape, block, ifm_shape=ifm_shape, ifm2_shape=ifm2_shape, part_kernel=part_kernel
+    )
+
+
+def _whole_shapes(op: Any) -> tuple[Any, Any, bool, Any]:
+    """What Vela's search for a block is asked with where an operator is not striped."""
+    return op.ifm.shape, op.ifm2.shape if op.ifm2 else None, op.uses_scalar, op.ofm.shape
+
+
+def _planned_block(block: OfmBlock | None, vendor_block: OfmBlock, *, part_kernel: bool) -> Any:
+    """Stands in for an operator's search for a block."""
+
     def block_config(
         op: Any, ifm_shape: Any, ifm2_shape: Any, uses_scalar: bool, ofm_shape: Any
     ) -> Any:
+        def fitted(candidate: OfmBlock) -> Any:
+            return fitted_block(
+                op,
+                ofm_shape,
+                candidate,
+                ifm_shape=ifm_shape,
+                ifm2_shape=ifm2_shape,
+                part_kernel=part_kernel,
+            )
+
+        if block is not None:
+            return fitted(block)
+        # Vela's own block for the stripe may not fit in the other traversal; for the whole
+        # operator it does, and so it does when cut to the stripe.
         own = type(op)._get_block_config(op, ifm_shape, ifm2_shape, uses_scalar, ofm_shape)  # noqa: SLF001
         shape = own.ofm_block
-        block = plan.block or (shape.height, shape.width, shape.depth)
-        shapes = {"ifm_shape": ifm_shape, "ifm2_shape": ifm2_shape}
-        part_kernel = encoder.part_kernel(op, own)
-        planned = fitted_block(op, ofm_shape, block, **shapes, part_kernel=part_kernel)
-        if planned is None:
-            raise IllegalConfigurationError(
-                f"The OFM block {block} of {op.name!r} does not fit into the shared buffer.",
-                block=list(block),
-                operator=op.name,
-            )
-        return planned
+        return fitted((shape.height, shape.width, shape.depth)) or fitted(vendor_block)
 
     return block_config

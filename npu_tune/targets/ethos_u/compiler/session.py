@@ -106,7 +106,7 @@ class Session:
                 mark_tensors.mark_tensor_purpose(graph, self.arch, False)
                 pass_packing.pack_into_passes(graph, self.arch, False)
                 extract_npu_subgraphs.extract_npu_subgraphs(graph, self.arch)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # Vela's reader exits the process
                 raise ModelError(
                     f"Vela cannot read {network.name!r}: {_words(error)}",
                     remedy="Convert the network to int8 TFLite with the operators Vela supports.",

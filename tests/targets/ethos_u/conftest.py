@@ -1,0 +1,33 @@
+"""Networks and targets that the Ethos-U tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+from npu_tune.network import Network
+from npu_tune.network.zoo import zoo_network
+from npu_tune.targets.ethos_u.family import EthosUFamily
+from npu_tune.targets.ethos_u.target import EthosUTarget
+
+
+@pytest.fixture(scope="session")
+def resnet8() -> Network:
+    return zoo_network("resnet8", format="tflite")
+
+
+@pytest.fixture(scope="session")
+def mobilenet() -> Network:
+    return zoo_network("mobilenet-v1-0.25-96", format="tflite")
+
+
+@pytest.fixture(scope="session")
+def u55() -> EthosUTarget:
+    return EthosUFamily().make("ethos-u55-128", {})
+
+
+@pytest.fixture(scope="session")
+def u65() -> EthosUTarget:
+    """A system whose feature maps live in DRAM with a dedicated SRAM in front of it."""
+    return EthosUFamily().make(
+        "ethos-u65-512", {"system_config": "Ethos_U65_High_End", "memory_mode": "Dedicated_Sram"}
+    )

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from npu_tune.errors import TargetError
+from npu_tune.targets import load_target
+from npu_tune.targets.ethos_u.family import ACCELERATORS, EthosUFamily, vendor_ini
+
+
+def test_every_accelerator_can_be_made_with_the_defaults_of_vela():
+    for name in ACCELERATORS:
+        target = EthosUFamily().make(name, {})
+        assert target.name == name
+        assert target.fingerprint()["compiler"] == "ethos-u-vela 5.2.0"
+
+
+def test_a_target_is_found_through_its_entry_point():
+    assert load_target("ethos-u55-64").name == "ethos-u55-64"
+
+
+def test_an_unknown_target_is_refused_with_the_known_ones():
+    with pytest.raises(TargetError, match="ethos-u55-128"):
+        load_target("ethos-u56-128")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"system_config": "Ethos_U55_HighEnd"}, "Ethos_U55_High_End_Embedded"),
+        ({"memory_mode": "Shared_SRAM"}, "Shared_Sram"),
+        ({"memory": "Shared_Sram"}, "memory_mode"),
+        ({"allow_cpu": "yes"}, "true or false"),
+        ({"config": "/no/such/vela.ini"}, "cannot be read"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_the_remedy(options, words):
+    with pytest.raises(TargetError) as caught:
+        EthosUFamily().make("ethos-u55-128", options)
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_no_ini_file_is_refused(tmp_path: Path):
+    path = tmp_path / "vela.ini"
+    path.write_text("core_clock without a section\n")
+    with pytest.raises(TargetError, match="not a valid ini file"):
+        EthosUFamily().make("ethos-u55-128", {"config": str(path)})
+
+
+def test_the_users_own_ini_file_changes_the_fingerprint(tmp_path: Path):
+    path = tmp_path / "vela.ini"
+    path.write_text(vendor_ini().read_text().replace("core_clock=500e6", "core_clock=400e6"))
+    own = EthosUFamily().make("ethos-u55-128", {"config": str(path)})
+    vendor = EthosUFamily().make("ethos-u55-128", {})
+    assert own.fingerprint()["config_sha256"] != vendor.fingerprint()["config_sha256"]
