@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from npu_tune.tuning import Listener, Progress
@@ -16,36 +17,57 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress_listener(*, quiet: bool, stream: TextIO | None = None) -> Iterator[Listener | None]:
-    """A listener that fits where standard error goes; None where ``quiet``."""
+def progress_listener(
+    *, quiet: bool, opening: str, stream: TextIO | None = None
+) -> Iterator[Listener | None]:
+    """A listener that fits where standard error goes; None where ``quiet``.
+
+    ``opening`` is written once the study has really begun.
+    """
     stream = stream or sys.stderr
     if quiet:
         yield None
-    elif stream.isatty():
-        with _bar(stream) as listener:
-            yield listener
-    else:
-        lines = ProgressLines(stream)
-        yield lines
-        lines.finish()
+        return
+    shown = _Bar(stream) if stream.isatty() else ProgressLines(stream)
+    has_begun = False
 
+    def listen(progress: Progress) -> None:
+        nonlocal has_begun
+        if not has_begun:
+            has_begun = True
+            print(opening, file=stream, flush=True)
+        shown(progress)
 
-@contextmanager
-def _bar(stream: TextIO) -> Iterator[Listener]:
-    from tqdm import tqdm  # noqa: PLC0415 -- keeps --help fast
-
-    with tqdm(file=stream, bar_format="{percentage:3.0f}% |{bar:20}| {desc}") as bar:
-
-        def listen(progress: Progress) -> None:
-            bar.total = progress.planned
-            bar.n = progress.evaluations
-            bar.set_description_str(describe(progress))
-
+    try:
         yield listen
+    finally:
+        shown.finish()
+
+
+class _Bar:
+    """A bar that is drawn over and over in the last line of a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 -- keeps --help fast
+
+        if self._bar is None:
+            self._bar = tqdm(file=self._stream, dynamic_ncols=True, bar_format="|{bar:20}| {desc}")
+        self._bar.total = progress.planned
+        self._bar.n = progress.evaluations
+        self._bar.set_description_str(describe(progress))
+
+    def finish(self) -> None:
+        """Leaves the last state in its line and begins a new one."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 class ProgressLines:
-    """Writes a line from time to time, and the last state at the end.
+    """Writes a line at the start, at the first result, from time to time, and at the end.
 
     Args:
         stream: where the lines go.
@@ -55,13 +77,16 @@ class ProgressLines:
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._written_at: float | None = None
+        self._written_at = -math.inf
+        self._has_result = False
         self._pending: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
         self._pending = progress
         now = self._clock()
-        if self._written_at is None or now - self._written_at >= LINE_EVERY_S:
+        is_first_result = progress.best_cost is not None and not self._has_result
+        if is_first_result or now - self._written_at >= LINE_EVERY_S:
+            self._has_result |= is_first_result
             self._written_at = now
             self._write()
 
@@ -77,11 +102,11 @@ class ProgressLines:
 
 
 def describe(progress: Progress) -> str:
-    """One line: how far, how good, how fast, how long still."""
+    """One line of 80 columns at most times: how far, how good, how fast, how long still."""
     planned = "" if progress.planned is None else f"/{progress.planned}"
     best = "-" if progress.best_cost is None else f"{progress.best_cost:.3f}"
     parts = [
-        f"{progress.evaluations}{planned} evaluated",
+        f"{progress.evaluations}{planned}",
         f"best {best} of baseline",
         f"front {progress.front_size}",
         f"{progress.failed} failed",

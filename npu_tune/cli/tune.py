@@ -132,10 +132,8 @@ def _search(study: StudyFile, *, quiet: bool) -> Answer:
 
     # Its notes on the study in memory mean nothing to a person; the progress says what matters.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if not quiet:
-        verb = "Resumes" if _is_study(study.folder) else "Starts"
-        click.echo(f"{verb} the study in {study.folder}", err=True)
-    with progress_listener(quiet=quiet) as listener:
+    opening = f"{'Resumes' if _is_study(study.folder) else 'Starts'} the study in {study.folder}"
+    with progress_listener(quiet=quiet, opening=opening) as listener:
         result = run_study(study, listener=listener)
     more = f"`npu-tune show {study.folder}` shows what changed in each layer."
     return Answer(

@@ -57,7 +57,7 @@ def test_show_works_while_the_study_runs(script, environment, here, npu_tune):
     )  # fmt: skip
     try:
         for line in process.stderr:
-            if "evaluated" in line and not line.startswith("0/"):
+            if "best" in line and not line.startswith("0/"):
                 break
         document = npu_tune("show", "s", "--json").document
         assert process.poll() is None
