@@ -27,7 +27,7 @@ def test_the_axes_say_unit_and_kind(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(Axes, "set_xlabel", lambda _, text: labels.append(text))
     monkeypatch.setattr(Axes, "set_ylabel", lambda _, text: labels.append(text))
     plot_study(study_result(), tmp_path / "a.png")
-    assert "cycles [cycles], estimated" in labels
+    assert "cycles, estimated" in labels
     assert "sram_bytes [KiB], estimated" in labels
     assert "cost against the baseline (estimated)" in labels
 
