@@ -13,13 +13,9 @@ if TYPE_CHECKING:
     from npu_tune.tuning.progress import Listener, Progress
     from npu_tune.tuning.records import StudyResult, TrialRecord, require_feasible
     from npu_tune.tuning.samplers import sampler_names
+    from npu_tune.tuning.sections import StudyFile
     from npu_tune.tuning.study import load_study_network, read_study, run_study
-    from npu_tune.tuning.study_file import (
-        StudyFile,
-        load_study_file,
-        parse_study,
-        study_file_to_toml,
-    )
+    from npu_tune.tuning.study_file import load_study_file, parse_study, study_file_to_toml
 
 __all__ = [
     "Listener",
@@ -40,7 +36,7 @@ __all__ = [
 _HOMES = {
     "Listener": "progress",
     "Progress": "progress",
-    "StudyFile": "study_file",
+    "StudyFile": "sections",
     "StudyResult": "records",
     "TrialRecord": "records",
     "load_study_file": "study_file",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from npu_tune.errors import StorageError, UsageError
 from npu_tune.network import Network
-from npu_tune.tuning.study_file import StudyFile, load_study_file, study_file_to_toml
+from npu_tune.tuning.sections import StudyFile
+from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
 
 STUDY_FILE = "study.toml"
 

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 
 from npu_tune.errors import CompilerError, UsageError
 from npu_tune.targets import Metric
-from npu_tune.tuning.study_file import ObjectiveSection
+from npu_tune.tuning.records import relative_violation
+from npu_tune.tuning.sections import ObjectiveSection
 
 MAXIMIZE = "maximize"
 MINIMIZE = "minimize"
@@ -97,7 +98,10 @@ class Objective:
 
     def constraints(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """The violations as shares of their limits, so that samplers may add them up."""
-        return {name: metrics[name] / bound - 1.0 for name, bound in self.limits.items()}
+        return {
+            name: relative_violation(beyond, self.limits[name])
+            for name, beyond in self.violations(metrics).items()
+        }
 
     def require_usable(self, metrics: Mapping[str, float]) -> None:
         """Sees that an evaluation reports a finite figure for everything that is asked of it.

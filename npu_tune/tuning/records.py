@@ -109,8 +109,8 @@ class StudyResult:
         return min(evaluated, key=self._relative_violation, default=None)
 
     def _relative_violation(self, trial: TrialRecord) -> tuple[float, int]:
-        beyond = (max(v, 0.0) / self.limits[k] for k, v in trial.violations.items())
-        return (sum(beyond), trial.number)
+        shares = (relative_violation(v, self.limits[k]) for k, v in trial.violations.items())
+        return (sum(max(share, 0.0) for share in shares), trial.number)
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
@@ -137,6 +137,11 @@ def losses(
         -metrics[name] if directions.get(name) == "maximize" else metrics[name]
         for name in objective
     )
+
+
+def relative_violation(beyond: float, bound: float) -> float:
+    """A violation as a share of its limit; as it is where the limit is 0."""
+    return beyond / bound if bound else beyond
 
 
 def dominates(losses: tuple[float, ...], others: tuple[float, ...]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
@@ -37,13 +37,13 @@ class Problem:
         space: the knobs.
         objective: what is optimised.
         keys: tell which configurations are the same.
-        starts: configurations to evaluate before the search.
+        starts: finds configurations to evaluate before the search; asked only when needed.
     """
 
     space: SearchSpace
     objective: Objective
     keys: EvaluationKeys
-    starts: tuple[Start, ...]
+    starts: Callable[[], tuple[Start, ...]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Runner:
         problem: what is searched.
         search: the sampler's study, with the ledger's trials in it.
         earlier: the ledger's trials as records.
+        known: the answers among them.
         ledger: gets every finished trial, each in one write.
         executor: evaluates.
         budget: when to end.
@@ -80,6 +81,7 @@ class Runner:
         *,
         search: SearchStudy,
         earlier: list[TrialRecord],
+        known: KnownTrials,
         ledger: TrialWriter,
         executor: Executor,
         budget: Budget,
@@ -97,8 +99,7 @@ class Runner:
         self._meter = meter
         self._stop = stop
         self._listener = listener
-        keys = problem.keys
-        self._known = KnownTrials((keys.key(r.configuration), r) for r in earlier)
+        self._known = known
         self._origins = {record.origin for record in earlier}
         self._recorder.baseline = next(
             (record.metrics for record in earlier if record.origin == BASELINE), None
@@ -184,7 +185,7 @@ class Runner:
         return None
 
     def _starts(self) -> Iterator[tuple[Configuration, str]]:
-        for start in self._problem.starts:
+        for start in self._problem.starts():
             origin = f"start: {start.label}"
             if origin not in self._origins:
                 yield start.configuration, origin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning, Storage
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, to_distributions, to_params
 from npu_tune.targets import Start, Target, load_target
-from npu_tune.tuning.attributes import ELAPSED, study_attributes, study_result, trial_records
-from npu_tune.tuning.cache import EvaluationKeys
+from npu_tune.tuning.attributes import ELAPSED, KEY, study_attributes, study_result, trial_records
+from npu_tune.tuning.cache import EvaluationKeys, KnownTrials
 from npu_tune.tuning.executors import Executor
 from npu_tune.tuning.executors.evaluate import quiet
 from npu_tune.tuning.executors.factory import make_executor
@@ -24,8 +25,8 @@ from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Budget, Problem, Runner
 from npu_tune.tuning.samplers import make_sampler
+from npu_tune.tuning.sections import ModelSection, StudyFile
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
-from npu_tune.tuning.study_file import ModelSection, StudyFile
 
 _PLANNED = "evaluations_planned"
 _STOPPED = "stopped"
@@ -168,6 +169,7 @@ class _Session:
             self._problem(),
             search=search,
             earlier=earlier,
+            known=KnownTrials(zip((t.user_attrs[KEY] for t in trials), earlier, strict=True)),
             ledger=ledger,
             executor=executor,
             budget=Budget(section.budget, section.duplicates_in_a_row),
@@ -186,7 +188,7 @@ class _Session:
     def _problem(self) -> Problem:
         target, network = self._target, self._network
         keys = EvaluationKeys(network.digest, target.name, target.fingerprint(), self._space)
-        return Problem(self._space, self._objective, keys, _starts(target, network))
+        return Problem(self._space, self._objective, keys, partial(_starts, target, network))
 
 
 def _search(study: StudyFile, space: SearchSpace, objective: Objective) -> SearchStudy:

@@ -7,7 +7,7 @@ import pytest
 from npu_tune.errors import CompilerError, UsageError
 from npu_tune.targets import Kind, Metric
 from npu_tune.tuning.objective import Objective, relative_difference
-from npu_tune.tuning.study_file import ObjectiveSection
+from npu_tune.tuning.sections import ObjectiveSection
 
 METRICS = tuple(Metric(name, "", Kind.ESTIMATED) for name in ("cycles", "sram_bytes", "share"))
 BASELINE = {"cycles": 200.0, "sram_bytes": 50.0, "share": 0.5}
@@ -54,6 +54,13 @@ def test_violations_are_in_the_metrics_unit_and_constraints_are_shares():
     assert chosen.violations(BASELINE) == {"sram_bytes": 10.0}
     assert chosen.constraints(BASELINE) == {"sram_bytes": 0.25}
     assert chosen.constraints({"sram_bytes": 40.0}) == {"sram_bytes": 0.0}
+
+
+def test_a_limit_of_zero_can_be_met_and_missed():
+    chosen = objective({"sram_bytes": 0.0})
+
+    assert chosen.constraints({"sram_bytes": 0.0}) == {"sram_bytes": 0.0}
+    assert chosen.constraints(BASELINE) == {"sram_bytes": 50.0}
 
 
 @pytest.mark.parametrize(

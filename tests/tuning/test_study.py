@@ -229,6 +229,29 @@ def test_a_study_on_sqlite_resumes_like_one_on_a_journal_file(tmp_path):
     assert story(read_study(tmp_path / "s")) == story(whole)
 
 
+@pytest.mark.server
+def test_a_study_on_postgresql_resumes_and_is_read_while_it_runs(tmp_path, postgres_url):
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(f"{postgres_url}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE whole_studies")
+    storage = {"storage": f"{postgres_url}/whole_studies"}
+    options = {"study": storage, "sampler": {"name": "layerwise"}}
+    seen = []
+
+    def look(progress):
+        if progress.evaluations:
+            result = read_study(tmp_path / "s")
+            seen.append(len(evaluated(result)) == progress.evaluations)
+
+    run_fake(tmp_path / "s", 4, listener=look, **options)
+    resumed = run_fake(tmp_path / "s", 12, **options)
+
+    assert seen
+    assert all(seen)
+    whole = run_fake(tmp_path / "t", 12, sampler={"name": "layerwise"})
+    assert story(resumed) == story(whole)
+
+
 def test_the_study_folder_says_everything_after_it_is_moved(tmp_path):
     result = run_fake(tmp_path / "s", 5)
     (tmp_path / "s").rename(tmp_path / "moved")

@@ -119,7 +119,7 @@ def test_a_study_without_a_budget_gets_the_default_one(tmp_path):
         ({"study": {"wall_time": "2 parsec"}}, "study.wall_time", "such as 90s"),
         ({"executor": {"kind": "proces"}}, "executor.kind", "'process'"),
         ({"limits": {"sram_bytes": "much"}}, "limits", "256 KiB|B, kB"),
-        ({"limits": {"sram_bytes": -1}}, "limits.sram_bytes", "greater than 0"),
+        ({"limits": {"sram_bytes": -1}}, "limits.sram_bytes", "greater than or equal to 0"),
         ({"limits": ["sram_bytes >= 3"]}, "limits", "upper bounds"),
         ({"objective": {"metrics": ["a", "a"]}}, "objective", "twice"),
         ({"objective": {"metrics": ["a"], "weights": [1, 2]}}, "objective", "one weight"),

@@ -10,7 +10,7 @@ from npu_tune.tuning.executors.payload import pack
 from npu_tune.tuning.executors.process import ProcessExecutor
 from npu_tune.tuning.executors.ray import RayExecutor
 from npu_tune.tuning.executors.retry import RetryingExecutor
-from npu_tune.tuning.study_file import ExecutorSection
+from npu_tune.tuning.sections import ExecutorSection
 
 
 def make_executor(section: ExecutorSection, target: Target, network: Network) -> Executor:
