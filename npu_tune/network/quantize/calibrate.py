@@ -20,13 +20,10 @@ from npu_tune.network.quantize.onnx_graph import graph_to_onnx
 
 Calibration = Mapping[str, NDArray[Any]]
 
-_KEPT_VALUES = 1024
-"""Values kept of each tensor and sample: enough to place the limits, little enough to sort."""
-
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a tensor held: its limits, the mean of each channel and some of its values.
+    """What a tensor held: its limits and the mean of each channel.
 
     Channels are the second dimension.
     """
@@ -34,7 +31,6 @@ class Statistics:
     low: float
     high: float
     means: NDArray[np.float64]
-    values: NDArray[np.float32]
 
 
 def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str, NDArray[Any]]:
@@ -160,23 +156,18 @@ def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
             low=min(part.low for part in parts),
             high=max(part.high for part in parts),
             means=np.mean([part.means for part in parts], axis=0),
-            values=np.concatenate([part.values for part in parts]),
         )
         for name, parts in seen.items()
     }
 
 
 def _statistics(value: NDArray[Any]) -> Statistics:
-    flat = value.reshape(-1)
-    # An odd step visits all channels and positions of even-sized maps.
-    step = max(flat.size // _KEPT_VALUES, 1) | 1
     others = tuple(axis for axis in range(value.ndim) if axis != 1)
     # Rounded for the same reason as the ranges: sums differ between processors.
     return Statistics(
-        low=float(flat.min()),
-        high=float(flat.max()),
+        low=float(value.min()),
+        high=float(value.max()),
         means=np.atleast_1d(value.mean(axis=others, dtype=np.float64).round(5)),
-        values=flat[::step][: 2 * _KEPT_VALUES].astype(np.float32),
     )
 
 

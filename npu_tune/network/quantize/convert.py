@@ -65,7 +65,7 @@ def convert(
     """Quantizes a float ONNX network after training and writes it as full-int8 TFLite.
 
     Weights are symmetric with a scale per output channel, biases int32, activations asymmetric
-    with the range that loses least on the calibration data. Feature maps are stored channels
+    with the range that the calibration data fill. Feature maps are stored channels
     last, inputs and outputs included. The same arguments give the same bytes.
 
     A network that already holds QuantizeLinear and DequantizeLinear pairs is taken as the float
