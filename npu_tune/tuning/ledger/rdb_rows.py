@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, text
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
@@ -41,10 +41,16 @@ class TrialRows:
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
         """Adds a finished trial within the caller's transaction and returns its number."""
         trial_id, number = self._insert_trial(connection, trial)
-        for table, rows in self._detail_rows(trial).items():
-            if rows:
-                whole = [{"trial_id": trial_id, **row} for row in rows]
-                connection.execute(insert(self._tables[table]), whole)
+        details = {
+            table: [{"trial_id": trial_id, **row} for row in rows]
+            for table, rows in self._detail_rows(trial).items()
+            if rows
+        }
+        if connection.dialect.name == "postgresql":
+            _insert_at_once(connection, details)
+        else:
+            for table, rows in details.items():
+                connection.execute(insert(self._tables[table]), rows)
         return number
 
     def select(self, connection: Connection) -> list[FrozenTrial]:
@@ -168,6 +174,21 @@ class TrialRows:
             system_attrs=without_constraint_list(system),
             intermediate_values=intermediate,
         )
+
+
+def _insert_at_once(connection: Connection, details: Mapping[str, Sequence[Any]]) -> None:
+    """Fills several tables in one statement, where PostgreSQL would take one step per row."""
+    if not details:
+        return
+    parts = []
+    for table, rows in details.items():
+        names = ", ".join(rows[0])
+        parts.append(
+            f"{table}_ AS (INSERT INTO {table} ({names})"  # noqa: S608 - Optuna's own names
+            f" SELECT {names} FROM json_populate_recordset(NULL::{table}, :{table}))"
+        )
+    statement = text(f"WITH {', '.join(parts)} SELECT 1")
+    connection.execute(statement, {table: json.dumps(rows) for table, rows in details.items()})
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
