@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,8 @@ from npu_tune.targets.ethos_u.compiler.session import Session
 from npu_tune.targets.ethos_u.compiler.settings import Hardware
 from npu_tune.targets.ethos_u.cpp_core import CppCore
 from npu_tune.targets.ethos_u.knobs import plan_of, search_space
-from npu_tune.targets.ethos_u.plan import Plan
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, OperatorPlan, Plan
+from npu_tune.targets.ethos_u.planner import Frame
 from npu_tune.targets.ethos_u.starts import python_core_starts
 from npu_tune.targets.ethos_u.target import EthosUTarget
 
@@ -133,14 +135,22 @@ class PythonCore:
         return python_core_starts(
             self.space(),
             self.choices,
-            self._stripe_heights,
+            self._frames,
             CppCore(self._network, self._hardware),
         )
 
-    def _stripe_heights(self, configuration: Configuration) -> list[int]:
-        """Rows per stripe of each operator in Vela's own schedule."""
-        vendor = self._session.vendor_schedule(plan_of(configuration, ()))
-        return [choice.stripe_height for part in vendor.values() for choice in part.choices]
+    def _frames(self, configuration: Configuration) -> tuple[Frame, ...]:
+        """Vela's own cascades under network-wide knobs, and what feature maps take in them."""
+        plan = plan_of(configuration, ())
+        vendor = self._session.vendor_schedule(plan)
+        choices = [choice for part in vendor.values() for choice in part.choices]
+        unbuffered = {i: OperatorPlan(weight_slices=UNBUFFERED) for i in range(len(choices))}
+        self._session.compile(replace(plan, operators=unbuffered))
+        rows = self._session.operator_figures()
+        return tuple(
+            Frame(choice.stripe_height, choice.cascade != 0, row["sram_bytes"])
+            for choice, row in zip(choices, rows, strict=True)
+        )
 
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """The C++ core's default."""

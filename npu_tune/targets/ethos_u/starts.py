@@ -10,6 +10,7 @@ from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.base import Start
 from npu_tune.targets.ethos_u.cpp_core import CppCore, PrintedOperator, network_starts
 from npu_tune.targets.ethos_u.knobs import block_text
+from npu_tune.targets.ethos_u.planner import Frame, plan_choices
 
 if TYPE_CHECKING:
     from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices
@@ -18,66 +19,46 @@ if TYPE_CHECKING:
 def python_core_starts(
     space: SearchSpace,
     operators: Sequence[OperatorChoices],
-    stripe_heights: Callable[[Configuration], Sequence[int]],
+    frames_of: Callable[[Configuration], tuple[Frame, ...]],
     cpp_core: CppCore,
 ) -> tuple[Start, ...]:
-    """The vendor's front, the C++ core's schedule, and faster blocks upon each.
+    """The vendor's front, the C++ core's schedule, and plans upon each of the front.
 
     Args:
         space: of the network.
         operators: its operators.
-        stripe_heights: rows per stripe of each operator under network-wide knobs alone.
+        frames_of: Vela's own cascades under network-wide knobs alone, without weight buffers.
         cpp_core: the other core on the same network.
     """
     front = (Start("Vela default", space.default), *network_starts(space))
     starts = list(front[1:])
     starts.append(Start("Vela C++ core's schedule", from_printed(space, operators, cpp_core)))
-    slices = _small_slices(space)
+    known: set[tuple[Frame, ...]] = set()
     for start in front:
-        heights = stripe_heights(start.configuration)
-        blocks = fastest_blocks(operators, heights)
-        in_place = weights_in_place(operators, heights)
-        for label, changes in (
-            ("fastest blocks", blocks),
-            ("weights in place", {**blocks, **in_place}),
-            ("weights in place or in small slices", {**blocks, **slices, **in_place}),
-        ):
-            configuration = start.configuration.replace(changes)
-            starts.append(Start(f"{start.label}, {label}", configuration))
+        frames = frames_of(start.configuration)
+        if frames in known:
+            continue
+        known.add(frames)
+        starts += planned_starts(start, operators, frames)
     return tuple(starts)
 
 
-def _small_slices(space: SearchSpace) -> dict[str, Value]:
-    """Two small buffers for the weights of each operator that has enough of them."""
-    return {
-        name: "double-16"
-        for name, knob in space.by_name.items()
-        if knob.name == "weight_buffer" and "double-16" in knob.values
-    }
+def planned_starts(
+    start: Start, operators: Sequence[OperatorChoices], frames: tuple[Frame, ...]
+) -> Iterator[Start]:
+    """Plans with more and more room for weight buffers beside the feature maps."""
+    peak = max(frame.feature_map_bytes for frame in frames)
+    before = None
+    for room in ROOM:
+        changes = plan_choices(operators, frames, peak * (1 + room))
+        if changes and changes != before:
+            label = f"{start.label}, planned with {room:.0%} for weights"
+            yield Start(label, start.configuration.replace(changes))
+        before = changes
 
 
-def weights_in_place(
-    operators: Sequence[OperatorChoices], stripe_heights: Sequence[int]
-) -> dict[str, Value]:
-    """Reads weights where they are stored, with the block for it, where that costs nothing."""
-    changes: dict[str, Value] = {}
-    for operator, height in zip(operators, stripe_heights, strict=True):
-        block = operator.block_for_weights_in_place(height)
-        if block is not None:
-            changes[f"{operator.name}/ofm_block"] = block_text(block)
-            changes[f"{operator.name}/weight_buffer"] = "none"
-    return changes
-
-
-def fastest_blocks(
-    operators: Sequence[OperatorChoices], stripe_heights: Sequence[int]
-) -> dict[str, Value]:
-    """For each operator the block with the fewest cycles when nothing else changes."""
-    return {
-        f"{operator.name}/ofm_block": block_text(block)
-        for operator, height in zip(operators, stripe_heights, strict=True)
-        if (block := operator.fastest_block(height)) is not None
-    }
+ROOM = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
+"""Room for weight buffers in a plan, relative to the peak of the feature maps."""
 
 
 def from_printed(

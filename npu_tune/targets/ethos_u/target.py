@@ -30,6 +30,12 @@ METRICS = (
     Metric("traffic_off_chip_bytes", "bytes", _E, "read from and written to flash and DRAM"),
     Metric("traffic_sram_bytes", "bytes", _E, "read from and written to SRAM"),
     Metric("npu_share", "", _E, "operators that run on the NPU, of all"),
+    Metric(
+        "uncounted_cycles",
+        "cycles",
+        _E,
+        "weight transfers inside Vela's own cascades, which its estimate leaves out",
+    ),
 )
 
 

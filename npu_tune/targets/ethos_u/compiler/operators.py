@@ -24,10 +24,6 @@ from npu_tune.targets.ethos_u.plan import Block, Plan
 SLICE_DEPTHS = (16, 32, 64, 128, 256)
 """Output channels per weight slice that are offered; Vela slices in multiples of 16."""
 
-IN_PLACE_MARGIN = 1.02
-"""How much slower than hidden copying reading weights in place may be and still be preferred:
-it takes no fast storage and nothing has to be hidden."""
-
 
 @dataclass(frozen=True, slots=True)
 class OperatorChoices:
@@ -41,7 +37,7 @@ class OperatorChoices:
         vendor_part_kernel: the traversal Vela takes.
         blocks: blocks worth trying with their costs, in both traversals.
         unit_height: rows of a micro-block; blocks have multiples of it.
-        vendor_cycles: as ``BlockCost.cycles``, with Vela's own block.
+        vendor: the cost of Vela's own block.
         legal: blocks the hardware takes, among those and Vela's own, by traversal.
         traversals: True where both traversals are worth trying.
         joins_next: True where it can be cascaded with the next operator.
@@ -50,7 +46,8 @@ class OperatorChoices:
         formats: OFM formats other than Vela's choice.
         spills: True where its OFM may live in fast storage or in slow memory.
         weight_transfer_cycles: to read all encoded weights once from where they are stored.
-        weight_elements: how many weights there are.
+        weight_bytes: of the encoded weights.
+        weight_elements: how many weights there are; 0 without weights.
     """
 
     name: str
@@ -60,7 +57,7 @@ class OperatorChoices:
     vendor_part_kernel: bool
     blocks: tuple[BlockCost, ...]
     unit_height: int
-    vendor_cycles: float
+    vendor: BlockCost
     legal: Mapping[bool, frozenset[Block]]
     traversals: bool
     joins_next: bool
@@ -69,38 +66,11 @@ class OperatorChoices:
     formats: tuple[str, ...]
     spills: bool
     weight_transfer_cycles: float
+    weight_bytes: int
     weight_elements: int
 
-    def fastest_block(self, stripe_height: int) -> Block | None:
-        """The block with the fewest cycles, in Vela's traversal; None where Vela's is as fast.
-
-        Args:
-            stripe_height: rows per stripe, which limit the height of a block; the OFM's height
-                where the operator is not striped.
-        """
-        best = min(
-            self._blocks_for(stripe_height),
-            key=lambda c: (c.cycles, sum(c.costs[1:3])),
-            default=None,
-        )
-        whole = stripe_height >= self.shape[0]
-        if best is None or (whole and best.cycles >= self.vendor_cycles):
-            return None
-        return best.block
-
-    def block_for_weights_in_place(self, stripe_height: int) -> Block | None:
-        """The fastest block where weights are read from where they are stored.
-
-        None where copying them first, with the transfer hidden, would be faster.
-        """
-        candidates = self._blocks_for(stripe_height) if self.buffers_weights else []
-        best = min(candidates, key=self._in_place_cycles, default=None)
-        if best is None:
-            return None
-        copied = max(min(c.cycles for c in candidates), self.weight_transfer_cycles)
-        return best.block if self._in_place_cycles(best) <= copied * IN_PLACE_MARGIN else None
-
-    def _blocks_for(self, stripe_height: int) -> list[BlockCost]:
+    def blocks_for(self, stripe_height: int) -> list[BlockCost]:
+        """Blocks in Vela's traversal that are not higher than a stripe."""
         limit = -(-stripe_height // self.unit_height) * self.unit_height
         return [
             cost
@@ -108,9 +78,9 @@ class OperatorChoices:
             if cost.part_kernel == self.vendor_part_kernel and cost.block[0] <= limit
         ]
 
-    def _in_place_cycles(self, cost: BlockCost) -> float:
-        times_read = cost.costs[3] / self.weight_elements
-        return max(cost.cycles, times_read * self.weight_transfer_cycles)
+    def in_place_cycles(self, cost: BlockCost) -> float:
+        """Cycles to read the weights from where they are stored, as often as a block needs."""
+        return cost.costs[3] / self.weight_elements * self.weight_transfer_cycles
 
     @property
     def slice_depths(self) -> tuple[int, ...]:
@@ -141,7 +111,7 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
     signature = _signature(op, part_kernel, vendor_block, cost.stripe.height)
     if signature not in known:
         known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel, striped=striped)
-    blocks, vendor_cycles = known[signature]
+    blocks, vendor = known[signature]
     candidates = {vendor_block, *(found.block for found in blocks)}
     cascades = can_cascade(op, scheduler.sched_ops)
     joined = op.index > 0 and can_cascade(scheduler.sched_ops[op.index - 1], scheduler.sched_ops)
@@ -154,7 +124,7 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         vendor_part_kernel=part_kernel,
         blocks=blocks,
         unit_height=op.arch.ofm_ublock.height,
-        vendor_cycles=vendor_cycles,
+        vendor=vendor,
         legal={
             traversal: frozenset(
                 b for b in candidates if whole_block(op, b, part_kernel=traversal) is not None
@@ -168,6 +138,7 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         formats=_other_formats(scheduler, op),
         spills=spills,
         weight_transfer_cycles=_transfer_cycles(op, weights) if weights else 0.0,
+        weight_bytes=len(weights.buffer) if weights else 0,
         weight_elements=op.parent_op.weights.elements() if weights else 0,
     )
 
@@ -206,7 +177,7 @@ def _ends(op: Any) -> list[Any]:
 
 def _useful(
     scheduler: Any, op: Any, cost: Any, *, part_kernel: bool, striped: bool
-) -> tuple[tuple[BlockCost, ...], float]:
+) -> tuple[tuple[BlockCost, ...], BlockCost]:
     """Blocks that can beat Vela's choice in some respect, and the fastest one."""
     traversals = [part_kernel]
     if op.parent_op.weights and op.op_type.npu_block_type == NpuBlockType.ConvolutionMxN:
@@ -218,7 +189,7 @@ def _useful(
     vendor = block_cost(scheduler, op, (own.height, own.width, own.depth), cost.block_config)
     if not striped:
         found = [c for c in found if (c.encoding, c.costs) != (vendor.encoding, vendor.costs)]
-    return tuple(found), vendor.cycles
+    return tuple(found), vendor
 
 
 def _powers_of_two(most: int) -> tuple[int, ...]:
