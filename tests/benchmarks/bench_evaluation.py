@@ -1,0 +1,159 @@
+"""Whether an evaluation equals a build, and how much faster it is than Vela's command line.
+
+    python tests/benchmarks/bench_evaluation.py
+
+Same numbers: random configurations with few, many and all knobs changed; each is evaluated in
+one process, compiled and written in another, and all figures are compared; a configuration that
+one refuses the other has to refuse as well. Speed: random configurations in one process, after
+the first one (which reads the network), against the wall time of `vela` with the Python core on
+the same network, both alone and in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from benchmark_networks import allows_cpu, benchmark_network
+from vela_command import vela_figures
+
+from npu_tune.errors import EvaluationError
+from npu_tune.space import Configuration
+from npu_tune.targets.ethos_u.family import EthosUFamily
+
+SAME = ("kws_dscnn", "resnet8", "person_detect", "mobilenet_v1_0.5", "yolo_fastest")
+SPEED = {"kws_dscnn": 10, "resnet8": 10, "vww": 10, "ad_autoencoder": 10, "tf2_mobilenet_v2": 5}
+"""Networks and how many times faster than the command an evaluation has to be."""
+
+
+def main() -> None:
+    options = _options()
+    same = [_same(name, options) for name in SAME]
+    speed = [_speed(name, least, options) for name, least in SPEED.items()]
+    if options.json:
+        print(json.dumps({"same": same, "speed": speed}, indent=2))
+    else:
+        _print(same, speed)
+    failed = any(row["different"] for row in same) or any(
+        row["ratio"] < row["least"] for row in speed
+    )
+    sys.exit(1 if failed else 0)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--target", default="ethos-u55-128")
+    parser.add_argument("--configurations", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _setting(name: str, options: argparse.Namespace) -> tuple[Any, Any]:
+    target = EthosUFamily().make(options.target, {"allow_cpu": allows_cpu(name)})
+    return target, benchmark_network(name)
+
+
+def _configurations(name: str, options: argparse.Namespace, count: int) -> list[Configuration]:
+    target, network = _setting(name, options)
+    space, rng = target.space(network), random.Random(options.seed)
+    found = []
+    for turn in range(count):
+        share = (0.05, 0.3, 1.0)[turn % 3]
+        knobs = [knob for knob in space.knobs if rng.random() < share]
+        found.append(space.configuration({k.full_name: rng.choice(k.values) for k in knobs}))
+    return found
+
+
+def _same(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    configurations = _configurations(name, options, options.configurations)
+    arguments = [(name, options, c) for c in configurations]
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as evaluator,
+        ProcessPoolExecutor(1, get_context("spawn")) as builder,
+    ):
+        evaluated = list(evaluator.map(_evaluated, arguments))
+        built = list(builder.map(_built, arguments))
+    different = sum(a != b for a, b in zip(evaluated, built, strict=True))
+    refused = sum(isinstance(answer, str) for answer in evaluated)
+    return {
+        "network": name,
+        "configurations": len(configurations),
+        "refused": refused,
+        "different": different,
+    }
+
+
+def _evaluated(arguments: tuple[str, argparse.Namespace, Configuration]) -> Any:
+    name, options, configuration = arguments
+    target, network = _setting(name, options)
+    try:
+        return dict(target.evaluate(network, configuration).metrics)
+    except EvaluationError as error:
+        return error.failure
+
+
+def _built(arguments: tuple[str, argparse.Namespace, Configuration]) -> Any:
+    name, options, configuration = arguments
+    target, network = _setting(name, options)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            artifact = target.build(network, configuration, Path(folder))
+        except EvaluationError as error:
+            return error.failure
+        return json.loads(artifact.files["configuration"].read_text())["metrics"]
+
+
+def _speed(name: str, least: float, options: argparse.Namespace) -> dict[str, Any]:
+    target, network = _setting(name, options)
+    first, *configurations = _configurations(name, options, 31)
+    target.evaluate(network, first)
+    ours, theirs = [], []
+    for turn, configuration in enumerate(configurations):
+        start = time.perf_counter()
+        try:
+            target.evaluate(network, configuration)
+        except EvaluationError:
+            continue
+        ours.append(time.perf_counter() - start)
+        if turn % 10 == 0:
+            with tempfile.TemporaryDirectory() as folder:
+                start = time.perf_counter()
+                vela_figures(network, target, Path(folder))
+                theirs.append(time.perf_counter() - start)
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    return {
+        "network": name,
+        "command_ms": statistics.median(theirs) * 1e3,
+        "evaluation_ms": statistics.median(ours) * 1e3,
+        "mean_evaluation_ms": statistics.mean(ours) * 1e3,
+        "ratio": ratio,
+        "least": least,
+    }
+
+
+def _print(same: list[dict[str, Any]], speed: list[dict[str, Any]]) -> None:
+    print("| network | configurations | refused by both | different |\n|---|---|---|---|")
+    for row in same:
+        print("| {network} | {configurations} | {refused} | {different} |".format(**row))
+    print("\n| network | vela command | evaluation, median (mean) | times faster | asked |")
+    print("|---|---|---|---|---|")
+    for row in speed:
+        print(
+            "| {network} | {command_ms:.0f} ms | {evaluation_ms:.0f} ms "
+            "({mean_evaluation_ms:.0f} ms) | {ratio:.1f} | {least} |".format(**row)
+        )
+
+
+if __name__ == "__main__":
+    main()
