@@ -46,7 +46,7 @@ def test_every_error_class_has_a_documented_exit_code():
 
 
 def test_every_key_of_the_study_file_is_documented():
-    from npu_tune.tuning.study_file import StudyFile
+    from npu_tune.tuning import StudyFile
 
     page = (ROOT / "docs/study_file.md").read_text()
     sections = {part.splitlines()[0]: part for part in page.split("\n## ")}
@@ -86,3 +86,13 @@ def test_the_constraints_name_no_place_and_cover_every_dependency():
 def test_the_python_examples_of_the_readme_run(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {"__name__": "example"})  # noqa: S102
+
+
+def test_two_commands_of_the_readme_do_all_the_set_up_and_ci_runs_the_second():
+    set_up = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    main_job, tests = set_up
+    assert f"<!-- main job -->\n```sh\n{main_job}\n```" in README
+    assert f"<!-- tests -->\n```sh\n{tests}\n```" in README
+    assert main_job.split(" && ")[-1].startswith(".venv/bin/npu-tune tune resnet8 --target ")
+    # .ci/run takes the line from the README by this very marker.
+    assert "<!-- tests -->" in (ROOT / ".ci/run").read_text()

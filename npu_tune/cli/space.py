@@ -26,7 +26,7 @@ def space(model: str, calibration: Path | None, **options: Any) -> Answer:
     from npu_tune.space import format_space, space_as_dict  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.targets import load_target  # noqa: PLC0415
     from npu_tune.tuning import load_study_network  # noqa: PLC0415
-    from npu_tune.tuning.study_file import ModelSection  # noqa: PLC0415
+    from npu_tune.tuning.sections import ModelSection  # noqa: PLC0415
 
     table = target_table(**options)
     target = load_target(table.pop("name"), table)

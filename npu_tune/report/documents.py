@@ -27,6 +27,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "directions": dict(result.directions),
         "limits": dict(result.limits),
         "baseline": _optional(result, result.baseline),
+        "baseline_again": None if result.baseline_again is None else dict(result.baseline_again),
         "best": _optional(result, best),
         "front": [trial_document(result, trial) for trial in result.front],
         "least_infeasible": None if best else _optional(result, result.least_infeasible),

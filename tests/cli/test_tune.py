@@ -70,6 +70,17 @@ def test_the_same_command_again_resumes_and_a_larger_budget_goes_on(npu_tune, mo
     assert ended.document["baseline"]["trial"] == first["baseline"]["trial"]
 
 
+def test_a_study_in_a_database_is_found_again_through_its_folder(npu_tune, model):
+    command = ["tune", model, "--target", "fake-npu", "--workers", 1, "--study", "s", "--json"]
+    first = npu_tune(*command, "--evaluations", 5, "--storage", "sqlite:///trials.db")
+    assert first.code == 0, first.err
+    assert (model.parent / "trials.db").is_file()
+    assert npu_tune("show", "s", "--json").document["trials"]["finished"] == 5
+    more = npu_tune(*command, "--evaluations", 8)
+    assert more.document["trials"]["finished"] == 8
+    assert not (model.parent / "s" / "ledger.journal").exists()
+
+
 def test_quiet_leaves_standard_error_empty(npu_tune, model):
     ended = npu_tune("tune", model, *QUICK, "--study", "s", "--quiet")
     assert ended.code == 0
