@@ -23,14 +23,29 @@ Calibration = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a tensor held: its limits and the mean of each channel.
+    """What each channel of a tensor held; channels are the second dimension.
 
-    Channels are the second dimension.
+    Args:
+        lows: smallest values.
+        highs: largest values.
+        means: averages.
     """
 
-    low: float
-    high: float
+    lows: NDArray[np.float64]
+    highs: NDArray[np.float64]
     means: NDArray[np.float64]
+
+    @property
+    def low(self) -> float:
+        return float(self.lows.min())
+
+    @property
+    def high(self) -> float:
+        return float(self.highs.max())
+
+    def scaled(self, factors: NDArray[np.float64]) -> Statistics:
+        """The same with every channel multiplied by its positive factor."""
+        return Statistics(self.lows * factors, self.highs * factors, self.means * factors)
 
 
 def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str, NDArray[Any]]:
@@ -153,8 +168,8 @@ def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
             seen[name].append(_statistics(value))
     return {
         name: Statistics(
-            low=min(part.low for part in parts),
-            high=max(part.high for part in parts),
+            lows=np.min([part.lows for part in parts], axis=0),
+            highs=np.max([part.highs for part in parts], axis=0),
             means=np.mean([part.means for part in parts], axis=0),
         )
         for name, parts in seen.items()
@@ -163,10 +178,10 @@ def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
 
 def _statistics(value: NDArray[Any]) -> Statistics:
     others = tuple(axis for axis in range(value.ndim) if axis != 1)
-    # Rounded for the same reason as the ranges: sums differ between processors.
     return Statistics(
-        low=float(value.min()),
-        high=float(value.max()),
+        lows=np.atleast_1d(value.min(axis=others)).astype(np.float64),
+        highs=np.atleast_1d(value.max(axis=others)).astype(np.float64),
+        # Rounded for the same reason as the ranges: sums differ between processors.
         means=np.atleast_1d(value.mean(axis=others, dtype=np.float64).round(5)),
     )
 

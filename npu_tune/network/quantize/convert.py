@@ -17,6 +17,7 @@ from npu_tune.network.quantize.calibrate import (
     observe,
     random_calibration,
 )
+from npu_tune.network.quantize.equalize import equalize
 from npu_tune.network.quantize.graph import Graph
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.lower import check_operators, lower
@@ -110,6 +111,7 @@ def convert(
                 f"The tensor {name!r} of {network.name!r} is not finite on the calibration data.",
                 remedy="Give calibration data of the range the network was trained for.",
             )
+    statistics = equalize(graph, statistics)
     lowered = lower(graph, {name: (seen.low, seen.high) for name, seen in statistics.items()})
     tensors = quantize_graph(
         lowered.graph,
