@@ -80,7 +80,7 @@ def _heading(result: StudyResult) -> str:
     trials = f"{counts['finished']} evaluated, {counts['failed']} failed"
     lines = [
         f"Study {result.name}: {result.model} on {result.target}",
-        f"{trials}, {counts['duplicates']} duplicates{planned}",
+        f"{trials}{planned}; {counts['duplicates']} duplicates",
         f"Objective: {objective}, each against the baseline" + (f"; {limits}" if limits else ""),
     ]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from npu_tune.report.text import MOST_FRONT_ROWS
 def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind():
     text = study_text(study_result())
     assert "Study tiny-study: tiny on toy-1" in text
-    assert "6 evaluated, 1 failed, 1 duplicates of 10 planned" in text
+    assert "6 evaluated, 1 failed of 10 planned; 1 duplicates" in text
     header = next(line for line in text.splitlines() if line.startswith("metric"))
     assert header.split("  ")[-1] == "other core"
     row = next(line for line in text.splitlines() if line.startswith("cycles"))
