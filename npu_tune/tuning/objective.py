@@ -136,11 +136,16 @@ class Objective:
 def relative_difference(
     metrics: Mapping[str, float], reference: Mapping[str, float]
 ) -> dict[str, float]:
-    """By metric, how far two evaluations of one configuration lie apart; equal ones are left out."""
+    """By metric, how far two evaluations of one configuration lie apart; equal ones are left out.
+
+    A metric that only one of them reports counts as wholly different.
+    """
     apart = {}
     for name in reference.keys() | metrics.keys():
-        a, b = metrics.get(name, math.nan), reference.get(name, math.nan)
-        if a != b:
+        a, b = metrics.get(name), reference.get(name)
+        if a is None or b is None:
+            apart[name] = 1.0
+        elif a != b:
             apart[name] = abs(a - b) / max(abs(a), abs(b))
     return apart
 

@@ -109,7 +109,7 @@ class Runner:
         self._duplicates_in_a_row = _trailing_duplicates(earlier)
         self._tickets = 0
 
-    def run(self) -> str | None:
+    def run(self) -> str:
         """Runs until the budget is used up; returns why it ended.
 
         Raises:
@@ -123,8 +123,10 @@ class Runner:
         starts = self._starts()
         while True:
             self._fill(starts)
-            if not self._running:
-                return self._reason()
+            reason = self._reason()
+            if reason is not None and not self._running:
+                return reason
+            # With nothing running, all workers are lost just now, and new ones on their way.
             outcome = self._executor.wait(TICK_S)
             if outcome is not None:
                 self._finish(outcome)

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -198,11 +198,15 @@ class _Misbehaving(Wrapped):
 
 @dataclass(frozen=True)
 class Failing(_Misbehaving):
-    """Its compiler refuses some configurations; with ``bug`` it raises what nobody expects."""
+    """Its compiler refuses some configurations; with ``bug`` it raises what nobody
+    expects, with ``exits`` it wants to end the process."""
 
     bug: bool = False
+    exits: bool = False
 
     def misbehave(self) -> None:
+        if self.exits:
+            sys.exit("bad option")
         if self.bug:
             raise ZeroDivisionError("an odd shape")
         raise CompilerError("The compiler said no.")
@@ -389,14 +393,13 @@ class MeetingPlace:
                 connection.close()
 
 
-def wait_for_file(path: Path, *, patience_s: float = 60.0) -> str:
-    """What a file says, as soon as it is there."""
+def wait_until(happened: Callable[[], bool], *, patience_s: float = 60.0) -> None:
+    """Returns as soon as something has happened in another process; gives up after a while."""
     deadline = time.monotonic() + patience_s
-    while not path.exists():
+    while not happened():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} never came")
+            raise TimeoutError("it never happened")
         threading.Event().wait(0.01)
-    return path.read_text()
 
 
 def is_running(pid: int) -> bool:

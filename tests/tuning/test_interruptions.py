@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -17,7 +18,7 @@ from fake_targets import (
     LayeredTarget,
     Where,
     is_running,
-    wait_for_file,
+    wait_until,
 )
 
 from npu_tune.errors import StorageError
@@ -33,20 +34,17 @@ def trials_in(folder: Path) -> int:
 
 
 def wait_for_trials(folder: Path, count: int, program: subprocess.Popen[bytes]) -> None:
-    while trials_in(folder) < count:
-        assert program.poll() is None, program.communicate()[1].decode()
-        os.sched_yield()
+    wait_until(lambda: program.poll() is not None or trials_in(folder) >= count)
+    assert program.poll() is None, program.communicate()[1].decode()
+
+
+def wait_for_pids(path: Path) -> list[int]:
+    wait_until(path.exists)
+    return [int(pid) for pid in path.read_text().split()]
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    for pid in pids:
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        while is_running(pid):
-            os.sched_yield()
-        os.close(handle)
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
 
 
 @pytest.mark.slow
@@ -70,7 +68,7 @@ def test_a_killed_study_leaves_no_process_behind_even_while_its_compiler_hangs(t
     target = Hanging(pid_file=tmp_path / "pids")
 
     with start_program(tmp_path / "s", 5, target=target, **POOL) as program:
-        pids = [int(pid) for pid in wait_for_file(tmp_path / "pids").split()]
+        pids = wait_for_pids(tmp_path / "pids")
         assert all(is_running(pid) for pid in pids)
         program.kill()
 
@@ -101,23 +99,18 @@ def test_a_second_interrupt_ends_a_hanging_study_and_its_workers(tmp_path):
     target = Hanging(pid_file=tmp_path / "pids")
 
     with start_program(tmp_path / "s", 5, target=target, **POOL) as program:
-        pids = [int(pid) for pid in wait_for_file(tmp_path / "pids").split()]
+        pids = wait_for_pids(tmp_path / "pids")
         program.send_signal(signal.SIGINT)
-        # Two signals at once would count as one: the first must have been seen.
-        while int(_pending_or_caught(program.pid), 16) & 1 << signal.SIGINT - 1:
-            os.sched_yield()
+        # Two signals that arrive at once count as one, so it is asked until it obeys.
         while program.poll() is None:
             program.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(timeout=0.2)
         errors = program.communicate()[1]
 
     assert b"KeyboardInterrupt" in errors
     wait_until_gone(pids)
     assert len(read_study(tmp_path / "s").trials) == 1
-
-
-def _pending_or_caught(pid: int) -> str:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("ShdPnd"))
 
 
 def test_a_full_disk_ends_the_study_and_keeps_what_was_written(tmp_path):

@@ -98,3 +98,7 @@ def test_only_what_differs_is_listed_as_different():
     apart = relative_difference({**BASELINE, "cycles": 100.0}, BASELINE)
 
     assert apart == {"cycles": 0.5}
+
+
+def test_a_metric_that_only_one_evaluation_reports_is_wholly_different():
+    assert relative_difference({"a": 0.0}, {"b": 0.0}) == {"a": 1.0, "b": 1.0}

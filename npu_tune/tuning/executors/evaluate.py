@@ -25,7 +25,7 @@ def evaluate(
         evaluation, error = _plain(target.evaluate(network, configuration)), None
     except EvaluationError as failure:
         evaluation, error = None, failure
-    except Exception as failure:  # noqa: BLE001 - a compiler may raise anything for one candidate
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything
         evaluation, error = None, CompilerError(f"{type(failure).__name__}: {failure}")
     return Outcome(ticket, evaluation, error, time.perf_counter() - started)
 

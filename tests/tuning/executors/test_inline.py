@@ -35,7 +35,9 @@ def test_what_the_target_raises_is_an_outcome():
 
     assert outcome_of(Failing(), changed).error.failure == "compiler-error"
     bug = outcome_of(Failing(bug=True), changed).error
-    assert "ZeroDivisionError: an odd shape" in bug.message
+    assert bug.message == "ZeroDivisionError: an odd shape"
+    leaving = outcome_of(Failing(exits=True), changed).error
+    assert leaving.message == "SystemExit: bad option"
 
 
 def test_nothing_a_compiler_prints_reaches_the_terminal(capfd):

@@ -15,6 +15,7 @@ from fake_targets import (
     Where,
     fake_network,
     is_running,
+    wait_until,
 )
 
 from npu_tune.errors import ExecutorError
@@ -106,8 +107,7 @@ def test_what_was_lost_with_its_node_is_evaluated_on_another(tmp_path, cluster):
     )
     with executor:
         executor.submit(3, CHANGED[0])
-        while not (tmp_path / "begun").exists():
-            assert executor.wait(0.1) is None
+        wait_until((tmp_path / "begun").exists)
         pid = int((tmp_path / "begun").read_text())
         (tmp_path / "go").touch()
         cluster.remove_node(first, allow_graceful=False)

@@ -1,0 +1,107 @@
+"""The loop itself, with an executor whose workers come and go."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from fake_studies import fake_study, story
+from fake_targets import LayeredTarget, fake_network
+
+from npu_tune.errors import WorkerLostError
+from npu_tune.tuning import run_study
+from npu_tune.tuning.executors import Executor, Outcome
+from npu_tune.tuning.executors.evaluate import evaluate
+
+NETWORK = fake_network()
+TARGET = LayeredTarget()
+
+
+class Moody(Executor):
+    """Two workers that answer in the reverse order, and now and then have no room for a while."""
+
+    capacity = 2
+
+    def __init__(self, *, loses=()):
+        self._busy = deque()
+        self._resting = 0
+        self._loses = set(loses)
+        self.most_at_once = 0
+
+    @property
+    def free(self):
+        return 0 if self._resting else 2 - len(self._busy)
+
+    def submit(self, ticket, configuration):
+        assert self.free > 0
+        self._busy.append((ticket, configuration))
+        self.most_at_once = max(self.most_at_once, len(self._busy))
+
+    def wait(self, timeout_s):  # noqa: ARG002
+        if not self._busy:
+            self._resting = max(self._resting - 1, 0)
+            return None
+        ticket, configuration = self._busy.pop()
+        if not self._busy:
+            self._resting = 2
+        if ticket in self._loses:
+            return Outcome(ticket, None, WorkerLostError("gone"), 0.0)
+        return evaluate(TARGET, NETWORK, ticket, configuration)
+
+    def shutdown(self):
+        self._busy.clear()
+
+
+@pytest.fixture
+def run_with(monkeypatch, tmp_path):
+    def run(executor, evaluations, folder="s", **sections):
+        monkeypatch.setattr("npu_tune.tuning.study.make_executor", lambda *_: executor)
+        study = fake_study(tmp_path / folder, evaluations, **sections)
+        return run_study(study, network=NETWORK, target=TARGET)
+
+    return run
+
+
+def test_a_study_waits_for_workers_that_are_gone_for_a_while(run_with):
+    executor = Moody()
+
+    result = run_with(executor, 20)
+
+    assert executor.most_at_once == 2
+    assert result.stopped == "evaluations"
+    assert sum(trial.duplicate_of is None for trial in result.trials) == 20
+
+
+def test_what_finishes_in_another_order_is_numbered_as_it_finishes(run_with):
+    result = run_with(Moody(), 20, sampler={"name": "layerwise"})
+
+    assert [trial.number for trial in result.trials] == list(range(len(result.trials)))
+    for trial in result.trials:
+        again = TARGET.evaluate(NETWORK, trial.configuration)
+        assert trial.metrics == dict(again.metrics)
+
+
+def test_a_configuration_that_is_running_is_not_started_again(run_with):
+    submitted = []
+
+    class Noting(Moody):
+        def submit(self, ticket, configuration):
+            submitted.append(TARGET.space(NETWORK).effective(configuration))
+            super().submit(ticket, configuration)
+
+    run_with(Noting(), 60, sampler={"name": "tpe", "n_startup_trials": 2})
+
+    baseline = TARGET.space(NETWORK).default
+    searched = [configuration for configuration in submitted if configuration != baseline]
+    assert len(searched) == len(set(searched)) == 59
+
+
+def test_a_configuration_lost_with_its_worker_may_be_tried_again_later(run_with):
+    lost = run_with(Moody(loses=range(3)), 4)
+    assert [trial.failure for trial in lost.trials] == [None, *["infrastructure"] * 3]
+
+    # The same seed proposes the rest; what was lost is no known failure.
+    more = run_with(Moody(), 8)
+
+    assert story(more)[:4] == story(lost)
+    assert not any(trial.failure for trial in more.trials[4:])
