@@ -91,7 +91,7 @@ class RayExecutor(Executor):
         self._slots: list[_Slot] = []
         self._ray: Any = None
         self._connected_here = False
-        self._well_at = 0.0
+        self._all_lost_at: float | None = None
 
     @property
     def capacity(self) -> int:
@@ -119,8 +119,10 @@ class RayExecutor(Executor):
         for slot in [slot for slot in self._slots if slot.awaited in done]:
             outcome = self._take(slot)
         if any(slot.ready for slot in self._slots):
-            self._well_at = time.monotonic()
-        elif time.monotonic() - self._well_at > self._start_timeout_s:
+            self._all_lost_at = None
+        elif self._all_lost_at is None:
+            self._all_lost_at = time.monotonic()
+        elif time.monotonic() - self._all_lost_at > self._start_timeout_s:
             raise ExecutorError(
                 "All workers on the Ray cluster are lost, and it has no room for new ones.",
                 remedy="Mend the cluster, then run the same command again.",

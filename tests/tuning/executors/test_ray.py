@@ -122,6 +122,25 @@ def test_what_was_lost_with_its_node_is_evaluated_on_another(tmp_path, cluster):
     assert not is_running(pid)
 
 
+def test_a_cluster_that_stays_without_room_is_an_error(tmp_path, cluster):
+    node = cluster.add_node(num_cpus=1)
+    target = Waiting(folder=tmp_path)
+    with RayExecutor(
+        pack(target, NETWORK),
+        workers=1,
+        timeout_s=300.0,
+        address=cluster.address,
+        start_timeout_s=20.0,
+    ) as executor:
+        executor.submit(3, CHANGED[0])
+        wait_until((tmp_path / "begun").exists)
+        cluster.remove_node(node, allow_graceful=False)
+        assert next_outcome(executor).error.failure == "infrastructure"
+        assert executor.free == 0
+        with pytest.raises(ExecutorError, match="no room for new ones"):
+            next_outcome(executor)
+
+
 def test_a_crash_and_a_hang_cost_an_outcome_but_no_actor(tmp_path):
     target = Crashing(
         Hanging(where=Where("layer0/block", 24), pid_file=tmp_path / "pids"),
