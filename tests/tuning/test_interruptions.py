@@ -64,10 +64,12 @@ def test_a_killed_serial_study_resumes_as_if_nothing_had_happened(tmp_path, tria
 
 
 @pytest.mark.slow
-def test_a_killed_study_leaves_no_process_behind_even_while_its_compiler_hangs(tmp_path):
+@pytest.mark.parametrize("kind", ["process", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_killed_study_leaves_no_process_behind_even_while_its_compiler_hangs(tmp_path, kind):
     target = Hanging(pid_file=tmp_path / "pids")
 
-    with start_program(tmp_path / "s", 5, target=target, **POOL) as program:
+    executor = {"executor": {"kind": kind, "workers": 1}}
+    with start_program(tmp_path / "s", 5, target=target, **executor) as program:
         pids = wait_for_pids(tmp_path / "pids")
         assert all(is_running(pid) for pid in pids)
         program.kill()

@@ -26,6 +26,8 @@ class Reaper:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        # It leaves at once and lives on as nobody's child; see `main`.
+        self._process.wait()
 
     def watch(self, group: int) -> None:
         """Ends this group when this process ends."""
@@ -36,11 +38,10 @@ class Reaper:
         self._tell(f"-{group}\n")
 
     def close(self) -> None:
-        """Ends the groups still watched, and the process that watched them."""
+        """Ends the groups still watched, and the process that watched them, soon."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        self._process.wait()
 
     def _tell(self, line: str) -> None:
         if self._process.stdin is not None:
@@ -51,7 +52,12 @@ class Reaper:
 
 
 def main() -> None:
-    """Waits for the end of the parent, which is the end of standard input."""
+    """Waits for the end of the parent, which is the end of standard input.
+
+    It forks first, because Ray kills the children of a worker that ends, and their children not.
+    """
+    if os.fork() != 0:
+        return
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])
