@@ -45,6 +45,13 @@ class Search:
     def best(self) -> Point:
         return self.history.points[self.view.beam[0]]
 
+    @property
+    def trials_since_best(self) -> int:
+        """How many trials have been read since the best score was first seen."""
+        scores, numbers = self.view.scores, np.array(self.history.numbers)
+        reached = numbers[scores <= scores[self.view.beam[0]]]
+        return int((numbers > reached.min()).sum())
+
     def kept(self) -> Point:
         """One of the kept solutions, the better the more often."""
         rank = min(int(self.random.geometric(0.6)) - 1, len(self.view.beam) - 1)
@@ -74,13 +81,18 @@ def visit(search: Search, point: Point, layer: int) -> Point | None:
 
 
 def pair(search: Search, point: Point) -> Point | None:
-    """Two neighbouring layers changed together, each to one of its more promising choices."""
+    """Two layers changed together, each to one of its more promising choices.
+
+    Mostly they are neighbours, which share a tensor; a peak may as well be held by two that are
+    far apart.
+    """
     movable = _movable(search)
     if len(movable) < 2:
         return None
-    first = int(search.random.integers(len(movable) - 1))
+    first = int(search.random.integers(len(movable)))
+    apart = min(int(search.random.geometric(0.6)), len(movable) - 1)
     changes = {}
-    for layer in movable[first : first + 2]:
+    for layer in (movable[first], movable[(first + apart) % len(movable)]):
         effects = search.effects(point, layer)
         candidates = candidates_of(search, point[layer], layer, effects)
         ranked = list(_by_promise(search.random, effects, candidates, point[layer]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ _SEVERAL_LAYERS = (
     (moves.cross, 0.05),
 )
 """Moves of several layers at once, and the share of the trials after the first sweep each gets."""
+
+_PATIENCE = 1.3
+"""By how much that share has grown when a whole sweep has brought no gain."""
 
 _ATTEMPTS = 20
 """How often a move that ends in a known point is repeated with more layers."""
@@ -48,7 +51,8 @@ class Plan:
 
     def _proposals(self, search: Search) -> Iterator[Point | None]:
         layers, sweep = self._next_layers(search)
-        draw = search.random.random()
+        # The longer single layers bring nothing, the more often several are moved at once.
+        draw = search.random.random() / (1.0 + _PATIENCE * self._stalled(search, layers))
         for move, share in _SEVERAL_LAYERS if sweep > 0 else _SEVERAL_LAYERS[:1]:
             if draw < share:
                 yield move(search, search.kept())
@@ -60,6 +64,11 @@ class Plan:
                 yield moves.visit(search, point, layer)
         for attempt in range(_ATTEMPTS):
             yield moves.scatter(search, search.kept(), 2 + attempt // 4)
+
+    def _stalled(self, search: Search, layers: Sequence[int]) -> float:
+        """For how many sweeps' worth of trials the best score has stood still; at most one."""
+        worth = sum(self._share(search, layer) for layer in layers)
+        return min(search.trials_since_best / worth, 1.0) if worth else 0.0
 
     def _next_layers(self, search: Search) -> tuple[list[int], int]:
         """Layers in the order in which they are due, and the number of the present sweep."""
@@ -81,12 +90,14 @@ class Plan:
         return due + rest, sweep
 
     def _sweeps_done(self, search: Search, layer: int, weight: float) -> float:
-        space = search.history.space
-        share = self.candidates_per_layer or _CHOICES_PER_PARAMETER * sum(
-            size > 1 for size in space.sizes[layer]
-        )
+        share = self._share(search, layer)
         tried = search.history.tried(layer)
-        first = min(share, space.choices[layer] - 1)
+        first = min(share, search.history.space.choices[layer] - 1)
         if tried < first:
             return tried / first
         return 1.0 + (tried - first) / (share * weight)
+
+    def _share(self, search: Search, layer: int) -> int:
+        """How many choices of a layer one sweep tries."""
+        sizes = search.history.space.sizes[layer]
+        return self.candidates_per_layer or _CHOICES_PER_PARAMETER * sum(s > 1 for s in sizes)

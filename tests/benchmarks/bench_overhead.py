@@ -4,7 +4,8 @@
 
 The objective is trivial, so that the time is the machinery's: 300 parameters of 75 layers,
 1,000 trials with the attributes of a real one (a profile of 100 layers among them), the
-layer-wise sampler, and every ledger. Optuna's own path is `study.ask` with `suggest`, and
+layer-wise sampler, and every ledger. What must hold is the median, as means suffer from whatever
+else the machine does; both are printed. Optuna's own path is `study.ask` with `suggest`, and
 `study.tell`, with its random sampler, which costs least, for fewer trials as it is slow.
 """
 
@@ -55,7 +56,7 @@ def main() -> None:
         print(json.dumps(rows, indent=2))
     else:
         _print(rows, options)
-    sys.exit(0 if all(row["total_ms"] <= row["limit_ms"] for row in rows) else 1)
+    sys.exit(0 if all(row["median_ms"] <= row["limit_ms"] for row in rows) else 1)
 
 
 def _options() -> argparse.Namespace:
@@ -98,6 +99,7 @@ def _row(
         "sampler_last_tenth_ms": statistics.mean(sampler[-last:]),
         "ledger_ms": statistics.mean(ledger),
         "total_ms": statistics.mean(sampler) + statistics.mean(ledger),
+        "median_ms": statistics.median(map(sum, zip(sampler, ledger, strict=True))),
         "limit_ms": LIMIT_MS[kind],
         "load_ms": load_ms,
         "optuna_trials": options.optuna_trials,
@@ -176,11 +178,10 @@ def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         f"{options.parameters} parameters, {options.trials} trials; milliseconds per trial"
         f" (Optuna's own path: {options.optuna_trials} trials)"
     )
-    heads = ("storage", "sampler", "ledger", "total", "limit", "load", "Optuna", "ratio")
+    heads = ("storage", "sampler", "ledger", "total", "median", "limit", "load", "Optuna", "ratio")
     print("".join(f"{head:>12}" for head in heads))
     for row in rows:
-        columns = ("sampler_ms", "ledger_ms", "total_ms", "limit_ms", "load_ms", "optuna_ms")
-        figures = "".join(f"{row[column]:>12.2f}" for column in columns)
+        figures = "".join(f"{row[f'{head.lower()}_ms']:>12.2f}" for head in heads[1:-1])
         print(f"{row['storage']:>12}{figures}{row['optuna_ms'] / row['total_ms']:>11.0f}x")
 
 
