@@ -201,6 +201,7 @@ class Runner:
         ):
             start = next(starts, None)
             self._start(self._enqueued(*start) if start else self._asked())
+            self._report()
 
     def _start(self, proposal: Proposal) -> None:
         known = self._known.find(proposal.key)

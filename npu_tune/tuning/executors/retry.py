@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 
 from npu_tune.errors import CompilerCrashError, EvaluationError, WorkerLostError
 from npu_tune.space import Configuration
@@ -23,7 +23,7 @@ class RetryingExecutor(Executor):
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._configurations: dict[int, Configuration] = {}
-        self._tries: Counter[tuple[int, str]] = Counter()
+        self._tries: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._again: deque[int] = deque()
 
     @property
@@ -49,6 +49,7 @@ class RetryingExecutor(Executor):
             self._again.append(outcome.ticket)
             return None
         del self._configurations[outcome.ticket]
+        self._tries.pop(outcome.ticket, None)
         if isinstance(outcome.error, CompilerCrashError):
             again = CompilerCrashError(
                 f"{outcome.error.message} It did so {CRASH_RETRIES + 1} times.",
@@ -65,5 +66,5 @@ class RetryingExecutor(Executor):
             CompilerCrashError.failure: CRASH_RETRIES,
             WorkerLostError.failure: LOST_RETRIES,
         }.get(error.failure, 0)
-        self._tries[ticket, error.failure] += 1
-        return self._tries[ticket, error.failure] <= most
+        self._tries[ticket][error.failure] += 1
+        return self._tries[ticket][error.failure] <= most

@@ -86,6 +86,16 @@ def test_a_lost_worker_is_retried_but_not_for_ever():
     assert submitted == LOST_RETRIES + 1
 
 
+def test_a_ticket_that_is_used_again_starts_with_all_its_tries():
+    died = CompilerCrashError("died")
+    executor = RetryingExecutor(Scripted([died, None, died, None]))
+
+    for _ in range(2):
+        executor.submit(3, DEFAULT)
+        assert executor.wait(0.0) is None
+        assert executor.wait(0.0).error is None
+
+
 def test_a_worker_is_kept_free_for_what_has_to_be_tried_again():
     executor = RetryingExecutor(Scripted([CompilerCrashError("died"), None]))
     executor.submit(3, DEFAULT)
