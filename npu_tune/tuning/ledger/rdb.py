@@ -97,9 +97,7 @@ class RdbLedger(Ledger):
         with self._errors():
             if not self._bulk:
                 return self._append_by_optuna(trial)
-            connection = self._writing_connection()
-            with connection.begin():
-                return self._rows.insert(connection, trial)
+            return self._rows.insert(self._writing_connection(), trial)
 
     def trials(self) -> list[FrozenTrial]:
         with self._errors():
@@ -238,8 +236,10 @@ class RdbLedger(Ledger):
         try:
             yield
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            # A broken connection is made anew by the next call, which may be a retry.
+            # Broken connections are made anew by the next call, which may be a retry.
             self._drop_connection()
+            if self._storage is not None:
+                self._storage.engine.dispose()
             cause = error.__cause__ if error.__cause__ is not None else error
             reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
             raise StorageError(

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
@@ -39,18 +40,15 @@ class TrialRows:
         self._texts = DistributionTexts()
 
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
-        """Adds a finished trial within the caller's transaction and returns its number."""
-        trial_id, number = self._insert_trial(connection, trial)
-        details = {
-            table: [{"trial_id": trial_id, **row} for row in rows]
-            for table, rows in self._detail_rows(trial).items()
-            if rows
-        }
+        """Adds a finished trial in a transaction of its own and returns its number."""
         if connection.dialect.name == "postgresql":
-            _insert_at_once(connection, details)
-        else:
-            for table, rows in details.items():
-                connection.execute(insert(self._tables[table]), rows)
+            return self._insert_at_once(connection, trial)
+        with connection.begin():
+            trial_id, number = self._insert_trial(connection, trial)
+            for table, rows in self._detail_rows(trial).items():
+                if rows:
+                    whole = [{"trial_id": trial_id, **row} for row in rows]
+                    connection.execute(insert(self._tables[table]), whole)
         return number
 
     def select(self, connection: Connection) -> list[FrozenTrial]:
@@ -85,13 +83,7 @@ class TrialRows:
         ]
 
     def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
-        studies, trials = self._tables["studies"], self._tables["trials"]
-        # Other writers of this study wait here, so that no number is given twice.
-        connection.execute(
-            select(studies.c.study_id)
-            .where(studies.c.study_id == self._study_id)
-            .with_for_update()
-        )
+        trials = self._tables["trials"]
         last = (
             select(trials.c.number)
             .where(trials.c.study_id == self._study_id)
@@ -101,17 +93,43 @@ class TrialRows:
         )
         statement = (
             insert(trials)
-            .values(
-                number=func.coalesce(last + 1, 0),
-                study_id=self._study_id,
-                state=trial.state,
-                datetime_start=_to_utc(trial.datetime_start),
-                datetime_complete=_to_utc(trial.datetime_complete),
-            )
+            .values(number=func.coalesce(last + 1, 0), **self._trial_row(trial))
             .returning(trials.c.trial_id, trials.c.number)
         )
         trial_id, number = connection.execute(statement).one()
         return trial_id, number
+
+    def _insert_at_once(self, connection: Connection, trial: FrozenTrial) -> int:
+        """The same for PostgreSQL: one statement, sent in one go with its transaction."""
+        row = self._trial_row(trial)
+        row |= {key: str(row[key]) for key in ("datetime_start", "datetime_complete") if row[key]}
+        details = {table: rows for table, rows in self._detail_rows(trial).items() if rows}
+        arguments: dict[str, Any] = {table: json.dumps(rows) for table, rows in details.items()}
+        arguments |= {
+            "study": self._study_id,
+            "row": json.dumps(row | {"state": trial.state.name}),
+        }
+        statement = _whole_trial({table: list(rows[0]) for table, rows in details.items()}, row)
+        driver: Any = connection.connection.driver_connection
+        dbapi: Any = connection.dialect.dbapi
+        try:
+            cursor = driver.cursor()
+            with driver.pipeline(), driver.transaction():
+                # Other writers of this study wait here, so that no number is given twice.
+                lock = "SELECT 1 FROM studies WHERE study_id = %(study)s FOR UPDATE"
+                cursor.execute(lock, {"study": self._study_id})
+                cursor.execute(statement, arguments)
+            return int(cursor.fetchone()[0])
+        except dbapi.Error as error:
+            raise OperationalError(None, None, error) from error
+
+    def _trial_row(self, trial: FrozenTrial) -> dict[str, Any]:
+        return {
+            "study_id": self._study_id,
+            "state": trial.state,
+            "datetime_start": _to_utc(trial.datetime_start),
+            "datetime_complete": _to_utc(trial.datetime_complete),
+        }
 
     def _detail_rows(self, trial: FrozenTrial) -> dict[str, list[dict[str, Any]]]:
         return {
@@ -176,19 +194,29 @@ class TrialRows:
         )
 
 
-def _insert_at_once(connection: Connection, details: Mapping[str, Sequence[Any]]) -> None:
-    """Fills several tables in one statement, where PostgreSQL would take one step per row."""
-    if not details:
-        return
-    parts = []
-    for table, rows in details.items():
-        names = ", ".join(rows[0])
+def _whole_trial(details: Mapping[str, Sequence[str]], row: Mapping[str, Any]) -> str:
+    """PostgreSQL's statement that adds a trial with all that belongs to it, given as JSON.
+
+    Args:
+        details: columns by table.
+        row: of the table of trials, without its number.
+    """
+    columns = ", ".join(row)
+    new = (
+        f"new AS (INSERT INTO trials (number, {columns})"  # noqa: S608 - Optuna's own names
+        " SELECT coalesce((SELECT number + 1 FROM trials WHERE study_id = %(study)s"
+        f" ORDER BY trial_id DESC LIMIT 1), 0), {columns}"
+        " FROM json_populate_record(NULL::trials, %(row)s) RETURNING trial_id, number)"
+    )
+    parts = [new]
+    for table, names in details.items():
+        listed = ", ".join(names)
         parts.append(
-            f"{table}_ AS (INSERT INTO {table} ({names})"  # noqa: S608 - Optuna's own names
-            f" SELECT {names} FROM json_populate_recordset(NULL::{table}, :{table}))"
+            f"{table}_ AS (INSERT INTO {table} (trial_id, {listed})"  # noqa: S608 - likewise
+            f" SELECT (SELECT trial_id FROM new), {listed}"
+            f" FROM json_populate_recordset(NULL::{table}, %({table})s))"
         )
-    statement = text(f"WITH {', '.join(parts)} SELECT 1")
-    connection.execute(statement, {table: json.dumps(rows) for table, rows in details.items()})
+    return f"WITH {', '.join(parts)} SELECT number FROM new"  # noqa: S608 - likewise
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
