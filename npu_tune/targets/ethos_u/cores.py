@@ -20,7 +20,7 @@ from npu_tune.targets.ethos_u.compiler.session import Session
 from npu_tune.targets.ethos_u.compiler.settings import Hardware
 from npu_tune.targets.ethos_u.cpp_core import CppCore
 from npu_tune.targets.ethos_u.knobs import plan_of, search_space
-from npu_tune.targets.ethos_u.plan import UNBUFFERED, OperatorPlan, Plan
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, Plan
 from npu_tune.targets.ethos_u.planner import Frame
 from npu_tune.targets.ethos_u.starts import python_core_starts
 from npu_tune.targets.ethos_u.target import EthosUTarget
@@ -77,7 +77,7 @@ class PythonCore:
     def __init__(self, network: Network, hardware: Hardware) -> None:
         self._network, self._hardware = network, hardware
         self._session = Session(network, hardware)
-        self._names: tuple[str, ...] | None = None
+        self._operator_names = self._session.operator_names()
 
     def operators(self) -> tuple[int, tuple[str, ...]]:
         """Counts as Vela's summary does."""
@@ -114,13 +114,11 @@ class PythonCore:
     def evaluate(self, configuration: Configuration) -> Evaluation:
         """Compiles in memory."""
         session = self._session
-        if self._names is None:
-            self._names = session.operator_names()
-        graph = session.compile(plan_of(configuration, self._names))
+        graph = session.compile(plan_of(configuration, self._operator_names))
         rows = session.operator_figures()
         return Evaluation(
             network_figures(graph, session.arch),
-            dict(zip(self._names, rows, strict=True)),
+            dict(zip(self._operator_names, rows, strict=True)),
             tuple(f"on the CPU: {name}" for name in session.operators[1]),
         )
 
@@ -140,16 +138,17 @@ class PythonCore:
         )
 
     def _frames(self, configuration: Configuration) -> tuple[Frame, ...]:
-        """Vela's own cascades under network-wide knobs, and what feature maps take in them."""
-        plan = plan_of(configuration, ())
-        vendor = self._session.vendor_schedule(plan)
-        choices = [choice for part in vendor.values() for choice in part.choices]
-        unbuffered = {i: OperatorPlan(weight_slices=UNBUFFERED) for i in range(len(choices))}
-        self._session.compile(replace(plan, operators=unbuffered))
-        rows = self._session.operator_figures()
+        """The cascades of a configuration, and what feature maps take in them."""
+        session, names = self._session, self._operator_names
+        plan = plan_of(configuration, names)
+        unbuffered = {
+            index: replace(plan.operators.get(index, VENDOR), weight_slices=UNBUFFERED)
+            for index in range(len(names))
+        }
+        session.compile(replace(plan, operators=unbuffered))
         return tuple(
-            Frame(choice.stripe_height, choice.cascade != 0, row["sram_bytes"])
-            for choice, row in zip(choices, rows, strict=True)
+            Frame(cost.stripe.height, cost.cascade != 0, row["sram_bytes"])
+            for cost, row in zip(session.operator_costs(), session.operator_figures(), strict=True)
         )
 
     def references(self) -> Mapping[str, Mapping[str, float]]:

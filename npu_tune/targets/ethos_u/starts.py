@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.base import Start
+from npu_tune.targets.ethos_u.cascades import CascadePlanner
 from npu_tune.targets.ethos_u.cpp_core import CppCore, PrintedOperator, network_starts
 from npu_tune.targets.ethos_u.knobs import block_text
 from npu_tune.targets.ethos_u.planner import Frame, plan_choices
@@ -40,7 +41,26 @@ def python_core_starts(
             continue
         known.add(frames)
         starts += planned_starts(start, operators, frames)
+    planner = CascadePlanner(operators, elsewhere_bytes(operators, frames_of(space.default)))
+    for number, changes in enumerate(planner.plans()):
+        cascades = Start(f"cascades {number}", space.configuration(changes))
+        starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
     return tuple(starts)
+
+
+def elsewhere_bytes(
+    operators: Sequence[OperatorChoices], frames: Sequence[Frame]
+) -> tuple[float, ...]:
+    """Per operator, what feature maps other than its own take while it runs.
+
+    Args:
+        operators: in execution order.
+        frames: of a schedule without cascades.
+    """
+    return tuple(
+        max(frame.feature_map_bytes - own.ifm_bytes - own.ofm_bytes, 0.0)
+        for own, frame in zip((o.geometry for o in operators), frames, strict=True)
+    )
 
 
 def planned_starts(

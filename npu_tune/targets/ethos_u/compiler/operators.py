@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ethosu.vela.api import NpuBlockTraversal
+from ethosu.vela.architecture_allocator import to_upscale
+from ethosu.vela.numeric_util import round_up
 from ethosu.vela.operation import NpuBlockType, Op
 from ethosu.vela.tensor import TensorPurpose
 
@@ -26,6 +28,27 @@ SLICE_DEPTHS = (16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True, slots=True)
+class Geometry:
+    """What the memory of a cascade depends on.
+
+    Args:
+        ifm_bytes: of the stored IFM, with both inputs of a binary operator.
+        ofm_bytes: of the stored OFM.
+        ofm_row_bytes: of one row of the OFM in a rolling buffer, whole bricks of 16 channels.
+        kernel_rows: height of the dilated kernel.
+        stride_rows: rows of the IFM between rows of the OFM.
+        resampled: True where the IFM is upscaled on the fly.
+    """
+
+    ifm_bytes: int
+    ofm_bytes: int
+    ofm_row_bytes: int
+    kernel_rows: int
+    stride_rows: int
+    resampled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorChoices:
     """One operator as Vela schedules it, and what may be chosen for it.
 
@@ -33,6 +56,7 @@ class OperatorChoices:
         name: unique and printable.
         op: Vela's operator type.
         shape: height, width and depth of the OFM.
+        geometry: for the memory of cascades.
         vendor_block: the block Vela takes by default.
         vendor_part_kernel: the traversal Vela takes.
         blocks: blocks worth trying with their costs, in both traversals.
@@ -53,6 +77,7 @@ class OperatorChoices:
     name: str
     op: str
     shape: Block
+    geometry: Geometry
     vendor_block: Block
     vendor_part_kernel: bool
     blocks: tuple[BlockCost, ...]
@@ -120,6 +145,7 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         name=name,
         op=op.op_type.name,
         shape=(shape.height, shape.width, shape.depth),
+        geometry=_geometry(op),
         vendor_block=vendor_block,
         vendor_part_kernel=part_kernel,
         blocks=blocks,
@@ -194,6 +220,19 @@ def _useful(
 
 def _powers_of_two(most: int) -> tuple[int, ...]:
     return tuple(1 << n for n in range(most.bit_length()) if 1 << n <= most)
+
+
+def _geometry(op: Any) -> Geometry:
+    shape = op.ofm.shape
+    element = op.ofm.dtype.size_in_bytes()
+    return Geometry(
+        ifm_bytes=op.ifm_size_in_bytes() + op.ifm2_size_in_bytes(),
+        ofm_bytes=op.ofm_size_in_bytes(),
+        ofm_row_bytes=shape.width * round_up(shape.depth, 16) * element,
+        kernel_rows=op.kernel.area_height(),
+        stride_rows=op.kernel.stride.y,
+        resampled=to_upscale(op.resampling_mode) > 1,
+    )
 
 
 def _transfer_cycles(op: Any, weights: Any) -> float:

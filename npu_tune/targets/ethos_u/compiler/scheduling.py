@@ -290,23 +290,14 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
         buffered = scheduler.Schedule(self.sg, "PLANNED_BUFFERED")
         buffered.cascades = reference.cascades
         before = None
-        for op, plan, vendor in zip(
-            self.sched_ops, self._plans, self._vendor.choices, strict=True
-        ):
-            slices = plan.weight_slices
-            if reference.cost_map[op].cascade and not vendor.cascade:
-                slices = UNBUFFERED  # see below
-            if slices is None or not self._buffers_weights(op):
-                limit = self._vendor.buffer_limit
+        for op, plan in zip(self.sched_ops, self._plans, strict=True):
+            limit = self._vendor.buffer_limit
+            if plan.weight_slices is None or not self._buffers_weights(op):
                 self.propose_operator_buffering(op, before, buffered, reference, limit)
             else:
-                self._buffer_as_planned(op, before, buffered, reference, slices)
+                self._buffer_as_planned(op, before, buffered, reference, plan.weight_slices)
             before = op
         return buffered
-
-    # Inside a cascade Vela's estimate leaves out the time to copy weights to fast storage, so
-    # that cascading layers with many weights looks far better than it is. Vela's own cascades
-    # stay as they are; in those of a plan weights are read in place, which is counted in full.
 
     def _buffers_weights(self, op: Any) -> bool:
         weights = op.parent_op.weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import sys
 import tempfile
@@ -86,6 +87,9 @@ class Session:
         sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
         self._run_front_end(network)
         self._snapshot = Snapshot(self.graph, DebugDatabase, TensorAddressMap)
+        # The graph and its snapshot live as long as the session; looking through them for
+        # garbage in every compilation would cost a tenth of its time.
+        gc.freeze()
 
     def _run_front_end(self, network: Network) -> None:
         _empty(DebugDatabase)
@@ -131,6 +135,10 @@ class Session:
             for subgraph in self.npu_subgraphs
             for op in subgraph.sched_ops
         ]
+
+    def operator_costs(self) -> list[Any]:
+        """Vela's ``SchedulerOpInfo`` of each operator of the last compilation."""
+        return [sg.schedule.cost_map[op] for sg in self.npu_subgraphs for op in sg.sched_ops]
 
     def compile(self, plan: Plan) -> Any:
         """Compiles the network as planned and returns Vela's graph with everything in it.

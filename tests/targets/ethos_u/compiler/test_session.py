@@ -56,20 +56,6 @@ def test_an_oversized_block_does_not_fit(session):
     assert whole_block(op, (64, 64, 128), part_kernel=False) is None
 
 
-def test_the_fastest_block_is_not_slower_than_velas(session):
-    choices = operator_choices(session)
-    plan = Plan(
-        operators={
-            index: OperatorPlan(block=operator.fastest_block(operator.shape[0]))
-            for index, operator in enumerate(choices)
-            if operator.fastest_block(operator.shape[0])
-        }
-    )
-    assert plan.operators
-    vendor = network_figures(session.compile(Plan()), session.arch)["cycles"]
-    assert network_figures(session.compile(plan), session.arch)["cycles"] <= vendor
-
-
 def test_a_longer_stripe_takes_more_memory(session):
     choices = operator_choices(session)
     position = next(i for i, c in enumerate(choices) if c.joins_next)
