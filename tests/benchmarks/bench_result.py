@@ -4,9 +4,12 @@
 
 One study per network with default settings: Ethos-U55-128, High_End_Embedded, Shared_Sram. All
 figures are Vela's own estimate. The cost of a configuration is 0.5 x cycles + 0.5 x SRAM, each
-relative to the default of the core that estimated it. The vendor's front is {Performance, Size,
-Performance at eight arena limits between them} on both cores. `--studies` keeps the studies;
-called again, it goes on where it stopped and prints the table.
+relative to the default of the core that estimated it; "full" is the same with the cycles that
+Vela's estimate leaves out (see docs/ethos_u.md), which is what a study minimises by default. The
+vendor's front is {Performance, Size, Performance at eight arena limits between them} on both
+cores; by full cycles, which the C++ core does not tell, on the Python core. `--studies` keeps the
+studies; called again, it goes on where it stopped and prints the table. `--metric cycles` takes
+Vela's estimate at its word.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--evaluations", type=int, default=1500)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--metric", choices=("full_cycles", "cycles"), default="full_cycles")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -84,7 +88,8 @@ def _row(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "beats_both": all(
             best.metrics[m] <= min(base.metrics[m], cpp_default[m]) for m in figures
         ),
-        "full_cycles": best.metrics["full_cycles"] / base.metrics["full_cycles"],
+        "full_cost": _cost(best.metrics, base.metrics, "full_cycles"),
+        "full_vendor": min(_cost(metrics, base.metrics, "full_cycles") for metrics in front),
         "evaluations": sum(t.failure is None and t.duplicate_of is None for t in result.trials),
     }
 
@@ -101,8 +106,10 @@ def _study(name: str, target: EthosUTarget, options: argparse.Namespace) -> Stud
             },
             "model": {"path": str(path)},
             "target": {"name": target.name, "allow_cpu": target.allow_cpu},
+            "objective": {"metrics": [options.metric, "sram_bytes"]},
             "executor": {"workers": options.workers},
-        }
+        },
+        base=Path.cwd(),
     )
     return run_study(study, target=target)
 
@@ -113,8 +120,8 @@ def _is_vendors(origin: str) -> bool:
     return origin == "baseline" or (vendors and "planned" not in origin)
 
 
-def _cost(metrics: Any, base: Any) -> float:
-    return 0.5 * sum(metrics[m] / base[m] for m in ("cycles", "sram_bytes"))
+def _cost(metrics: Any, base: Any, time: str = "cycles") -> float:
+    return 0.5 * sum(metrics[m] / base[m] for m in (time, "sram_bytes"))
 
 
 def _cpp_front(target: EthosUTarget, network: Network) -> tuple[dict[str, float], float]:
@@ -140,22 +147,24 @@ def _reached(rows: list[dict[str, Any]]) -> tuple[bool, bool, bool]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     columns = (
-        "network", "cost", "cycles", "SRAM", "full cycles", "vendor's best", "below it", "cycles alone",
+        "network", "cost", "cycles", "SRAM", "vendor's best", "below it", "full cost", "vendor's, full",
+        "cycles alone",
         "C++ default: cycles, SRAM", "beats both",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines.extend(
         f"| {row['network']} | {row['cost']:.3f} | {row['cycles']:.3f} | {row['sram']:.3f} "
-        f"| {row['full_cycles']:.3f} | {row['vendor']:.3f} | {1 - row['cost'] / row['vendor']:.1%} "
+        f"| {row['vendor']:.3f} | {1 - row['cost'] / row['vendor']:.1%} "
+        f"| {row['full_cost']:.3f} | {row['full_vendor']:.3f} "
         f"| {row['cycles_alone']:.3f} | {row['cpp_cycles']:.3f}, {row['cpp_sram']:.3f} "
         f"| {'yes' if row['beats_both'] else 'no'} |"
         for row in rows
     )
-    averaged = ("cost", "cycles", "sram", "full_cycles", "vendor", "cycles_alone")
+    averaged = ("cost", "cycles", "sram", "vendor", "full_cost", "full_vendor", "cycles_alone")
     means = {column: _mean(rows, column) for column in averaged}
     lines.append(
-        "| **geometric mean** | **{cost:.3f}** | {cycles:.3f} | {sram:.3f} | {full_cycles:.3f} | {vendor:.3f} "
-        "| **{below:.1%}** | **{cycles_alone:.3f}** | | |".format(
+        "| **geometric mean** | **{cost:.3f}** | {cycles:.3f} | {sram:.3f} | {vendor:.3f} "
+        "| **{below:.1%}** | {full_cost:.3f} | {full_vendor:.3f} | **{cycles_alone:.3f}** | | |".format(
             **means, below=1 - means["cost"] / means["vendor"]
         )
     )

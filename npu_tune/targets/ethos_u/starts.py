@@ -45,7 +45,7 @@ def python_core_starts(
     for number, changes in enumerate(planner.plans()):
         cascades = Start(f"cascades {number}", space.configuration(changes))
         starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
-    return tuple(starts)
+    return tuple({start.configuration: start for start in reversed(starts)}.values())[::-1]
 
 
 def elsewhere_bytes(
@@ -64,7 +64,9 @@ def elsewhere_bytes(
 
 
 def planned_starts(
-    start: Start, operators: Sequence[OperatorChoices], frames: tuple[Frame, ...]
+    start: Start,
+    operators: Sequence[OperatorChoices],
+    frames: tuple[Frame, ...],
 ) -> Iterator[Start]:
     """Plans with more and more room for weight buffers beside the feature maps."""
     peak = max(frame.feature_map_bytes for frame in frames)
