@@ -6,7 +6,7 @@ import sqlite3
 import optuna
 import psycopg
 import pytest
-from trials import content, finished_trial
+from trials import content, finished_trial, write_one
 
 from npu_tune.errors import StorageError, UsageError
 from npu_tune.tuning.ledger import open_ledger, rdb
@@ -14,16 +14,11 @@ from npu_tune.tuning.ledger import open_ledger, rdb
 TWO = ("minimize", "maximize")
 
 
-def _write_one(place: str, name: str) -> int:
-    with open_ledger(place, name=name, directions=TWO) as ledger:
-        return ledger.append(finished_trial(0))
-
-
 @pytest.mark.server
 def test_processes_that_find_an_empty_database_at_once_all_succeed(empty_database):
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         studies = [(empty_database, f"study{number}") for number in range(4)]
-        assert pool.starmap(_write_one, studies, chunksize=1) == [0, 0, 0, 0]
+        assert pool.starmap(write_one, studies, chunksize=1) == [0, 0, 0, 0]
 
 
 @pytest.mark.server
