@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +63,8 @@ class SearchStudy:
         distributions: Mapping[str, BaseDistribution],
     ) -> None:
         self._storage = _WholeTrialStorage()
-        self._study_id = self._storage.create_new_study(parse_directions(directions), "search")
+        with _quiet_storage():
+            self._study_id = self._storage.create_new_study(parse_directions(directions), "search")
         self._distributions = dict(distributions)
         self._open = [name for name, d in distributions.items() if not d.single()]
         self._single = {
@@ -161,6 +164,18 @@ class SearchStudy:
 
     def _forget_cached_trials(self) -> None:
         self.study._thread_local.cached_all_trials = None
+
+
+@contextmanager
+def _quiet_storage() -> Iterator[None]:
+    """Keeps back the line that says a study was created: this one is nobody's concern."""
+    logger = logging.getLogger("optuna.storages._in_memory")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
