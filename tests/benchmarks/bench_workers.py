@@ -1,0 +1,113 @@
+"""How much faster two workers are than one, and how many evaluations really run at a time.
+
+    python tests/benchmarks/bench_workers.py
+
+The same random configurations of a real network on Ethos-U are evaluated by the process pool and
+by Ray, with one worker and with two. Workers are warm when the clock starts. An evaluation runs
+from its end less its duration to its end; the observed concurrency is the time spent in
+evaluations per second of wall time, and the largest number that overlap. Needs two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from benchmark_networks import FILES, benchmark_network
+
+from npu_tune.space import Configuration
+from npu_tune.targets import load_target
+from npu_tune.tuning.executors.base import Executor
+from npu_tune.tuning.executors.factory import make_executor
+from npu_tune.tuning.sections import ExecutorSection
+
+LEAST_SPEED_UP = 1.7
+
+
+def main() -> None:
+    options = _options()
+    rows = [_row(kind, options) for kind in options.executors]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print("| executor | 1 worker | 2 workers | times faster | mean and most at a time |")
+        print("|---|---|---|---|---|")
+        for row in rows:
+            print(
+                "| {executor} | {one_s:.1f} s | {two_s:.1f} s | {speed_up:.2f} "
+                "| {mean:.2f}, {most} |".format(**row)
+            )
+    reached = all(row["speed_up"] >= LEAST_SPEED_UP and row["most"] == 2 for row in rows)
+    sys.exit(0 if reached else 1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", choices=FILES, default="person_detect")
+    parser.add_argument("--evaluations", type=int, default=120)
+    parser.add_argument("--executors", nargs="+", default=["process", "ray"])
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _row(kind: str, options: argparse.Namespace) -> dict[str, Any]:
+    one = _timed(kind, 1, options)
+    two = _timed(kind, 2, options)
+    return {
+        "executor": kind,
+        "one_s": one["wall_s"],
+        "two_s": two["wall_s"],
+        "speed_up": one["wall_s"] / two["wall_s"],
+        "mean": two["mean"],
+        "most": two["most"],
+    }
+
+
+def _timed(kind: str, workers: int, options: argparse.Namespace) -> dict[str, Any]:
+    target, network = load_target("ethos-u55-128"), benchmark_network(options.network)
+    space, rng = target.space(network), random.Random(0)
+    configurations = [
+        space.effective(
+            space.configuration(
+                {k.full_name: rng.choice(k.values) for k in space.knobs if rng.random() < 0.2}
+            )
+        )
+        for _ in range(options.evaluations)
+    ]
+    section = ExecutorSection.model_validate({"kind": kind, "workers": workers})
+    with make_executor(section, target, network) as executor:
+        _run(executor, [space.default] * (2 * workers))
+        start = time.perf_counter()
+        spans = _run(executor, configurations)
+        wall = time.perf_counter() - start
+    edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
+    running = most = 0
+    for _, step in edges:
+        running += step
+        most = max(most, running)
+    mean = sum(end - begin for begin, end in spans) / wall
+    return {"wall_s": wall, "mean": mean, "most": most}
+
+
+def _run(executor: Executor, configurations: list[Configuration]) -> list[tuple[float, float]]:
+    """Evaluates everything; returns when each evaluation began and ended."""
+    waiting = list(enumerate(configurations))
+    spans: list[tuple[float, float]] = []
+    while len(spans) < len(configurations):
+        while waiting and executor.free:
+            executor.submit(*waiting.pop(0))
+        outcome = executor.wait(60.0)
+        if outcome is not None:
+            end = time.perf_counter()
+            spans.append((end - outcome.seconds, end))
+    return spans
+
+
+if __name__ == "__main__":
+    main()
