@@ -56,7 +56,7 @@ def _uncounted_cycles(graph: Any, arch: Any) -> float:
                     cost.buffered_weight_tensors[0].mem_area,
                     len(weights.buffer),
                 )
-    return total
+    return float(total)
 
 
 def operator_counts(graph: Any) -> tuple[int, int]:
