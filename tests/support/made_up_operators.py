@@ -31,6 +31,7 @@ def operator(
         geometry=Geometry(
             ifm_bytes=height * stride * 16 * depth,
             ofm_bytes=height * 16 * depth,
+            linear_bytes=height * 16 * depth,
             ofm_row_bytes=16 * depth,
             kernel_rows=rng.choice((1, 3)),
             stride_rows=stride,

@@ -54,10 +54,12 @@ class CascadePlanner:
         operators: in execution order.
         elsewhere_bytes: per operator, fast storage taken by feature maps other than its own
             while it runs.
+        linear: keep feature maps between groups as NHWC where that is smaller.
     """
 
     operators: Sequence[OperatorChoices]
     elsewhere_bytes: Sequence[float]
+    linear: bool = False
 
     def plans(self) -> Iterator[dict[str, Value]]:
         """Values by full knob name, for the least memory first; each differs from the others."""
@@ -111,14 +113,26 @@ class CascadePlanner:
 
     def _groups(self, last: int) -> Iterator[Group]:
         operator = self.operators[last]
-        own = operator.geometry
-        alone = self.elsewhere_bytes[last] + own.ifm_bytes + own.ofm_bytes
+        alone = self.elsewhere_bytes[last] + self._ifm_bytes(last) + self._ofm_bytes(last)
         cycles = _least_cycles(operator, operator.shape[0])
         yield Group(last, last, (), max(cycles, operator.weight_transfer_cycles), alone)
         for stripe in LAST_STRIPES:
             if stripe in operator.stripe_heights:
                 yield from self._cascades(last, stripe, tight=False)
         yield from self._cascades(last, 1, tight=True)
+
+    def _is_linear(self, index: int) -> bool:
+        return self.linear and "NHWC" in self.operators[index].formats
+
+    def _ofm_bytes(self, index: int) -> int:
+        geometry = self.operators[index].geometry
+        return geometry.linear_bytes if self._is_linear(index) else geometry.ofm_bytes
+
+    def _ifm_bytes(self, index: int) -> int:
+        """Of the whole IFM, which is the OFM before where the two operators can be joined."""
+        if index and self.operators[index - 1].joins_next:
+            return self._ofm_bytes(index - 1)
+        return self.operators[index].geometry.ifm_bytes
 
     def _cascades(self, last: int, stripe: int, *, tight: bool) -> Iterator[Group]:
         height, following, cycles, buffers = stripe, 0, 0.0, 0.0
@@ -135,7 +149,7 @@ class CascadePlanner:
             heights = (height, *heights)
             cycles += _cascaded_cycles(operator, height)
             if first < last:
-                ends = own.ifm_bytes + self.operators[last].geometry.ofm_bytes
+                ends = self._ifm_bytes(first) + self._ofm_bytes(last)
                 memory = self.elsewhere_bytes[first] + ends + buffers
                 yield Group(first, last, heights, cycles, memory)
             following = height
@@ -157,6 +171,8 @@ class CascadePlanner:
                 if operator.joins_next:
                     joined = "join" if index < group.last else "split"
                     changes[f"{operator.name}/cascade"] = joined
+            if self._is_linear(group.last):
+                changes[f"{self.operators[group.last].name}/ofm_format"] = "NHWC"
             for index, height in enumerate(group.stripe_heights, group.first):
                 operator = self.operators[index]
                 if height in operator.stripe_heights:

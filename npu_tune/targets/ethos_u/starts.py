@@ -41,10 +41,13 @@ def python_core_starts(
             continue
         known.add(frames)
         starts += planned_starts(start, operators, frames)
-    planner = CascadePlanner(operators, elsewhere_bytes(operators, frames_of(space.default)))
-    for number, changes in enumerate(planner.plans()):
-        cascades = Start(f"cascades {number}", space.configuration(changes))
-        starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
+    elsewhere = elsewhere_bytes(operators, frames_of(space.default))
+    for linear in (False, True):
+        planner = CascadePlanner(operators, elsewhere, linear)
+        for number, changes in enumerate(planner.plans()):
+            label = f"{'NHWC ' * linear}cascades {number}"
+            cascades = Start(label, space.configuration(changes))
+            starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
     return tuple({start.configuration: start for start in reversed(starts)}.values())[::-1]
 
 

@@ -34,6 +34,7 @@ class Geometry:
     Args:
         ifm_bytes: of the stored IFM, with both inputs of a binary operator.
         ofm_bytes: of the stored OFM.
+        linear_bytes: of the OFM as NHWC, without rounding its channels.
         ofm_row_bytes: of one row of the OFM in a rolling buffer, whole bricks of 16 channels.
         kernel_rows: height of the dilated kernel.
         stride_rows: rows of the IFM between rows of the OFM.
@@ -42,6 +43,7 @@ class Geometry:
 
     ifm_bytes: int
     ofm_bytes: int
+    linear_bytes: int
     ofm_row_bytes: int
     kernel_rows: int
     stride_rows: int
@@ -228,6 +230,7 @@ def _geometry(op: Any) -> Geometry:
     return Geometry(
         ifm_bytes=op.ifm_size_in_bytes() + op.ifm2_size_in_bytes(),
         ofm_bytes=op.ofm_size_in_bytes(),
+        linear_bytes=round_up(shape.elements() * element, 16),
         ofm_row_bytes=shape.width * round_up(shape.depth, 16) * element,
         kernel_rows=op.kernel.area_height(),
         stride_rows=op.kernel.stride.y,
