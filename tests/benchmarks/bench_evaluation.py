@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from benchmark_networks import allows_cpu, benchmark_network
+from random_configurations import some_configurations
 from vela_command import vela_figures
 
 from npu_tune.errors import EvaluationError
@@ -66,13 +66,7 @@ def _setting(name: str, options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _configurations(name: str, options: argparse.Namespace, count: int) -> list[Configuration]:
     target, network = _setting(name, options)
-    space, rng = target.space(network), random.Random(options.seed)
-    found = []
-    for turn in range(count):
-        share = (0.05, 0.3, 1.0)[turn % 3]
-        knobs = [knob for knob in space.knobs if rng.random() < share]
-        found.append(space.configuration({k.full_name: rng.choice(k.values) for k in knobs}))
-    return found
+    return some_configurations(target.space(network), count, options.seed)
 
 
 def _same(name: str, options: argparse.Namespace) -> dict[str, Any]:

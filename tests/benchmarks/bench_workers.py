@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from benchmark_networks import FILES, benchmark_network
+from random_configurations import some_configurations
 
 from npu_tune.space import Configuration
 from npu_tune.targets import load_target
@@ -71,15 +71,8 @@ def _row(kind: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _timed(kind: str, workers: int, options: argparse.Namespace) -> dict[str, Any]:
     target, network = load_target("ethos-u55-128"), benchmark_network(options.network)
-    space, rng = target.space(network), random.Random(0)
-    configurations = [
-        space.effective(
-            space.configuration(
-                {k.full_name: rng.choice(k.values) for k in space.knobs if rng.random() < 0.2}
-            )
-        )
-        for _ in range(options.evaluations)
-    ]
+    space = target.space(network)
+    configurations = [space.effective(c) for c in some_configurations(space, options.evaluations)]
     section = ExecutorSection.model_validate({"kind": kind, "workers": workers})
     with make_executor(section, target, network) as executor:
         _run(executor, [space.default] * (2 * workers))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from random_configurations import some_configurations
 from vela_command import vela_figures
 
 from npu_tune.errors import EvaluationError, ModelError, TargetError
 from npu_tune.network import read_network
 from npu_tune.network.zoo import zoo_network
-from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.ethos_u.family import EthosUFamily
 
 SHARED = (
@@ -25,17 +24,6 @@ SHARED = (
     "tflm_person_detect",
     "emza_yolo_fastest_face_320",
 )
-
-
-def some_configurations(space: SearchSpace, count: int, seed: int = 0) -> list[Configuration]:
-    """Random ones with few, many and all knobs changed."""
-    rng = random.Random(seed)
-    found = []
-    for turn in range(count):
-        share = (0.05, 0.3, 1.0)[turn % 3]
-        knobs = [knob for knob in space.knobs if rng.random() < share]
-        found.append(space.configuration({k.full_name: rng.choice(k.values) for k in knobs}))
-    return found
 
 
 @pytest.mark.parametrize("name", SHARED)
