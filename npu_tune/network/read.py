@@ -9,16 +9,20 @@ from typing import Literal
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 
-Format = Literal["tflite", "onnx"]
+Format = Literal["tflite", "onnx", "tosa"]
 
-_SUFFIXES: dict[str, Format] = {".tflite": "tflite", ".onnx": "onnx"}
-_REMEDY = "Give a .tflite or .onnx file."
+_SUFFIXES: dict[str, Format] = {".tflite": "tflite", ".onnx": "onnx", ".tosa": "tosa"}
+_MARKS: dict[bytes, Format] = {b"TFL3": "tflite", b"TOSA": "tosa"}
+"""Identifiers of FlatBuffers files, at bytes 4 to 8."""
+_NAMES: dict[Format, str] = {"tflite": "TFLite", "onnx": "ONNX", "tosa": "TOSA"}
+_REMEDY = "Give a .tflite, .onnx or .tosa file."
 
 
 def read_network(path: str | os.PathLike[str], *, name: str | None = None) -> Network:
-    """Reads a TFLite or ONNX file.
+    """Reads a TFLite, ONNX or TOSA file.
 
-    The content decides where it can (TFLite files carry a mark); else the suffix does.
+    The content decides where it can (TFLite and TOSA files carry a mark); else the suffix does.
+    A TOSA file is not looked into: its network has no layers, and its compiler judges it.
 
     Args:
         path: the file; weights that an ONNX file keeps in other files are found beside it.
@@ -55,7 +59,7 @@ def network_from_bytes(
 
     Args:
         model_bytes: the whole file.
-        model_format: ``tflite`` or ``onnx``.
+        model_format: ``tflite``, ``onnx`` or ``tosa``.
         name: the name the network gets.
         weights_folder: where an ONNX file's external weights are; None if there are none.
 
@@ -66,19 +70,25 @@ def network_from_bytes(
         from npu_tune.network.tflite_reader import read_tflite  # noqa: PLC0415
 
         return read_tflite(model_bytes, name=name)
+    if model_format == "tosa":
+        if model_bytes[4:8] != b"TOSA":
+            raise ModelError(f"{name!r} is not a TOSA file.", remedy=_REMEDY)
+        return Network(name, "tosa", (), {}, (), (), model_bytes)
     from npu_tune.network.onnx_reader import read_onnx  # noqa: PLC0415
 
     return read_onnx(model_bytes, name=name, weights_folder=weights_folder)
 
 
 def _format_of(model_bytes: bytes, file: Path) -> Format:
-    if model_bytes[4:8] == b"TFL3":
-        return "tflite"
+    marked = _MARKS.get(model_bytes[4:8])
+    if marked is not None:
+        return marked
     by_suffix = _SUFFIXES.get(file.suffix.lower())
     if by_suffix is None:
         raise ModelError(f"{str(file)!r} is not a model file that is known here.", remedy=_REMEDY)
-    if by_suffix == "tflite":
+    if by_suffix in _MARKS.values():
         raise ModelError(
-            f"{str(file)!r} is not a TFLite file, although its name says so.", remedy=_REMEDY
+            f"{str(file)!r} is not a {_NAMES[by_suffix]} file, although its name says so.",
+            remedy=_REMEDY,
         )
     return by_suffix

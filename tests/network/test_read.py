@@ -18,7 +18,7 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
         read_network(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".tosa"])
 def test_an_empty_file_is_refused(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"empty{suffix}"
     file.touch()
@@ -26,7 +26,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, suffix: str) -> None:
         read_network(file)
 
 
-@pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".txt"])
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".tosa", ".txt"])
 def test_a_text_file_is_refused_whatever_its_name(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"note{suffix}"
     file.write_text("This is no network, it is a note to whoever opens it.")
@@ -51,3 +51,18 @@ def test_a_file_and_its_bytes_are_the_same_network(shared_models: Path) -> None:
     file = shared_models / "tflite" / "mlperf_kws_dscnn.tflite"
     from_bytes = network_from_bytes(file.read_bytes(), "tflite", "kws")
     assert from_bytes.digest == read_network(file).digest
+
+
+@pytest.mark.parametrize("suffix", [".tosa", ".bin"])
+def test_a_tosa_file_is_known_by_its_mark_and_not_looked_into(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"network{suffix}"
+    file.write_bytes(b"\x18\0\0\0TOSA and what only a compiler reads")
+    network = read_network(file)
+    assert (network.format, network.layers, network.name) == ("tosa", (), "network")
+    assert network.model_bytes == file.read_bytes()
+    assert not network.is_float
+
+
+def test_bytes_without_the_mark_are_no_tosa_network() -> None:
+    with pytest.raises(ModelError, match="not a TOSA file"):
+        network_from_bytes(b"\x18\0\0\0TFL3", "tosa", "network")
