@@ -34,11 +34,15 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
 """System config and memory mode that Vela 5.2.0 itself takes where none is named."""
 
 OPTIONS: Mapping[str, str] = {
-    "system_config": "a System_Config section of the ini file, such as Ethos_U55_Deep_Embedded",
-    "memory_mode": "a Memory_Mode section of the ini file, such as Sram_Only",
-    "config": "path of a Vela ini file; Vela's own where absent",
+    "system_config": "a System_Config section of the ini file",
+    "memory_mode": "a Memory_Mode section of the ini file",
+    "config": "path of a Vela ini file; Vela's own where absent; a name that is not in it is "
+    "answered with those that are",
     "allow_cpu": "true to accept operators that stay on the CPU, whose time Vela does not count",
 }
+
+SECTIONS: Mapping[str, str] = {"system_config": "System_Config", "memory_mode": "Memory_Mode"}
+"""The kind of section that an option names."""
 
 
 class EthosUFamily:
@@ -54,8 +58,17 @@ class EthosUFamily:
         return f"Arm {name}, {ACCELERATORS[name]}; by default {system} with {memory}"
 
     def options(self) -> Mapping[str, str]:
-        """The options and what each takes; names of sections are those of Vela's own ini."""
-        return OPTIONS
+        """The options and what each takes, with the sections of Vela's own ini file."""
+        try:
+            ini = vendor_ini()
+        except MissingExtraError:
+            return OPTIONS
+        text = _read(ini)
+        named = {
+            option: f"{OPTIONS[option]}; Vela's own has {', '.join(_sections(text, ini, kind))}"
+            for option, kind in SECTIONS.items()
+        }
+        return {**OPTIONS, **named}
 
     def make(self, name: str, options: TargetOptions) -> Target:
         """Makes a target.
@@ -75,9 +88,11 @@ class EthosUFamily:
                 )
         ini = Path(str(options.get("config") or vendor_ini()))
         text = _read(ini)
-        system, memory = DEFAULTS[name.rpartition("-")[0]]
-        system = _section(text, ini, "System_Config", str(options.get("system_config", system)))
-        memory = _section(text, ini, "Memory_Mode", str(options.get("memory_mode", memory)))
+        defaults = dict(zip(SECTIONS, DEFAULTS[name.rpartition("-")[0]], strict=True))
+        named = {
+            option: _section(text, ini, kind, str(options.get(option, defaults[option])))
+            for option, kind in SECTIONS.items()
+        }
         allow_cpu = options.get("allow_cpu", False)
         if not isinstance(allow_cpu, bool):
             raise TargetError(
@@ -85,8 +100,7 @@ class EthosUFamily:
             )
         return EthosUTarget(
             accelerator=name,
-            system_config=system,
-            memory_mode=memory,
+            **named,
             ini=str(ini.resolve()),
             ini_sha256=hashlib.sha256(text.encode()).hexdigest(),
             allow_cpu=allow_cpu,
@@ -110,6 +124,11 @@ def vendor_ini() -> Path:
 
 
 def _read(ini: Path) -> str:
+    if ini.suffix != ".ini":
+        raise TargetError(
+            f"Vela takes no ini file without the suffix .ini, such as {ini}.",
+            remedy="Rename it.",
+        )
     try:
         return ini.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -119,7 +138,8 @@ def _read(ini: Path) -> str:
         ) from error
 
 
-def _section(text: str, ini: Path, kind: str, name: str) -> str:
+def _sections(text: str, ini: Path, kind: str) -> list[str]:
+    """The names of all sections of a kind, in the order of the file."""
     parser = ConfigParser()
     try:
         parser.read_string(text)
@@ -128,7 +148,11 @@ def _section(text: str, ini: Path, kind: str, name: str) -> str:
             f"{ini} is not a valid ini file: {str(error).splitlines()[0]}.",
             remedy="Vela's own vela.ini shows the form.",
         ) from error
-    known = [s.removeprefix(f"{kind}.") for s in parser.sections() if s.startswith(f"{kind}.")]
+    return [s.removeprefix(f"{kind}.") for s in parser.sections() if s.startswith(f"{kind}.")]
+
+
+def _section(text: str, ini: Path, kind: str, name: str) -> str:
+    known = _sections(text, ini, kind)
     if name not in known:
         words = kind.replace("_", " ").lower()
         raise TargetError(

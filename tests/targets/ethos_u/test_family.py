@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from npu_tune.errors import TargetError
 from npu_tune.targets import load_target
-from npu_tune.targets.ethos_u.family import ACCELERATORS, EthosUFamily, vendor_ini
+from npu_tune.targets.ethos_u import family
+from npu_tune.targets.ethos_u.family import ACCELERATORS, SECTIONS, EthosUFamily, vendor_ini
 
 
 def test_every_accelerator_can_be_made_with_the_defaults_of_vela():
@@ -39,6 +41,33 @@ def test_a_wrong_option_is_refused_with_the_remedy(options, words):
     with pytest.raises(TargetError) as caught:
         EthosUFamily().make("ethos-u55-128", options)
     assert words in str(caught.value)
+
+
+def test_every_system_config_and_memory_mode_of_velas_own_is_listed():
+    listed = EthosUFamily().options()
+    for option, kind in SECTIONS.items():
+        sections = re.findall(rf"^\[{kind}\.(\w+)\]", vendor_ini().read_text(), re.MULTILINE)
+        assert len(sections) >= 6
+        assert all(name in listed[option] for name in sections)
+
+
+def test_the_options_are_told_without_vela_too(monkeypatch):
+    monkeypatch.setattr(family, "find_spec", lambda _: None)
+    assert EthosUFamily().options() == family.OPTIONS
+
+
+def test_a_wrong_name_is_answered_with_those_of_the_users_own_file(tmp_path: Path):
+    path = tmp_path / "own.ini"
+    path.write_text("[System_Config.Ours]\n[System_Config.Theirs]\n")
+    with pytest.raises(TargetError, match="Known are Ours, Theirs"):
+        EthosUFamily().make("ethos-u55-128", {"config": str(path)})
+
+
+def test_an_ini_file_of_another_name_is_refused_as_vela_does(tmp_path: Path):
+    path = tmp_path / "vela.cfg"
+    path.write_text(vendor_ini().read_text())
+    with pytest.raises(TargetError, match=r"suffix \.ini"):
+        EthosUFamily().make("ethos-u55-128", {"config": str(path)})
 
 
 def test_a_file_that_is_no_ini_file_is_refused(tmp_path: Path):
