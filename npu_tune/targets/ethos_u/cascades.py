@@ -3,8 +3,9 @@
 Operators in a row that can run stripe by stripe are divided into cascades and single operators
 so that no part needs more fast storage than a limit and the sum of cycles is least. A cascade
 needs its whole first IFM, its whole last OFM and a rolling buffer between each two operators;
-inside it weights are read in place, or copied with nothing to hide the transfer behind. The idea of a search over such groups is that of TVM's
-cascader (TVM RFC 37); the sizes are those of Vela's ``CascadeBuilder``.
+inside it weights are read in place, or copied with nothing to hide the transfer behind. The
+idea of a search over such groups is that of TVM's cascader (TVM RFC 37); the sizes are those of
+Vela's ``CascadeBuilder``.
 """
 
 from __future__ import annotations
@@ -186,9 +187,10 @@ def _least_cycles(operator: OperatorChoices, height: int) -> float:
 
 
 def _cascaded_cycles(operator: OperatorChoices, height: int) -> float:
-    costs = operator.blocks_for(height) or [operator.vendor]
+    """With weights read in place or copied first, whichever is quicker."""
+    least = _least_cycles(operator, height)
     if not operator.weight_elements:
-        return min(cost.cycles for cost in costs)
+        return least
+    costs = operator.blocks_for(height) or [operator.vendor]
     in_place = min(max(cost.cycles, operator.in_place_cycles(cost)) for cost in costs)
-    copied = min(cost.cycles for cost in costs) + operator.weight_transfer_cycles
-    return min(in_place, copied)
+    return min(in_place, least + operator.weight_transfer_cycles)

@@ -26,6 +26,23 @@ STRATEGIES = ("Performance", "Size")
 ALLOCATORS = ("HillClimb", "Greedy", "LinearAlloc")
 TRAVERSALS = {"depth-first": False, "part-kernel-first": True}
 
+ARENA_LEVELS = 8
+"""Arena limits offered between what Vela needs at least and what it takes by default."""
+
+
+def arena_levels(least_bytes: float, most_bytes: float) -> tuple[int, ...]:
+    """Arena limits to offer, in bytes, ascending.
+
+    Args:
+        least_bytes: SRAM of the schedule that Vela's strategy Size makes.
+        most_bytes: SRAM of the one that Performance makes.
+    """
+    step = (most_bytes - least_bytes) / (ARENA_LEVELS + 1)
+    if step < 1:
+        return ()
+    levels = (least_bytes + step * level for level in range(1, ARENA_LEVELS + 1))
+    return tuple(sorted({int(level) // 16 * 16 for level in levels}))
+
 
 def network_knobs(arena_limits: Sequence[int]) -> tuple[Knob, ...]:
     """The knobs of Vela's command line.
@@ -158,7 +175,7 @@ _FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "stripe_height": lambda value: {"stripe_height": int(value)},
     "weight_buffer": lambda value: {"weight_slices": _weight_slices(value)},
     "ofm_format": lambda value: {"linear_format": value == "NHWC"},
-    "ofm_storage": lambda value: {"fast_storage": value == "fast"},
+    "ofm_storage": lambda value: {"slow_storage": value == "slow"},
 }
 
 _BLOCK_KNOBS = frozenset({"ofm_block", "traversal"})

@@ -8,22 +8,26 @@ from dataclasses import dataclass, field
 Block = tuple[int, int, int]
 """Height, width and depth of an OFM block, in elements."""
 
+UNBUFFERED = 0
+"""Weights are read where they are stored."""
+
+WHOLE = -1
+"""All weights are copied to fast storage before they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorPlan:
-    """The choices for one operator; None leaves a choice to Vela's own rule.
+    """The choices for one operator; the defaults leave each to Vela's own rule.
 
     Args:
         block: the OFM block.
         part_kernel: traverse part-kernel first (True) or depth first (False).
         cascade: run together with the next operator, stripe by stripe.
         stripe_height: rows of the OFM per stripe, where this operator is in a cascade.
-        weight_slices: how weights reach the NPU: 0 reads them where they are stored, -1 copies
-            all of them to fast storage first, n > 0 copies slices of n output channels in turn
-            into two buffers.
+        weight_slices: how weights reach the NPU: ``UNBUFFERED``, ``WHOLE``, or slices of n > 0
+            output channels copied in turn into two buffers in fast storage.
         linear_format: write the OFM as NHWC (True) or as NHCWB16 (False).
-        fast_storage: keep the OFM in fast storage (True) or in slow memory (False), where the
-            memory mode has both.
+        slow_storage: keep the OFM in slow memory, where the memory mode has fast storage too.
     """
 
     block: Block | None = None
@@ -32,7 +36,7 @@ class OperatorPlan:
     stripe_height: int | None = None
     weight_slices: int | None = None
     linear_format: bool | None = None
-    fast_storage: bool | None = None
+    slow_storage: bool = False
 
 
 VENDOR = OperatorPlan()
@@ -59,10 +63,6 @@ def settled(
     if traversal is not None and fits(block or vendor_block, vendor_part_kernel):
         return block, None
     return None, traversal if fits(vendor_block, asked) else None
-
-
-UNBUFFERED = 0
-WHOLE = -1
 
 
 @dataclass(frozen=True, slots=True)

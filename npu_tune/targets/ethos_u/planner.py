@@ -42,7 +42,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One way to run an operator."""
+    """One way to run an operator.
+
+    Args:
+        block: the block; None for Vela's own.
+        buffer: the value of the knob ``weight_buffer``; "" without weights.
+        npu_cycles: of the computation.
+        least_cycles: no less is added to the total, because feature maps must be moved.
+        transfer: cycles to copy all weights; 0 where nothing hides or counts them.
+        first_transfer: cycles to copy what must be there before the operator begins.
+        slack: cycles it leaves for fetching the next operator's weights.
+        buffer_bytes: of fast storage for weights.
+    """
 
     block: Block | None
     buffer: str
@@ -52,7 +63,6 @@ class _Option:
     first_transfer: float = 0.0
     slack: float = 0.0
     buffer_bytes: float = 0.0
-    first_bytes: float = 0.0
 
     def cycles(self, slack_before: float) -> float:
         """What it adds to the total (``estimate_full_op_performance`` of Vela 5.2.0)."""
@@ -111,7 +121,7 @@ def _next(before: _Label | None, option: _Option, free: float) -> _Label | None:
     if option.buffer_bytes > free:
         return None
     total, slack = (before.cycles, before.slack) if before else (0.0, 0.0)
-    if before and option.first_bytes > before.free:
+    if before and option.buffer_bytes > before.free:
         slack = 0.0  # no room to fetch ahead
     return _Label(
         total + option.cycles(slack), option.slack, free - option.buffer_bytes, option, before
@@ -157,23 +167,21 @@ def _options(operator: OperatorChoices, frame: Frame) -> Iterator[_Option]:
     if frame.cascaded:
         # The transfer happens between two kernels of the cascade, with nothing to hide behind.
         # Vela's estimate leaves it out; a plan does not.
-        yield _Option(block, "single", npu, least + transfer, 0.0, 0.0, npu, size, size)
+        yield _Option(block, "single", npu, least + transfer, slack=npu, buffer_bytes=size)
         return
-    yield _Option(block, "single", npu, least, transfer, transfer, npu, size, size)
+    yield _Option(block, "single", npu, least, transfer, transfer, npu, size)
     for depth in operator.slice_depths:
         part = depth / operator.shape[2]
         last = (operator.shape[2] % depth or depth) / operator.shape[2]
-        buffers = 2 * size * part
         yield _Option(
-            block,
-            f"double-{depth}",
-            npu,
-            least,
-            transfer,
-            transfer * part,
-            npu * last,
-            buffers,
-            buffers,
+            block=block,
+            buffer=f"double-{depth}",
+            npu_cycles=npu,
+            least_cycles=least,
+            transfer=transfer,
+            first_transfer=transfer * part,
+            slack=npu * last,
+            buffer_bytes=2 * size * part,
         )
 
 

@@ -16,6 +16,9 @@ from npu_tune.targets.ethos_u.planner import Frame, plan_choices
 if TYPE_CHECKING:
     from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices
 
+ROOM = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
+"""Room for weight buffers in a plan, relative to the peak of the feature maps."""
+
 
 def python_core_starts(
     space: SearchSpace,
@@ -80,10 +83,6 @@ def planned_starts(
             label = f"{start.label}, planned with {room:.0%} for weights"
             yield Start(label, start.configuration.replace(changes))
         before = changes
-
-
-ROOM = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
-"""Room for weight buffers in a plan, relative to the peak of the feature maps."""
 
 
 def from_printed(

@@ -42,7 +42,7 @@ def test_each_knob_becomes_its_part_of_the_plan():
         {
             0: OperatorPlan(block=(2, 8, 16), part_kernel=True, cascade=True, weight_slices=32),
             1: OperatorPlan(stripe_height=4, weight_slices=WHOLE, linear_format=True),
-            2: OperatorPlan(cascade=False, weight_slices=UNBUFFERED, fast_storage=False),
+            2: OperatorPlan(cascade=False, weight_slices=UNBUFFERED, slow_storage=True),
         },
     )
 

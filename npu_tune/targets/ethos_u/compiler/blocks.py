@@ -12,7 +12,7 @@ from ethosu.vela import npu_performance
 from ethosu.vela.architecture_features import ArchitectureFeatures
 from ethosu.vela.shape4d import Shape4D
 
-from npu_tune.targets.ethos_u.compiler.scheduling import whole_block
+from npu_tune.targets.ethos_u.compiler.fitting import whole_block
 from npu_tune.targets.ethos_u.plan import Block
 
 

@@ -22,12 +22,12 @@ def network_figures(graph: Any, arch: Any) -> dict[str, float]:
     """Metric by name, as Vela's summary states them.
 
     ``cycles`` is the sum over operators of the largest of NPU, SRAM, DRAM and flash cycles;
-    operators on the CPU are not in it. ``full_cycles`` adds what Vela's estimate leaves out.
-    Bytes are exact; Vela prints KiB.
+    operators on the CPU are not in it. ``full_cycles`` adds the copying of weights inside
+    cascades. Bytes are exact; Vela prints KiB.
     """
     cycles = float(graph.cycles[PassCycles.Total])
     used = graph.memory_used
-    npu, cpu = operator_counts(graph)
+    npu, cpu = (len(_operators(graph, p)) for p in (PassPlacement.Npu, PassPlacement.Cpu))
     uncounted = _uncounted_cycles(graph, arch)
     return {
         "cycles": cycles,
@@ -43,7 +43,11 @@ def network_figures(graph: Any, arch: Any) -> dict[str, float]:
 
 
 def _uncounted_cycles(graph: Any, arch: Any) -> float:
-    """Weight transfers inside cascades, which Vela's estimate of an operator leaves out."""
+    """Weight transfers inside cascades, which Vela's estimate of an operator leaves out.
+
+    It counts the transfer of an operator whose ``full_weight_transfer_cycles`` is set, and
+    ``propose_weight_buffering`` sets that outside cascades only (Vela 5.2.0).
+    """
     total = 0.0
     for subgraph in graph.subgraphs:
         for op in subgraph.sched_ops:
@@ -59,25 +63,23 @@ def _uncounted_cycles(graph: Any, arch: Any) -> float:
     return float(total)
 
 
-def operator_counts(graph: Any) -> tuple[int, int]:
-    """How many operators run on the NPU and how many on the CPU, as Vela counts them."""
-    counts = {PassPlacement.Npu: 0, PassPlacement.Cpu: 0}
-    for subgraph in graph.subgraphs:
-        if subgraph.placement in counts:
-            operators = subgraph.get_all_ops_from_passes()
-            counts[subgraph.placement] += sum(op.type not in _NOT_OPERATORS for op in operators)
-    return counts[PassPlacement.Npu], counts[PassPlacement.Cpu]
+def placed_operators(graph: Any) -> tuple[int, tuple[str, ...]]:
+    """How many operators run on the NPU, and those that stay on the CPU as ``type name``.
+
+    They are those that Vela's own summary counts.
+    """
+    npu, cpu = (_operators(graph, place) for place in (PassPlacement.Npu, PassPlacement.Cpu))
+    return len(npu), tuple(f"{op.type.name} {op.name}" for op in cpu)
 
 
-def cpu_operators(graph: Any) -> tuple[str, ...]:
-    """Operators that stay on the CPU, as ``type name``."""
-    return tuple(
-        f"{op.type.name} {op.name}"
+def _operators(graph: Any, placement: PassPlacement) -> list[Any]:
+    return [
+        op
         for subgraph in graph.subgraphs
-        if subgraph.placement == PassPlacement.Cpu
+        if subgraph.placement == placement
         for op in subgraph.get_all_ops_from_passes()
         if op.type not in _NOT_OPERATORS
-    )
+    ]
 
 
 class OperatorFigures:

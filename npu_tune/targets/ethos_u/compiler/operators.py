@@ -9,7 +9,7 @@ from typing import Any
 from ethosu.vela.api import NpuBlockTraversal
 from ethosu.vela.architecture_allocator import to_upscale
 from ethosu.vela.numeric_util import round_up
-from ethosu.vela.operation import NpuBlockType, Op
+from ethosu.vela.operation import NpuBlockType
 from ethosu.vela.tensor import TensorPurpose
 
 from npu_tune.network import printable_names
@@ -19,7 +19,13 @@ from npu_tune.targets.ethos_u.compiler.blocks import (
     block_costs,
     useful_blocks,
 )
-from npu_tune.targets.ethos_u.compiler.scheduling import can_cascade, can_stripe, whole_block
+from npu_tune.targets.ethos_u.compiler.fitting import (
+    block_of,
+    buffers_weights,
+    can_cascade,
+    can_stripe,
+    whole_block,
+)
 from npu_tune.targets.ethos_u.compiler.session import Session
 from npu_tune.targets.ethos_u.plan import Block, Plan
 
@@ -61,10 +67,13 @@ class OperatorChoices:
         geometry: for the memory of cascades.
         vendor_block: the block Vela takes by default.
         vendor_part_kernel: the traversal Vela takes.
-        blocks: blocks worth trying with their costs, in both traversals.
+        blocks: blocks worth trying with their costs, each in the traversals in which it is
+            legal and worth it; only these are offered, of up to hundreds of legal ones.
         unit_height: rows of a micro-block; blocks have multiples of it.
         vendor: the cost of Vela's own block.
-        legal: blocks the hardware takes, among those and Vela's own, by traversal.
+        legal: of the blocks on offer and Vela's own, those that the hardware takes for the whole
+            operator, by traversal (True: part-kernel first); tells which of a block and a
+            traversal gives way where they do not go together.
         traversals: True where both traversals are worth trying.
         joins_next: True where it can be cascaded with the next operator.
         stripe_heights: rows per stripe worth trying where it is in a cascade.
@@ -118,7 +127,7 @@ class OperatorChoices:
 def operator_choices(session: Session) -> tuple[OperatorChoices, ...]:
     """Every operator that runs on the NPU, in execution order."""
     schedulers = session.schedule(Plan())
-    every = [(scheduler, op) for scheduler in schedulers.values() for op in scheduler.sched_ops]
+    every = [(scheduler, op) for scheduler in schedulers for op in scheduler.sched_ops]
     names = printable_names(op.name for _, op in every)
     known: dict[Any, Any] = {}
     return tuple(
@@ -132,12 +141,10 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
     weights = cost.npu_weights_tensor
     part_kernel = bool(weights and weights.hw_traversal == NpuBlockTraversal.PART_KERNEL_FIRST)
     shape = op.ofm.shape
-    block = cost.block_config.ofm_block
-    vendor_block = (block.height, block.width, block.depth)
-    striped = can_stripe(op)
+    vendor_block = block_of(cost.block_config)
     signature = _signature(op, part_kernel, vendor_block, cost.stripe.height)
     if signature not in known:
-        known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel, striped=striped)
+        known[signature] = _useful(scheduler, op, cost, part_kernel=part_kernel)
     blocks, vendor = known[signature]
     candidates = {vendor_block, *(found.block for found in blocks)}
     cascades = can_cascade(op, scheduler.sched_ops)
@@ -162,20 +169,12 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         traversals=any(found.part_kernel != part_kernel for found in blocks),
         joins_next=cascades,
         stripe_heights=_powers_of_two(shape.height // 2) if cascades or joined else (),
-        buffers_weights=scheduler_buffers_weights(scheduler, op),
+        buffers_weights=buffers_weights(scheduler, op),
         formats=_other_formats(scheduler, op),
         spills=spills,
         weight_transfer_cycles=_transfer_cycles(op, weights) if weights else 0.0,
         weight_bytes=len(weights.buffer) if weights else 0,
         weight_elements=op.parent_op.weights.elements() if weights else 0,
-    )
-
-
-def scheduler_buffers_weights(scheduler: Any, op: Any) -> bool:
-    """Whether Vela can bring an operator's weights to fast storage piece by piece."""
-    weights = op.parent_op.weights
-    return bool(
-        weights and op.op_type != Op.FullyConnected and scheduler.weights_needs_dma(weights)
     )
 
 
@@ -204,17 +203,16 @@ def _ends(op: Any) -> list[Any]:
 
 
 def _useful(
-    scheduler: Any, op: Any, cost: Any, *, part_kernel: bool, striped: bool
+    scheduler: Any, op: Any, cost: Any, *, part_kernel: bool
 ) -> tuple[tuple[BlockCost, ...], BlockCost]:
-    """Blocks that can beat Vela's choice in some respect, and the fastest one."""
+    """Blocks that can beat Vela's choice in some respect, and the cost of Vela's choice."""
     traversals = [part_kernel]
     if op.parent_op.weights and op.op_type.npu_block_type == NpuBlockType.ConvolutionMxN:
         traversals.append(not part_kernel)
     every = [c for t in traversals for c in block_costs(scheduler, op, part_kernel=t)]
-    unit = op.arch.ofm_ublock.height
-    found = useful_blocks(every, striped=striped, unit_height=unit)
-    own = cost.block_config.ofm_block
-    vendor = block_cost(scheduler, op, (own.height, own.width, own.depth), cost.block_config)
+    striped = can_stripe(op)
+    found = useful_blocks(every, striped=striped, unit_height=op.arch.ofm_ublock.height)
+    vendor = block_cost(scheduler, op, block_of(cost.block_config), cost.block_config)
     if not striped:
         found = [c for c in found if (c.encoding, c.costs) != (vendor.encoding, vendor.costs)]
     return tuple(found), vendor

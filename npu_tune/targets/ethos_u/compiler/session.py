@@ -7,8 +7,9 @@ import gc
 import io
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,8 @@ from ethosu.vela.tensor import TensorAddressMap
 from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
 from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.compiler.back_end import generate
-from npu_tune.targets.ethos_u.compiler.figures import (
-    OperatorFigures,
-    cpu_operators,
-    operator_counts,
-)
-from npu_tune.targets.ethos_u.compiler.scheduling import (
-    PlannedScheduler,
-    VendorSchedule,
-    VendorScheduler,
-)
+from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures, placed_operators
+from npu_tune.targets.ethos_u.compiler.scheduling import PlannedScheduler
 from npu_tune.targets.ethos_u.compiler.settings import (
     Hardware,
     compiler_options,
@@ -48,8 +41,9 @@ from npu_tune.targets.ethos_u.compiler.settings import (
 )
 from npu_tune.targets.ethos_u.compiler.shortcuts import Shortcuts
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
+from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
-from npu_tune.targets.ethos_u.plan import VENDOR, OperatorPlan, Plan
+from npu_tune.targets.ethos_u.plan import VENDOR, Plan
 
 RECURSION_LIMIT = 10_000
 """Vela walks its graph recursively; its own limit of 1,000 is too low for long networks."""
@@ -83,7 +77,7 @@ class Session:
         self._own_arena_limit = self.arch.arena_cache_size
         self._encoder = WeightEncoder()
         self._shortcuts = Shortcuts()
-        self._vendor: dict[tuple[str, int], dict[int, VendorSchedule]] = {}
+        self._vendor: dict[tuple[str, int], list[VendorSchedule]] = {}
         sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
         self._run_front_end(network)
         self._snapshot = Snapshot(self.graph, DebugDatabase, TensorAddressMap)
@@ -94,7 +88,7 @@ class Session:
     def _run_front_end(self, network: Network) -> None:
         _empty(DebugDatabase)
         TensorAddressMap.address_map.clear()
-        with tempfile.TemporaryDirectory() as folder, _silence():
+        with tempfile.TemporaryDirectory() as folder, _silence() as printed:
             path = Path(folder) / "model.tflite"
             path.write_bytes(network.model_bytes)
             try:
@@ -110,13 +104,16 @@ class Session:
                 mark_tensors.mark_tensor_purpose(graph, self.arch, False)
                 pass_packing.pack_into_passes(graph, self.arch, False)
                 extract_npu_subgraphs.extract_npu_subgraphs(graph, self.arch)
-            except (Exception, SystemExit) as error:  # Vela's reader exits the process
+            except (Exception, SystemExit) as error:
+                # Vela's reader says what is wrong on standard output and exits the process.
+                said = printed.getvalue().strip().splitlines()
+                exits = isinstance(error, SystemExit) and said
                 raise ModelError(
-                    f"Vela cannot read {network.name!r}: {_words(error)}",
+                    f"Vela cannot read {network.name!r}: {said[-1] if exits else _words(error)}",
                     remedy="Convert the network to int8 TFLite with the operators Vela supports.",
                 ) from error
         self.graph, self.kind = graph, kind
-        self.operators = (operator_counts(graph)[0], cpu_operators(graph))
+        self.operators = placed_operators(graph)
 
     @property
     def npu_subgraphs(self) -> list[Any]:
@@ -155,45 +152,37 @@ class Session:
             generate(self.graph, self.arch, self.kind, compiler_options(plan))
         return self.graph
 
-    def schedule(self, plan: Plan) -> dict[int, Any]:
-        """Schedules as planned, without code generation; returns the schedulers by subgraph."""
+    def schedule(self, plan: Plan) -> list[Any]:
+        """Schedules as planned, without code generation; returns a scheduler per subgraph."""
         if not plan.operators:
             return self._run_scheduler(plan, VendorScheduler)
-        vendor = self.vendor_schedule(plan)
-        first = 0
-        planned: list[tuple[list[OperatorPlan], VendorSchedule]] = []
-        for position in range(len(self.npu_subgraphs)):
-            count = len(vendor[position].choices)
-            plans = [plan.operators.get(first + index, VENDOR) for index in range(count)]
-            planned.append((plans, vendor[position]))
-            first += count
-        remaining = iter(planned)
+        vendor = iter(self.vendor_schedule(plan))
+        positions = count()
 
         def make(*arguments: Any) -> PlannedScheduler:
-            plans, decided = next(remaining)
+            decided = next(vendor)
+            plans = [plan.operators.get(next(positions), VENDOR) for _ in decided.choices]
             return PlannedScheduler(*arguments, plans=plans, vendor=decided, encoder=self._encoder)
 
         return self._run_scheduler(plan, make)
 
-    def vendor_schedule(self, plan: Plan) -> dict[int, VendorSchedule]:
-        """What Vela decides by itself under the plan's network-wide options, by subgraph."""
+    def vendor_schedule(self, plan: Plan) -> list[VendorSchedule]:
+        """What Vela decides by itself under the plan's network-wide options, per subgraph."""
         key = (plan.strategy, self._arena_limit(plan))
         if key not in self._vendor:
             schedulers = self.schedule(Plan(plan.strategy, plan.arena_limit, plan.allocator))
-            self._vendor[key] = {
-                position: found.decisions() for position, found in schedulers.items()
-            }
+            self._vendor[key] = [found.decisions() for found in schedulers]
         return self._vendor[key]
 
     def _arena_limit(self, plan: Plan) -> int:
         return self._own_arena_limit if plan.arena_limit is None else plan.arena_limit
 
-    def _run_scheduler(self, plan: Plan, make: Any) -> dict[int, Any]:
-        made: dict[int, Any] = {}
+    def _run_scheduler(self, plan: Plan, make: Callable[..., Any]) -> list[Any]:
+        made = []
 
         def recorded(*arguments: Any) -> Any:
-            made[len(made)] = make(*arguments)
-            return made[len(made) - 1]
+            made.append(make(*arguments))
+            return made[-1]
 
         self._snapshot.restore()
         self._encoder.begin()
@@ -230,9 +219,9 @@ def _words(error: BaseException) -> str:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+def _silence() -> Iterator[io.StringIO]:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        yield printed
 
 
 def _empty(database: type) -> None:

@@ -35,7 +35,7 @@ class Hardware:
     ini: str
 
 
-def make_architecture(hardware: Hardware, arena_limit: int | None = None) -> Any:
+def make_architecture(hardware: Hardware) -> Any:
     """Vela's description of the hardware.
 
     Raises:
@@ -50,7 +50,7 @@ def make_architecture(hardware: Hardware, arena_limit: int | None = None) -> Any
                 memory_mode=hardware.memory_mode,
                 max_blockdep=ArchitectureFeatures.MAX_BLOCKDEP,
                 verbose_config=False,
-                arena_cache_size=arena_limit,
+                arena_cache_size=None,
             )
     except (VelaError, KeyError, ValueError) as error:
         words = str(getattr(error, "data", error)).strip()

@@ -7,8 +7,8 @@ from ethosu.vela.architecture_allocator import find_block_config
 
 from npu_tune.targets.ethos_u.compiler.blocks import legal_blocks
 from npu_tune.targets.ethos_u.compiler.figures import network_figures
+from npu_tune.targets.ethos_u.compiler.fitting import whole_block
 from npu_tune.targets.ethos_u.compiler.operators import operator_choices
-from npu_tune.targets.ethos_u.compiler.scheduling import whole_block
 from npu_tune.targets.ethos_u.compiler.session import Session
 from npu_tune.targets.ethos_u.compiler.settings import Hardware
 from npu_tune.targets.ethos_u.plan import OperatorPlan, Plan
@@ -35,7 +35,7 @@ def test_compiling_leaves_nothing_behind(session):
 
 
 def test_velas_own_block_is_among_the_legal_ones(session):
-    (scheduler,) = session.schedule(Plan()).values()
+    (scheduler,) = session.schedule(Plan())
     for op in scheduler.sched_ops[:12]:
         config = scheduler.sg.schedule.cost_map[op].block_config
         own = config.ofm_block
@@ -44,14 +44,14 @@ def test_velas_own_block_is_among_the_legal_ones(session):
 
 
 def test_every_block_on_offer_fits_the_hardware_as_it_will_be_checked(session):
-    (scheduler,) = session.schedule(Plan()).values()
+    (scheduler,) = session.schedule(Plan())
     for op, choices in zip(scheduler.sched_ops, operator_choices(session), strict=True):
         for cost in choices.blocks:
             assert whole_block(op, cost.block, part_kernel=cost.part_kernel) is not None
 
 
 def test_an_oversized_block_does_not_fit(session):
-    (scheduler,) = session.schedule(Plan()).values()
+    (scheduler,) = session.schedule(Plan())
     op = scheduler.sched_ops[0]
     assert whole_block(op, (64, 64, 128), part_kernel=False) is None
 
@@ -74,7 +74,7 @@ def test_a_longer_stripe_takes_more_memory(session):
 
 
 def test_the_search_for_a_block_is_remembered_not_changed(session):
-    (scheduler,) = session.schedule(Plan()).values()
+    (scheduler,) = session.schedule(Plan())
     for op in scheduler.sched_ops[:8]:
         own = find_block_config(
             op.arch,
