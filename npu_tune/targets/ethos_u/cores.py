@@ -17,16 +17,13 @@ from npu_tune.targets.ethos_u.compiler.back_end import write_model
 from npu_tune.targets.ethos_u.compiler.figures import network_figures
 from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices, operator_choices
 from npu_tune.targets.ethos_u.compiler.session import Session
-from npu_tune.targets.ethos_u.compiler.settings import Hardware
-from npu_tune.targets.ethos_u.cpp_core import CppCore
-from npu_tune.targets.ethos_u.knobs import plan_of, search_space
+from npu_tune.targets.ethos_u.compiler.settings import Hardware, make_architecture
+from npu_tune.targets.ethos_u.cpp_core import CppCore, cpu_notes
+from npu_tune.targets.ethos_u.knobs import arena_levels, plan_of, search_space
 from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, Plan
 from npu_tune.targets.ethos_u.planner import Frame
 from npu_tune.targets.ethos_u.starts import python_core_starts
 from npu_tune.targets.ethos_u.target import EthosUTarget
-
-ARENA_LEVELS = 8
-"""Arena limits offered between what Vela needs at least and what it takes by default."""
 
 CORES_KEPT = 2
 """Networks kept ready in a process: the one being tuned and one to compare it with."""
@@ -67,6 +64,7 @@ def _make_core(target: EthosUTarget, network: Network) -> Core:
             remedy="`npu-tune tune` quantises it by itself, `npu-tune convert` writes the file.",
         )
     if network.format == "tosa" or target.accelerator.startswith("ethos-u85"):
+        make_architecture(hardware)  # says what does not fit in better words than the command
         return CppCore(network, hardware)
     return PythonCore(network, hardware)
 
@@ -75,8 +73,8 @@ class PythonCore:
     """Vela's Python core, with per-operator choices."""
 
     def __init__(self, network: Network, hardware: Hardware) -> None:
-        self._network, self._hardware = network, hardware
         self._session = Session(network, hardware)
+        self._cpp_core = CppCore(network, hardware)
         self._operator_names = self._session.operator_names()
 
     def operators(self) -> tuple[int, tuple[str, ...]]:
@@ -91,17 +89,12 @@ class PythonCore:
     @cached_property
     def arena_limits(self) -> tuple[int, ...]:
         """Limits between the SRAM of Vela's Size and of its Performance schedule, in bytes."""
+        session = self._session
         least, most = (
-            network_figures(self._session.compile(Plan(strategy)), self._session.arch)[
-                "sram_bytes"
-            ]
+            network_figures(session.compile(Plan(strategy)), session.arch)["sram_bytes"]
             for strategy in ("Size", "Performance")
         )
-        step = (most - least) / (ARENA_LEVELS + 1)
-        if step < 1:
-            return ()
-        levels = (least + step * level for level in range(1, ARENA_LEVELS + 1))
-        return tuple(sorted({int(level) // 16 * 16 for level in levels}))
+        return arena_levels(least, most)
 
     @cached_property
     def _space(self) -> SearchSpace:
@@ -119,7 +112,7 @@ class PythonCore:
         return Evaluation(
             network_figures(graph, session.arch),
             dict(zip(self._operator_names, rows, strict=True)),
-            tuple(f"on the CPU: {name}" for name in session.operators[1]),
+            cpu_notes(session.operators[1]),
         )
 
     def build(self, configuration: Configuration, path: Path) -> Evaluation:
@@ -134,7 +127,7 @@ class PythonCore:
             self.space(),
             self.choices,
             self._frames,
-            CppCore(self._network, self._hardware),
+            self._cpp_core,
         )
 
     def _frames(self, configuration: Configuration) -> tuple[Frame, ...]:
@@ -153,4 +146,4 @@ class PythonCore:
 
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """The C++ core's default."""
-        return CppCore(self._network, self._hardware).references()
+        return self._cpp_core.references()

@@ -10,22 +10,23 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from npu_tune.errors import CompilerError, CompilerTimeoutError
+from npu_tune.errors import CompilerError, CompilerTimeoutError, ModelError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.base import Evaluation, Start
 from npu_tune.targets.ethos_u.compiler.settings import Hardware
-from npu_tune.targets.ethos_u.knobs import network_knobs, plan_of
+from npu_tune.targets.ethos_u.knobs import arena_levels, network_knobs, plan_of
 from npu_tune.targets.ethos_u.plan import Block, Plan
 
 TIMEOUT_S = 600
+"""Most networks take seconds; what takes this long will not end."""
+
 LABEL = "Vela C++ core, default (its own estimate)"
-ARENA_LEVELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,24 @@ class CppCore:
         return self._run(Plan())
 
     def operators(self) -> tuple[int, tuple[str, ...]]:
-        """Counts and CPU operators as Vela prints them."""
-        _, printed = self._default
-        count = re.search(r"^NPU operators = (\d+)", printed, re.MULTILINE)
-        listed = re.findall(r"^\s+CPU: (\S+) = (\S+)", printed, re.MULTILINE)
-        return int(count[1]) if count else 0, tuple(" ".join(names) for names in listed)
+        """How many operators run on the NPU, and those that stay on the CPU.
+
+        Raises:
+            ModelError: where Vela cannot compile the network at all.
+        """
+        try:
+            _, printed = self._default
+        except CompilerError as error:
+            raise ModelError(
+                f"Vela cannot compile {self._network.name!r}: {error.data['words']}",
+                remedy="Convert the network again, with the operators that Vela supports.",
+            ) from error
+        return parse_operators(printed)
 
     @cached_property
     def _space(self) -> SearchSpace:
-        least, most = (self._run(Plan(s))[0]["sram_bytes"] for s in ("Size", "Performance"))
-        step = (most - least) / (ARENA_LEVELS + 1)
-        levels = [int(least + step * n) // 16 * 16 for n in range(1, ARENA_LEVELS + 1)]
-        return SearchSpace(network_knobs(sorted(set(levels)) if step >= 1 else ()))
+        least, most = self._run(Plan("Size"))[0], self._default[0]
+        return SearchSpace(network_knobs(arena_levels(least["sram_bytes"], most["sram_bytes"])))
 
     def space(self) -> SearchSpace:
         """Strategy, arena limit and tensor allocator."""
@@ -79,11 +86,15 @@ class CppCore:
 
     def evaluate(self, configuration: Configuration) -> Evaluation:
         """Compiles into a temporary folder."""
-        return Evaluation(self._run(plan_of(configuration, ()))[0])
+        return self._evaluation(configuration)
 
     def build(self, configuration: Configuration, path: Path) -> Evaluation:
         """Compiles and keeps the result."""
-        return Evaluation(self._run(plan_of(configuration, ()), keep=path)[0])
+        return self._evaluation(configuration, keep=path)
+
+    def _evaluation(self, configuration: Configuration, keep: Path | None = None) -> Evaluation:
+        figures, printed = self._run(plan_of(configuration, ()), keep)
+        return Evaluation(figures, notes=cpu_notes(parse_operators(printed)[1]))
 
     def starts(self) -> tuple[Start, ...]:
         """Every arena limit under Performance, and Size."""
@@ -133,29 +144,35 @@ def _output(command: list[str]) -> str:
         raise CompilerTimeoutError(f"Vela took more than {TIMEOUT_S} s.") from error
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()
-        raise CompilerError(f"Vela stopped with {done.returncode}: {lines[-1] if lines else ''}")
+        words = lines[-1].removeprefix(" - ") if lines else f"it ended with {done.returncode}"
+        raise CompilerError(f"Vela stopped: {words}", words=words)
     return done.stdout
 
 
 def _figures(row: Mapping[str, str], printed: str) -> dict[str, float]:
-    def kib(*names: str) -> float:
+    """Metric by name from Vela's summary, whose memory is in KiB.
+
+    This core does not tell which transfers it hides, so ``full_cycles`` is its own total.
+    """
+
+    def used(*names: str) -> float:
         return sum(float(row[f"{name}_memory_used"]) * 1024 for name in names)
 
     def traffic(*names: str) -> float:
         return sum(float(row[f"{name}_total_bytes"]) for name in names)
 
-    counts = [int(n) for n in re.findall(r"^[CN]PU operators = (\d+)", printed, re.MULTILINE)]
-    cpu, npu = counts if len(counts) == 2 else (0, 0)
+    npu, listed = parse_operators(printed)
+    every = npu + len(listed)
     return {
         "cycles": float(row["cycles_total"]),
         "full_cycles": float(row["cycles_total"]),
         "latency_ms": float(row["inference_time"]) * 1e3,
-        "sram_bytes": kib("sram"),
-        "flash_bytes": kib("on_chip_flash", "off_chip_flash"),
-        "dram_bytes": kib("dram"),
+        "sram_bytes": used("sram"),
+        "flash_bytes": used("on_chip_flash", "off_chip_flash"),
+        "dram_bytes": used("dram"),
         "traffic_off_chip_bytes": traffic("dram", "off_chip_flash"),
         "traffic_sram_bytes": traffic("sram"),
-        "npu_share": npu / (npu + cpu) if npu + cpu else 0.0,
+        "npu_share": npu / every if every else 0.0,
     }
 
 
@@ -168,6 +185,23 @@ def network_starts(space: SearchSpace) -> tuple[Start, ...]:
         for limit in limits
     ]
     return tuple(starts)
+
+
+def parse_operators(printed: str) -> tuple[int, tuple[str, ...]]:
+    """Reads what ``--show-cpu-operations`` prints.
+
+    Returns:
+        how many operators run on the NPU, and those that stay on the CPU as ``type name``. The
+        type is the compiler's own, which is ``Passthrough`` for most of what it leaves alone.
+    """
+    npu = re.search(r"^NPU operators = (\d+)", printed, re.MULTILINE)
+    cpu = re.findall(r"^ +CPU: (.+?)(?: \(outputs .*)?$", printed, re.MULTILINE)
+    return int(npu[1]) if npu else 0, tuple(text.replace(" = ", " ", 1) for text in cpu)
+
+
+def cpu_notes(operators: Iterable[str]) -> tuple[str, ...]:
+    """What an evaluation notes of operators that stay on the CPU."""
+    return tuple(f"on the CPU: {name}" for name in operators)
 
 
 def parse_schedule(printed: str) -> tuple[PrintedOperator, ...]:

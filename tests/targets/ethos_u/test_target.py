@@ -15,7 +15,7 @@ from vela_command import vela_figures
 from npu_tune.errors import EvaluationError, ModelError, TargetError
 from npu_tune.network import read_network
 from npu_tune.network.zoo import zoo_network
-from npu_tune.targets.ethos_u.family import EthosUFamily
+from npu_tune.targets.ethos_u.family import ACCELERATORS, EthosUFamily
 
 SHARED = (
     "mlperf_kws_dscnn",
@@ -33,6 +33,16 @@ def test_the_default_equals_vela_exactly(request, shared_models, tmp_path, name,
     network = read_network(shared_models / "tflite" / f"{name}.tflite")
     found = target.evaluate(network, target.space(network).default).metrics
     for metric, value in vela_figures(network, target, tmp_path).items():
+        assert found[metric] == pytest.approx(value, rel=1e-12), metric
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ACCELERATORS if not name.startswith("ethos-u85")]
+)
+def test_every_accelerators_default_equals_velas(resnet8, tmp_path, name):
+    target = EthosUFamily().make(name, {})
+    found = target.evaluate(resnet8, target.space(resnet8).default).metrics
+    for metric, value in vela_figures(resnet8, target, tmp_path).items():
         assert found[metric] == pytest.approx(value, rel=1e-12), metric
 
 
@@ -174,12 +184,21 @@ def test_operators_on_the_cpu_are_named_unless_they_are_allowed(u55, shared_mode
     assert evaluation.metrics["npu_share"] < 1
 
 
-def test_a_truncated_file_is_a_model_error(u55, resnet8):
+def test_a_truncated_file_is_a_model_error_and_nothing_is_printed(u55, resnet8, capfd):
     broken = type(resnet8)(
         "broken", "tflite", (), {}, (), (), resnet8.model_bytes[: len(resnet8.model_bytes) // 2]
     )
-    with pytest.raises(ModelError, match="Vela cannot read"):
+    with pytest.raises(ModelError, match=r"Vela cannot read 'broken': .*\w{4}"):
         u55.check(broken)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_velas_reader_prints_before_it_exits_becomes_the_message(u55, resnet8, capfd):
+    damaged = resnet8.model_bytes[:8] + b"\xff" * 400 + resnet8.model_bytes[408:]
+    broken = type(resnet8)("broken", "tflite", (), {}, (), (), damaged)
+    with pytest.raises(ModelError, match="Invalid TFLite file"):
+        u55.check(broken)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_system_that_does_not_fit_the_accelerator_is_refused(resnet8):
