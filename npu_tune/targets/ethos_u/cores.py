@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,9 +50,13 @@ def core_for(target: EthosUTarget, network: Network) -> Core:
     """The core that compiles a network for a target, kept ready in this process."""
     key = (target, network.digest)
     if key not in _cores:
-        _cores[key] = _make_core(target, network)
-        while len(_cores) > CORES_KEPT:
+        if len(_cores) == CORES_KEPT:
             _cores.popitem(last=False)
+            # A session keeps its graph out of the garbage collector's sight; what is left behind
+            # can only be collected once it is back in sight. The next session hides all again.
+            gc.unfreeze()
+            gc.collect()
+        _cores[key] = _make_core(target, network)
     _cores.move_to_end(key)
     return _cores[key]
 
