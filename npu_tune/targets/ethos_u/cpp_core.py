@@ -70,7 +70,7 @@ class CppCore:
             _, printed = self._default
         except CompilerError as error:
             raise ModelError(
-                f"Vela cannot compile {self._network.name!r}: {error.data['words']}",
+                f"Vela cannot compile {self._network.name!r}: {error.data['words']}.",
                 remedy="Convert the network again, with the operators that Vela supports.",
             ) from error
         return parse_operators(printed)
@@ -144,7 +144,8 @@ def _output(command: list[str]) -> str:
         raise CompilerTimeoutError(f"Vela took more than {TIMEOUT_S} s.") from error
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()
-        words = lines[-1].removeprefix(" - ") if lines else f"it ended with {done.returncode}"
+        last = lines[-1] if lines else f"it ended with {done.returncode}"
+        words = last.removeprefix(" - ").rstrip(".")
         raise CompilerError(f"Vela stopped: {words}", words=words)
     return done.stdout
 
