@@ -55,7 +55,9 @@ def test_nothing_printed_is_no_operator():
 @pytest.mark.parametrize("name", ["ethos-u55-128", "ethos-u85-256"])
 def test_a_tosa_file_that_vela_cannot_read_is_a_model_error(name, rest):
     network = network_from_bytes(b"\x18\0\0\0TOSA" + rest, "tosa", "broken")
-    with pytest.raises(ModelError, match=r"Vela cannot compile 'broken': Failed to load TOSA .*\. "):
+    with pytest.raises(
+        ModelError, match=r"Vela cannot compile 'broken': Failed to load TOSA .*\. "
+    ):
         EthosUFamily().make(name, {}).check(network)
 
 
