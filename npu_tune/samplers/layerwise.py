@@ -22,8 +22,12 @@ from optuna.trial import FrozenTrial, TrialState
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace
 from npu_tune.samplers.moves import Search
+from npu_tune.samplers.opening import Opening
 from npu_tune.samplers.plan import Plan
 from npu_tune.samplers.ranking import Scalarization, view
+
+_ATTEMPTS = 64
+"""Draws for a value other than a given one; of two values, only one in 2**64 searches fails."""
 
 
 class LayerwiseSampler(BaseSampler):
@@ -48,8 +52,9 @@ class LayerwiseSampler(BaseSampler):
         candidates_per_layer: how many choices of a layer a sweep tries; None for two per
             parameter. A layer with more gets a spread-out, seeded subset.
         sweeps: after so many sweeps only several layers at a time are changed; None for no limit.
-        baseline: parameters of the configuration to start from, used for the first trial; by
-            default the search starts from the best trials the study has.
+        baseline: parameters of the configuration to start from, used for the first trial; trials
+            that start before one has completed change a single parameter of it. By default the
+            search starts from the best trials the study has.
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None to search along the Pareto front.
@@ -72,14 +77,16 @@ class LayerwiseSampler(BaseSampler):
             ("candidates_per_layer", candidates_per_layer),
             ("sweeps", sweeps),
         ):
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but it is {value}.")
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"`{name}` must be an integer from 1 on, but it is {value!r}.")
+        if isinstance(scalarization, str) or isinstance(layer_order, str):
+            raise ValueError("`scalarization` and `layer_order` are no strings.")
         self._layer_order = layer_order
         self._beam_width = beam_width
         self._plan = Plan(candidates_per_layer=candidates_per_layer, sweeps=sweeps)
-        self._baseline = dict(baseline or {})
         self._scalarization = scalarization
         self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._opening = Opening(dict(baseline or {}), self._seed)
         self._lock = threading.Lock()
         # Both only spare work: what they hold is checked against the trials at every use.
         self._caches: weakref.WeakKeyDictionary[Study, _Cache] = weakref.WeakKeyDictionary()
@@ -129,7 +136,10 @@ class LayerwiseSampler(BaseSampler):
                 turn=trial.number,
             )
             if seen is None:
-                return self._start(random, search_space)
+                return {
+                    name: self._first_value(study, trial, name, distribution)
+                    for name, distribution in search_space.items()
+                }
             return space.decode(self._plan.propose(Search(history, seen, random)))
 
     def sample_independent(
@@ -139,23 +149,22 @@ class LayerwiseSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        if param_name in self._baseline and not study.get_trials(
-            deepcopy=False, states=(TrialState.COMPLETE,)
-        ):
-            return self._baseline[param_name]
+        return self._first_value(study, trial, param_name, param_distribution)
+
+    def _first_value(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        """A parameter's value as long as no trial has completed to build upon."""
         # The name is part of the seed, so that a parameter's value does not depend on which
         # others are sampled before it.
-        name = int.from_bytes(param_name.encode(), "big")
-        random = np.random.default_rng((self._seed, trial.number, name))
-        return _random_value(random, param_distribution)
-
-    def _start(
-        self, random: np.random.Generator, search_space: Mapping[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {
-            name: self._baseline.get(name, _random_value(random, distribution))
-            for name, distribution in search_space.items()
-        }
+        random = np.random.default_rng((self._seed, trial.number, int.from_bytes(name.encode())))
+        opening = self._opening
+        turn = opening.turn(study, trial) if name in opening.baseline else None
+        if turn is None:
+            return _random_value(random, distribution)
+        if turn == 0 or name != opening.changed(turn):
+            return opening.baseline[name]
+        return _other_value(random, distribution, opening.baseline[name])
 
     def _cache(self, study: Study) -> _Cache:
         if study not in self._caches:
@@ -227,6 +236,16 @@ class _Cache:
                 for name, distribution in self._common.items()
                 if distributions.get(name) == distribution
             }
+
+
+def _other_value(random: np.random.Generator, distribution: BaseDistribution, taken: Any) -> Any:
+    """A value that is not ``taken``, unless there is none."""
+    value = _random_value(random, distribution)
+    for _ in range(_ATTEMPTS):
+        if value != taken:
+            break
+        value = _random_value(random, distribution)
+    return value
 
 
 def _random_value(random: np.random.Generator, distribution: BaseDistribution) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import statistics
+import threading
 import warnings
 
 import optuna
@@ -291,3 +292,56 @@ def test_it_beats_random_search_and_nsga2_at_equal_budgets():
     layerwise = median(lambda seed: LayerwiseSampler(seed=seed))
     assert layerwise < median(lambda seed: optuna.samplers.NSGAIISampler(seed=seed)) - 0.02
     assert layerwise < median(lambda seed: optuna.samplers.RandomSampler(seed=seed)) - 0.05
+
+
+def test_trials_that_start_beside_the_baseline_are_its_neighbours():
+    study = SearchStudy(
+        LayerwiseSampler(seed=0, baseline=PROBLEM.default), ["minimize"], PROBLEM.distributions
+    )
+    first, *others = [study.ask().params for _ in range(8)]
+    assert first == PROBLEM.default
+    changed = [[n for n, value in params.items() if value != first[n]] for params in others]
+    assert all(len(names) == 1 for names in changed)
+    assert len({names[0] for names in changed}) == len(others)
+
+
+def test_threads_of_plain_optuna_run_the_baseline_once():
+    baseline = {f"l{n}/x": 5 for n in range(6)}
+    together = threading.Barrier(2, timeout=60)
+
+    def objective(trial):
+        values = [trial.suggest_int(name, 0, 9) for name in baseline]
+        if trial.number < 2:
+            together.wait()
+        return sum(values)
+
+    study = optuna.create_study(sampler=LayerwiseSampler(seed=0, baseline=baseline))
+    study.optimize(objective, n_trials=6, n_jobs=2)
+    assert [trial.params for trial in study.trials].count(baseline) == 1
+
+
+def test_a_baseline_that_failed_is_not_proposed_again():
+    study = SearchStudy(
+        LayerwiseSampler(seed=0, baseline=PROBLEM.default), ["minimize"], PROBLEM.distributions
+    )
+    study.tell(study.ask(), None)
+    assert study.ask().params != PROBLEM.default
+
+
+def test_an_unrelated_running_trial_does_not_keep_the_baseline_from_being_run():
+    study = SearchStudy(
+        LayerwiseSampler(seed=0, baseline=PROBLEM.default), ["minimize"], PROBLEM.distributions
+    )
+    study.enqueue(PROBLEM.default | {"layer0/cascade": 3})
+    assert study.ask().params != PROBLEM.default
+    assert study.ask().params == PROBLEM.default
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"beam_width": 2.5}, {"sweeps": "x"}, {"scalarization": "x"}, {"layer_order": "conv"}],
+    ids=str,
+)
+def test_an_option_of_the_wrong_type_is_refused_at_once(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        LayerwiseSampler(**options)
