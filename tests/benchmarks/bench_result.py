@@ -141,33 +141,38 @@ def _mean(rows: list[dict[str, Any]], column: str) -> float:
 
 def _reached(rows: list[dict[str, Any]]) -> tuple[bool, bool, bool]:
     mean = _mean(rows, "cost")
-    below = mean <= (1 - LEAST_BELOW_FRONT) * _mean(rows, "vendor")
+    below = mean <= (1 - LEAST_BELOW_FRONT) * _mean(rows, "vendor_python")
     return mean <= MOST_MEAN, below, _mean(rows, "cycles_alone") <= MOST_CYCLES
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
+    """Markdown; the vendor's fronts stand as their lowest cost, by core."""
     columns = (
-        "network", "cost", "cycles", "SRAM", "vendor's best", "below it", "full cost", "vendor's, full",
-        "cycles alone",
-        "C++ default: cycles, SRAM", "beats both",
+        "network", "cost", "cycles", "SRAM", "Python core's front", "C++ core's front",
+        "full cost", "front, full", "cycles alone", "C++ default: cycles, SRAM", "beats both",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines.extend(
         f"| {row['network']} | {row['cost']:.3f} | {row['cycles']:.3f} | {row['sram']:.3f} "
-        f"| {row['vendor']:.3f} | {1 - row['cost'] / row['vendor']:.1%} "
+        f"| {row['vendor_python']:.3f} | {row['vendor_cpp']:.3f} "
         f"| {row['full_cost']:.3f} | {row['full_vendor']:.3f} "
         f"| {row['cycles_alone']:.3f} | {row['cpp_cycles']:.3f}, {row['cpp_sram']:.3f} "
         f"| {'yes' if row['beats_both'] else 'no'} |"
         for row in rows
     )
-    averaged = ("cost", "cycles", "sram", "vendor", "full_cost", "full_vendor", "cycles_alone")
-    means = {column: _mean(rows, column) for column in averaged}
+    mean = {c: _mean(rows, c) for c in rows[0] if isinstance(rows[0][c], float)}
     lines.append(
-        "| **geometric mean** | **{cost:.3f}** | {cycles:.3f} | {sram:.3f} | {vendor:.3f} "
-        "| **{below:.1%}** | {full_cost:.3f} | {full_vendor:.3f} | **{cycles_alone:.3f}** | | |".format(
-            **means, below=1 - means["cost"] / means["vendor"]
+        "| geometric mean | {cost:.3f} | {cycles:.3f} | {sram:.3f} | {vendor_python:.3f} "
+        "| {vendor_cpp:.3f} | {full_cost:.3f} | {full_vendor:.3f} | {cycles_alone:.3f} | | |".format(
+            **mean
         )
     )
+    for label, ours, theirs in (
+        ("the Python core's front", "cost", "vendor_python"),
+        ("the better of both fronts", "cost", "vendor"),
+        ("the Python core's front, both by full cycles", "full_cost", "full_vendor"),
+    ):
+        lines.append(f"\n{1 - mean[ours] / mean[theirs]:.1%} below {label}.")
     return "\n".join(lines)
 
 
