@@ -26,14 +26,14 @@ def load_network(
     A file wins over a zoo network of the same name where the text looks like a path.
 
     Args:
-        name_or_path: a zoo name such as ``mobilenet-v2-0.35-96``, or a .tflite or .onnx file.
+        name_or_path: a zoo name such as ``mobilenet-v2-0.35-96``, or a .tflite, .onnx or .tosa file.
         calibration: inputs a float ONNX file is calibrated with; given, the file is made int8.
 
     Raises:
         ModelError: if it is neither, or the file is no good.
     """
     text = os.fspath(name_or_path)
-    looks_like_path = os.sep in text or Path(text).suffix.lower() in {".tflite", ".onnx"}
+    looks_like_path = os.sep in text or Path(text).suffix.lower() in {".tflite", ".onnx", ".tosa"}
     if looks_like_path or Path(text).is_file():
         network = read_network(text)
     elif is_zoo_name(text):
@@ -64,7 +64,7 @@ def to_int8(
     Raises:
         ModelError: if an operator cannot be written, or the calibration does not fit.
     """
-    if network.format == "tflite":
+    if network.format != "onnx":
         return network
     from npu_tune.network.quantize import quantize_to_tflite  # noqa: PLC0415
 

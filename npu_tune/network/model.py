@@ -91,7 +91,7 @@ class Network:
 
     Args:
         name: for people; the file's stem or the zoo's name.
-        format: ``tflite`` or ``onnx``.
+        format: ``tflite``, ``onnx`` or ``tosa``; of a TOSA file no layers are read.
         layers: in an order in which they can be executed.
         tensors: every tensor a layer, an input or an output names.
         inputs: names of the network's inputs.

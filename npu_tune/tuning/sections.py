@@ -22,7 +22,7 @@ from npu_tune.tuning.quantities import parse_bound, parse_duration_s, parse_limi
 DEFAULT_EVALUATIONS = 1500
 """The budget of a study that names neither evaluations nor a wall time."""
 
-MODEL_SUFFIXES = (".tflite", ".onnx")
+MODEL_SUFFIXES = (".tflite", ".onnx", ".tosa")
 
 DEFAULT_TIMEOUT_S = 300.0
 """Most compilers answer within seconds; one that takes minutes hangs."""
@@ -34,7 +34,10 @@ def _duration(value: object) -> object:
 
 def _limits(value: object) -> object:
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return dict(parse_limit(item) for item in value)
+        pairs = [parse_limit(item) for item in value]
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a metric has two limits")
+        return dict(pairs)
     if isinstance(value, dict):
         return {k: parse_bound(v) if isinstance(v, str) else v for k, v in value.items()}
     return value

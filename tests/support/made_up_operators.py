@@ -26,7 +26,6 @@ def operator(
     )
     return OperatorChoices(
         name=name,
-        op="Conv2DBias",
         shape=(height, 16, depth),
         geometry=Geometry(
             ifm_bytes=height * stride * 16 * depth,

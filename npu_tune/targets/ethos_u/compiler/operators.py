@@ -62,7 +62,6 @@ class OperatorChoices:
 
     Args:
         name: unique and printable.
-        op: Vela's operator type.
         shape: height, width and depth of the OFM.
         geometry: for the memory of cascades.
         vendor_block: the block Vela takes by default.
@@ -86,7 +85,6 @@ class OperatorChoices:
     """
 
     name: str
-    op: str
     shape: Block
     geometry: Geometry
     vendor_block: Block
@@ -152,7 +150,6 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
     spills = op.arch.is_spilling_enabled() and bool(op.get_dependants()) and _is_map(op)
     return OperatorChoices(
         name=name,
-        op=op.op_type.name,
         shape=(shape.height, shape.width, shape.depth),
         geometry=_geometry(op),
         vendor_block=vendor_block,

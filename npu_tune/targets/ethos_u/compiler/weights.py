@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,10 @@ SCALE_BYTES = 10
 """A bias with its scale, packed as the NPU wants them: 40 + 32 + 6 bits, rounded up."""
 
 
+MEMORY_BYTES = 256 << 20
+"""Encoded weights remembered per process; some hundred encodings of a large network."""
+
+
 class WeightEncoder:
     """Stands in for Vela's encoder: same answers, each computed once per process.
 
@@ -28,7 +33,8 @@ class WeightEncoder:
     """
 
     def __init__(self) -> None:
-        self._memo: dict[Any, tuple[Any, Any]] = {}
+        self._memo: OrderedDict[Any, tuple[Any, Any]] = OrderedDict()
+        self._memo_bytes = 0
         self._forced: dict[Any, bool] = {}
 
     def begin(self) -> None:
@@ -55,6 +61,14 @@ class WeightEncoder:
             [0, op.ofm.shape.depth],
         )
         return bool(encoded.hw_traversal == NpuBlockTraversal.PART_KERNEL_FIRST)
+
+    def _remember(self, key: Any, found: tuple[Any, Any]) -> None:
+        """Keeps an answer, and drops the oldest ones where there are too many."""
+        self._memo[key] = found
+        self._memo_bytes += len(found[0].buffer)
+        while self._memo_bytes > MEMORY_BYTES and len(self._memo) > 1:
+            _, (weights, _) = self._memo.popitem(last=False)
+            self._memo_bytes -= len(weights.buffer)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -97,7 +111,7 @@ class WeightEncoder:
         found = self._memo.get((key, scales, op))
         if found is None:
             found = _encode(*arguments) if forced is None else _in_traversal(arguments, forced)
-            self._memo[key, scales, op] = found
+            self._remember((key, scales, op), found)
         elif scale_tens:
             scale_tens.element_size_bytes = SCALE_BYTES  # the encoder's one side effect
         _Cache.add(found[0])
