@@ -20,8 +20,11 @@ from npu_tune.cli.options import calibration_option, model_argument
 def convert(model: str, out: Path, calibration: Path | None) -> Answer:
     """Writes MODEL, a float ONNX file or a built-in network, as an int8 TFLite file."""
     from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
+    from npu_tune.tuning.study import require_calibratable  # noqa: PLC0415
 
     given = load_network(model)
+    if calibration is not None:
+        require_calibratable(given, calibration)
     samples = None if calibration is None else load_calibration(calibration, given)
     network = to_int8(given, calibration=samples)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -59,15 +59,16 @@ def trial_records(
     default: Configuration,
     objective: Objective,
 ) -> list[TrialRecord]:
-    """The records behind a ledger's trials, in order."""
+    """The records behind a ledger's trials, in order; see :func:`own_trials`."""
     records: list[TrialRecord] = []
+    # By key rather than by number: numbers move when a damaged line is taken out of a journal.
+    evaluated: dict[str, TrialRecord] = {}
     baseline: Mapping[str, float] | None = None
-    for trial in trials:
+    for trial in own_trials(trials):
         attributes = trial.user_attrs
         metrics = attributes.get("metrics", {})
         if baseline is None and attributes.get("origin") == "baseline":
             baseline = metrics
-        original = attributes.get("duplicate_of")
         record = TrialRecord(
             number=trial.number,
             configuration=default.replace(attributes.get("configuration", {})),
@@ -77,15 +78,22 @@ def trial_records(
             failure=attributes.get("failure"),
             message=attributes.get("message", ""),
             origin=attributes.get("origin", "sampler"),
-            duplicate_of=original,
             seconds=attributes.get("seconds", 0.0),
             profile=unpack_profile(attributes.get("profile", {})),
             notes=tuple(attributes.get("notes", ())),
         )
-        if original is not None:
-            record = as_duplicate(record, records[original])
+        original = evaluated.get(attributes[KEY])
+        if "duplicate_of" in attributes and original is not None:
+            record = as_duplicate(record, original)
+        else:
+            evaluated[attributes[KEY]] = record
         records.append(record)
     return records
+
+
+def own_trials(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """The finished trials that this package wrote; any Optuna tool may add others."""
+    return [trial for trial in trials if trial.state.is_finished() and KEY in trial.user_attrs]
 
 
 def as_duplicate(record: TrialRecord, original: TrialRecord) -> TrialRecord:

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning, StorageError
+from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning, StorageError, UsageError
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, to_distributions, to_params
 from npu_tune.targets import Start, Target, load_target
-from npu_tune.tuning.attributes import ELAPSED, KEY, study_attributes, study_result, trial_records
-from npu_tune.tuning.cache import EvaluationKeys, KnownTrials
+from npu_tune.tuning.attributes import (
+    ELAPSED,
+    KEY,
+    own_trials,
+    study_attributes,
+    study_result,
+    trial_records,
+)
+from npu_tune.tuning.cache import SCHEMA_VERSION, EvaluationKeys, KnownTrials
 from npu_tune.tuning.executors import Executor
 from npu_tune.tuning.executors.evaluate import quiet
 from npu_tune.tuning.executors.factory import make_executor
@@ -87,11 +94,14 @@ def load_study_network(section: ModelSection, target: Target) -> Network:
 
     Raises:
         ModelError: if the model is no good.
+        UsageError: if there are calibration data for a model that is quantised already.
     """
     # Reading models brings in onnx, which is slow to import.
     from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
 
     network = load_network(section.path)
+    if section.calibration is not None:
+        require_calibratable(network, section.calibration)
     if network.format != "onnx":
         return network
     if section.calibration is not None:
@@ -101,6 +111,20 @@ def load_study_network(section: ModelSection, target: Target) -> Network:
     except ModelError:
         return to_int8(network)
     return network
+
+
+def require_calibratable(network: Network, calibration: Path) -> None:
+    """Sees that calibration data are of use.
+
+    Raises:
+        UsageError: for a network that is not made int8 because it is TFLite already.
+    """
+    if network.format != "onnx":
+        raise UsageError(
+            f"{network.name!r} is a TFLite network, for which calibration data are of no use.",
+            remedy="Leave them out, or give the float ONNX file.",
+            calibration=str(calibration),
+        )
 
 
 class _Session:
@@ -154,7 +178,7 @@ class _Session:
         ledger.set_attribute(_STOPPED, None)
 
     def _search(self, ledger: Ledger, search: SearchStudy, executor: Executor) -> None:
-        section, trials = self._study.study, ledger.trials()
+        section, trials = self._study.study, own_trials(ledger.trials())
         earlier = trial_records(trials, default=self._space.default, objective=self._objective)
         search.add(trials)
         meter = ProgressMeter(
@@ -230,6 +254,12 @@ def _result(ledger: Ledger) -> StudyResult:
     if about is None:
         raise StorageError(
             f"The study {ledger.name!r} holds nothing yet.", remedy="Wait until it has begun."
+        )
+    if about.get("schema_version") != SCHEMA_VERSION:
+        raise StorageError(
+            f"The study {ledger.name!r} was written by another version of npu-tune.",
+            remedy="Read it with that version.",
+            schema_version=about.get("schema_version"),
         )
     return study_result(
         ledger.name,

@@ -63,5 +63,13 @@ def test_convert_takes_calibration_data(npu_tune, here):
     assert "Wrote o.tflite" in ended.out
 
 
+def test_calibration_data_for_a_tflite_file_are_refused(npu_tune, here):
+    assert npu_tune("convert", "ds-cnn", "--out", "o.tflite").code == 0
+    ended = npu_tune("convert", "o.tflite", "--out", "p.tflite", "--calibration", "samples.npz")
+    assert ended.code == 2
+    assert "calibration data are of no use" in ended.err
+    assert not (here / "p.tflite").exists()
+
+
 def test_convert_of_a_missing_file_is_a_model_error(npu_tune, here):
     assert npu_tune("convert", "nowhere.onnx", "--out", "o.tflite").code == 3

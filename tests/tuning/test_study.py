@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import optuna
 import pytest
@@ -310,6 +311,53 @@ def test_trials_of_somebody_else_are_not_taken_over(tmp_path):
 
     with pytest.raises(StorageError, match="did not write"):
         run_fake(tmp_path / "s", 3, study={"storage": url})
+
+
+def _opened_by_optuna(folder):
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / "ledger.journal"))
+    return optuna.load_study(study_name="test", storage=optuna.storages.JournalStorage(backend))
+
+
+def test_trials_that_another_tool_adds_to_a_study_do_not_disturb_it(tmp_path):
+    folder = tmp_path / "s"
+    before = story(run_fake(folder, 8))
+    study = _opened_by_optuna(folder)
+    study.add_trial(optuna.trial.create_trial(value=0.1))
+    study.enqueue_trial({})
+    study.ask()
+
+    assert story(read_study(folder)) == before
+    resumed = run_fake(folder, 12)
+    assert story(resumed)[: len(before)] == before
+    assert len(evaluated(resumed)) == 12
+
+
+def test_duplicates_find_what_they_repeat_after_a_damaged_line_was_taken_out(tmp_path):
+    folder = tmp_path / "s"
+    whole = run_fake(folder, 30, target=SMALL, network=fake_network(1))
+    again = next(trial for trial in whole.trials if trial.duplicate_of not in (None, 0))
+    lost = next(trial for trial in whole.trials[1:] if trial.duplicate_of is None)
+    assert lost.number <= again.duplicate_of
+    journal = folder / "ledger.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    trials = [number for number, line in enumerate(lines) if json.loads(line)["op_code"] == 4]
+    journal.write_text("".join(lines[: trials[lost.number]] + lines[trials[lost.number] + 1 :]))
+
+    kept = read_study(folder)
+    by_configuration = {trial.configuration: trial.metrics for trial in whole.trials}
+    assert len(kept.trials) == len(whole.trials) - 1
+    assert all(by_configuration[t.configuration] == t.metrics for t in kept.trials)
+    assert any(trial.configuration == again.configuration for trial in kept.trials)
+
+
+def test_a_study_of_another_version_is_refused_by_its_version(tmp_path):
+    folder = tmp_path / "s"
+    run_fake(folder, 2)
+    study = _opened_by_optuna(folder)
+    study.set_user_attr("npu_tune", study.user_attrs["npu_tune"] | {"schema_version": 0})
+
+    with pytest.raises(StorageError, match="another version"):
+        read_study(folder)
 
 
 def test_a_folder_without_a_study_is_a_usage_error(tmp_path):
