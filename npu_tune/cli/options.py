@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -89,13 +90,16 @@ def split_weights(text: str | None) -> tuple[list[str] | None, list[float] | Non
         return names, None
     try:
         weights = [float(weight) for _, _, weight in parts]
-        return names, [weight / sum(weights) for weight in weights]
-    except (ValueError, ZeroDivisionError):
+    except ValueError:
+        weights = []
+    total = sum(weights)
+    if not weights or min(weights) <= 0 or not math.isfinite(total):
         raise UsageError(
-            f"The objective {text!r} does not give every metric a weight.",
+            f"The objective {text!r} does not give every metric a positive weight.",
             remedy="Write such as --objective cycles=0.7,sram_bytes=0.3.",
             value=text,
-        ) from None
+        )
+    return names, [weight / total for weight in weights]
 
 
 def _assignment(text: str) -> tuple[str, Any]:

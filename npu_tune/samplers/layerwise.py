@@ -80,7 +80,7 @@ class LayerwiseSampler(BaseSampler):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"`{name}` must be an integer from 1 on, but it is {value!r}.")
         if isinstance(scalarization, str) or isinstance(layer_order, str):
-            raise ValueError("`scalarization` and `layer_order` are no strings.")
+            raise TypeError("`scalarization` and `layer_order` are no strings.")
         self._layer_order = layer_order
         self._beam_width = beam_width
         self._plan = Plan(candidates_per_layer=candidates_per_layer, sweeps=sweeps)

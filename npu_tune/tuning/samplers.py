@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,15 +59,27 @@ def make_sampler(
     def make(trial_seed: int) -> BaseSampler:
         return kind(**arguments, seed=trial_seed)
 
-    try:
+    blame = partial(_options_blamed, name, options)
+    with blame():
         sampler = make(seed)
-    except (TypeError, ValueError) as error:
+    if isinstance(sampler, LayerwiseSampler):
+        return sampler
+    return SeededPerTrial(make, seed=seed, guard=blame)
+
+
+@contextmanager
+def _options_blamed(name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Takes what a sampler raises for the fault of its options, where it was given any."""
+    try:
+        yield
+    except Exception as error:
+        if not options:
+            raise
         raise UsageError(
-            f"The sampler {name!r} refuses its options: {error}.",
+            f"The sampler {name!r} refuses its options: {str(error).rstrip('.')}.",
             remedy="Correct the section [sampler].",
             options=dict(options),
         ) from error
-    return sampler if isinstance(sampler, LayerwiseSampler) else SeededPerTrial(make, seed=seed)
 
 
 class SeededPerTrial(BaseSampler):
@@ -78,27 +92,38 @@ class SeededPerTrial(BaseSampler):
     Args:
         make: makes the sampler from a seed; the sampler keeps no state but its generator.
         seed: the study's.
+        guard: surrounds everything the sampler does: many a wrong option shows only then.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], *, seed: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], BaseSampler],
+        *,
+        seed: int,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._make = make
+        self._guard = guard
         self._seed = seed
         self._current = make(seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         words = np.random.SeedSequence((self._seed, trial.number)).generate_state(1)
-        self._current = self._make(int(words[0]))
-        self._current.before_trial(study, trial)
+        with self._guard():
+            self._current = self._make(int(words[0]))
+            self._current.before_trial(study, trial)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return self._current.infer_relative_search_space(study, trial)
+        with self._guard():
+            return self._current.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._current.sample_relative(study, trial, search_space)
+        with self._guard():
+            return self._current.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self,
@@ -107,12 +132,14 @@ class SeededPerTrial(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        return self._current.sample_independent(study, trial, param_name, param_distribution)
+        with self._guard():
+            return self._current.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Any
     ) -> None:
-        self._current.after_trial(study, trial, state, values)
+        with self._guard():
+            self._current.after_trial(study, trial, state, values)
 
 
 def _unknown(key: str, value: str, known: tuple[str, ...] | list[str]) -> UsageError:

@@ -80,7 +80,7 @@ class StudySection(_Section):
         folder: holds everything of the study; ``name`` beside the study file if absent.
         storage: a journal file or a database URL; ``ledger.journal`` in the folder if absent.
         seed: of the sampler.
-        evaluations: how many configurations are evaluated, the baseline included.
+        evaluations: how many configurations are evaluated, the baseline and failed ones included.
         wall_time: in seconds, over all runs of the study; ``2h`` or ``90s`` in the file.
         duplicates_in_a_row: so many proposals without a new configuration end the study.
     """
@@ -224,7 +224,7 @@ class StudyFile(_Section):
         beam_width = 4                  # every further key is an option of the sampler
 
         [objective]
-        metrics = ["cycles", "sram_bytes"]
+        metrics = ["full_cycles", "sram_bytes"]
         weights = [0.5, 0.5]
         mode = "weighted"               # or "pareto"
 

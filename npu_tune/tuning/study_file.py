@@ -29,6 +29,16 @@ __all__ = [
     "study_file_to_toml",
 ]
 
+_IN_TOML = {
+    "dict_type": "it takes a table",
+    "model_type": "it takes a table",
+    "path_type": "it takes a path in quotes",
+    "string_too_short": "it must not be empty",
+    "too_short": "it must not be empty",
+    "tuple_type": "it takes a list",
+}
+"""What pydantic calls by Python's names, in the words of a study file, by the kind of error."""
+
 
 def load_study_file(path: Path | str) -> StudyFile:
     """Reads and validates a study file; its relative paths count from its own folder.
@@ -121,7 +131,8 @@ def _usage_error(error: ValidationError, source: str) -> UsageError:
     if first["type"] == "missing":
         return UsageError(f"{source}: the key {key!r} is missing.", remedy="Add it.", key=key)
     remedy = cause.remedy if isinstance(cause, UsageError) else ""
-    problem = str(cause.message if isinstance(cause, UsageError) else cause or first["msg"])
+    said = _IN_TOML.get(first["type"], first["msg"])
+    problem = str(cause.message if isinstance(cause, UsageError) else cause or said)
     return UsageError(
         f"{source}: the key {key!r} is {first['input']!r}: {problem.rstrip('.')}.",
         remedy=remedy or "Change the value.",

@@ -184,6 +184,15 @@ def test_an_evaluation_that_hangs_fails_and_the_study_goes_on(npu_tune, model):
         (["small.tflite", *QUICK, "--objective", "watts"], 2, ["watts", "cycles"]),
         (["small.tflite", *QUICK, "--objective", "cycles=fast"], 2, ["cycles=fast"]),
         (["small.tflite", *QUICK, "--objective", "cycles=0.5,sram_bytes"], 2, ["every metric"]),
+        (["small.tflite", *QUICK, "--objective", "cycles=-1"], 2, ["positive weight"]),
+        (["small.tflite", *QUICK, "--objective", "cycles=0,sram_bytes=1"], 2, ["positive weight"]),
+        (["small.tflite", *QUICK, "--objective", "cycles=1e308,sram_bytes=1e308"], 2, ["1e308"]),
+        (
+            ["small.tflite", *QUICK, "--limit", "cycles=3", "--limit", "cycles=4"],
+            2,
+            ["a metric has two limits"],
+        ),
+        (["small.tflite", *QUICK, "--calibration", "x.npz"], 2, ["'small'", "calibration"]),
         (["small.tflite", *QUICK, "--evaluations", "0"], 2, ["evaluations"]),
         (["small.tflite", *QUICK, "--evaluations", "many"], 2, ["many"]),
         (["small.tflite", *QUICK, "--workers", "0"], 2, ["workers"]),
@@ -238,6 +247,11 @@ def test_run_takes_a_study_file_and_the_file_in_the_folder_resumes_it(npu_tune, 
         ("[model\n", ["not TOML"]),
         ('[model]\npath = "m"\n', ["target", "missing"]),
         ('[model]\npath = "m"\n[target]\nname = "t"\n[study]\nevaluation = 3\n', ["evaluations"]),
+        ('study = 3\n[model]\npath = "m"\n[target]\nname = "t"\n', ["'study'", "a table"]),
+        (
+            '[model]\npath = "m"\n[target]\nname = "t"\n[objective]\nmetrics = "cycles"\n',
+            ["'objective.metrics'", "a list"],
+        ),
     ],
 )
 def test_a_bad_study_file_is_a_usage_error_that_names_the_key(npu_tune, here, text, words):

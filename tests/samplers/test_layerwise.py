@@ -343,5 +343,5 @@ def test_an_unrelated_running_trial_does_not_keep_the_baseline_from_being_run():
     ids=str,
 )
 def test_an_option_of_the_wrong_type_is_refused_at_once(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
         LayerwiseSampler(**options)

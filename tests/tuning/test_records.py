@@ -78,6 +78,16 @@ def test_an_unmet_limit_is_reported_with_the_least_infeasible_trial():
     assert caught.value.data["configuration"] == {"a/knob": 1}
 
 
+def test_a_limit_of_zero_has_a_least_infeasible_trial_too():
+    trials = [
+        trial(0, 1.0, 30.0, violations={"sram_bytes": 30.0}),
+        trial(1, 1.0, 25.0, violations={"sram_bytes": 25.0}),
+    ]
+
+    with pytest.raises(InfeasibleError, match=r"trial 1 .* sram_bytes 25 \(limit 0\)"):
+        require_feasible(result(*trials, limits={"sram_bytes": 0.0}))
+
+
 def test_a_study_whose_every_trial_failed_says_so():
     failed = TrialRecord(number=0, configuration=DEFAULT, failure="crash")
 

@@ -59,3 +59,10 @@ def test_options_reach_the_sampler():
 def test_an_unknown_sampler_or_option_is_refused(name, options, match):
     with pytest.raises(UsageError, match=match):
         make_sampler(name, options, seed=0, context={})
+
+
+def test_an_option_that_fails_at_the_first_proposal_is_a_usage_error():
+    study = search("tpe", n_startup_trials=1, n_ei_candidates=0)
+
+    with pytest.raises(UsageError, match=r"'tpe' refuses its options"):
+        go_on(study, 3)

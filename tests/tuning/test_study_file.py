@@ -123,7 +123,7 @@ def test_a_study_without_a_budget_gets_the_default_one(tmp_path):
         ({"limits": ["sram_bytes >= 3"]}, "limits", "upper bounds"),
         ({"objective": {"metrics": ["a", "a"]}}, "objective", "twice"),
         ({"objective": {"metrics": ["a"], "weights": [1, 2]}}, "objective", "one weight"),
-        ({"objective": {"metrics": []}}, "objective.metrics", "at least 1"),
+        ({"objective": {"metrics": []}}, "objective.metrics", "must not be empty"),
         ({"objective": {"directions": {"a": "up"}}}, "objective.directions.a", "'maximize'"),
         ({"executor": {"kind": "inline", "workers": 2}}, "executor", "kind = 'process'"),
         ({"executor": {"address": "auto"}}, "executor", "'ray' only"),
