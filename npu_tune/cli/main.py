@@ -98,7 +98,9 @@ def _as_usage_error(error: click.ClickException) -> UsageError:
 
 def _as_storage_error(error: OSError) -> StorageError:
     where = f" ({error.filename})" if error.filename else ""
-    remedy = "Free some space and run the same command again." * (error.errno == errno.ENOSPC)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = "Free some space" if full else "Check the path and the permissions"
+    remedy += ", then run the same command again."
     return StorageError(f"{error.strerror or error}{where}.", remedy=remedy)
 
 

@@ -18,16 +18,18 @@ from npu_tune.tuning.objective import Objective
 STUDY = "npu_tune"
 """The study attribute that says what a study is; one attribute, so that it is there whole."""
 
+_SPACE = "space_sha256"
+
 _LABELS = {
     "schema_version": "version of the ledger's contents",
     "model_sha256": "model (SHA-256)",
     "target": "target",
     "target_fingerprint": "target's",
-    "space_sha256": "search space (SHA-256)",
+    _SPACE: "search space (SHA-256)",
     "objective": "objective (weights)",
     "directions": "objective (directions)",
     "mode": "objective (mode)",
-    "limits": "limits",
+    "limits": "set of limits",
 }
 
 
@@ -40,7 +42,7 @@ def study_identity(
         "model_sha256": network.digest,
         "target": target.name,
         "target_fingerprint": dict(target.fingerprint()),
-        "space_sha256": _space_digest(space),
+        _SPACE: _space_digest(space),
         "objective": dict(objective.weights),
         "directions": dict(objective.directions),
         "mode": "pareto" if objective.pareto else "weighted",
@@ -66,6 +68,9 @@ def require_same_study(ledger: Ledger, identity: Mapping[str, Any]) -> bool:
             )
         return False
     differences = list(_differences(stored, identity))
+    causes = [difference for difference in differences if difference[0] != _LABELS[_SPACE]]
+    # Another model or target always has another space, which says nothing to a person.
+    differences = causes or differences
     if differences:
         listed = "; ".join(
             f"its {label} is {_short(was)}, not {_short(now)}" for label, was, now in differences

@@ -122,7 +122,17 @@ def test_a_full_disk_is_a_storage_error_with_the_remedy(npu_tune, failing):
     assert ended.code == 7
     assert ended.err == (
         "npu-tune: No space left on device (/full/file). "
-        "Free some space and run the same command again.\n"
+        "Free some space, then run the same command again.\n"
+    )
+
+
+def test_a_path_that_cannot_be_written_is_a_storage_error_with_the_remedy(npu_tune, failing):
+    failing(FileExistsError(17, "File exists", "out"))
+    ended = npu_tune("targets")
+    assert ended.code == 7
+    assert ended.err == (
+        "npu-tune: File exists (out). "
+        "Check the path and the permissions, then run the same command again.\n"
     )
 
 

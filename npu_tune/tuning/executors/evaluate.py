@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 
-from npu_tune.errors import CompilerError, EvaluationError
+from npu_tune.errors import CompilerError, EvaluationError, WorkerLostError
 from npu_tune.network import Network
 from npu_tune.space import Configuration
 from npu_tune.targets import Evaluation, Target
 from npu_tune.tuning.executors.base import Outcome
+
+_SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What a machine runs out of, whatever the configuration; another try may go well."""
 
 
 def evaluate(
@@ -25,6 +29,9 @@ def evaluate(
         evaluation, error = _plain(target.evaluate(network, configuration)), None
     except EvaluationError as failure:
         evaluation, error = None, failure
+    except OSError as failure:
+        kind = WorkerLostError if failure.errno in _SCARCE else CompilerError
+        evaluation, error = None, kind(f"{type(failure).__name__}: {failure}")
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything
         evaluation, error = None, CompilerError(f"{type(failure).__name__}: {failure}")
     return Outcome(ticket, evaluation, error, time.perf_counter() - started)

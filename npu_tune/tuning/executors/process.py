@@ -227,9 +227,15 @@ class ProcessExecutor(Executor):
         self._reaper: Reaper | None = None
         self._has_started = False
         self._failed_starts = 0
-        self._payload = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `shutdown`
-        self._payload.write(payload)
-        self._payload.flush()
+        try:
+            self._payload = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `shutdown`
+            self._payload.write(payload)
+            self._payload.flush()
+        except OSError as error:
+            raise ExecutorError(
+                f"What workers need cannot be written to a temporary folder: {error.strerror}.",
+                remedy="Free some space there, or set TMPDIR to another folder.",
+            ) from error
 
     @property
     def capacity(self) -> int:

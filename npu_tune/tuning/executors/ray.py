@@ -181,7 +181,7 @@ class RayExecutor(Executor):
                     ray.init(address=self._address, **quietly)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise ExecutorError(
-                f"Cannot connect to Ray at {self._address or 'local'!r}: {error}.",
+                f"Cannot connect to Ray at {self._address or 'local'!r}: {str(error).rstrip('.')}.",
                 remedy="Start a cluster with `ray start --head`, or leave the address out.",
                 address=self._address,
             ) from error

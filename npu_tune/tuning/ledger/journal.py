@@ -63,9 +63,9 @@ class JournalLedger(Ledger):
         if not path.exists() and (read_only or not create):
             raise no_such_study(name, str(path))
         try:
+            self._reader = JournalReader(path)
             if not read_only:
                 self._open_for_writing()
-            self._reader = JournalReader(path)
             self._reader.read()
             self._study_id = self._find_study(
                 directions, metric_names, create=create and not read_only
@@ -113,6 +113,7 @@ class JournalLedger(Ledger):
         with storage_errors(self._path, "written"):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)
+            self._reader.read()  # what is damaged elsewhere is not to be touched
             repair_torn_line(self._path)
             self._end = os.fstat(self._descriptor).st_size
             self._synced_at = time.monotonic()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
+import os
 import warnings
 
+import pytest
 from fake_targets import Failing, LayeredTarget, Loud, fake_network
 
 from npu_tune.tuning.executors.evaluate import quiet
@@ -38,6 +41,20 @@ def test_what_the_target_raises_is_an_outcome():
     assert bug.message == "ZeroDivisionError: an odd shape"
     leaving = outcome_of(Failing(exits=True), changed).error
     assert leaving.message == "SystemExit: bad option"
+
+
+@pytest.mark.parametrize(
+    ("number", "failure"),
+    [(errno.ENOSPC, "infrastructure"), (errno.EISDIR, "compiler-error")],
+)
+def test_what_the_machine_runs_out_of_is_not_blamed_on_the_configuration(
+    monkeypatch, number, failure
+):
+    def evaluate(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(LayeredTarget, "evaluate", evaluate)
+    assert outcome_of(LayeredTarget()).error.failure == failure
 
 
 def test_nothing_a_compiler_prints_reaches_the_terminal(capfd):

@@ -190,3 +190,12 @@ def test_shutting_down_ends_all_workers(tmp_path):
     for line in target.log.read_text().splitlines():
         with pytest.raises(ProcessLookupError):
             os.kill(int(line.split()[0]), 0)
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_named_as_the_reason(monkeypatch):
+    def refuse():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(ExecutorError, match=r"temporary folder: No space left.*TMPDIR"):
+        ProcessExecutor(b"", workers=1, timeout_s=1.0)

@@ -141,3 +141,11 @@ class _file_size_limit:  # noqa: N801 - reads as a statement
     def __exit__(self, *_) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
         signal.signal(signal.SIGXFSZ, self._handler)
+
+
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(path):
+    path.write_bytes(b"notes\nof somebody\nels")
+    with pytest.raises(StorageError, match="Line 1"):
+        open_ledger(path, name="s")
+    assert path.read_bytes() == b"notes\nof somebody\nels"
+    assert not path.with_name("study.journal.torn1").exists()
