@@ -9,7 +9,7 @@ from npu_tune.report.documents import trial_counts
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.pick import knee
 from npu_tune.report.tables import format_figure, format_ratio, table
-from npu_tune.report.yardsticks import Yardstick, compare_with_yardsticks
+from npu_tune.report.yardsticks import Yardstick, compare_with_yardsticks, stated_metrics
 from npu_tune.space import Value
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord
@@ -52,12 +52,12 @@ def layers_text(result: StudyResult, trial: TrialRecord) -> str:
     return f"{title}\n{table(header, body, left=2)}"
 
 
-def beats_line(yardsticks: Sequence[Yardstick], objective: Mapping[str, float]) -> str:
+def beats_line(yardsticks: Sequence[Yardstick], metrics: Sequence[str]) -> str:
     """One sentence that says which yardsticks the best trial beats, and where it does not."""
     if not yardsticks:
         return ""
     beaten = [row.label for row in yardsticks if row.is_beaten]
-    names = " and ".join(objective)
+    names = " and ".join(metrics)
     if len(beaten) == len(yardsticks):
         everyone = {1: "", 2: "both "}.get(len(beaten), f"all {len(beaten)}: ")
         return f"Beats {everyone}{_join(beaten)} (better or equal in {names})."
@@ -89,31 +89,41 @@ def _heading(result: StudyResult) -> str:
 def _comparison(result: StudyResult, best: TrialRecord) -> str:
     yardsticks = compare_with_yardsticks(result, best)
     shown = [metric for metric in result.metrics if metric.name in best.metrics]
-    columns: list[Mapping[str, float]] = [best.metrics, *(row.metrics for row in yardsticks)]
     body = [
         [
             metric.name,
             str(metric.kind),
-            *(_figure(figures.get(metric.name), metric) for figures in columns),
+            _figure(best.metrics[metric.name], metric),
+            _of_baseline(result, best, metric.name),
+            *(_figure(row.metrics.get(metric.name), metric) for row in yardsticks),
         ]
         for metric in shown
     ]
-    costs = [best.cost, *(row.cost for row in yardsticks)]
-    body.append(["cost", "", *("-" if cost is None else f"{cost:.4f}" for cost in costs)])
-    header = ["metric", "kind", f"best (trial {best.number})", *(y.label for y in yardsticks)]
-    parts = [table(header, body, left=2), beats_line(yardsticks, result.objective), *best.notes]
+    costs = ["-" if row.cost is None else f"{row.cost:.4f}" for row in yardsticks]
+    body.append(["cost", "", "-" if best.cost is None else f"{best.cost:.4f}", "", *costs])
+    header = [
+        "metric",
+        "kind",
+        f"best (trial {best.number})",
+        "of baseline",
+        *(row.label for row in yardsticks),
+    ]
+    parts = [
+        table(header, body, left=2),
+        beats_line(yardsticks, stated_metrics(result)),
+        *best.notes,
+    ]
     return "\n".join(part for part in parts if part)
 
 
 def _front(result: StudyResult) -> str:
     chosen = knee(result)
-    reference = result.baseline.metrics if result.baseline is not None else {}
-    names = tuple(result.objective)
+    names = dict.fromkeys([*result.objective, *stated_metrics(result)])
     shown = _thinned(result.front, chosen)
     body = [
         [
             str(trial.number),
-            *(cell for name in names for cell in _against(result, trial, name, reference)),
+            *(cell for name in names for cell in _against(result, trial, name)),
             "-" if trial.cost is None else f"{trial.cost:.4f}",
             _mark(result, trial, chosen),
         ]
@@ -148,11 +158,14 @@ def _mark(result: StudyResult, trial: TrialRecord, chosen: TrialRecord) -> str:
     return ", ".join(marks)
 
 
-def _against(
-    result: StudyResult, trial: TrialRecord, name: str, reference: Mapping[str, float]
-) -> Iterator[str]:
+def _against(result: StudyResult, trial: TrialRecord, name: str) -> Iterator[str]:
     yield _figure(trial.metrics[name], _metric(result, name))
-    yield format_ratio(trial.metrics[name], reference.get(name, 0.0))
+    yield _of_baseline(result, trial, name)
+
+
+def _of_baseline(result: StudyResult, trial: TrialRecord, name: str) -> str:
+    reference = {} if result.baseline is None else result.baseline.metrics
+    return format_ratio(trial.metrics[name], reference.get(name, 0.0))
 
 
 def _least_infeasible(result: StudyResult, trial: TrialRecord) -> str:

@@ -10,6 +10,9 @@ from npu_tune.tuning.records import StudyResult, TrialRecord, losses
 
 BASELINE = "baseline"
 
+FULL = "full_"
+"""A metric ``full_x`` is the vendor's own figure ``x`` and what his estimate leaves out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
@@ -19,8 +22,8 @@ class Yardstick:
         label: ``baseline``, or the reference's label.
         metrics: its own figures.
         cost: on the study's scale, where the baseline is 1; None where a figure is missing.
-        beaten_on: the objective's metrics in which the trial is strictly better.
-        lost_on: the objective's metrics in which the trial is strictly worse.
+        beaten_on: of :func:`stated_metrics`, those in which the trial is strictly better.
+        lost_on: of :func:`stated_metrics`, those in which the trial is strictly worse.
     """
 
     label: str
@@ -35,6 +38,20 @@ class Yardstick:
         return bool(self.beaten_on) and not self.lost_on
 
 
+def stated_metrics(result: StudyResult) -> tuple[str, ...]:
+    """The objective's metrics as the vendor states them, by which yardsticks are compared.
+
+    ``full_cycles`` is searched by, but what a vendor's schedule is held against is the vendor's
+    own figure for both, ``cycles``.
+    """
+    known = {metric.name for metric in result.metrics}
+    stated = (name.removeprefix(FULL) for name in result.objective)
+    names = (
+        own if own in known else full for own, full in zip(stated, result.objective, strict=True)
+    )
+    return tuple(dict.fromkeys(names))
+
+
 def compare_with_yardsticks(result: StudyResult, trial: TrialRecord) -> tuple[Yardstick, ...]:
     """Holds ``trial`` against the baseline and every reference, in that order."""
     baseline = {} if result.baseline is None else {BASELINE: result.baseline.metrics}
@@ -47,11 +64,13 @@ def compare_with_yardsticks(result: StudyResult, trial: TrialRecord) -> tuple[Ya
 def _yardstick(
     result: StudyResult, trial: TrialRecord, label: str, metrics: Mapping[str, float]
 ) -> Yardstick:
-    names = [name for name in result.objective if name in metrics]
+    names = [name for name in stated_metrics(result) if name in metrics]
+    directions = {name.removeprefix(FULL): way for name, way in result.directions.items()}
+    directions |= result.directions
     pairs = zip(
         names,
-        losses(trial.metrics, dict.fromkeys(names, 1.0), result.directions),
-        losses(metrics, dict.fromkeys(names, 1.0), result.directions),
+        losses(trial.metrics, dict.fromkeys(names, 1.0), directions),
+        losses(metrics, dict.fromkeys(names, 1.0), directions),
         strict=True,
     )
     order = {name: (ours > theirs) - (ours < theirs) for name, ours, theirs in pairs}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study_results import infeasible_result, study_result, trial
+from study_results import full_cycles_result, infeasible_result, study_result, trial
 
 from npu_tune.report import study_text
 from npu_tune.report.text import MOST_FRONT_ROWS
@@ -15,7 +15,7 @@ def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind
     header = next(line for line in text.splitlines() if line.startswith("metric"))
     assert header.split("  ")[-1] == "other core"
     row = next(line for line in text.splitlines() if line.startswith("cycles"))
-    assert row.split() == ["cycles", "estimated", "850", "1,000", "820"]
+    assert row.split() == ["cycles", "estimated", "850", "0.850", "1,000", "820"]
     cost = next(line for line in text.splitlines() if line.startswith("cost"))
     assert cost.split() == ["cost", "0.7250", "1.0000", "0.9100"]
 
@@ -68,3 +68,11 @@ def test_a_long_front_is_thinned_and_keeps_its_ends_and_its_knee():
     assert (numbers[0], numbers[-1]) == ("209", "3")
     assert sum("knee" in line for line in front) == 1
     assert front[-1] == f"({203 - MOST_FRONT_ROWS} more; --json has them all)"
+
+
+def test_the_vendors_own_figure_stands_beside_the_full_one_in_the_front():
+    text = study_text(full_cycles_result())
+    header = next(line for line in text.splitlines() if line.startswith("trial "))
+    assert header.split()[:3] == ["trial", "full_cycles", "of"]
+    assert "  cycles  of baseline" in header
+    assert "(better or equal in cycles and sram_bytes)" in text

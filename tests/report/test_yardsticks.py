@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study_results import study_result
+from study_results import full_cycles_result, study_result
 
 from npu_tune.report import compare_with_yardsticks
 
@@ -48,3 +48,12 @@ def test_where_more_is_better_the_higher_figure_beats():
     half = compare_with_yardsticks(result, result.best)[1]
     assert half.beaten_on == ("npu_share",)
     assert half.cost == 1.5
+
+
+def test_yardsticks_are_held_against_the_vendors_own_figure_not_the_full_one():
+    result = full_cycles_result()
+    baseline, other = compare_with_yardsticks(result, result.best)
+    assert baseline.beaten_on == ("cycles", "sram_bytes")
+    assert other.beaten_on == ("cycles", "sram_bytes")
+    worse = replace(result, references={"quick": {"cycles": 500.0, "full_cycles": 5000.0}})
+    assert compare_with_yardsticks(worse, result.best)[1].lost_on == ("cycles",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from npu_tune.space import Configuration
@@ -79,4 +80,21 @@ def infeasible_result() -> StudyResult:
             else t
             for t in result.trials
         ),
+    )
+
+
+def full_cycles_result() -> StudyResult:
+    """The same study searched by cycles with what the vendor's estimate leaves out."""
+    result = study_result()
+
+    def with_full(figures: Mapping[str, float]) -> dict[str, float]:
+        return {**figures, "full_cycles": figures["cycles"] + 50.0} if figures else {}
+
+    full = Metric("full_cycles", "cycles", Kind.ESTIMATED, "cycles and what is left out")
+    return replace(
+        result,
+        metrics=(full, *METRICS),
+        objective={"full_cycles": 0.5, "sram_bytes": 0.5},
+        trials=tuple(replace(t, metrics=with_full(t.metrics)) for t in result.trials),
+        references={"other core": with_full({"cycles": 900.0, "sram_bytes": 100.0 * 1024})},
     )
