@@ -40,7 +40,8 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option(
     "--evaluations",
     type=int,
-    help="How many configurations are evaluated, the baseline included. [default: 1500, "
+    help="How many configurations are evaluated, the baseline and failed ones included; duplicates "
+    "are free. [default: 1500, "
     "or any number within --wall-time]",
 )
 @click.option("--wall-time", metavar="TIME", help="Stop after such as 90s, 15m or 1h30m.")
@@ -51,7 +52,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option(
     "--objective",
     metavar="WEIGHTS",
-    help="Such as cycles=0.7,sram_bytes=0.3. [default: the target's first two metrics, equally]",
+    help="Such as full_cycles=0.7,sram_bytes=0.3. [default: the target's first two metrics, equally]",
 )
 @click.option(
     "--limit",
