@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from unittest.mock import patch
 
 from ethosu.vela import architecture_allocator, live_range, scheduler
+from ethosu.vela.api import NpuDataType
+from ethosu.vela.ethos_u55_regs.ethos_u55_regs import cmd0, cmd1
 from ethosu.vela.live_range import LiveRange, LiveRangeGraph
+from ethosu.vela.operation import Op
+from ethosu.vela.register_command_stream_generator import CmdMode, CommandStreamEmitter
 from ethosu.vela.tensor import Tensor
 
 
@@ -32,6 +38,8 @@ class Shortcuts:
             patch.object(scheduler, "namedtuple", _named_tuple),
             patch.object(live_range, "namedtuple", _named_tuple),
             patch.object(LiveRangeGraph, "get_or_create_range", _get_or_create_range),
+            patch.object(CommandStreamEmitter, "cmd0_with_param", _cmd0_with_param),
+            patch.object(CommandStreamEmitter, "cmd1_with_offset", _cmd1_with_offset),
         ):
             yield
 
@@ -74,3 +82,39 @@ def _get_or_create_range(self: Any, tens: Any, alignment: int = Tensor.Allocatio
     else:
         live.set_alignment(alignment)
     return live
+
+
+for _kind in (Op, NpuDataType, cmd0, cmd1):
+    # Python 3.11 looks up an enum member's value in Python code; this does it in C.
+    _kind.value = property(attrgetter("_value_"))
+
+_CODES = {cmd: (int(cmd.value), "DMA" in cmd.name) for cmd in (*cmd0, *cmd1)}
+"""Code of each command, and whether it goes to the DMA's registers."""
+
+_PAYLOAD = int(CmdMode.Payload32.value)
+
+
+def _cmd0_with_param(self: Any, cmd: Any, param: Any) -> None:
+    """Writes a command unless the register holds its value already."""
+    code, dma = _CODES[cmd]
+    number = int(param.value if isinstance(param, Enum) else param) & 0xFFFF
+    command = code | (number << 16)
+    machine = self.reg_machine[dma]
+    registers = machine.registers[machine.bank_idx]
+    if registers[cmd] != (command, number):
+        registers[cmd] = (command, number)
+        self.cmd_stream.append((command,))
+        self.offset += CommandStreamEmitter.WORD_SIZE
+
+
+def _cmd1_with_offset(self: Any, cmd: Any, offset: Any, param: Any = 0) -> None:
+    """Writes a command with a payload unless the register holds its value already."""
+    code, dma = _CODES[cmd]
+    payload = int(offset) & 0xFFFFFFFF
+    command = code | _PAYLOAD | ((int(param) & 0xFFFF) << 16)
+    machine = self.reg_machine[dma]
+    registers = machine.registers[machine.bank_idx]
+    if registers[cmd] != (command, payload):
+        registers[cmd] = (command, payload)
+        self.cmd_stream.append((command, payload))
+        self.offset += CommandStreamEmitter.WORD_SIZE * 2

@@ -26,7 +26,7 @@ class Snapshot:
     """
 
     def __init__(self, *roots: Any) -> None:
-        self._objects: list[tuple[Any, dict[str, Any]]] = []
+        self._objects: list[_State] = []
         self._classes: list[tuple[type, dict[str, Any]]] = []
         seen: set[int] = set()
         queue = list(roots)
@@ -39,7 +39,7 @@ class Snapshot:
                 self._classes.append((thing, {k: _copy(v) for k, v in state.items()}))
             elif _is_mutable(thing):
                 state = _attributes(thing)
-                self._objects.append((thing, {k: _copy(v) for k, v in state.items()}))
+                self._objects.append(_State(thing, state))
             elif isinstance(thing, dict):
                 queue.extend(thing.keys())
                 state = thing
@@ -53,15 +53,56 @@ class Snapshot:
 
     def restore(self) -> None:
         """Writes the recorded state back; objects made since then are simply forgotten."""
-        for thing, state in self._objects:
-            current = getattr(thing, "__dict__", None)
-            if current is not None:
-                current.clear()
-            for name, value in state.items():
-                object.__setattr__(thing, name, _copy(value))
+        for recorded in self._objects:
+            recorded.restore()
         for cls, state in self._classes:
             for name, value in state.items():
                 setattr(cls, name, _copy(value))
+
+
+class _State:
+    """The attributes of one object, sorted by how they are written back fastest."""
+
+    __slots__ = ("_flat", "_nested", "_plain", "_slots", "_thing")
+
+    def __init__(self, thing: Any, attributes: dict[str, Any]) -> None:
+        self._thing = thing
+        own = getattr(thing, "__dict__", {})
+        self._plain: dict[str, Any] = {}
+        self._slots: list[tuple[str, Any]] = []
+        self._flat: list[tuple[str, Any]] = []
+        self._nested: list[tuple[str, Any]] = []
+        for name, value in attributes.items():
+            if type(value) not in _CONTAINERS:
+                if name in own:
+                    self._plain[name] = value
+                else:
+                    self._slots.append((name, value))
+            elif type(value) in (list, dict, set) and not _holds_containers(value):
+                self._flat.append((name, value.copy()))
+            else:
+                self._nested.append((name, _copy(value)))
+
+    def restore(self) -> None:
+        thing = self._thing
+        current = getattr(thing, "__dict__", None)
+        if current is not None:
+            current.clear()
+            current.update(self._plain)
+        for name, value in self._slots:
+            object.__setattr__(thing, name, value)
+        for name, value in self._flat:
+            object.__setattr__(thing, name, value.copy())
+        for name, value in self._nested:
+            object.__setattr__(thing, name, _copy(value))
+
+
+_CONTAINERS = (list, dict, set, OrderedDict, defaultdict)
+
+
+def _holds_containers(value: Any) -> bool:
+    items = value.values() if isinstance(value, dict) else value
+    return any(type(item) in _CONTAINERS for item in items)
 
 
 def _is_mutable(thing: Any) -> bool:
