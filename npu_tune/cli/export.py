@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,4 +84,5 @@ def _open(folder: Path, result: StudyResult) -> tuple[Target, Network]:
             remedy="Restore what it was, or run the study anew.",
             changed=changed,
         )
-    return target, network
+    # The copy in the folder is called model; what is deployed carries the network's own name.
+    return target, replace(network, name=result.model)
