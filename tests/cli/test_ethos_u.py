@@ -31,7 +31,9 @@ def test_a_network_is_tuned_shown_and_exported_with_the_figures_its_trial_report
 def test_the_exported_file_runs_on_the_npu_and_its_configuration_is_beside_it(npu_tune, here):
     npu_tune("tune", "ds-cnn", *QUICK, "--study", "s", "--quiet")
     exported = npu_tune("export", "s", "--out", "out", "--json").document
-    assert b"ethos-u" in (here / exported["files"]["model"]).read_bytes()
+    model = here / exported["files"]["model"]
+    assert model.name == "ds-cnn_ethos-u55-128.tflite"
+    assert b"ethos-u" in model.read_bytes()
     written = json.loads((here / exported["files"]["configuration"]).read_text())
     assert written
 
