@@ -110,7 +110,6 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
         super().update_op_memory_snapshot(schedule)
         self._final = self._buffered(schedule)
         self.sg.schedule = self._final
-        super().update_op_memory_snapshot(self._final)
         return self._final
 
     def update_op_memory_snapshot(self, schedule: Any) -> None:
