@@ -31,26 +31,25 @@ def python_core_starts(
     Args:
         space: of the network.
         operators: its operators.
-        frames_of: Vela's own cascades under network-wide knobs alone, without weight buffers.
+        frames_of: the cascades of a configuration and what feature maps take in them.
         cpp_core: the other core on the same network.
     """
     front = (Start("Vela default", space.default), *network_starts(space))
     starts = list(front[1:])
     starts.append(Start("Vela C++ core's schedule", from_printed(space, operators, cpp_core)))
-    known: set[tuple[Frame, ...]] = set()
+    first: dict[tuple[Frame, ...], Start] = {}
     for start in front:
-        frames = frames_of(start.configuration)
-        if frames in known:
-            continue
-        known.add(frames)
+        first.setdefault(frames_of(start.configuration), start)
+    for frames, start in first.items():
         starts += planned_starts(start, operators, frames)
-    elsewhere = elsewhere_bytes(operators, frames_of(space.default))
+    elsewhere = elsewhere_bytes(operators, next(iter(first)))  # the default's
     for linear in (False, True):
         planner = CascadePlanner(operators, elsewhere, linear)
         for number, changes in enumerate(planner.plans()):
             label = f"{'NHWC ' * linear}cascades {number}"
             cascades = Start(label, space.configuration(changes))
             starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
+    # A configuration that several plans come to is kept once, with its first label.
     return tuple({start.configuration: start for start in reversed(starts)}.values())[::-1]
 
 
