@@ -1,0 +1,13 @@
+"""Hardware descriptions: validated data files, and variants of them."""
+
+from npu_tune.targets.neural_art.hardware.description import (
+    Calibration,
+    Dimc,
+    Energy,
+    Hardware,
+    Pool,
+    PoolKind,
+    Units,
+)
+
+__all__ = ["Calibration", "Dimc", "Energy", "Hardware", "Pool", "PoolKind", "Units"]
