@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -17,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from npu_tune.tuning.quantities import parse_bound, parse_duration_s, parse_limit
+from npu_tune.quantities import parse_bound, parse_duration_s, parse_limit
+from npu_tune.validation import Table
 
 DEFAULT_EVALUATIONS = 1500
 """The budget of a study that names neither evaluations nor a wall time."""
@@ -55,11 +55,7 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 Weights = Annotated[tuple[PositiveFinite, ...], BeforeValidator(_numbers_by_name)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _OpenSection(_Section):
+class _OpenSection(Table):
     """A section whose further keys belong to whoever the name stands for."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -72,7 +68,7 @@ class _OpenSection(_Section):
         return dict(self.__pydantic_extra__ or {})
 
 
-class StudySection(_Section):
+class StudySection(Table):
     """``[study]``: what it is called, where it is kept and when it ends.
 
     Args:
@@ -101,7 +97,7 @@ class StudySection(_Section):
         return self.evaluations
 
 
-class ModelSection(_Section):
+class ModelSection(Table):
     """``[model]``: a model file or the name of a built-in network.
 
     Args:
@@ -123,7 +119,7 @@ class SamplerSection(_OpenSection):
     name: str = "layerwise"
 
 
-class ObjectiveSection(_Section):
+class ObjectiveSection(Table):
     """``[objective]``: what is optimised.
 
     Args:
@@ -148,7 +144,7 @@ class ObjectiveSection(_Section):
         return self
 
 
-class ExecutorSection(_Section):
+class ExecutorSection(Table):
     """``[executor]``: who evaluates.
 
     Args:
@@ -198,7 +194,7 @@ def _usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-class StudyFile(_Section):
+class StudyFile(Table):
     """A whole study file.
 
     Only the model and the target must be there::

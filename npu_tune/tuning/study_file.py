@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from npu_tune.errors import UsageError
 from npu_tune.tuning.sections import (
@@ -19,6 +18,7 @@ from npu_tune.tuning.sections import (
     is_model_file_name,
     model_name,
 )
+from npu_tune.validation import table_error
 
 __all__ = [
     "ModelSection",
@@ -28,16 +28,6 @@ __all__ = [
     "parse_study",
     "study_file_to_toml",
 ]
-
-_IN_TOML = {
-    "dict_type": "it takes a table",
-    "model_type": "it takes a table",
-    "path_type": "it takes a path in quotes",
-    "string_too_short": "it must not be empty",
-    "too_short": "it must not be empty",
-    "tuple_type": "it takes a list",
-}
-"""What pydantic calls by Python's names, in the words of a study file, by the kind of error."""
 
 
 def load_study_file(path: Path | str) -> StudyFile:
@@ -71,7 +61,9 @@ def parse_study(document: dict[str, Any], *, base: Path, source: str = "study") 
     try:
         study = StudyFile.model_validate(document)
     except ValidationError as error:
-        raise _usage_error(error, source) from error
+        raise table_error(
+            error, model=StudyFile, source=source, whole="study file", kind=UsageError
+        ) from error
     return _resolved(study, base)
 
 
@@ -111,40 +103,3 @@ def _resolved_storage(storage: str | None, base: Path) -> str | None:
         return str(base / storage)
     relative = re.fullmatch(r"(sqlite[^:]*:///|journal://)([^/:].*)", storage)
     return f"{relative[1]}{base / relative[2]}" if relative else storage
-
-
-def _usage_error(error: ValidationError, source: str) -> UsageError:
-    first = error.errors(include_url=False)[0]
-    cause = first.get("ctx", {}).get("error")
-    location = [str(part) for part in first["loc"]]
-    key = ".".join(location) or "study file"
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        close = get_close_matches(location[-1], known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        return UsageError(
-            f"{source}: there is no key {key!r}.",
-            remedy=f"{hint}Known are {', '.join(known)}.",
-            key=key,
-            value=first["input"],
-        )
-    if first["type"] == "missing":
-        return UsageError(f"{source}: the key {key!r} is missing.", remedy="Add it.", key=key)
-    remedy = cause.remedy if isinstance(cause, UsageError) else ""
-    said = _IN_TOML.get(first["type"], first["msg"])
-    problem = str(cause.message if isinstance(cause, UsageError) else cause or said)
-    return UsageError(
-        f"{source}: the key {key!r} is {first['input']!r}: {problem.rstrip('.')}.",
-        remedy=remedy or "Change the value.",
-        key=key,
-        value=first["input"],
-    )
-
-
-def _known_keys(location: list[str]) -> list[str]:
-    fields = StudyFile.model_fields
-    for part in location:
-        section = fields[part].annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            fields = section.model_fields
-    return list(fields)

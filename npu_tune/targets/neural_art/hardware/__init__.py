@@ -9,5 +9,16 @@ from npu_tune.targets.neural_art.hardware.description import (
     PoolKind,
     Units,
 )
+from npu_tune.targets.neural_art.hardware.load import hardware_names, load_hardware
 
-__all__ = ["Calibration", "Dimc", "Energy", "Hardware", "Pool", "PoolKind", "Units"]
+__all__ = [
+    "Calibration",
+    "Dimc",
+    "Energy",
+    "Hardware",
+    "Pool",
+    "PoolKind",
+    "Units",
+    "hardware_names",
+    "load_hardware",
+]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npu_tune.errors import UsageError
-from npu_tune.tuning.quantities import parse_bound, parse_duration_s, parse_limit, parse_size
+from npu_tune.quantities import parse_bound, parse_duration_s, parse_limit, parse_size
 
 
 @pytest.mark.parametrize(

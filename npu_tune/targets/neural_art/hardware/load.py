@@ -1,0 +1,156 @@
+"""Hardware descriptions from TOML files: the built-in ones and a user's own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from npu_tune.errors import TargetError
+from npu_tune.targets.neural_art.hardware.description import (
+    Calibration,
+    Dimc,
+    Energy,
+    Hardware,
+    Pool,
+    PoolKind,
+    Units,
+)
+from npu_tune.targets.neural_art.hardware.figures import HardwareFigures, of
+from npu_tune.validation import known_remedy, table_error
+
+_DATA = files("npu_tune.targets.neural_art.hardware") / "data"
+_SUFFIX = ".toml"
+_ORDER = (PoolKind.NPU, PoolKind.CPU, PoolKind.EXTERNAL, PoolKind.FLASH)
+
+
+@cache
+def hardware_names() -> tuple[str, ...]:
+    """The built-in descriptions, by name."""
+    names = (entry.name for entry in _DATA.iterdir())
+    return tuple(sorted(n.removesuffix(_SUFFIX) for n in names if n.endswith(_SUFFIX)))
+
+
+def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
+    """A built-in description by name, or one from a TOML file.
+
+    What ends in ``.toml`` or holds a path separator is a file; all else is a name.
+
+    Raises:
+        TargetError: if there is no such description, or a figure of it is missing, unknown or
+            impossible; names the file and the key.
+    """
+    text = os.fspath(name_or_path)
+    if text.endswith(_SUFFIX) or os.sep in text:
+        return parse_hardware(_read(Path(text)), source=text)
+    if text not in hardware_names():
+        raise TargetError(
+            f"There is no hardware description {text!r}.",
+            remedy=f"{known_remedy(text, list(hardware_names()))} A file of your own ends in "
+            f"{_SUFFIX}.",
+            hardware=text,
+        )
+    return _built_in(text)
+
+
+@cache
+def _built_in(name: str) -> Hardware:
+    return parse_hardware((_DATA / f"{name}{_SUFFIX}").read_text(encoding="utf-8"), source=name)
+
+
+def parse_hardware(text: str, *, source: str) -> Hardware:
+    """A description from the text of a TOML file.
+
+    Args:
+        text: the file's content.
+        source: what it is called in errors.
+
+    Raises:
+        TargetError: names the source and the key.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(
+            f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
+        ) from error
+    try:
+        figures = HardwareFigures.model_validate(document)
+    except ValidationError as error:
+        raise table_error(
+            error, model=HardwareFigures, source=source, whole="hardware file", kind=TargetError
+        ) from error
+    hardware = _hardware(figures)
+    require_possible_pools(hardware.pools, source=source)
+    return hardware
+
+
+def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
+    """Sees that the memories can be there side by side and suffice for a network.
+
+    Raises:
+        TargetError: if there is not exactly one flash, no RAM on the chip, or two pools overlap.
+    """
+    pools = tuple(pools)
+    flashes = [pool.name for pool in pools if pool.kind is PoolKind.FLASH]
+    if len(flashes) != 1:
+        raise TargetError(
+            f"{source}: the key 'pools' has {len(flashes) or 'no'} pools of kind 'flash'.",
+            remedy="Exactly one is needed, for the weights.",
+            key="pools",
+            flashes=flashes,
+        )
+    if not any(pool.kind in (PoolKind.NPU, PoolKind.CPU) for pool in pools):
+        raise TargetError(
+            f"{source}: the key 'pools' has no pool of kind 'npu' or 'cpu', so no RAM on the chip.",
+            remedy="Add one.",
+            key="pools",
+        )
+    for first, second in itertools.pairwise(sorted(pools, key=lambda pool: pool.base)):
+        if second.base < first.end:
+            raise TargetError(
+                f"{source}: the pools {first.name!r} (to {first.end:#x}) and {second.name!r} "
+                f"(from {second.base:#x}) overlap.",
+                remedy=f"Change 'pools.{second.name}.base' or 'pools.{first.name}.size_bytes'.",
+                key=f"pools.{second.name}.base",
+            )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TargetError(
+            f"Cannot read the hardware file {path}: {error.strerror}.",
+            remedy="Check the path.",
+            path=str(path),
+        ) from error
+    except UnicodeDecodeError as error:
+        raise TargetError(
+            f"The hardware file {path} is not TOML: it is no UTF-8 text.",
+            remedy="Mend it.",
+            path=str(path),
+        ) from error
+
+
+def _hardware(figures: HardwareFigures) -> Hardware:
+    pools = [Pool(name=name, **of(pool)) for name, pool in figures.pools.items()]
+    plain: dict[str, Any] = dict(of(figures))
+    return Hardware(
+        **plain
+        | {
+            "units": Units(**of(figures.units)),
+            # The order of the file is the order of preference on the chip, whatever the kind.
+            "pools": tuple(sorted(pools, key=lambda pool: max(_ORDER.index(pool.kind), 1))),
+            "energy": Energy(**of(figures.energy)),
+            "calibration": Calibration(**of(figures.calibration)),
+            "dimc": Dimc(**of(figures.dimc)) if figures.dimc is not None else None,
+        }
+    )

@@ -1,0 +1,90 @@
+"""TOML tables validated key by key, and what is wrong with them in one clear sentence."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from npu_tune.errors import NpuTuneError
+
+_IN_TOML = {
+    "dict_type": "it takes a table",
+    "model_type": "it takes a table",
+    "path_type": "it takes a path in quotes",
+    "string_too_short": "it must not be empty",
+    "too_short": "it must not be empty",
+    "tuple_type": "it takes a list",
+}
+"""What pydantic calls by Python's names, in the words of a TOML file, by the kind of error."""
+
+
+class Table(BaseModel):
+    """A TOML table: no unknown keys, and no value taken for one of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def table_error(
+    error: ValidationError,
+    *,
+    model: type[BaseModel],
+    source: str,
+    whole: str,
+    kind: type[NpuTuneError],
+) -> NpuTuneError:
+    """What the first of the errors says, as an exception that names the key and the remedy.
+
+    Args:
+        error: as pydantic raised it.
+        model: what the document was validated against.
+        source: what the document is called, such as its path.
+        whole: what the key is called where the document itself is at fault.
+        kind: the class of the exception.
+    """
+    first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    location = [str(part) for part in first["loc"] if part != "[key]"]
+    key = ".".join(location) or whole
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        return kind(
+            f"{source}: there is no key {key!r}.",
+            remedy=known_remedy(location[-1], known),
+            key=key,
+            value=first["input"],
+        )
+    if first["type"] == "missing":
+        return kind(f"{source}: the key {key!r} is missing.", remedy="Add it.", key=key)
+    remedy = cause.remedy if isinstance(cause, NpuTuneError) else ""
+    said = _IN_TOML.get(first["type"], first["msg"])
+    problem = str(cause.message if isinstance(cause, NpuTuneError) else cause or said)
+    return kind(
+        f"{source}: the key {key!r} is {first['input']!r}: {problem.rstrip('.')}.",
+        remedy=remedy or "Change the value.",
+        key=key,
+        value=first["input"],
+    )
+
+
+def known_remedy(name: str, known: list[str]) -> str:
+    """Says what is known where a name is not, the closest one first."""
+    close = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known are {', '.join(known)}."
+
+
+def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    found: Any = model
+    for part in location:
+        # What is no table itself holds tables by name, all of one kind.
+        found = found.model_fields[part].annotation if _is_table(found) else get_args(found)[-1]
+        if get_origin(found) is UnionType:  # a table that may be absent
+            found = get_args(found)[0]
+    return list(found.model_fields)
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
