@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 from npu_tune.network.read import network_from_bytes, read_network
-from npu_tune.network.zoo import is_zoo_name, zoo_names, zoo_network
+from npu_tune.network.zoo import is_zoo_name, zoo_hint, zoo_names, zoo_network
 
 
 def load_network(
@@ -77,5 +77,5 @@ def _unknown(text: str) -> ModelError:
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return ModelError(
         f"{text!r} is neither a file nor a built-in network.{hint}",
-        remedy=f"Built-in networks: {', '.join(zoo_names())}.",
+        remedy=zoo_hint(),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import onnx
 
-Activation = Literal["relu", "relu6", "none"]
+Activation = Literal["relu", "relu6", "swish", "sigmoid", "none"]
 
 OPSET = 13
 _CHANNEL_SPREAD = 0.2
@@ -113,6 +113,10 @@ class NetworkBuilder:
     def add(self, one: str, other: str, name: str, *, activation: Activation = "none") -> str:
         return self._with_activation("Add", [one, other], name, self.shape(one), activation)
 
+    def multiply(self, one: str, other: str, name: str) -> str:
+        """Products; sizes of one are stretched to those of ``one``."""
+        return self._node("Mul", [one, other], name, self.shape(one))
+
     def concat(self, parts: list[str], name: str) -> str:
         batch, _, *sizes = self.shape(parts[0])
         channels = sum(self.shape(part)[1] for part in parts)
@@ -136,9 +140,13 @@ class NetworkBuilder:
 
     def global_average(self, source: str, name: str) -> str:
         """The mean of each channel, as a vector."""
-        batch, channels, *_ = self.shape(source)
-        pooled = self._node("GlobalAveragePool", [source], f"{name}/pool", (batch, channels, 1, 1))
-        return self._node("Flatten", [pooled], name, (batch, channels), axis=1)
+        pooled = self.channel_means(source, f"{name}/pool")
+        return self._node("Flatten", [pooled], name, self.shape(source)[:2], axis=1)
+
+    def channel_means(self, source: str, name: str) -> str:
+        """The mean of each channel, as a feature map of one by one."""
+        shape = (*self.shape(source)[:2], 1, 1)
+        return self._node("GlobalAveragePool", [source], name, shape)
 
     def upsample(self, source: str, name: str) -> str:
         """Every pixel becomes two by two."""
@@ -153,6 +161,9 @@ class NetworkBuilder:
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
         )
+
+    def sigmoid(self, source: str, name: str) -> str:
+        return self._node("Sigmoid", [source], name, self.shape(source))
 
     def softmax(self, source: str, name: str) -> str:
         return self._node("Softmax", [source], name, self.shape(source), axis=1)
@@ -197,6 +208,10 @@ class NetworkBuilder:
         before = self._node(op, inputs, f"{name}/linear", shape, **attributes)
         if activation == "relu":
             return self._node("Relu", [before], name, shape)
+        if activation == "sigmoid":
+            return self.sigmoid(before, name)
+        if activation == "swish":
+            return self.multiply(before, self.sigmoid(before, f"{name}/sigmoid"), name)
         limits = [
             self._store(f"{name}/{label}", np.asarray(limit, np.float32))
             for label, limit in (("min", 0.0), ("max", 6.0))
@@ -235,5 +250,7 @@ def _covered(size: int, outputs: int, kernel: int, stride: int, pad: int) -> flo
 
 
 def _gain(activation: Activation) -> float:
-    """Keeps the mean square of activations: ReLU drops half of it."""
-    return 1.0 if activation == "none" else math.sqrt(2.0)
+    """Keeps the mean square of activations: ReLU drops half of it, swish of a Gaussian 0.64."""
+    if activation in ("none", "sigmoid"):
+        return 1.0
+    return 1.0 / math.sqrt(0.3558) if activation == "swish" else math.sqrt(2.0)

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 from npu_tune.network.read import network_from_bytes
 from npu_tune.network.zoo import topologies
+from npu_tune.network.zoo.efficientnet import efficientnet_v2_b0
 
 if TYPE_CHECKING:
     import onnx
@@ -30,9 +31,11 @@ class ZooEntry:
         name: of the default variant.
         description: what it is and where it was published.
         macs: multiply-accumulates of one inference of the default variant.
-        build: makes the float ONNX model.
+        build: makes the float ONNX model; takes the options below by name.
         alphas: width multipliers on offer; the last is the default. Empty where there is none.
-        resolutions: input sizes on offer with a width multiplier.
+        resolutions: input sizes on offer. Empty where there is one only.
+        gray: whether it can take images of one channel.
+        classes: whether the number of classes can be chosen.
     """
 
     name: str
@@ -41,6 +44,15 @@ class ZooEntry:
     build: Callable[..., onnx.ModelProto] = field(repr=False)
     alphas: tuple[str, ...] = ()
     resolutions: tuple[int, ...] = ()
+    gray: bool = False
+    classes: bool = True
+
+    def suffixes(self) -> tuple[str, ...]:
+        """What stands behind the family's name for each width and resolution on offer."""
+        sizes = tuple(f"-{resolution}" for resolution in self.resolutions)
+        if not self.alphas:
+            return sizes
+        return tuple(f"-{alpha}{size}" for alpha in sorted(self.alphas) for size in sizes)
 
 
 _RESOLUTIONS = (96, 128, 160, 192, 224)
@@ -52,6 +64,12 @@ ZOO: Mapping[str, ZooEntry] = {
             "resnet8", "image classifier of MLPerf Tiny, 32 x 32", 12_501_632, topologies.resnet8
         ),
         ZooEntry(
+            "resnet32",
+            "CIFAR-100 classifier, He et al. 2015, 32 x 32",
+            69_130_496,
+            topologies.resnet32,
+        ),
+        ZooEntry(
             "ds-cnn", "keyword spotter of MLPerf Tiny, 49 x 10", 2_656_768, topologies.ds_cnn
         ),
         ZooEntry(
@@ -59,6 +77,13 @@ ZOO: Mapping[str, ZooEntry] = {
             "anomaly detector of MLPerf Tiny, 640 features",
             264_192,
             topologies.autoencoder,
+            classes=False,
+        ),
+        ZooEntry(
+            "st-mnist",
+            "digit and letter reader of ST's model zoo, 28 x 28, grey",
+            1_076_384,
+            topologies.st_mnist,
         ),
         ZooEntry(
             "mobilenet-v1",
@@ -67,6 +92,7 @@ ZOO: Mapping[str, ZooEntry] = {
             topologies.mobilenet_v1,
             ("0.25", "0.5", "0.75", "1.0"),
             _RESOLUTIONS,
+            gray=True,
         ),
         ZooEntry(
             "mobilenet-v2",
@@ -75,12 +101,40 @@ ZOO: Mapping[str, ZooEntry] = {
             topologies.mobilenet_v2,
             ("0.35", "0.5", "0.75", "1.3", "1.4", "1.0"),
             _RESOLUTIONS,
+            gray=True,
+        ),
+        ZooEntry(
+            "fd-mobilenet",
+            "ImageNet classifier, Qin et al. 2018",
+            144_489_728,
+            topologies.fd_mobilenet,
+            ("0.25", "0.5", "0.75", "1.0"),
+            _RESOLUTIONS,
+            gray=True,
+        ),
+        ZooEntry(
+            "st-fd-mobilenet",
+            "FD-MobileNet v1 of ST's model zoo, 101 classes",
+            24_452_160,
+            topologies.st_fd_mobilenet,
+            resolutions=_RESOLUTIONS,
+            gray=True,
+        ),
+        ZooEntry(
+            "efficientnet-v2-b0",
+            "ImageNet classifier, Tan and Le 2021",
+            718_086_176,
+            efficientnet_v2_b0,
+            resolutions=_RESOLUTIONS,
+            gray=True,
         ),
         ZooEntry(
             "squeezenet",
             "ImageNet classifier v1.1, Iandola et al. 2016",
             349_151_936,
             topologies.squeezenet,
+            resolutions=_RESOLUTIONS,
+            gray=True,
         ),
         ZooEntry(
             "yolo-tiny",
@@ -91,25 +145,62 @@ ZOO: Mapping[str, ZooEntry] = {
     )
 }
 
-_VARIANT = re.compile(r"(?P<family>.+)-(?P<alpha>\d\.\d+)-(?P<resolution>\d+)")
+NAME_PATTERN = "family[-width][-resolution][-gray][-c<classes>]"
+"""How a variant is spelled; ``width`` only where the family has widths, then with a resolution."""
+
+_EXTRAS = re.compile(r"(?P<gray>-gray)?(?:-c(?P<classes>[1-9]\d{0,4}))?")
 
 
 def zoo_names() -> tuple[str, ...]:
-    """Every name the zoo knows, variants included: ``mobilenet-v2-0.35-96``."""
-    names = []
-    for entry in ZOO.values():
-        names.append(entry.name)
-        names.extend(
-            f"{entry.name}-{alpha}-{resolution}"
-            for alpha in sorted(entry.alphas)
-            for resolution in entry.resolutions
-        )
-    return tuple(names)
+    """The families, and their widths and resolutions: ``mobilenet-v2-0.35-96``.
+
+    Each of these names may be followed by ``-gray`` (images of one channel) and ``-c`` with a
+    number of classes, as in ``mobilenet-v1-0.25-96-gray-c5``, where the family has that choice.
+    """
+    return tuple(
+        entry.name + suffix for entry in ZOO.values() for suffix in ("", *entry.suffixes())
+    )
+
+
+def zoo_hint() -> str:
+    """One sentence about the names, for messages."""
+    return (
+        f"Built-in networks: {', '.join(ZOO)}, and variants spelled {NAME_PATTERN} such as "
+        "mobilenet-v2-0.35-96 or mobilenet-v1-0.25-224-c101."
+    )
 
 
 def is_zoo_name(name: str) -> bool:
     """Whether :func:`zoo_network` knows the name."""
-    return name in zoo_names()
+    return _parse(name) is not None
+
+
+def _parse(name: str) -> tuple[ZooEntry, dict[str, Any]] | None:
+    """The family that a name belongs to, and the options it spells out."""
+    for entry in ZOO.values():
+        for suffix in ("", *entry.suffixes()):
+            stem = entry.name + suffix
+            extras = _EXTRAS.fullmatch(name, len(stem)) if name.startswith(stem) else None
+            if extras is None or (extras["gray"] and not entry.gray):
+                continue
+            if extras["classes"] and not entry.classes:
+                continue
+            return entry, _options(suffix, extras)
+    return None
+
+
+def _options(suffix: str, extras: re.Match[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    *alpha, resolution = suffix.removeprefix("-").split("-")
+    if alpha:
+        options["alpha"] = float(alpha[0])
+    if resolution:
+        options["resolution"] = int(resolution)
+    if extras["gray"]:
+        options["channels"] = 1
+    if extras["classes"]:
+        options["classes"] = int(extras["classes"])
+    return options
 
 
 @functools.lru_cache(maxsize=8)
@@ -122,7 +213,7 @@ def zoo_network(
     """Builds a network of the zoo.
 
     Args:
-        name: one of :func:`zoo_names`.
+        name: one of :func:`zoo_names`, or such a name with more choices behind it.
         format: ``onnx`` for float, ``tflite`` for int8.
         seed: of the weights.
 
@@ -130,13 +221,11 @@ def zoo_network(
         ModelError: if there is no such network.
         MissingExtraError: if ``tflite`` is asked for and onnxruntime is not installed.
     """
-    if not is_zoo_name(name):
-        raise ModelError(
-            f"There is no built-in network {name!r}.",
-            remedy=f"Built-in networks: {', '.join(ZOO)}, and variants of the MobileNets such as "
-            "mobilenet-v2-0.35-96.",
-        )
-    model = _model(name, seed)
+    parsed = _parse(name)
+    if parsed is None:
+        raise ModelError(f"There is no built-in network {name!r}.", remedy=zoo_hint())
+    entry, options = parsed
+    model = entry.build(**options, seed=seed)
     network = network_from_bytes(model.SerializeToString(deterministic=True), "onnx", name)
     if format == "onnx":
         return network
@@ -150,14 +239,3 @@ def zoo_network(
         for label in network.inputs
     }
     return to_int8(network, calibration=calibration)
-
-
-def _model(name: str, seed: int) -> onnx.ModelProto:
-    if name in ZOO:
-        return ZOO[name].build(seed=seed)
-    variant = _VARIANT.fullmatch(name)
-    if variant is None:
-        raise AssertionError(f"{name!r} is listed but not spelled like a variant")
-    return ZOO[variant["family"]].build(
-        alpha=float(variant["alpha"]), resolution=int(variant["resolution"]), seed=seed
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npu_tune.network.zoo.builder import NetworkBuilder
+from npu_tune.network.zoo.builder import Activation, NetworkBuilder
 
 if TYPE_CHECKING:
     import onnx
@@ -13,9 +13,26 @@ _LOGIT_GAIN = 3.0
 """Spreads the last layer's results, so that softmax prefers some classes as a trained one does."""
 _THOUSAND_LOGITS_GAIN = 8.0
 """The same for a thousand classes, whose probabilities would else all be below 1/256."""
+_MANY_CLASSES = 256
+"""From here on the larger gain is needed."""
 
-_BRANCH_GAIN = 0.4
+BRANCH_GAIN = 0.4
 """Trained residual branches correct their input; random ones of full size would drown it."""
+
+
+def classify(net: NetworkBuilder, x: str, name: str, classes: int) -> onnx.ModelProto:
+    """Ends a classifier: global average, a dense layer, and probabilities.
+
+    One class is a yes or no, with a sigmoid in place of the softmax.
+    """
+    x = net.global_average(x, "pool")
+    gain = _LOGIT_GAIN if classes < _MANY_CLASSES else _THOUSAND_LOGITS_GAIN
+    x = net.dense(x, "logits", classes, activation="none", gain=gain)
+    return net.model(name, [_probabilities(net, x, classes)])
+
+
+def _probabilities(net: NetworkBuilder, logits: str, classes: int) -> str:
+    return (net.sigmoid if classes == 1 else net.softmax)(logits, "probabilities")
 
 
 def resnet8(*, classes: int = 10, seed: int = 0) -> onnx.ModelProto:
@@ -23,15 +40,30 @@ def resnet8(*, classes: int = 10, seed: int = 0) -> onnx.ModelProto:
     net = NetworkBuilder("image", (1, 3, 32, 32), seed=seed)
     x = net.conv("image", "conv1", 16, kernel=3)
     for stage, channels in enumerate((16, 32, 64), start=1):
-        stride = 1 if stage == 1 else 2
-        y = net.conv(x, f"stage{stage}/conv1", channels, kernel=3, stride=stride)
-        y = net.conv(y, f"stage{stage}/conv2", channels, kernel=3, activation="none")
-        if stride > 1:
-            x = net.conv(x, f"stage{stage}/shortcut", channels, stride=2, activation="none")
-        x = net.add(x, y, f"stage{stage}/add", activation="relu")
-    x = net.global_average(x, "pool")
-    x = net.dense(x, "logits", classes, activation="none", gain=_LOGIT_GAIN)
-    return net.model("resnet8", [net.softmax(x, "probabilities")])
+        x = _residual(net, x, f"stage{stage}", channels, stride=1 if stage == 1 else 2)
+    return classify(net, x, "resnet8", classes)
+
+
+def resnet32(*, classes: int = 100, seed: int = 0) -> onnx.ModelProto:
+    """ResNet v1 of depth 32 for 32 x 32 images (He et al., 2015), with projection shortcuts."""
+    net = NetworkBuilder("image", (1, 3, 32, 32), seed=seed)
+    x = net.conv("image", "conv1", 16, kernel=3)
+    for stage, channels in enumerate((16, 32, 64), start=1):
+        for block in range(1, 6):
+            stride = 2 if stage > 1 and block == 1 else 1
+            name = f"stage{stage}/block{block}"
+            x = _residual(net, x, name, channels, stride=stride, gain=BRANCH_GAIN)
+    return classify(net, x, "resnet32", classes)
+
+
+def _residual(
+    net: NetworkBuilder, x: str, name: str, channels: int, *, stride: int, gain: float = 1.0
+) -> str:
+    y = net.conv(x, f"{name}/conv1", channels, kernel=3, stride=stride)
+    y = net.conv(y, f"{name}/conv2", channels, kernel=3, activation="none", gain=gain)
+    if stride > 1:
+        x = net.conv(x, f"{name}/shortcut", channels, stride=2, activation="none")
+    return net.add(x, y, f"{name}/add", activation="relu")
 
 
 def ds_cnn(*, classes: int = 12, seed: int = 0) -> onnx.ModelProto:
@@ -41,9 +73,7 @@ def ds_cnn(*, classes: int = 12, seed: int = 0) -> onnx.ModelProto:
     for block in range(1, 5):
         x = net.conv(x, f"block{block}/depthwise", 64, kernel=3, depthwise=True)
         x = net.conv(x, f"block{block}/pointwise", 64)
-    x = net.global_average(x, "pool")
-    x = net.dense(x, "logits", classes, activation="none", gain=_LOGIT_GAIN)
-    return net.model("ds-cnn", [net.softmax(x, "probabilities")])
+    return classify(net, x, "ds-cnn", classes)
 
 
 def autoencoder(*, seed: int = 0) -> onnx.ModelProto:
@@ -56,39 +86,96 @@ def autoencoder(*, seed: int = 0) -> onnx.ModelProto:
 
 
 def mobilenet_v1(
-    *, alpha: float = 1.0, resolution: int = 224, classes: int = 1000, seed: int = 0
+    *,
+    alpha: float = 1.0,
+    resolution: int = 224,
+    channels: int = 3,
+    classes: int = 1000,
+    seed: int = 0,
 ) -> onnx.ModelProto:
     """MobileNet v1 (Howard et al., 2017), widths as Keras applications rounds them."""
-    net = NetworkBuilder("image", (1, 3, resolution, resolution), seed=seed)
-    x = net.conv("image", "conv1", int(32 * alpha), kernel=3, stride=2, activation="relu6")
     widths = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-    for block, width in enumerate(widths, start=1):
-        stride = 2 if block in (2, 4, 6, 12) else 1
+    net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
+    scaled = [int(width * alpha) for width in (32, *widths)]
+    x = _separable_blocks(net, scaled, halving=(2, 4, 6, 12), activation="relu6")
+    return classify(net, x, "mobilenet-v1", classes)
+
+
+_FD_WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 1024)
+_FD_HALVING = (1, 2, 4, 6)
+
+
+def fd_mobilenet(
+    *,
+    alpha: float = 1.0,
+    resolution: int = 224,
+    channels: int = 3,
+    classes: int = 1000,
+    seed: int = 0,
+) -> onnx.ModelProto:
+    """FD-MobileNet (Qin et al., 2018): MobileNet v1 that shrinks its input sooner."""
+    net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
+    scaled = [int(width * alpha) for width in _FD_WIDTHS]
+    x = _separable_blocks(net, scaled, halving=_FD_HALVING, activation="relu")
+    return classify(net, x, "fd-mobilenet", classes)
+
+
+def st_fd_mobilenet(
+    *, resolution: int = 224, channels: int = 3, classes: int = 101, seed: int = 0
+) -> onnx.ModelProto:
+    """FD-MobileNet v1 of ST's model zoo: a width multiplier of its own for every block."""
+    alphas = (0.5, 0.75, 0.625, 0.5, 0.375, *[0.25] * 7)
+    net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
+    scaled = [int(width * alpha) for width, alpha in zip(_FD_WIDTHS, alphas, strict=True)]
+    x = _separable_blocks(net, scaled, halving=_FD_HALVING, activation="relu6")
+    return classify(net, x, "st-fd-mobilenet", classes)
+
+
+def _separable_blocks(
+    net: NetworkBuilder, widths: list[int], *, halving: tuple[int, ...], activation: Activation
+) -> str:
+    """A convolution of stride two, then a depthwise and a pointwise one per further width."""
+    x = net.conv("image", "conv1", widths[0], kernel=3, stride=2, activation=activation)
+    for block, width in enumerate(widths[1:], start=1):
         x = net.conv(
             x,
             f"block{block}/depthwise",
             net.shape(x)[1],
             kernel=3,
-            stride=stride,
+            stride=2 if block in halving else 1,
             depthwise=True,
-            activation="relu6",
+            activation=activation,
         )
-        x = net.conv(x, f"block{block}/pointwise", int(width * alpha), activation="relu6")
-    x = net.global_average(x, "pool")
-    x = net.dense(x, "logits", classes, activation="none", gain=_THOUSAND_LOGITS_GAIN)
-    return net.model("mobilenet-v1", [net.softmax(x, "probabilities")])
+        x = net.conv(x, f"block{block}/pointwise", width, activation=activation)
+    return x
+
+
+def st_mnist(*, classes: int = 36, seed: int = 0) -> onnx.ModelProto:
+    """Reader of handwritten digits and letters of ST's model zoo: 28 x 28, grey."""
+    net = NetworkBuilder("image", (1, 1, 28, 28), seed=seed)
+    x = net.conv("image", "conv1", 16, kernel=3, stride=2)
+    x = net.conv(x, "depthwise1", 16, kernel=3, depthwise=True)
+    x = net.conv(x, "conv2", 32, kernel=3)
+    x = net.conv(x, "depthwise2", 32, kernel=3, stride=2, depthwise=True)
+    x = net.conv(x, "conv3", 64)
+    return classify(net, x, "st-mnist", classes)
 
 
 def mobilenet_v2(
-    *, alpha: float = 1.0, resolution: int = 224, classes: int = 1000, seed: int = 0
+    *,
+    alpha: float = 1.0,
+    resolution: int = 224,
+    channels: int = 3,
+    classes: int = 1000,
+    seed: int = 0,
 ) -> onnx.ModelProto:
     """MobileNet v2 (Sandler et al., 2018), widths as Keras applications rounds them."""
-    net = NetworkBuilder("image", (1, 3, resolution, resolution), seed=seed)
+    net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
     x = net.conv("image", "conv1", _by_eight(32 * alpha), kernel=3, stride=2, activation="relu6")
     stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
               (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
     block = 0
-    for expansion, channels, repeats, first_stride in stages:
+    for expansion, width, repeats, first_stride in stages:
         for repeat in range(repeats):
             stride = first_stride if repeat == 0 else 1
             x = _inverted_residual(
@@ -96,15 +183,13 @@ def mobilenet_v2(
                 x,
                 f"block{block}",
                 expansion=expansion,
-                channels=_by_eight(channels * alpha),
+                channels=_by_eight(width * alpha),
                 stride=stride,
             )
             block += 1
     last = _by_eight(1280 * alpha) if alpha > 1.0 else 1280
     x = net.conv(x, "conv_last", last, activation="relu6")
-    x = net.global_average(x, "pool")
-    x = net.dense(x, "logits", classes, activation="none", gain=_THOUSAND_LOGITS_GAIN)
-    return net.model("mobilenet-v2", [net.softmax(x, "probabilities")])
+    return classify(net, x, "mobilenet-v2", classes)
 
 
 def _inverted_residual(
@@ -123,7 +208,7 @@ def _inverted_residual(
         activation="relu6",
     )
     residual = stride == 1 and before == channels
-    gain = _BRANCH_GAIN if residual else 1.0
+    gain = BRANCH_GAIN if residual else 1.0
     y = net.conv(y, f"{name}/project", channels, activation="none", gain=gain)
     return net.add(x, y, f"{name}/add") if residual else y
 
@@ -134,9 +219,11 @@ def _by_eight(width: float) -> int:
     return rounded + 8 if rounded < 0.9 * width else rounded
 
 
-def squeezenet(*, resolution: int = 224, classes: int = 1000, seed: int = 0) -> onnx.ModelProto:
+def squeezenet(
+    *, resolution: int = 224, channels: int = 3, classes: int = 1000, seed: int = 0
+) -> onnx.ModelProto:
     """SqueezeNet v1.1 (Iandola et al., 2016)."""
-    net = NetworkBuilder("image", (1, 3, resolution, resolution), seed=seed)
+    net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
     x = net.conv("image", "conv1", 64, kernel=3, stride=2, padding="valid")
     squeezes = (16, 16, 32, 32, 48, 48, 64, 64)
     for index, squeeze in enumerate(squeezes, start=2):
@@ -150,7 +237,7 @@ def squeezenet(*, resolution: int = 224, classes: int = 1000, seed: int = 0) -> 
         x = net.concat(parts, f"fire{index}/concat")
     x = net.conv(x, "conv10", classes, gain=_LOGIT_GAIN)
     x = net.global_average(x, "pool")
-    return net.model("squeezenet", [net.softmax(x, "probabilities")])
+    return net.model("squeezenet", [_probabilities(net, x, classes)])
 
 
 def yolo_tiny(
