@@ -46,7 +46,8 @@ def table_error(
     """
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
-    location = [str(part) for part in first["loc"] if part != "[key]"]
+    # A position in a list says less than the value, which is shown.
+    location = [part for part in first["loc"] if isinstance(part, str) and part != "[key]"]
     key = ".".join(location) or whole
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])

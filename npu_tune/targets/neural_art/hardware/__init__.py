@@ -10,15 +10,23 @@ from npu_tune.targets.neural_art.hardware.description import (
     Units,
 )
 from npu_tune.targets.neural_art.hardware.load import hardware_names, load_hardware
+from npu_tune.targets.neural_art.hardware.variants import (
+    VARIABLE_FIGURES,
+    HardwareVariants,
+    Variant,
+)
 
 __all__ = [
+    "VARIABLE_FIGURES",
     "Calibration",
     "Dimc",
     "Energy",
     "Hardware",
+    "HardwareVariants",
     "Pool",
     "PoolKind",
     "Units",
+    "Variant",
     "hardware_names",
     "load_hardware",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 
@@ -186,3 +188,8 @@ class Hardware:
     def external(self) -> tuple[Pool, ...]:
         """RAM outside the chip."""
         return tuple(p for p in self.pools if p.kind is PoolKind.EXTERNAL)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of every figure, in hexadecimal: the identity of the hardware."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

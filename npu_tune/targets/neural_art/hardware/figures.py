@@ -45,6 +45,9 @@ def _kind(value: object) -> object:
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Clock = Annotated[float, Field(ge=0.001, le=100_000)]
+"""From 1 kHz to 100 GHz."""
+Scale = Annotated[float, Field(gt=0, le=1024)]
 Accelerators = Annotated[int, Field(ge=1, le=64)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Engines = Annotated[int, Field(ge=2)]
@@ -118,8 +121,8 @@ class HardwareFigures(Table):
 
     name: Text
     description: Text
-    clock_mhz: Positive
-    cpu_clock_mhz: Positive
+    clock_mhz: Clock
+    cpu_clock_mhz: Clock
     cpu_cycles_per_element: NotNegative
     weight_bits: WeightBits
     units: UnitFigures

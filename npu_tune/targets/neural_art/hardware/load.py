@@ -28,6 +28,8 @@ from npu_tune.validation import known_remedy, table_error
 
 _DATA = files("npu_tune.targets.neural_art.hardware") / "data"
 _SUFFIX = ".toml"
+_BASED_ON = "based_on"
+_ADDRESSES = 2**32
 _ORDER = (PoolKind.NPU, PoolKind.CPU, PoolKind.EXTERNAL, PoolKind.FLASH)
 
 
@@ -62,11 +64,13 @@ def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
 
 @cache
 def _built_in(name: str) -> Hardware:
-    return parse_hardware((_DATA / f"{name}{_SUFFIX}").read_text(encoding="utf-8"), source=name)
+    return parse_hardware(_text(name), source=name)
 
 
 def parse_hardware(text: str, *, source: str) -> Hardware:
     """A description from the text of a TOML file.
+
+    With ``based_on``, what the file does not say is that of a built-in description.
 
     Args:
         text: the file's content.
@@ -82,7 +86,7 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
             f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
         ) from error
     try:
-        figures = HardwareFigures.model_validate(document)
+        figures = HardwareFigures.model_validate(_completed(document, source))
     except ValidationError as error:
         raise table_error(
             error, model=HardwareFigures, source=source, whole="hardware file", kind=TargetError
@@ -96,7 +100,8 @@ def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
     """Sees that the memories can be there side by side and suffice for a network.
 
     Raises:
-        TargetError: if there is not exactly one flash, no RAM on the chip, or two pools overlap.
+        TargetError: if there is not exactly one flash, no RAM on the chip, or pools overlap or
+            lie beyond the addresses.
     """
     pools = tuple(pools)
     flashes = [pool.name for pool in pools if pool.kind is PoolKind.FLASH]
@@ -113,6 +118,13 @@ def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
             remedy="Add one.",
             key="pools",
         )
+    for pool in pools:
+        if pool.end > _ADDRESSES:
+            raise TargetError(
+                f"{source}: the pool {pool.name!r} ends at {pool.end:#x}, beyond what 32 bits address.",
+                remedy=f"Change 'pools.{pool.name}.base' or 'pools.{pool.name}.size_bytes'.",
+                key=f"pools.{pool.name}.size_bytes",
+            )
     for first, second in itertools.pairwise(sorted(pools, key=lambda pool: pool.base)):
         if second.base < first.end:
             raise TargetError(
@@ -121,6 +133,33 @@ def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
                 remedy=f"Change 'pools.{second.name}.base' or 'pools.{first.name}.size_bytes'.",
                 key=f"pools.{second.name}.base",
             )
+
+
+def _completed(document: dict[str, Any], source: str) -> dict[str, Any]:
+    if _BASED_ON not in document:
+        return document
+    own = {key: value for key, value in document.items() if key != _BASED_ON}
+    base = document[_BASED_ON]
+    if base not in hardware_names():
+        raise TargetError(
+            f"{source}: the key {_BASED_ON!r} is {base!r}, which is no built-in description.",
+            remedy=known_remedy(str(base), list(hardware_names())),
+            key=_BASED_ON,
+        )
+    return _merged(_completed(tomllib.loads(_text(base)), base), own)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """One document over another, table by table."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged
+
+
+def _text(name: str) -> str:
+    return (_DATA / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
 
 
 def _read(path: Path) -> str:

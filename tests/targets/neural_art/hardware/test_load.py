@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 from dataclasses import fields
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_every_figure_of_a_built_in_file_says_where_it_comes_from(name):
     figures = [
         line for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#")
     ]
-    plain = ("name", "description", "kind")
+    plain = ("name", "description", "kind", "based_on")
     silent = [line for line in figures if not line.startswith(plain) and "# [" not in line]
     assert not silent
 
@@ -128,6 +129,7 @@ WRONG = [
     ("clock_mhz", -1.0),
     ("clock_mhz", float("inf")),
     ("clock_mhz", float("nan")),
+    ("clock_mhz", 1e9),
     ("clock_mhz", "fast"),
     ("clock_mhz", True),
     ("cpu_clock_mhz", 0),
@@ -299,3 +301,65 @@ def test_a_file_that_cannot_be_read_is_named(content, words, tmp_path):
     with pytest.raises(TargetError, match=words) as caught:
         load_hardware(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_file_can_say_only_what_differs_from_a_built_in_description(write):
+    n6 = load_hardware("stm32n6")
+    own = load_hardware(
+        write(
+            {
+                "based_on": "stm32n6",
+                "name": "own",
+                "units": {"accelerators": 2},
+                "pools": {"hyperRAM": {"size_bytes": "32 MiB"}},
+            }
+        )
+    )
+    expected = dataclasses.replace(
+        n6,
+        name="own",
+        units=dataclasses.replace(n6.units, accelerators=2),
+        pools=tuple(
+            dataclasses.replace(pool, size_bytes=32 * KIB * KIB)
+            if pool.name == "hyperRAM"
+            else pool
+            for pool in n6.pools
+        ),
+    )
+    assert own == expected
+
+
+@pytest.mark.parametrize("base", ["stm32n7", 6, ["stm32n6"]])
+def test_a_base_that_is_no_built_in_description_is_refused(base, write):
+    with pytest.raises(TargetError, match="'based_on'") as caught:
+        load_hardware(write({"based_on": base}))
+    assert "stm32n6" in caught.value.remedy
+
+
+def test_the_prototype_is_an_stm32n6_with_tiles():
+    n6, dimc = load_hardware("stm32n6"), load_hardware("dimc")
+    assert dataclasses.replace(dimc, name=n6.name, description=n6.description, dimc=None) == n6
+    assert dimc.dimc.capacity_bytes == 64 * KIB
+    ratio = dimc.energy.mac / dimc.dimc.mac_power
+    assert 40 / 5 <= ratio <= 40 / 1, "40 TOPS/W against 1 to 5"
+
+
+def test_the_stm32h7p_has_the_published_rate_and_no_npu_ram():
+    hardware = load_hardware("stm32h7p")
+    gops = 2 * hardware.units.accelerators * hardware.units.macs_per_cycle * hardware.clock_mhz
+    assert gops / 1000 == pytest.approx(90, rel=0.01)
+    assert {pool.kind for pool in hardware.internal} == {PoolKind.CPU}
+
+
+@pytest.mark.parametrize("key", [key for key in ALL_KEYS if key.count(".") or "clock" in key])
+def test_the_digest_changes_with_every_figure(key, document, write):
+    before = load_hardware(write(document)).digest
+    table, last = table_of(document, key)
+    value = table[last]
+    if isinstance(value, str):
+        table[last] = "cpu"
+    else:
+        table[last] = value + 8 if last == "base" else value + 1
+        if last in {"base", "size_bytes"}:
+            document["pools"]["npuRAM6"]["base"] += 4096
+    assert load_hardware(write(document)).digest != before

@@ -1,0 +1,130 @@
+"""A hardware description with some of its figures changed, as real hardware would change."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from npu_tune.targets.neural_art.hardware.description import Hardware, Pool, PoolKind
+
+UNITS: Mapping[str, str] = {
+    "accelerators": "accelerators",
+    "macs_per_cycle": "macs_per_cycle",
+    "kernel_buffer_bytes": "kernel_buffer_bytes",
+    "feature_buffer_bytes": "feature_buffer_bytes",
+    "line_buffer_bytes": "line_buffer_bytes",
+    "stream_engines": "stream_engines",
+    "pool_units": "pools",
+    "activation_units": "activations",
+    "arithmetic_units": "arithmetics",
+    "decompressors": "decompressors",
+}
+"""Fields of the units by the name of the figure."""
+
+DIMC: Mapping[str, str] = {
+    "dimc_tiles": "tiles",
+    "dimc_rows": "rows",
+    "dimc_columns": "columns",
+    "dimc_cycles_per_pass": "cycles_per_pass",
+    "dimc_load_bytes_per_cycle": "load_bytes_per_cycle",
+}
+"""Fields of the tiles by the name of the figure."""
+
+CLOCKS = ("clock_mhz", "cpu_clock_mhz")
+RAM_SCALE = "internal_ram_scale"
+POOL = "pools."
+"""Before the name of a pool whose size is meant."""
+
+_STREAM_BYTES = 8
+"""Scaled pools keep whole words of a stream."""
+
+
+def current(hardware: Hardware, figure: str) -> Any:
+    """What a description says of a figure; None for tiles where it has none."""
+    if figure in UNITS:
+        return getattr(hardware.units, UNITS[figure])
+    if figure in DIMC:
+        return getattr(hardware.dimc, DIMC[figure]) if hardware.dimc is not None else None
+    if figure == RAM_SCALE:
+        return 1.0
+    if figure.startswith(POOL):
+        name = figure.removeprefix(POOL)
+        return next(pool.size_bytes for pool in hardware.pools if pool.name == name)
+    return getattr(hardware, figure)
+
+
+def changed(hardware: Hardware, figures: Mapping[str, Any]) -> Hardware:
+    """The description with other figures.
+
+    - Pools that touch go on touching: those behind one that shrinks or grows move. A pool of no
+      bytes is left out.
+    - Memories keep their own clocks, and fixed costs of epochs their times, when the NPU's clock
+      changes; but no memory brings more than its width per NPU cycle.
+    - Fixed costs of software epochs are times of the CPU.
+    - Without tiles there is no in-memory computing.
+
+    Args:
+        hardware: what is changed.
+        figures: by name: those of ``UNITS`` and ``DIMC``, of ``CLOCKS``, ``internal_ram_scale``,
+            and ``pools.NAME`` for the bytes of a pool.
+    """
+    units = {UNITS[name]: value for name, value in figures.items() if name in UNITS}
+    dimc = {DIMC[name]: value for name, value in figures.items() if name in DIMC}
+    tiles = hardware.dimc
+    if tiles is not None and dimc:
+        tiles = replace(tiles, **dimc) if dimc.get("tiles", tiles.tiles) else None
+    resized = replace(
+        hardware,
+        units=replace(hardware.units, **units),
+        dimc=tiles,
+        pools=_resized(hardware.pools, figures),
+    )
+    clock_mhz, cpu_clock_mhz = (float(figures.get(c, current(hardware, c))) for c in CLOCKS)
+    return _clocked(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
+
+
+def _resized(pools: tuple[Pool, ...], figures: Mapping[str, Any]) -> tuple[Pool, ...]:
+    scale = figures.get(RAM_SCALE, 1.0)
+    sizes = {}
+    for pool in pools:
+        size = int(figures.get(POOL + pool.name, pool.size_bytes))
+        if scale != 1.0 and pool.kind in (PoolKind.NPU, PoolKind.CPU):
+            size = int(size * scale) // _STREAM_BYTES * _STREAM_BYTES
+        sizes[pool.name] = size
+    bases = _bases(pools, sizes)
+    moved = (replace(p, size_bytes=sizes[p.name], base=bases[p.name]) for p in pools)
+    return tuple(pool for pool in moved if pool.size_bytes > 0)
+
+
+def _bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
+    in_order = sorted(pools, key=lambda pool: pool.base)
+    bases = {pool.name: pool.base for pool in in_order}
+    for before, pool in itertools.pairwise(in_order):
+        if before.end == pool.base:
+            bases[pool.name] = bases[before.name] + sizes[before.name]
+    return bases
+
+
+def _clocked(hardware: Hardware, *, clock_mhz: float, cpu_clock_mhz: float) -> Hardware:
+    if (clock_mhz, cpu_clock_mhz) == (hardware.clock_mhz, hardware.cpu_clock_mhz):
+        return hardware
+    faster = clock_mhz / hardware.clock_mhz
+    cpu_faster = cpu_clock_mhz / hardware.cpu_clock_mhz
+    constants = hardware.calibration
+    return replace(
+        hardware,
+        clock_mhz=clock_mhz,
+        cpu_clock_mhz=cpu_clock_mhz,
+        pools=tuple(
+            replace(p, clock_ratio=max(p.clock_ratio * faster, min(p.clock_ratio, 1.0)))
+            for p in hardware.pools
+        ),
+        calibration=replace(
+            constants,
+            flash_cycles_per_byte=constants.flash_cycles_per_byte * faster,
+            epoch_cycles=constants.epoch_cycles * faster,
+            software_epoch_cycles=constants.software_epoch_cycles * faster / cpu_faster,
+        ),
+    )

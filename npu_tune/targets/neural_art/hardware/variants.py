@@ -1,0 +1,226 @@
+"""Variants of a hardware description: figures that a study fixes, or explores as knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from npu_tune.errors import TargetError
+from npu_tune.space import NETWORK_SCOPE, Knob, Value
+from npu_tune.targets.neural_art.hardware.change import (
+    CLOCKS,
+    DIMC,
+    POOL,
+    RAM_SCALE,
+    UNITS,
+    changed,
+    current,
+)
+from npu_tune.targets.neural_art.hardware.description import Hardware
+from npu_tune.targets.neural_art.hardware.figures import (
+    Accelerators,
+    AtLeastOne,
+    Bytes,
+    BytesOrNone,
+    Clock,
+    Count,
+    Engines,
+    Positive,
+    Scale,
+)
+from npu_tune.targets.neural_art.hardware.load import require_possible_pools
+from npu_tune.validation import Table, known_remedy, table_error
+
+SOURCE = "[target.hardware]"
+"""What the overrides are called in errors."""
+
+_KNOB = "hardware_"
+
+T = TypeVar("T")
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Choices = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class _Overrides(Table):
+    clock_mhz: Choices[Clock] | None = None
+    cpu_clock_mhz: Choices[Clock] | None = None
+    accelerators: Choices[Accelerators] | None = None
+    macs_per_cycle: Choices[AtLeastOne] | None = None
+    kernel_buffer_bytes: Choices[Bytes] | None = None
+    feature_buffer_bytes: Choices[Bytes] | None = None
+    line_buffer_bytes: Choices[BytesOrNone] | None = None
+    stream_engines: Choices[Engines] | None = None
+    pool_units: Choices[AtLeastOne] | None = None
+    activation_units: Choices[AtLeastOne] | None = None
+    arithmetic_units: Choices[AtLeastOne] | None = None
+    decompressors: Choices[Count] | None = None
+    dimc_tiles: Choices[Count] | None = None
+    dimc_rows: Choices[AtLeastOne] | None = None
+    dimc_columns: Choices[AtLeastOne] | None = None
+    dimc_cycles_per_pass: Choices[AtLeastOne] | None = None
+    dimc_load_bytes_per_cycle: Choices[Positive] | None = None
+    internal_ram_scale: Choices[Scale] | None = None
+    pools: dict[str, Choices[BytesOrNone]] = Field(default_factory=dict)
+
+
+VARIABLE_FIGURES = tuple(_Overrides.model_fields)
+"""The keys of ``[target.hardware]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A figure that is explored.
+
+    Args:
+        figure: as ``[target.hardware]`` spells it; ``pools.NAME`` for the bytes of a pool.
+        values: what is tried, in rising order.
+        default: the description's own value where it is among them, else the first one given.
+    """
+
+    figure: str
+    values: tuple[Value, ...]
+    default: Value
+
+    @property
+    def knob(self) -> Knob:
+        """The figure as a knob of the whole network."""
+        name, _, pool = self.figure.partition(".")
+        return Knob(
+            NETWORK_SCOPE,
+            f"{_KNOB}pool_{pool}_bytes" if pool else _KNOB + name,
+            self.values,
+            self.default,
+            ordered=True,
+            description=f"Bytes of {pool}." if pool else f"The hardware's {name}.",
+        )
+
+
+@dataclass(frozen=True)
+class HardwareVariants:
+    """A hardware description and what of it is explored together with the compilation.
+
+    Args:
+        base: with every figure that is fixed.
+        variants: figures that are knobs.
+    """
+
+    base: Hardware
+    variants: tuple[Variant, ...] = ()
+
+    @classmethod
+    def of(cls, hardware: Hardware, overrides: Mapping[str, Any]) -> HardwareVariants:
+        """The variants that a study's ``[target.hardware]`` asks for.
+
+        Args:
+            hardware: the description that is varied.
+            overrides: per figure a value, which fixes it, or a list, which makes it a knob.
+
+        Raises:
+            TargetError: if a key is unknown or a value impossible; names the key.
+        """
+        choices = _choices(hardware, overrides)
+        fixed = {name: values[0] for name, values in choices.items() if len(values) == 1}
+        base = changed(hardware, fixed)
+        variants = tuple(
+            Variant(name, tuple(sorted(values)), own if own in values else values[0])
+            for name, values in choices.items()
+            if name not in fixed
+            for own in [current(base, name)]
+        )
+        for extreme in (min, max):
+            ends = {variant.figure: extreme(variant.values) for variant in variants}
+            require_possible_pools(changed(base, ends).pools, source=SOURCE)
+        return cls(base, variants)
+
+    def knobs(self) -> tuple[Knob, ...]:
+        """One network-wide knob per figure that is explored."""
+        return tuple(variant.knob for variant in self.variants)
+
+    def hardware(self, choices: Mapping[str, Value]) -> Hardware:
+        """The hardware of a configuration; the same object for the same choices.
+
+        Args:
+            choices: values by full knob name, such as ``network/hardware_accelerators``; further
+                knobs are ignored, and a missing one stands at its default.
+        """
+        if not self.variants:
+            return self.base
+        values = tuple(choices.get(name, default) for name, default in self._defaults)
+        found = self._made.get(values)
+        if found is None:
+            figures = (variant.figure for variant in self.variants)
+            found = changed(self.base, dict(zip(figures, values, strict=True)))
+            self._made[values] = found
+        return found
+
+    @cached_property
+    def _defaults(self) -> tuple[tuple[str, Value], ...]:
+        return tuple((knob.full_name, knob.default) for knob in self.knobs())
+
+    @cached_property
+    def _made(self) -> dict[tuple[Value, ...], Hardware]:
+        return {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was made so far stays behind, so that equal variants have equal pickles.
+        return HardwareVariants, (self.base, self.variants)
+
+
+def _choices(hardware: Hardware, overrides: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
+    """The values of every figure that is named, checked one by one."""
+    try:
+        parsed = _Overrides.model_validate(dict(overrides))
+    except ValidationError as error:
+        raise table_error(
+            error, model=_Overrides, source=SOURCE, whole="hardware", kind=TargetError
+        ) from error
+    named = {name: getattr(parsed, name) for name in (*CLOCKS, *UNITS, *DIMC, RAM_SCALE)}
+    choices = {name: values for name, values in named.items() if values is not None}
+    choices |= {POOL + name: values for name, values in parsed.pools.items()}
+    for name, values in choices.items():
+        if len(set(values)) < len(values):
+            raise TargetError(
+                f"{SOURCE}: the key {name!r} has a value twice: {list(values)}.",
+                remedy="Leave it out.",
+                key=name,
+            )
+    _require_parts(hardware, parsed, choices)
+    return choices
+
+
+def _require_parts(
+    hardware: Hardware, parsed: _Overrides, choices: Mapping[str, tuple[Value, ...]]
+) -> None:
+    """Sees that what is varied is there."""
+    tiles = next((name for name in choices if name in DIMC), None)
+    if tiles is not None and hardware.dimc is None:
+        raise TargetError(
+            f"{SOURCE}: the key {tiles!r} is given, but {hardware.name!r} has no "
+            "in-memory-computing tiles.",
+            remedy="Take the target neural-art-dimc, or a hardware file with a table [dimc].",
+            key=tiles,
+        )
+    pools = [pool.name for pool in hardware.pools]
+    for name in parsed.pools:
+        if name not in pools:
+            raise TargetError(
+                f"{SOURCE}: the key {POOL + name!r} is given, but {hardware.name!r} has no pool "
+                f"{name!r}.",
+                remedy=known_remedy(name, pools),
+                key=POOL + name,
+            )
+    if parsed.pools and parsed.internal_ram_scale is not None:
+        raise TargetError(
+            f"{SOURCE}: the keys {RAM_SCALE!r} and 'pools' both say how large pools are.",
+            remedy="Give one of them.",
+            key=RAM_SCALE,
+        )
