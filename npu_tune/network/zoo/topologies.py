@@ -123,16 +123,26 @@ def fd_mobilenet(
 def st_fd_mobilenet(
     *, resolution: int = 224, channels: int = 3, classes: int = 101, seed: int = 0
 ) -> onnx.ModelProto:
-    """FD-MobileNet v1 of ST's model zoo: a width multiplier of its own for every block."""
+    """FD-MobileNet v1 of ST's model zoo: every block has a width multiplier of its own.
+
+    Depthwise convolutions carry neither a batch normalization nor an activation.
+    """
     alphas = (0.5, 0.75, 0.625, 0.5, 0.375, *[0.25] * 7)
     net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
     scaled = [int(width * alpha) for width, alpha in zip(_FD_WIDTHS, alphas, strict=True)]
-    x = _separable_blocks(net, scaled, halving=_FD_HALVING, activation="relu6")
+    x = _separable_blocks(
+        net, scaled, halving=_FD_HALVING, activation="relu", depthwise_activation="none"
+    )
     return classify(net, x, "st-fd-mobilenet", classes)
 
 
 def _separable_blocks(
-    net: NetworkBuilder, widths: list[int], *, halving: tuple[int, ...], activation: Activation
+    net: NetworkBuilder,
+    widths: list[int],
+    *,
+    halving: tuple[int, ...],
+    activation: Activation,
+    depthwise_activation: Activation | None = None,
 ) -> str:
     """A convolution of stride two, then a depthwise and a pointwise one per further width."""
     x = net.conv("image", "conv1", widths[0], kernel=3, stride=2, activation=activation)
@@ -144,7 +154,7 @@ def _separable_blocks(
             kernel=3,
             stride=2 if block in halving else 1,
             depthwise=True,
-            activation=activation,
+            activation=depthwise_activation or activation,
         )
         x = net.conv(x, f"block{block}/pointwise", width, activation=activation)
     return x

@@ -11,36 +11,7 @@ from two_runtimes import onnx_network, signal_to_noise_db
 from npu_tune.errors import ModelError
 from npu_tune.network import Network, zoo_names, zoo_network
 from npu_tune.network.macs import network_macs
-from npu_tune.network.zoo import ZOO, topologies
-
-# Multiply-accumulates and int8 weights of the Keras applications (resnet8: of the MLPerf Tiny
-# reference network), counted on their layers.
-PUBLISHED = {
-    "resnet8": (12_501_632, 77_360),
-    "mobilenet-v1": (568_740_352, 4_209_088),
-    "mobilenet-v1-0.25-224": (41_030_272, 463_600),
-    "mobilenet-v1-0.5-224": (149_497_088, 1_319_648),
-    "mobilenet-v2": (300_774_272, 3_469_760),
-    "mobilenet-v2-0.35-224": (59_285_808, 1_662_048),
-    "mobilenet-v2-0.35-128": (20_220_672, 1_662_048),
-    "mobilenet-v2-1.4-224": (582_195_824, 6_059_840),
-}
-
-
-def _weights(network: Network) -> list[np.ndarray]:
-    tensors = network.tensors.values()
-    return [t.data for t in tensors if t.data is not None and t.name.endswith("/weights")]
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_macs_and_weights_equal_the_published_ones(name: str) -> None:
-    network = zoo_network(name)
-    counted = network_macs(network), sum(weights.size for weights in _weights(network))
-    assert counted == PUBLISHED[name]
-
-
-def test_squeezenet_has_the_published_macs_with_101_classes_too() -> None:
-    assert network_macs(onnx_network(topologies.squeezenet(classes=101))) == 271_363_264
+from npu_tune.network.zoo import NAME_PATTERN, ZOO, is_zoo_name
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -48,7 +19,7 @@ def test_the_table_states_the_macs(name: str) -> None:
     assert network_macs(zoo_network(name)) == ZOO[name].macs
 
 
-@pytest.mark.parametrize("name", ["resnet8", "ds-cnn", "autoencoder", "yolo-tiny"])
+@pytest.mark.parametrize("name", ["resnet8", "ds-cnn", "autoencoder", "yolo-tiny", "resnet32"])
 def test_quantizing_changes_no_macs(name: str) -> None:
     assert network_macs(zoo_network(name, format="tflite")) == ZOO[name].macs
 
@@ -60,6 +31,43 @@ def test_every_variant_is_listed_once_and_can_be_spelled() -> None:
     network = zoo_network("mobilenet-v1-0.25-96")
     assert network.name == "mobilenet-v1-0.25-96"
     assert network.tensors["image"].shape == (1, 3, 96, 96)
+
+
+def test_a_family_and_its_default_variant_are_one_network() -> None:
+    assert zoo_network("mobilenet-v2").digest == zoo_network("mobilenet-v2-1.0-224-c1000").digest
+    assert zoo_network("st-fd-mobilenet").digest == zoo_network("st-fd-mobilenet-224-c101").digest
+
+
+def test_a_name_chooses_channels_and_classes() -> None:
+    network = zoo_network("mobilenet-v1-0.25-96-gray-c5")
+    assert network.tensors["image"].shape == (1, 1, 96, 96)
+    assert network.tensors["probabilities"].shape == (1, 5)
+    assert zoo_network("squeezenet-128-c7").tensors["probabilities"].shape == (1, 7)
+    assert zoo_network("resnet8-c100").tensors["probabilities"].shape == (1, 100)
+
+
+@pytest.mark.parametrize("name", ["mobilenet-v2-0.35-96-c1", "squeezenet-96-c1"])
+def test_one_class_is_decided_by_a_sigmoid(name: str) -> None:
+    assert zoo_network(name).layers[-1].op == "Sigmoid"
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_listed_names_take_classes_where_the_family_has_them(name: str) -> None:
+    assert is_zoo_name(name)
+    assert is_zoo_name(f"{name}-c9") == (name != "autoencoder")
+    assert not is_zoo_name(f"{name}-c0")
+    assert not is_zoo_name(f"{name}-c9-gray")
+
+
+def test_the_listing_stays_short() -> None:
+    assert len(zoo_names()) < 120
+
+
+@pytest.mark.parametrize("name", ["resnet8-gray", "autoencoder-c2", "mobilenet-v1-0.25", "c5",
+                                  "squeezenet-1.0-224", "resnet8-32"])  # fmt: skip
+def test_choices_that_a_family_does_not_offer_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(NAME_PATTERN)):
+        zoo_network(name)
 
 
 @pytest.mark.parametrize("name", ["resnet9", "mobilenet-v2-0.36-96", "mobilenet-v2-1.0-97", ""])
@@ -104,6 +112,12 @@ def _without_softmax(network: Network) -> Network:
         ("ds-cnn", 30.0),
         ("squeezenet", 30.0),
         ("yolo-tiny", 30.0),
+        ("resnet32", 30.0),
+        ("st-mnist", 30.0),
+        ("st-fd-mobilenet-128", 30.0),
+        ("fd-mobilenet-0.25-96", 26.0),
+        ("efficientnet-v2-b0-96", 25.0),
+        ("mobilenet-v1-0.25-96-gray-c5", 25.0),
         ("mobilenet-v1-0.25-96", 28.0),
         # Noise adds up over 52 layers in a row (ten for the autoencoder, on a waist of eight).
         ("mobilenet-v2-0.35-96", 25.0),
