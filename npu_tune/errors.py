@@ -51,6 +51,10 @@ class ModelError(NpuTuneError, ValueError):
     exit_code = 3
 
 
+class ModelFormatError(ModelError):
+    """A model in a format that the target does not read; the same model as int8 TFLite may do."""
+
+
 class UnsupportedOperatorError(ModelError):
     """A model with an operator that the reader or writer cannot handle; names the node."""
 

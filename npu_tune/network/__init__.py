@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
 
 if TYPE_CHECKING:
-    from npu_tune.network.load import load_network, to_int8
+    from npu_tune.network.load import is_built_in, load_network, to_int8
     from npu_tune.network.quantize import load_calibration, quantize_to_tflite
     from npu_tune.network.read import network_from_bytes, read_network
     from npu_tune.network.zoo import zoo_names, zoo_network
@@ -22,6 +22,7 @@ __all__ = [
     "Network",
     "Quantization",
     "Tensor",
+    "is_built_in",
     "load_calibration",
     "load_network",
     "network_from_bytes",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "is_built_in": "npu_tune.network.load",
     "load_calibration": "npu_tune.network.quantize",
     "load_network": "npu_tune.network.load",
     "network_from_bytes": "npu_tune.network.read",

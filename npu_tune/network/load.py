@@ -33,16 +33,20 @@ def load_network(
         ModelError: if it is neither, or the file is no good.
     """
     text = os.fspath(name_or_path)
-    looks_like_path = os.sep in text or Path(text).suffix.lower() in {".tflite", ".onnx", ".tosa"}
-    if looks_like_path or Path(text).is_file():
-        network = read_network(text)
-    elif is_zoo_name(text):
+    if is_built_in(text):
         network = zoo_network(text, format="tflite")
+    elif _is_file(text):
+        network = read_network(text)
     else:
         raise _unknown(text)
     if calibration is not None and network.format == "onnx":
         return to_int8(network, calibration=calibration)
     return network
+
+
+def is_built_in(text: str) -> bool:
+    """True where a text that names a network means one of the zoo, not a file."""
+    return not _is_file(text) and is_zoo_name(text)
 
 
 def to_int8(
@@ -70,6 +74,11 @@ def to_int8(
 
     model_bytes = quantize_to_tflite(network, calibration=calibration, samples=samples, seed=seed)
     return network_from_bytes(model_bytes, "tflite", network.name)
+
+
+def _is_file(text: str) -> bool:
+    looks_like_path = os.sep in text or Path(text).suffix.lower() in {".tflite", ".onnx", ".tosa"}
+    return looks_like_path or Path(text).is_file()
 
 
 def _unknown(text: str) -> ModelError:

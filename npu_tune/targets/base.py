@@ -91,7 +91,11 @@ class Target(Protocol):
         """The figures ``evaluate`` reports; the first two are the default objectives."""
 
     def check(self, network: Network) -> None:
-        """Raises ModelError where the network is not fit for this target, with the reason."""
+        """Raises ModelError where the network is not fit for this target, with the reason.
+
+        ModelFormatError says that this target reads no such files; an ONNX network is then made
+        int8 TFLite and checked again.
+        """
 
     def space(self, network: Network) -> SearchSpace:
         """What may be chosen for each layer of the network, in execution order."""

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning, StorageError, UsageError
+from npu_tune.errors import (
+    EvaluationError,
+    ModelFormatError,
+    NpuTuneWarning,
+    StorageError,
+    UsageError,
+)
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, to_distributions, to_params
 from npu_tune.targets import Start, Target, load_target
@@ -90,15 +96,25 @@ def read_study(folder: Path | str) -> StudyResult:
 
 
 def load_study_network(section: ModelSection, target: Target) -> Network:
-    """The network a study names; a float ONNX file is quantised where the target needs that.
+    """The network a study names; ONNX is made int8 TFLite where the target does not read it.
 
     Raises:
-        ModelError: if the model is no good.
+        ModelError: if the model is no good, or not fit for the target.
         UsageError: if there are calibration data for a model that is quantised already.
     """
     # Reading models brings in onnx, which is slow to import.
-    from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
+    from npu_tune.network import (  # noqa: PLC0415
+        is_built_in,
+        load_calibration,
+        load_network,
+        to_int8,
+        zoo_network,
+    )
 
+    if section.calibration is None and is_built_in(section.path):
+        network = zoo_network(section.path, format="onnx")
+        # The zoo quantises its networks with inputs of its own.
+        return network if _reads(target, network) else load_network(section.path)
     network = load_network(section.path)
     if section.calibration is not None:
         require_calibratable(network, section.calibration)
@@ -106,11 +122,20 @@ def load_study_network(section: ModelSection, target: Target) -> Network:
         return network
     if section.calibration is not None:
         return to_int8(network, calibration=load_calibration(section.calibration, network))
+    return network if _reads(target, network) else to_int8(network)
+
+
+def _reads(target: Target, network: Network) -> bool:
+    """False for a network in a format that the target does not read.
+
+    Raises:
+        ModelError: for a network that the target reads and refuses.
+    """
     try:
         target.check(network)
-    except ModelError:
-        return to_int8(network)
-    return network
+    except ModelFormatError:
+        return False
+    return True
 
 
 def require_calibratable(network: Network, calibration: Path) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from npu_tune.errors import ModelError
+from npu_tune.errors import ModelFormatError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.base import Evaluation, Start
@@ -64,7 +64,7 @@ def core_for(target: EthosUTarget, network: Network) -> Core:
 def _make_core(target: EthosUTarget, network: Network) -> Core:
     hardware = Hardware(target.accelerator, target.system_config, target.memory_mode, target.ini)
     if network.format == "onnx":
-        raise ModelError(
+        raise ModelFormatError(
             f"{network.name!r} is an ONNX network; Vela reads TFLite and TOSA.",
             remedy="`npu-tune tune` quantises it by itself, `npu-tune convert` writes the file.",
         )
