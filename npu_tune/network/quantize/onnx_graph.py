@@ -26,14 +26,9 @@ def graph_from_onnx(model: onnx.ModelProto) -> Graph:
     """
     from onnx import helper, numpy_helper  # noqa: PLC0415 - heavy
 
-    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET:
-        raise ModelError(
-            f"The ONNX file uses operator set {opset}; {OLDEST_OPSET} is the oldest that is known.",
-            remedy="Export the network again with a newer operator set.",
-        )
+    opset = opset_of(model)
     onnx_graph = model.graph
-    constants = {t.name: _real_if_float(numpy_helper.to_array(t)) for t in onnx_graph.initializer}
+    constants = {t.name: real_if_float(numpy_helper.to_array(t)) for t in onnx_graph.initializer}
     shapes = {name: value.shape for name, value in constants.items()}
     for value in [*onnx_graph.input, *onnx_graph.output, *onnx_graph.value_info]:
         shape = known_shape(value)
@@ -59,7 +54,23 @@ def graph_from_onnx(model: onnx.ModelProto) -> Graph:
     )
 
 
-def _real_if_float(value: Array) -> Array:
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the ONNX operators that a model uses.
+
+    Raises:
+        ModelError: if it is too old.
+    """
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST_OPSET:
+        raise ModelError(
+            f"The ONNX file uses operator set {opset}; {OLDEST_OPSET} is the oldest that is known.",
+            remedy="Export the network again with a newer operator set.",
+        )
+    return opset
+
+
+def real_if_float(value: Array) -> Array:
+    """A constant, as float32 if it is real."""
     return real(value) if np.issubdtype(value.dtype, np.floating) else value
 
 

@@ -1,0 +1,287 @@
+"""Collects operations and feature maps while a file's nodes are walked through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from npu_tune.network.macs import layer_macs
+from npu_tune.network.model import Network
+from npu_tune.network.quantize.graph import Array, Graph, Node
+from npu_tune.targets.neural_art.graph import roles as axes
+from npu_tune.targets.neural_art.graph.constants import entropy_bits
+from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation, Weights
+from npu_tune.targets.neural_art.graph.roles import Roles, Shape
+
+
+class Trait(StrEnum):
+    """What fusing has to know of an operation and later users have not."""
+
+    AFFINE = "affine"
+    """A factor or offset, one for all or one per channel, that a convolution can take up."""
+    SCALAR = "scalar"
+    """Arithmetic with one number: a function of one element."""
+    OFFSET = "offset"
+    """Adds something, so that a convolution that takes it up gets a bias."""
+    ZERO_PAD = "zero-pad"
+    """Rows and columns of zeros, as a convolution or pool can add them."""
+    MEAN = "mean"
+    """A mean over whole rows or columns."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation before fusing."""
+
+    operation: Operation
+    traits: frozenset[Trait] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Value:
+    """Where a tensor of the file is: a feature map, and what its dimensions are."""
+
+    map_name: str
+    roles: Roles | None
+
+
+class Builder:
+    """Turns nodes into steps, one call per node.
+
+    Args:
+        network: what is imported.
+        graph: its nodes, named as the network's layers, with all constants and shapes.
+        channels_last: how this format usually orders dimensions.
+    """
+
+    def __init__(self, network: Network, graph: Graph, *, channels_last: bool) -> None:
+        self.network = network
+        self.graph = graph
+        self.channels_last = channels_last
+        self.steps: list[Step] = []
+        self.maps: dict[str, FeatureMap] = {}
+        self.notes: Counter[str] = Counter()
+        self._values: dict[str, _Value] = {}
+        self._open: set[str] = set()
+        self._layers = {layer.name: layer for layer in network.layers}
+        self._given_names: set[str] = set()
+        for name in graph.inputs:
+            self.write(name, None)
+
+    # Tensors ------------------------------------------------------------------------------
+
+    def shape(self, tensor: str) -> Shape:
+        return self.graph.shapes[tensor]
+
+    def roles(self, tensor: str) -> Roles | None:
+        return self._values[tensor].roles
+
+    def usual(self, rank: int) -> str | None:
+        """The order of dimensions that operators of this format with so many expect."""
+        return axes.letters(rank, channels_last=self.channels_last)
+
+    def run_time(self, node: Node) -> list[str]:
+        return self.graph.run_time_inputs(node)
+
+    def map_of(self, tensor: str) -> str:
+        return self._values[tensor].map_name
+
+    def write(self, tensor: str, order: Sequence[str] | None) -> str:
+        """Makes the feature map of a tensor that is computed, or given from outside."""
+        shape = self.shape(tensor)
+        roles = None if order is None else axes.roles_of(shape, order)
+        if roles is None:
+            sizes = axes.guessed_sizes(shape, channels_last=self.channels_last)
+            self._open.add(tensor)
+        else:
+            sizes = axes.sizes_of(shape, roles)
+        self.maps[tensor] = FeatureMap(tensor, *sizes, bits=self._bits(tensor))
+        self._values[tensor] = _Value(tensor, roles)
+        return tensor
+
+    def read(self, tensor: str, order: Sequence[str] | None = None) -> str:
+        """The feature map of a tensor, its dimensions in the order that is asked for.
+
+        Where they stand in another order, a COPY that transposes is put in; where nothing has
+        settled them yet, this does.
+        """
+        value = self._values[tensor]
+        if order is None:
+            return value.map_name
+        wanted = axes.roles_of(self.shape(tensor), order)
+        if value.roles is None:
+            self._settle(value.map_name, tensor, wanted)
+            self._values[tensor] = _Value(value.map_name, wanted)
+        elif not axes.fits(value.roles, wanted):
+            self._transpose(tensor, value.map_name, wanted)
+        return self.map_of(tensor)
+
+    def _settle(self, map_name: str, tensor: str, roles: Roles) -> None:
+        if map_name not in self._open:
+            return
+        sizes = axes.sizes_of(self.shape(tensor), roles)
+        known = self.maps[map_name]
+        if np.prod(sizes) == known.elements:
+            self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
+            self._open.discard(map_name)
+
+    def _transpose(self, tensor: str, source: str, roles: Roles) -> None:
+        name = self._new_map(f"{tensor}/transposed")
+        sizes = axes.sizes_of(self.shape(tensor), roles)
+        self.maps[name] = FeatureMap(name, *sizes, bits=self.maps[source].bits)
+        self._values[tensor] = _Value(name, roles)
+        label = self._unique(f"{tensor}/transposed")
+        self.steps.append(Step(Operation(label, "Transpose", Kind.COPY, (source,), name)))
+
+    def settle_elementwise(self) -> None:
+        """Gives open maps the sizes that the readers of what is computed from them settled."""
+        for step in reversed(self.steps):
+            operation = step.operation
+            elementwise = operation.kind in (Kind.ARITHMETIC, Kind.ACTIVATION)
+            if not elementwise or operation.output in self._open:
+                continue
+            result = self.maps[operation.output]
+            for name in self._open.intersection(operation.inputs):
+                given = self.maps[name]
+                if given.elements == result.elements:
+                    self.maps[name] = replace(result, name=name, bits=given.bits)
+                    self._open.discard(name)
+
+    def _bits(self, tensor: str) -> int:
+        described = self.network.tensors.get(tensor)
+        dtype = np.dtype(described.dtype) if described and described.dtype != "bfloat16" else None
+        if dtype is None or dtype.kind not in "iu":
+            return 8
+        return min(8 * dtype.itemsize, 32)
+
+    def _new_map(self, base: str) -> str:
+        count, name = 1, base
+        while name in self.maps or name in self.graph.shapes:
+            count += 1
+            name = f"{base}#{count}"
+        return name
+
+    # Operations ---------------------------------------------------------------------------
+
+    def add(
+        self,
+        node: Node,
+        kind: Kind,
+        inputs: Iterable[str],
+        output: str,
+        *,
+        traits: Iterable[Trait] = (),
+        **fields: Any,
+    ) -> None:
+        """Adds a step; the first of a node has its name, the others that with a number."""
+        operation = Operation(
+            self._unique(node.name), node.op, kind, tuple(inputs), output, **fields
+        )
+        self.steps.append(Step(operation, frozenset(traits)))
+
+    def _unique(self, base: str) -> str:
+        count, name = 1, base
+        while name in self._given_names or (count > 1 and name in self._layers):
+            count += 1
+            name = f"{base}#{count}"
+        self._given_names.add(name)
+        return name
+
+    def macs(self, node: Node) -> int:
+        return layer_macs(self.network, self._layers[node.name])
+
+    def weights(self, values: Array, *, channel_axis: int, bias_channels: int = 0) -> Weights:
+        bits = entropy_bits(values, channel_axis=channel_axis)
+        return Weights(values.size, bias_channels, bits)
+
+    def view(self, source: str, target: str) -> None:
+        """A node that moves nothing: whoever reads its output reads its source."""
+        value = self._values[source]
+        roles = value.roles
+        if roles is not None:
+            roles = axes.after_reshape(self.shape(source), roles, self.shape(target))
+        self._values[target] = _Value(value.map_name, roles)
+
+    def transpose(self, node: Node, permutation: Shape) -> None:
+        """A view where only the names of dimensions change, else a COPY."""
+        source, target = node.inputs[0], node.output
+        value = self._values[source]
+        if axes.only_names_change(self.shape(source), value.roles, permutation):
+            roles = value.roles
+            if roles is not None:
+                roles = axes.after_transpose(roles, permutation)
+            self._values[target] = _Value(value.map_name, roles)
+        else:
+            self.copy(node, [source], target)
+
+    def copy(
+        self, node: Node, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
+    ) -> None:
+        """Data moves; dimensions keep their roles where there are as many of them."""
+        rank = len(self.shape(target))
+        known = [
+            roles
+            for roles in map(self.roles, sources)
+            if roles is not None and len(roles) == rank and node.op not in _MIXING
+        ]
+        order = self._completed(target, known[0]) if known else None
+        maps = [
+            self.read(name, order)
+            if order is not None and self.roles(name) is not None
+            else self.read(name)
+            for name in sources
+        ]
+        self.add(node, Kind.COPY, maps, self.write(target, order), traits=traits)
+
+    def _completed(self, tensor: str, roles: Roles) -> Sequence[str] | None:
+        """Roles with those of units filled in, for a tensor that has more there."""
+        shape = self.shape(tensor)
+        missing = [axis for axis, role in enumerate(roles) if not role and shape[axis] != 1]
+        unused = [role for role in "CHWN" if role not in roles]
+        if len(missing) > len(unused):
+            return None
+        result = list(roles)
+        for axis, role in zip(missing, unused, strict=False):
+            result[axis] = role
+        return result
+
+    def activation(self, node: Node, function: str, source: str | None = None) -> None:
+        """A function of one element: ``relu`` or ``lut``."""
+        tensor = node.inputs[0] if source is None else source
+        inputs = [self.read(tensor)]
+        self.add(
+            node,
+            Kind.ACTIVATION,
+            inputs,
+            self.write(node.output, self.roles(tensor)),
+            activation=function,
+        )
+
+    def software(self, node: Node, reason: str) -> None:
+        """Runs on the CPU; one operation for every output that somebody reads."""
+        inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
+        first = next((x for x in self.run_time(node)), None)
+        for target in node.outputs:
+            if target not in self.graph.shapes or not self.is_read(target):
+                continue
+            same = first is not None and self.shape(first) == self.shape(target)
+            order = self.roles(first) if same and first is not None else None
+            self.add(
+                node,
+                Kind.SOFTWARE,
+                inputs,
+                self.write(target, order),
+                software_reason=reason,
+            )
+
+    def is_read(self, tensor: str) -> bool:
+        return tensor in self.graph.outputs or bool(self.graph.consumers(tensor))
+
+
+_MIXING = frozenset({"Transpose", "TRANSPOSE"})
+"""Copies that leave no dimension where it was."""

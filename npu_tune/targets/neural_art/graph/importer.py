@@ -1,0 +1,72 @@
+"""From a network to the graph that is compiled."""
+
+from __future__ import annotations
+
+from npu_tune.errors import ModelError
+from npu_tune.network.model import Network
+from npu_tune.targets.neural_art.graph import from_onnx, from_tflite
+from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph.fuse import fused
+from npu_tune.targets.neural_art.graph.model import Graph
+from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
+
+
+def graph_of(network: Network) -> Graph:
+    """The operations of an ONNX or TFLite network, folded and fused.
+
+    Only shapes and weights count, so a float network gives the same graph as its int8 form.
+    Whatever has no unit becomes an operation in software. A software operator with several
+    outputs becomes one operation for each output that is read (``name``, ``name#2``, ...), all
+    of which read the same maps; so does a split, as copies.
+
+    Args:
+        network: as a reader returns it.
+
+    Raises:
+        ModelError: if the network is of another format, computes nothing from its inputs, or
+            holds something that cannot be folded; names the node.
+    """
+    if network.format == "onnx":
+        builder = Builder(network, onnx_nodes(network), channels_last=False)
+        from_onnx.walk(builder)
+    elif network.format == "tflite":
+        builder = Builder(network, tflite_nodes(network), channels_last=True)
+        from_tflite.walk(builder)
+    else:
+        raise ModelError(
+            f"The network {network.name!r} is {network.format}, which holds no layers that can be "
+            "read here.",
+            remedy="Give a .tflite or .onnx file.",
+        )
+    return _finished(builder)
+
+
+def _finished(builder: Builder) -> Graph:
+    network = builder.network
+    known = [name for name in network.outputs if name in builder.graph.constants]
+    if known:
+        raise ModelError(
+            f"The output {known[0]!r} of {network.name!r} does not depend on any input.",
+            remedy="Export the network without that output.",
+            tensor=known[0],
+        )
+    builder.settle_elementwise()
+    outputs = tuple(dict.fromkeys(builder.map_of(name) for name in network.outputs))
+    operations = fused(builder.steps, outputs, builder.maps)
+    if not operations:
+        raise ModelError(
+            f"The network {network.name!r} computes nothing: its outputs are its inputs.",
+            remedy="Give a network with layers that compute.",
+        )
+    read = {name for operation in operations for name in operation.inputs}
+    named = read | {operation.output for operation in operations} | set(outputs)
+    return Graph(
+        name=network.name,
+        operations=tuple(operations),
+        maps={name: given for name, given in builder.maps.items() if name in named},
+        inputs=tuple(name for name in builder.graph.inputs if name in read),
+        outputs=outputs,
+        notes=tuple(
+            f"{note} ({count} x)" if count > 1 else note for note, count in builder.notes.items()
+        ),
+    )

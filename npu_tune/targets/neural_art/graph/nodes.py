@@ -1,0 +1,80 @@
+"""The nodes of a network with everything computed that no input decides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from npu_tune.network.model import Layer, Network
+from npu_tune.network.onnx_model import parse_onnx
+from npu_tune.network.quantize.fold import fold_constants
+from npu_tune.network.quantize.graph import Graph, Node
+from npu_tune.network.quantize.onnx_graph import opset_of, real_if_float
+
+
+def onnx_nodes(network: Network) -> Graph:
+    """The nodes of an ONNX network, constants folded.
+
+    Raises:
+        ModelError: if the operator set is too old, or a node that works on constants cannot be
+            computed.
+    """
+    graph = _nodes(network, opset_of(parse_onnx(network.model_bytes, name=network.name)))
+    _fill_constants(network, graph)
+    fold_constants(graph)
+    return graph
+
+
+def _fill_constants(network: Network, graph: Graph) -> None:
+    """Computes ConstantOfShape without spending memory on its many equal values."""
+    for node in graph.nodes:
+        if node.op == "ConstantOfShape" and node.inputs[0] in graph.constants:
+            value = np.asarray(node.attributes.get("value", [0.0])).reshape(-1)[0]
+            described = network.tensors[node.output]
+            filled = np.asarray(value, described.dtype)
+            graph.constants[node.output] = np.broadcast_to(filled, described.shape)
+    graph.nodes = [node for node in graph.nodes if node.output not in graph.constants]
+
+
+def _nodes(network: Network, opset: int) -> Graph:
+    constants = {
+        name: real_if_float(tensor.data)
+        for name, tensor in network.tensors.items()
+        if tensor.data is not None
+    }
+    return Graph(
+        nodes=[_node(layer) for layer in network.layers],
+        constants=constants,
+        shapes={name: tensor.shape for name, tensor in network.tensors.items()},
+        inputs=[name for name in network.inputs if name not in constants],
+        outputs=list(network.outputs),
+        opset=opset,
+    )
+
+
+def _node(layer: Layer) -> Node:
+    return Node(
+        layer.op, layer.name, list(layer.inputs), list(layer.outputs), dict(layer.attributes)
+    )
+
+
+def tflite_nodes(network: Network) -> Graph:
+    """The nodes of a TFLite network that depend on its inputs.
+
+    Weights that are stored in half precision are brought to single; what else is computed from
+    constants, and the shapes of tensors, are known but left out, for nobody needs their values.
+    """
+    graph = _nodes(network, 0)
+    kept = []
+    for node in graph.nodes:
+        if node.op == "SHAPE" or not graph.run_time_inputs(node):
+            for name in node.outputs:
+                value = graph.constant(node, 0) if node.op in ("DEQUANTIZE", "CAST") else None
+                filler = np.zeros((), np.float32)
+                graph.constants[name] = (
+                    np.broadcast_to(filler, graph.shapes[name]) if value is None else value
+                )
+        else:
+            kept.append(node)
+    graph.nodes = kept
+    graph.remove_unused()
+    return graph

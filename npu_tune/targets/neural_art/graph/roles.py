@@ -1,0 +1,110 @@
+"""Which dimension of a tensor is which of a feature map.
+
+The accelerator stores feature maps channels last whatever the file's layout is, so a transposition
+that only names the dimensions in another order moves nothing. A tensor's *roles* say what each of
+its dimensions is: ``C``, ``H``, ``W``, ``N`` (the batch, counted as rows), or nothing for a
+dimension of one element, which may be anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+Shape = tuple[int, ...]
+Roles = tuple[str, ...]
+
+_CHANNELS_FIRST = {1: "C", 2: "NC", 3: "NCH", 4: "NCHW"}
+_CHANNELS_LAST = {1: "C", 2: "NC", 3: "NHC", 4: "NHWC"}
+
+
+def letters(rank: int, *, channels_last: bool) -> str | None:
+    """The usual order of dimensions; None where there is none for so many."""
+    return (_CHANNELS_LAST if channels_last else _CHANNELS_FIRST).get(rank)
+
+
+def roles_of(shape: Shape, order: Sequence[str]) -> Roles:
+    """The roles of a tensor whose dimensions stand in this order."""
+    return tuple(role if size != 1 else "" for role, size in zip(order, shape, strict=True))
+
+
+def fits(have: Roles, want: Roles) -> bool:
+    """Whether data of one order can be read as that of another."""
+    return len(have) == len(want) and all(
+        one == other for one, other in zip(have, want, strict=True) if one and other
+    )
+
+
+def sizes_of(shape: Shape, roles: Roles) -> tuple[int, int, int]:
+    """Channels, rows and columns of a tensor."""
+
+    def product(wanted: str) -> int:
+        return math.prod(
+            n for n, role in zip(shape, roles, strict=True) if role in wanted and role
+        )
+
+    return product("C"), product("NH"), product("W")
+
+
+def guessed_sizes(shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
+    """The same for a tensor whose roles nothing has settled, by what files of its kind do."""
+    order = letters(len(shape), channels_last=channels_last)
+    if order is not None:
+        return sizes_of(shape, roles_of(shape, order))
+    if not shape:
+        return 1, 1, 1
+    rest = shape[:-1] if channels_last else (shape[0], *shape[2:])
+    return shape[-1 if channels_last else 1], math.prod(rest[:-1]), rest[-1]
+
+
+def after_transpose(roles: Roles, permutation: Shape) -> Roles:
+    """The roles of the same data with its dimensions named in another order."""
+    return tuple(roles[axis] for axis in permutation)
+
+
+def after_reshape(before: Shape, roles: Roles, after: Shape) -> Roles | None:
+    """The roles once units were put in or taken out; None where sizes were split or merged."""
+    if [size for size in before if size != 1] != [size for size in after if size != 1]:
+        return None
+    kept = iter(role for role, size in zip(roles, before, strict=True) if size != 1)
+    return tuple(next(kept) if size != 1 else "" for size in after)
+
+
+def only_names_change(shape: Shape, roles: Roles | None, permutation: Shape) -> bool:
+    """Whether a transposition turns channels-first into channels-last, or back, or does nothing.
+
+    Without roles, one that turns the first or the last of up to three dimensions around the
+    others is taken for that.
+    """
+    kept = [axis for axis in permutation if shape[axis] != 1]
+    if kept == sorted(kept):
+        return True
+    if roles is not None and all(roles[axis] for axis in kept):
+        found = "".join(roles[axis] for axis in kept)
+        return any(
+            found == "".join(role for role in order if role in found)
+            for order in (*_CHANNELS_FIRST.values(), *_CHANNELS_LAST.values())
+            if set(found) <= set(order)
+        )
+    turned = sorted(kept)
+    return len(kept) <= 3 and kept in (turned[1:] + turned[:1], turned[-1:] + turned[:-1])
+
+
+def merged(shape: Shape, given: Sequence[tuple[Shape, Roles | None]]) -> Roles | None:
+    """The roles of what is computed element by element from several tensors.
+
+    Args:
+        shape: of the result.
+        given: shapes and roles of the tensors; those of the earlier ones count.
+
+    Returns:
+        None where they leave a dimension open.
+    """
+    result = [""] * len(shape)
+    for other, roles in given:
+        offset = len(shape) - len(other)
+        for axis, role in enumerate(roles or ()):
+            result[offset + axis] = result[offset + axis] or role
+    settled = all(role or size == 1 for role, size in zip(result, shape, strict=True))
+    named = [role for role in result if role]
+    return tuple(result) if settled and len(named) == len(set(named)) else None
