@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -70,8 +71,9 @@ def table_error(
     )
 
 
-def known_remedy(name: str, known: list[str]) -> str:
+def known_remedy(name: str, known: Iterable[str]) -> str:
     """Says what is known where a name is not, the closest one first."""
+    known = list(known)
     close = get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Known are {', '.join(known)}."

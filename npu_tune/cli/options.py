@@ -38,7 +38,7 @@ _TARGET_OPTIONS = (
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any other option of the target; repeatable.",
+        help="Any option of the target, such as hardware.accelerators=[2,4]; repeatable.",
     ),
 )
 
@@ -61,8 +61,10 @@ def target_table(
 ) -> dict[str, Any]:
     """The ``[target]`` table of a study file that says the same as the command line.
 
+    A point in the key of an assignment leads into a table, as in TOML.
+
     Raises:
-        UsageError: if an assignment is no ``KEY=VALUE``.
+        UsageError: if an assignment is no ``KEY=VALUE``, or contradicts another one.
     """
     named = {
         "system_config": system_config,
@@ -71,7 +73,10 @@ def target_table(
         "allow_cpu": allow_cpu or None,
     }
     given = {key: value for key, value in named.items() if value is not None}
-    return {"name": target, **given, **dict(map(_assignment, assignments))}
+    table: dict[str, Any] = {"name": target, **given}
+    for text in assignments:
+        _assign(table, text)
+    return table
 
 
 def split_weights(text: str | None) -> tuple[list[str] | None, list[float] | None]:
@@ -102,9 +107,22 @@ def split_weights(text: str | None) -> tuple[list[str] | None, list[float] | Non
     return names, [weight / total for weight in weights]
 
 
+def _assign(table: dict[str, Any], text: str) -> None:
+    key, value = _assignment(text)
+    *path, last = (part.strip() for part in key.split("."))
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise UsageError(
+                f"The option {text!r} goes into {part!r}, which another option gives a value.",
+                remedy="Leave one of them out.",
+            )
+    table[last] = value
+
+
 def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
-    if not key.strip() or not equals:
+    if not equals or not all(part.strip() for part in key.split(".")):
         raise UsageError(
             f"The option {text!r} is no KEY=VALUE.", remedy="Write such as -O allow_cpu=true."
         )

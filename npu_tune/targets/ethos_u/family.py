@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from configparser import ConfigParser, Error
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from npu_tune.errors import MissingExtraError, TargetError
 from npu_tune.targets.base import Target, TargetOptions
+from npu_tune.validation import known_remedy
 
 ACCELERATORS: Mapping[str, str] = {
     "ethos-u55-32": "32 MACs per cycle",
@@ -83,7 +83,7 @@ class EthosUFamily:
             if option not in OPTIONS:
                 raise TargetError(
                     f"The target {name!r} has no option {option!r}.",
-                    remedy=_known(option, OPTIONS),
+                    remedy=known_remedy(option, OPTIONS),
                     option=option,
                 )
         ini = Path(str(options.get("config") or vendor_ini()))
@@ -157,13 +157,7 @@ def _section(text: str, ini: Path, kind: str, name: str) -> str:
         words = kind.replace("_", " ").lower()
         raise TargetError(
             f"There is no {words} {name!r} in {ini.name}.",
-            remedy=_known(name, known),
+            remedy=known_remedy(name, known),
             name=name,
         )
     return name
-
-
-def _known(name: str, known: Mapping[str, str] | list[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known are {', '.join(known)}."

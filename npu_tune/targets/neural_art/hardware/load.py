@@ -55,8 +55,7 @@ def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
     if text not in hardware_names():
         raise TargetError(
             f"There is no hardware description {text!r}.",
-            remedy=f"{known_remedy(text, list(hardware_names()))} A file of your own ends in "
-            f"{_SUFFIX}.",
+            remedy=f"{known_remedy(text, hardware_names())} A file of your own ends in {_SUFFIX}.",
             hardware=text,
         )
     return _built_in(text)
@@ -143,7 +142,7 @@ def _completed(document: dict[str, Any], source: str) -> dict[str, Any]:
     if base not in hardware_names():
         raise TargetError(
             f"{source}: the key {_BASED_ON!r} is {base!r}, which is no built-in description.",
-            remedy=known_remedy(str(base), list(hardware_names())),
+            remedy=known_remedy(str(base), hardware_names()),
             key=_BASED_ON,
         )
     return _merged(_completed(tomllib.loads(_text(base)), base), own)
