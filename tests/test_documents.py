@@ -23,6 +23,11 @@ def blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+def hardware_chapter():
+    page = (ROOT / "docs/neural_art.md").read_text()
+    return page.split("\n## Hardware\n")[1].split("\n## ")[0]
+
+
 def command_lines():
     documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     for document in documents:
@@ -66,9 +71,52 @@ def test_the_study_files_in_the_documentation_are_valid():
     from npu_tune.tuning import parse_study
 
     examples = blocks((ROOT / "docs/study_file.md").read_text(), "toml")
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         parse_study(tomllib.loads(example), base=ROOT)
+
+
+def test_every_figure_of_the_hardware_that_a_study_varies_is_documented():
+    from npu_tune.targets.neural_art.hardware import VARIABLE_FIGURES
+
+    page = (ROOT / "docs/study_file.md").read_text()
+    section = page.split("\n## `[target.hardware]`\n")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == VARIABLE_FIGURES
+
+
+def test_every_key_of_a_hardware_file_is_documented():
+    from npu_tune.targets.neural_art.hardware import figures
+
+    tables = {
+        "units": figures.UnitFigures,
+        "pools.NAME": figures.PoolFigures,
+        "energy": figures.EnergyFigures,
+        "calibration": figures.CalibrationFigures,
+        "dimc": figures.DimcFigures,
+    }
+    keys = {
+        name for name in figures.HardwareFigures.model_fields if name not in {*tables, "pools"}
+    }
+    keys |= {f"{table}.{key}" for table, kind in tables.items() for key in kind.model_fields}
+    documented = re.findall(r"^\| `([\w.]+)` \|", hardware_chapter(), re.MULTILINE)
+    assert set(documented) == keys | {"based_on"}
+
+
+def test_the_hardware_in_the_documentation_can_be():
+    import tomllib
+
+    from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
+    from npu_tune.targets.neural_art.hardware.load import parse_hardware
+
+    own, *studies = blocks(hardware_chapter(), "toml")
+    assert parse_hardware(own, source="docs").units.accelerators == 2
+    page = (ROOT / "docs/study_file.md").read_text()
+    studies += [study for study in blocks(page, "toml") if "[target.hardware]" in study]
+    assert len(studies) == 2
+    for study in studies:
+        target = tomllib.loads(study)["target"]
+        hardware = load_hardware(target["name"].removeprefix("neural-art-"))
+        assert HardwareVariants.of(hardware, target["hardware"]).knobs()
 
 
 def test_the_constraints_name_no_place_and_cover_every_dependency():
