@@ -103,9 +103,9 @@ def test_a_failed_trial_is_not_exported(npu_tune, study):
 
 
 def test_a_study_whose_model_was_replaced_is_not_exported(npu_tune, study):
-    from npu_tune.network import load_network
+    from npu_tune.network import zoo_network
 
-    (study / "model.tflite").write_bytes(load_network("resnet8").model_bytes)
+    (study / "model.onnx").write_bytes(zoo_network("resnet8").model_bytes)
     ended = npu_tune("export", study, "--out", "out")
     assert ended.code == 5
     assert "model (was" in ended.err

@@ -63,8 +63,6 @@ class NeuralArtFamily:
             TargetError: for an unknown name, option or option value, and for hardware that cannot
                 be; names the key.
         """
-        from npu_tune.targets.neural_art.target import NeuralArtTarget  # noqa: PLC0415
-
         for option in options:
             if option not in OPTIONS:
                 raise TargetError(
@@ -77,12 +75,19 @@ class NeuralArtFamily:
                 f"There is no target {name!r}.", remedy=known_remedy(name, self.names())
             )
         hardware = _hardware(name, options)
+        variants = HardwareVariants.of(hardware, _overrides(options))
+        rule = _rule(options)
+        four_bit_weights = _four_bit_weights(hardware, options)
+        external_ram = _switch(options, "external_ram", default=True)
+        # The compiler is imported once everything is known to be in order.
+        from npu_tune.targets.neural_art.target import NeuralArtTarget  # noqa: PLC0415
+
         return NeuralArtTarget(
             name,
-            HardwareVariants.of(hardware, _overrides(options)),
-            rule=_rule(options),
-            four_bit_weights=_four_bit_weights(hardware, options),
-            external_ram=_switch(options, "external_ram", default=True),
+            variants,
+            rule=rule,
+            four_bit_weights=four_bit_weights,
+            external_ram=external_ram,
         )
 
 

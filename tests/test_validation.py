@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import Field, ValidationError
+
+from npu_tune.errors import TargetError
+from npu_tune.validation import Table, known_remedy, table_error
+
+
+class Inner(Table):
+    size: int = 1
+    names: list[str] = Field(default_factory=list)
+
+
+class Outer(Table):
+    first: Inner
+    maybe: Inner | None = None
+    many: dict[str, Inner] = Field(default_factory=dict)
+
+
+def told(document):
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(document)
+    return table_error(
+        caught.value, model=Outer, source="file.toml", whole="file", kind=TargetError
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        ({"first": {}, "other": 1}, "other"),
+        ({"first": {"siz": 1}}, "first.siz"),
+        ({"first": {}, "maybe": {"siz": 1}}, "maybe.siz"),
+        ({"first": {}, "many": {"a": {"siz": 1}}}, "many.a.siz"),
+    ],
+)
+def test_an_unknown_key_is_named_with_those_of_its_own_table(document, key):
+    error = told(document)
+    assert isinstance(error, TargetError)
+    assert error.message == f"file.toml: there is no key {key!r}."
+    known = "first, maybe, many" if key == "other" else "size, names"
+    assert error.remedy.endswith(f"Known are {known}.")
+
+
+def test_a_missing_key_is_named():
+    assert told({}).message == "file.toml: the key 'first' is missing."
+    assert told({}).data["key"] == "first"
+
+
+def test_a_wrong_value_is_shown_with_its_key():
+    assert told({"first": {"size": "1"}}).message.startswith(
+        "file.toml: the key 'first.size' is '1': "
+    )
+
+
+def test_of_a_list_the_wrong_value_is_shown_rather_than_its_place():
+    assert told({"first": {"names": ["a", 2]}}).message.startswith(
+        "file.toml: the key 'first.names' is 2: "
+    )
+
+
+def test_what_is_no_table_at_all_is_named_as_a_whole():
+    assert told([]).message == "file.toml: the key 'file' is []: it takes a table."
+
+
+def test_known_names_are_listed_the_closest_one_first():
+    assert known_remedy("acelerators", ("clock", "accelerators")) == (
+        "Did you mean 'accelerators'? Known are clock, accelerators."
+    )
+    assert known_remedy("x", ["clock"]) == "Known are clock."
