@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from npu_tune.network.macs import layer_macs
-from npu_tune.network.model import Network
+from npu_tune.network.model import Network, printable_names
 from npu_tune.network.quantize.graph import Array, Graph, Node
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.constants import entropy_bits
@@ -135,7 +135,7 @@ class Builder:
         sizes = axes.sizes_of(self.shape(tensor), roles)
         self.maps[name] = FeatureMap(name, *sizes, bits=self.maps[source].bits)
         self._values[tensor] = _Value(name, roles)
-        label = self._unique(f"{tensor}/transposed")
+        label = self._unique(printable_names([f"{tensor}/transposed"])[0])
         self.steps.append(Step(Operation(label, "Transpose", Kind.COPY, (source,), name)))
 
     def settle_elementwise(self) -> None:
@@ -158,6 +158,12 @@ class Builder:
         if dtype is None or dtype.kind not in "iu":
             return 8
         return min(8 * dtype.itemsize, 32)
+
+    def widen(self, source: str, quantized: str) -> None:
+        """Notes that a map will hold integers as wide as those of a tensor made of it."""
+        name, bits = self.map_of(source), self._bits(quantized)
+        if bits > self.maps[name].bits:
+            self.maps[name] = replace(self.maps[name], bits=bits)
 
     def _new_map(self, base: str) -> str:
         count, name = 1, base

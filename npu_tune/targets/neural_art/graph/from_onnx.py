@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from npu_tune.network.quantize.graph import Node
-from npu_tune.targets.neural_art.graph import operations as ops
+from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
 from npu_tune.targets.neural_art.graph import roles as axes
-from npu_tune.targets.neural_art.graph.builder import Builder, Trait
-from npu_tune.targets.neural_art.graph.operations import RUN_TIME_WEIGHTS
+from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph.windows import RUN_TIME_WEIGHTS
 
 _Handler = Callable[[Builder, Node], None]
 
@@ -19,11 +19,8 @@ _Handler = Callable[[Builder, Node], None]
 def walk(builder: Builder) -> None:
     """Turns every node into steps of the builder."""
     for node in builder.graph.nodes:
-        handler = _HANDLERS.get(node.op)
-        if handler is None or not builder.run_time(node):
-            builder.software(node, _REASONS.get(node.op, f"no unit computes {node.op}"))
-        else:
-            handler(builder, node)
+        handler = _HANDLERS.get(node.op, software.unknown)
+        handler(builder, node)
 
 
 def _conv(builder: Builder, node: Node) -> None:
@@ -39,7 +36,7 @@ def _conv(builder: Builder, node: Node) -> None:
     groups = int(node.attributes.get("group", 1))
     outputs = weights.shape[1] * groups if transposed else weights.shape[0]
     biased = len(node.inputs) > 2 and node.inputs[2] != ""
-    ops.convolution(
+    windows.convolution(
         builder,
         node,
         source=node.inputs[0],
@@ -47,9 +44,9 @@ def _conv(builder: Builder, node: Node) -> None:
         weights=builder.weights(
             weights, channel_axis=int(transposed), bias_channels=outputs if biased else 0
         ),
-        kernel=ops.pair(weights.shape[2:]),
-        stride=ops.pair(node.ints("strides", (1, 1))),
-        dilation=ops.pair(node.ints("dilations", (1, 1))),
+        kernel=windows.pair(weights.shape[2:]),
+        stride=windows.pair(node.ints("strides", (1, 1))),
+        dilation=windows.pair(node.ints("dilations", (1, 1))),
         groups=groups,
     )
 
@@ -63,17 +60,18 @@ def _gemm(builder: Builder, node: Node) -> None:
     if node.attributes.get("transA", 0):
         builder.software(node, "its input is transposed")
         return
-    outputs, inner = weights.shape if node.attributes.get("transB", 0) else weights.shape[::-1]
-    axis = weights.shape.index(outputs) if inner != outputs else 0
+    channel_axis = 0 if node.attributes.get("transB", 0) else 1
     biased = len(node.inputs) > 2 and node.inputs[2] != ""
-    ops.product(
+    windows.product(
         builder,
         node,
         source=node.inputs[0],
         weights=builder.weights(
-            weights, channel_axis=axis, bias_channels=outputs if biased else 0
+            weights,
+            channel_axis=channel_axis,
+            bias_channels=weights.shape[channel_axis] if biased else 0,
         ),
-        inner=inner,
+        inner=weights.shape[1 - channel_axis],
     )
 
 
@@ -87,7 +85,7 @@ def _matmul(builder: Builder, node: Node) -> None:
     elif weights.ndim != 2:
         builder.software(node, "its weights are no single matrix")
     else:
-        ops.product(
+        windows.product(
             builder,
             node,
             source=node.inputs[0],
@@ -102,32 +100,29 @@ def _pool(builder: Builder, node: Node) -> None:
         builder.software(node, "it has no one or two spatial dimensions")
         return
     rank = len(order) - 2
-    ops.pool(
+    windows.pool(
         builder,
         node,
         order=order,
-        kernel=ops.pair(node.ints("kernel_shape")),
-        stride=ops.pair(node.ints("strides", (1,) * rank)),
-        dilation=ops.pair(node.ints("dilations", (1,) * rank)),
+        kernel=windows.pair(node.ints("kernel_shape")),
+        stride=windows.pair(node.ints("strides", (1,) * rank)),
+        dilation=windows.pair(node.ints("dilations", (1,) * rank)),
     )
 
 
 def _global_pool(builder: Builder, node: Node) -> None:
     rank = len(builder.shape(node.inputs[0]))
-    ops.reduction(builder, node, range(2, rank), is_mean=node.op == "GlobalAveragePool")
+    windows.reduction(builder, node, range(2, rank), is_mean=node.op == "GlobalAveragePool")
 
 
 def _reduce(builder: Builder, node: Node) -> None:
-    given = builder.graph.constant(node, 1)
-    reduced: tuple[int, ...] | None = node.ints("axes") or None
-    if given is not None:
-        reduced = tuple(int(axis) for axis in given.reshape(-1))
+    reduced = _given_ints(builder, node, "axes", 1) or None
     if reduced is None and node.attributes.get("noop_with_empty_axes", 0):
         builder.view(node.inputs[0], node.output)
     elif len(builder.run_time(node)) > 1:
         builder.software(node, "its dimensions are computed at run time")
     else:
-        ops.reduction(builder, node, reduced, is_mean=node.op == "ReduceMean")
+        windows.reduction(builder, node, reduced, is_mean=node.op == "ReduceMean")
 
 
 def _view(builder: Builder, node: Node) -> None:
@@ -139,44 +134,21 @@ def _transpose(builder: Builder, node: Node) -> None:
     builder.transpose(node, node.ints("perm") or tuple(range(rank))[::-1])
 
 
-def _activation(builder: Builder, node: Node, function: str) -> None:
-    if len(builder.run_time(node)) > 1:
-        builder.software(node, "its parameters are computed at run time")
-    else:
-        builder.activation(node, function)
-
-
-def _arithmetic(builder: Builder, node: Node, function: str) -> None:
-    ops.arithmetic(builder, node, function)
-
-
-def _pow(builder: Builder, node: Node) -> None:
-    exponent = builder.graph.constant(node, 1)
-    if exponent is not None and exponent.size == 1:
-        builder.activation(node, "lut")
-    else:
-        builder.software(node, "its exponent is no single number")
-
-
 def _pad(builder: Builder, node: Node) -> None:
-    amounts = _given_ints(builder, node, "pads", 1)
+    flat = _given_ints(builder, node, "pads", 1)
     value = builder.graph.constant(node, 2)
-    zero = float(node.attributes.get("value", 0.0)) == 0.0 and (value is None or not np.any(value))
-    zero = zero and node.attributes.get("mode", "constant") == "constant"
-    source = node.inputs[0]
-    if builder.shape(source) == builder.shape(node.output):
-        builder.view(source, node.output)
-        return
-    traits = []
-    if zero and amounts is not None:
-        padded = {
-            axis for axis, (b, a) in enumerate(np.reshape(amounts, (2, -1)).T) if b > 0 or a > 0
-        }
-        roles = builder.roles(source) or builder.usual(len(builder.shape(source))) or ""
-        # Negative amounts cut, and no convolution does that.
-        if min(amounts) >= 0 and all(axis < len(roles) and roles[axis] in "HW" for axis in padded):
-            traits = [Trait.ZERO_PAD]
-    builder.copy(node, [source], node.output, traits=traits)
+    zeros = float(node.attributes.get("value", 0.0)) == 0.0 and not (
+        value is not None and np.any(value)
+    )
+    constant = node.attributes.get("mode", "constant") == "constant"
+    rank = len(builder.shape(node.inputs[0]))
+    amounts = None
+    if flat is not None:
+        chosen = builder.graph.constant(node, 3)
+        places = range(rank) if chosen is None else [int(axis) % rank for axis in chosen]
+        amounts = np.zeros((rank, 2), np.int64)
+        amounts[list(places)] = np.reshape(flat, (2, -1)).T
+    moves.pad(builder, node, amounts, zeros=zeros and constant)
 
 
 def _given_ints(
@@ -189,93 +161,14 @@ def _given_ints(
     return None if value is None else tuple(int(x) for x in value.reshape(-1))
 
 
-def _concat(builder: Builder, node: Node) -> None:
-    sources = builder.run_time(node)
-    if len(node.inputs) == 1:
-        builder.view(sources[0], node.output)
-    else:
-        builder.copy(node, sources, node.output)
-
-
-def _move(builder: Builder, node: Node) -> None:
-    """Parts, repetitions and rearrangements of one tensor."""
-    source = node.inputs[0]
-    if source not in builder.run_time(node) or len(builder.run_time(node)) > 1:
-        builder.software(node, "what it moves is decided at run time")
-        return
-    for target in node.outputs:
-        if target and builder.is_read(target):
-            if builder.shape(source) == builder.shape(target) and node.op not in _SHUFFLING:
-                builder.view(source, target)
-            else:
-                builder.copy(node, [source], target)
-
-
-_SHUFFLING = frozenset({"Gather", "ReverseSequence", "DepthToSpace", "SpaceToDepth"})
-"""Copies that may change something although the shape stays the same."""
-
-
 def _resize(builder: Builder, node: Node) -> None:
-    mode = node.attributes.get("mode", "nearest")
-    if builder.shape(node.inputs[0]) == builder.shape(node.output):
-        builder.view(node.inputs[0], node.output)
-    elif mode == "nearest":
-        builder.copy(node, [node.inputs[0]], node.output)
-    else:
-        builder.software(node, f"no unit interpolates ({mode})")
+    moves.resize(builder, node, str(node.attributes.get("mode", "nearest")))
 
 
-_RELU = ("Relu", "Clip", "LeakyRelu", "PRelu", "ThresholdedRelu")
-_LUT = [
-    "Sigmoid",
-    "Tanh",
-    "HardSigmoid",
-    "HardSwish",
-    "Swish",
-    "Gelu",
-    "Erf",
-    "Elu",
-    "Selu",
-    "Celu",
-    "Softplus",
-    "Softsign",
-    "Mish",
-    "Exp",
-    "Log",
-    "Sqrt",
-    "Reciprocal",
-    "Abs",
-    "Neg",
-    "Sin",
-    "Cos",
-    "Tan",
-    "Asin",
-    "Acos",
-    "Atan",
-    "Sinh",
-    "Cosh",
-    "Asinh",
-    "Acosh",
-    "Atanh",
-    "Sign",
-    "Floor",
-    "Ceil",
-    "Round",
-    "Shrink",
-]
-_VIEWS = [
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Identity",
-    "Dropout",
-    "Cast",
-    "CastLike",
-    "QuantizeLinear",
-    "DequantizeLinear",
-]
-_MOVES = ["Split", "Slice", "Gather", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"]
+def _quantizer(builder: Builder, node: Node) -> None:
+    builder.view(node.inputs[0], node.output)
+    builder.widen(node.inputs[0], node.output)
+
 
 _HANDLERS: dict[str, _Handler] = {
     "Conv": _conv,
@@ -288,37 +181,21 @@ _HANDLERS: dict[str, _Handler] = {
     "GlobalMaxPool": _global_pool,
     "ReduceMean": _reduce,
     "ReduceMax": _reduce,
-    "BatchNormalization": ops.scale_and_offset,
+    "BatchNormalization": elementwise.scale_and_offset,
     "Transpose": _transpose,
     "Pad": _pad,
-    "Concat": _concat,
+    "Concat": moves.concatenation,
     "Resize": _resize,
     "Upsample": _resize,
-    "Pow": _pow,
-    **dict.fromkeys(_VIEWS, _view),
-    **dict.fromkeys(_MOVES, _move),
-    **{op: partial(_activation, function="relu") for op in _RELU},
-    **{op: partial(_activation, function="lut") for op in _LUT},
+    "Pow": elementwise.power,
+    "QuantizeLinear": _quantizer,
+    **dict.fromkeys(operators.ONNX_VIEWS, _view),
+    **dict.fromkeys(operators.ONNX_CUTS, partial(moves.rearrangement, may_keep_shape=False)),
+    **dict.fromkeys(operators.ONNX_SHUFFLES, partial(moves.rearrangement, may_keep_shape=True)),
+    **dict.fromkeys(operators.ONNX_CLIPPING, partial(elementwise.function, kind="relu")),
+    **dict.fromkeys(operators.ONNX_FUNCTIONS, partial(elementwise.function, kind="lut")),
     **{
-        op: partial(_arithmetic, function=function)
-        for op, function in {
-            "Add": "add",
-            "Sum": "add",
-            "Sub": "sub",
-            "Mul": "mul",
-            "Div": "div",
-            "Max": "max",
-            "Min": "min",
-            "Mean": "mean",
-        }.items()
+        op: partial(elementwise.arithmetic, function=name)
+        for op, name in operators.ONNX_ARITHMETIC.items()
     },
-}
-
-_REASONS = {
-    "Softmax": "it normalizes over all channels",
-    "LogSoftmax": "it normalizes over all channels",
-    "LRN": "it normalizes over neighbouring channels",
-    "LayerNormalization": "it normalizes with means of the values themselves",
-    "InstanceNormalization": "it normalizes with means of the values themselves",
-    "GroupNormalization": "it normalizes with means of the values themselves",
 }

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
+from npu_tune.errors import ModelError
 from npu_tune.network.quantize.graph import Node
-from npu_tune.targets.neural_art.graph import operations as ops
-from npu_tune.targets.neural_art.graph.builder import Builder, Trait
-from npu_tune.targets.neural_art.graph.operations import RUN_TIME_WEIGHTS
+from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
+from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph.windows import RUN_TIME_WEIGHTS
 
 _Handler = Callable[[Builder, Node], None]
 
@@ -19,11 +18,8 @@ _Handler = Callable[[Builder, Node], None]
 def walk(builder: Builder) -> None:
     """Turns every operator into steps of the builder."""
     for node in builder.graph.nodes:
-        handler = _HANDLERS.get(node.op)
-        if handler is None:
-            builder.software(node, _REASONS.get(node.op, f"no unit computes {node.op}"))
-        else:
-            handler(builder, node)
+        handler = _HANDLERS.get(node.op, software.unknown)
+        handler(builder, node)
 
 
 def _fused_activation(node: Node) -> str:
@@ -33,7 +29,7 @@ def _fused_activation(node: Node) -> str:
     return "relu" if name.startswith("RELU") else "lut"
 
 
-def _stride(node: Node) -> ops.Pair:
+def _stride(node: Node) -> windows.Pair:
     return int(node.attributes["stride_h"]), int(node.attributes["stride_w"])
 
 
@@ -48,7 +44,7 @@ def _conv(builder: Builder, node: Node) -> None:
     biased = len(node.inputs) > bias_place and node.inputs[bias_place] != ""
     axis = 3 if depthwise else 0
     channels = builder.shape(source)[3]
-    ops.convolution(
+    windows.convolution(
         builder,
         node,
         source=source,
@@ -73,7 +69,7 @@ def _fully_connected(builder: Builder, node: Node) -> None:
         builder.software(node, RUN_TIME_WEIGHTS)
         return
     biased = len(node.inputs) > 2 and node.inputs[2] != ""
-    ops.product(
+    windows.product(
         builder,
         node,
         source=node.inputs[0],
@@ -86,7 +82,7 @@ def _fully_connected(builder: Builder, node: Node) -> None:
 
 
 def _pool(builder: Builder, node: Node) -> None:
-    ops.pool(
+    windows.pool(
         builder,
         node,
         order="NHWC",
@@ -102,7 +98,7 @@ def _reduce(builder: Builder, node: Node) -> None:
         builder.software(node, "its dimensions are computed at run time")
     else:
         axes = [int(axis) for axis in reduced.reshape(-1)]
-        ops.reduction(builder, node, axes, is_mean=node.op == "MEAN")
+        windows.reduction(builder, node, axes, is_mean=node.op == "MEAN")
 
 
 def _view(builder: Builder, node: Node) -> None:
@@ -122,13 +118,23 @@ def _repair_shape(builder: Builder, source: str, target: str) -> None:
     if factor > 1 and rest == 0 and units:
         axis = units[-1]
         builder.graph.shapes[target] = (*shape[:axis], factor, *shape[axis + 1 :])
-        builder.notes["open sizes of reshapes were found from the sizes before them"] += 1
+        builder.notes["the open size of a reshape was found from the sizes before it"] += 1
+    elif factor != 1 or rest:
+        raise ModelError(
+            f"The shape {shape} of the tensor {target!r} of {builder.network.name!r} is not known "
+            "before run time.",
+            remedy="Convert the network with a fixed shape for every input.",
+            tensor=target,
+        )
 
 
 def _quantize(builder: Builder, node: Node) -> None:
+    source = node.inputs[0]
     if node.op == "QUANTIZE":
-        builder.notes["changes of scale between integers cost nothing"] += 1
-    builder.view(node.inputs[0], node.output)
+        builder.widen(source, node.output)
+        if not builder.network.tensors[source].dtype.startswith("float"):
+            builder.notes["a change of scale between integers costs nothing"] += 1
+    builder.view(source, node.output)
 
 
 def _transpose(builder: Builder, node: Node) -> None:
@@ -139,112 +145,34 @@ def _transpose(builder: Builder, node: Node) -> None:
         builder.transpose(node, tuple(int(axis) for axis in permutation))
 
 
-def _activation(builder: Builder, node: Node, function: str) -> None:
-    builder.activation(node, function)
-
-
 def _arithmetic(builder: Builder, node: Node, function: str) -> None:
-    ops.arithmetic(builder, node, function, activation=_fused_activation(node))
-
-
-def _pow(builder: Builder, node: Node) -> None:
-    exponent = builder.graph.constant(node, 1)
-    if exponent is not None and exponent.size == 1:
-        builder.activation(node, "lut")
-    else:
-        builder.software(node, "its exponent is no single number")
+    elementwise.arithmetic(builder, node, function, activation=_fused_activation(node))
 
 
 def _pad(builder: Builder, node: Node) -> None:
-    amounts = builder.graph.constant(node, 1)
-    source = node.inputs[0]
-    if builder.shape(source) == builder.shape(node.output):
-        builder.view(source, node.output)
-        return
-    is_map = node.op == "PAD" and len(builder.shape(source)) == 4
-    rows_and_columns = amounts is not None and is_map and not np.any(amounts[[0, 3]])
-    traits = [Trait.ZERO_PAD] if rows_and_columns else []
-    builder.copy(node, [source], node.output, traits=traits)
+    moves.pad(builder, node, builder.graph.constant(node, 1), zeros=node.op == "PAD")
 
 
 def _concat(builder: Builder, node: Node) -> None:
-    sources = builder.run_time(node)
-    target = node.output
-    ranks = {len(builder.shape(name)) for name in (*node.inputs, target)}
+    ranks = {len(builder.shape(name)) for name in (*node.inputs, node.output)}
     if node.op == "CONCATENATION" and len(ranks) == 1:
-        axis = int(node.attributes["axis"]) % len(builder.shape(target))
-        shape = list(builder.shape(sources[0]))
+        # After a repaired reshape the file's size of the result is wrong too.
+        axis = int(node.attributes["axis"]) % ranks.pop()
+        shape = list(builder.shape(node.inputs[0]))
         shape[axis] = sum(builder.shape(name)[axis] for name in node.inputs)
-        builder.graph.shapes[target] = tuple(shape)
-    if len(node.inputs) == 1:
-        builder.view(sources[0], target)
-    else:
-        builder.copy(node, sources, target)
+        builder.graph.shapes[node.output] = tuple(shape)
+    moves.concatenation(builder, node)
 
 
-def _move(builder: Builder, node: Node) -> None:
-    """Parts, repetitions and rearrangements of one tensor."""
-    sources = builder.run_time(node)
-    if len(sources) != 1:
-        builder.software(node, "what it moves is decided at run time")
-        return
-    for target in node.outputs:
-        if target and builder.is_read(target):
-            if builder.shape(sources[0]) == builder.shape(target) and node.op not in _SHUFFLING:
-                builder.view(sources[0], target)
-            else:
-                builder.copy(node, sources, target)
+def _resize(builder: Builder, node: Node) -> None:
+    nearest = node.op == "RESIZE_NEAREST_NEIGHBOR"
+    moves.resize(builder, node, "nearest" if nearest else "linear")
 
 
-_SHUFFLING = frozenset({"GATHER", "GATHER_ND", "REVERSE_V2", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH"})
-"""Copies that may change something although the shape stays the same."""
-
-
-def _software_in_place(builder: Builder, node: Node, reason: str) -> None:
+def _softmax(builder: Builder, node: Node) -> None:
     builder.graph.shapes[node.output] = builder.shape(node.inputs[0])
-    builder.software(node, reason)
+    software.unknown(builder, node)
 
-
-_RELU = ["RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LEAKY_RELU", "PRELU"]
-_LUT = [
-    "LOGISTIC",
-    "TANH",
-    "HARD_SWISH",
-    "ELU",
-    "GELU",
-    "EXP",
-    "LOG",
-    "SQRT",
-    "RSQRT",
-    "SQUARE",
-    "ABS",
-    "NEG",
-    "SIN",
-    "COS",
-    "SIGN",
-    "FLOOR",
-    "CEIL",
-    "ROUND",
-]
-_VIEWS = ["SQUEEZE", "EXPAND_DIMS", "CAST"]
-_MOVES = [
-    "SPLIT",
-    "SPLIT_V",
-    "SLICE",
-    "STRIDED_SLICE",
-    "GATHER",
-    "GATHER_ND",
-    "REVERSE_V2",
-    "UNPACK",
-    "TILE",
-    "BROADCAST_TO",
-    "DEPTH_TO_SPACE",
-    "SPACE_TO_DEPTH",
-    "SPACE_TO_BATCH_ND",
-    "BATCH_TO_SPACE_ND",
-    "RESIZE_NEAREST_NEIGHBOR",
-]
-_NORMALIZES = "it normalizes over all channels"
 
 _HANDLERS: dict[str, _Handler] = {
     "CONV_2D": _conv,
@@ -264,30 +192,17 @@ _HANDLERS: dict[str, _Handler] = {
     "MIRROR_PAD": _pad,
     "CONCATENATION": _concat,
     "PACK": _concat,
-    "POW": _pow,
-    "SOFTMAX": partial(_software_in_place, reason=_NORMALIZES),
-    "LOG_SOFTMAX": partial(_software_in_place, reason=_NORMALIZES),
-    **dict.fromkeys(_VIEWS, _view),
-    **dict.fromkeys(_MOVES, _move),
-    **{op: partial(_activation, function="relu") for op in _RELU},
-    **{op: partial(_activation, function="lut") for op in _LUT},
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "RESIZE_BILINEAR": _resize,
+    "POW": elementwise.power,
+    "SOFTMAX": _softmax,
+    "LOG_SOFTMAX": _softmax,
+    **dict.fromkeys(operators.TFLITE_VIEWS, _view),
+    **dict.fromkeys(operators.TFLITE_CUTS, partial(moves.rearrangement, may_keep_shape=False)),
+    **dict.fromkeys(operators.TFLITE_SHUFFLES, partial(moves.rearrangement, may_keep_shape=True)),
+    **dict.fromkeys(operators.TFLITE_CLIPPING, partial(elementwise.function, kind="relu")),
+    **dict.fromkeys(operators.TFLITE_FUNCTIONS, partial(elementwise.function, kind="lut")),
     **{
-        op: partial(_arithmetic, function=function)
-        for op, function in {
-            "ADD": "add",
-            "ADD_N": "add",
-            "SUB": "sub",
-            "MUL": "mul",
-            "DIV": "div",
-            "MAXIMUM": "max",
-            "MINIMUM": "min",
-            "SQUARED_DIFFERENCE": "square",
-        }.items()
+        op: partial(_arithmetic, function=name) for op, name in operators.TFLITE_ARITHMETIC.items()
     },
-}
-
-_REASONS = {
-    "L2_NORMALIZATION": "it normalizes with means of the values themselves",
-    "LOCAL_RESPONSE_NORMALIZATION": "it normalizes over neighbouring channels",
-    "RESIZE_BILINEAR": "no unit interpolates (linear)",
 }

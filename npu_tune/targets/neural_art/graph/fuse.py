@@ -133,7 +133,8 @@ def _merged(
 def _joined(before: Step, after: Step, channels: int) -> Step | None:
     """Both as one with ``channels`` between them, under the name of the one that computes; None where that cannot be."""
     one, other = before.operation, after.operation
-    if Trait.AFFINE in after.traits and one.activation == "":
+    per_channel = other.weights is None or other.weights.elements == channels
+    if Trait.AFFINE in after.traits and per_channel and one.activation == "":
         if one.kind is Kind.CONVOLUTION:
             return _convolution_with(before, after, channels)
         if Trait.AFFINE in before.traits:

@@ -52,6 +52,10 @@ def _finished(builder: Builder) -> Graph:
         )
     builder.settle_elementwise()
     outputs = tuple(dict.fromkeys(builder.map_of(name) for name in network.outputs))
+    handed_through = set(outputs).intersection(builder.graph.inputs)
+    for name in sorted(handed_through):
+        builder.notes[f"the output that is the input {name!r} is left out"] += 1
+    outputs = tuple(name for name in outputs if name not in handed_through)
     operations = fused(builder.steps, outputs, builder.maps)
     if not operations:
         raise ModelError(

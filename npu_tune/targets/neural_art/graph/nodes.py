@@ -60,21 +60,24 @@ def _node(layer: Layer) -> Node:
 def tflite_nodes(network: Network) -> Graph:
     """The nodes of a TFLite network that depend on its inputs.
 
-    Weights that are stored in half precision are brought to single; what else is computed from
-    constants, and the shapes of tensors, are known but left out, for nobody needs their values.
+    Weights that are unpacked or reshaped keep their values; what else is computed from constants,
+    and the shapes of tensors, are known to be constant and count as zeros, for nobody needs more.
     """
     graph = _nodes(network, 0)
     kept = []
     for node in graph.nodes:
-        if node.op == "SHAPE" or not graph.run_time_inputs(node):
-            for name in node.outputs:
-                value = graph.constant(node, 0) if node.op in ("DEQUANTIZE", "CAST") else None
-                filler = np.zeros((), np.float32)
-                graph.constants[name] = (
-                    np.broadcast_to(filler, graph.shapes[name]) if value is None else value
-                )
-        else:
+        if node.op != "SHAPE" and graph.run_time_inputs(node):
             kept.append(node)
+            continue
+        for name in node.outputs:
+            shape = graph.shapes[name]
+            value = graph.constant(node, 0) if node.op in _SAME_VALUES else None
+            if value is None or value.size != graph.size(name):
+                value = np.broadcast_to(np.zeros((), np.float32), shape)
+            graph.constants[name] = value.reshape(shape)
     graph.nodes = kept
     graph.remove_unused()
     return graph
+
+
+_SAME_VALUES = frozenset({"CAST", "DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE"})

@@ -1,0 +1,81 @@
+"""Operations that only move elements: padding, joining, cutting, rearranging."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.targets.neural_art.graph.builder import Builder, Trait
+
+
+def pad(builder: Builder, node: Node, amounts: Array | None, *, zeros: bool) -> None:
+    """Padding; a convolution or pool that reads it may take it up.
+
+    Args:
+        builder: gets the copy.
+        node: the padding.
+        amounts: what is added before and after each dimension, (dimensions, 2); None if unknown.
+        zeros: whether zeros are added.
+    """
+    source = node.inputs[0]
+    shape = builder.shape(source)
+    if shape == builder.shape(node.output):
+        builder.view(source, node.output)
+        return
+    traits = []
+    # Negative amounts cut, and no convolution does that.
+    if amounts is not None and zeros and np.min(amounts) >= 0:
+        padded = {axis for axis, added in enumerate(amounts) if any(added)}
+        order = builder.roles(source) or _order_of_padding(builder, len(shape), padded)
+        if order and all(order[axis] in ("H", "W") for axis in padded):
+            builder.read(source, order)
+            traits = [Trait.ZERO_PAD]
+    builder.copy(node, [source], node.output, traits=traits)
+
+
+def _order_of_padding(builder: Builder, rank: int, padded: set[int]) -> str | None:
+    """Rows and columns are what is padded; channels hardly ever are."""
+    if rank == 4 and padded == {1, 2}:
+        return "NHWC"
+    return builder.usual(rank)
+
+
+def concatenation(builder: Builder, node: Node) -> None:
+    """Joins tensors; of one alone nothing moves."""
+    sources = builder.run_time(node)
+    if len(node.inputs) == 1:
+        builder.view(sources[0], node.output)
+    else:
+        builder.copy(node, sources, node.output)
+
+
+def rearrangement(builder: Builder, node: Node, *, may_keep_shape: bool) -> None:
+    """Parts, repetitions and other orders of one tensor: a copy for each output that is read.
+
+    Args:
+        builder: gets the copies.
+        node: what moves; all but one of its inputs are known.
+        may_keep_shape: whether elements can change places although the shape stays.
+    """
+    sources = builder.run_time(node)
+    if len(sources) != 1 or builder.shape(sources[0]) == ():
+        builder.software(node, "what it moves is decided at run time")
+        return
+    for target in node.outputs:
+        if not target or not builder.is_read(target):
+            continue
+        if builder.shape(sources[0]) == builder.shape(target) and not may_keep_shape:
+            builder.view(sources[0], target)
+        else:
+            builder.copy(node, sources, target)
+
+
+def resize(builder: Builder, node: Node, mode: str) -> None:
+    """Repeats elements; whatever interpolates runs in software."""
+    source = node.inputs[0]
+    if builder.shape(source) == builder.shape(node.output):
+        builder.view(source, node.output)
+    elif mode == "nearest":
+        builder.copy(node, [source], node.output)
+    else:
+        builder.software(node, f"no unit interpolates ({mode})")
