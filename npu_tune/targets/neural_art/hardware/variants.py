@@ -100,7 +100,7 @@ class Variant:
             self.values,
             self.default,
             ordered=True,
-            description=f"Bytes of {pool}." if pool else f"The hardware's {name}.",
+            description=f"size of {pool} in bytes" if pool else f"{name} of the hardware",
         )
 
 
