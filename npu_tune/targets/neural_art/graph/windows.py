@@ -142,8 +142,9 @@ def reduction(
 
 def _order_of_reduction(rank: int, chosen: set[int], builder: Builder) -> str | None:
     """The order of dimensions that makes those to be reduced rows and columns."""
-    for channels_last in (builder.channels_last, not builder.channels_last):
-        order = axes.letters(rank, channels_last=channels_last)
-        if order is not None and {order[axis] for axis in chosen} <= {"H", "W"}:
-            return order
-    return builder.usual(rank)
+    usual = builder.usual(rank)
+    other = axes.letters(rank, channels_last=not builder.channels_last)
+    reduces_channels = usual is not None and "C" in {usual[axis] for axis in chosen}
+    if reduces_channels and other and {other[axis] for axis in chosen} == set(other) - {"N", "C"}:
+        return other
+    return usual

@@ -1,0 +1,241 @@
+"""Single ONNX nodes and what becomes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from imported_graphs import imported, kinds, only, sizes
+
+from npu_tune.targets.neural_art.graph import Kind
+
+OPSETS = (9, 11, 13, 17, 21)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_a_convolution_keeps_its_geometry(opset: int) -> None:
+    graph = imported(
+        "y = Conv<pads=[1,1,1,1], strides=[2,1], dilations=[1,2], group=2>(x, w, b)",
+        {"w": (6, 4, 3, 5), "b": (6,)},
+        opset=opset,
+    )
+    conv = only(graph)
+    assert (conv.kind, conv.op, conv.groups) == (Kind.CONVOLUTION, "Conv", 2)
+    assert (conv.kernel, conv.stride, conv.dilation) == ((3, 5), (2, 1), (1, 2))
+    assert sizes(graph.maps["x"]) == (8, 12, 10)
+    assert sizes(graph.maps["y"]) == (6, 6, 4)
+    assert conv.macs == 6 * 6 * 4 * 4 * 3 * 5
+    assert conv.weights is not None
+    assert (conv.weights.elements, conv.weights.bias_channels) == (6 * 4 * 3 * 5, 6)
+    assert 6 < conv.weights.entropy_bits < 8
+
+
+def test_a_depthwise_convolution_has_as_many_groups_as_channels() -> None:
+    conv = only(imported("y = Conv<group=8>(x, w)", {"w": (16, 1, 3, 3)}))
+    assert (conv.groups, conv.macs) == (8, 16 * 10 * 8 * 9)
+    assert conv.weights is not None
+    assert conv.weights.bias_channels == 0
+
+
+def test_a_transposed_convolution_counts_every_input_element() -> None:
+    graph = imported("y = ConvTranspose<strides=[2,2]>(x, w, b)", {"w": (8, 4, 2, 2), "b": (4,)})
+    conv = only(graph)
+    assert (conv.op, conv.kind, conv.stride) == ("ConvTranspose", Kind.CONVOLUTION, (2, 2))
+    assert conv.macs == 8 * 12 * 10 * 4 * 2 * 2
+    assert conv.weights is not None
+    assert conv.weights.bias_channels == 4
+    assert sizes(graph.maps["y"]) == (4, 24, 20)
+
+
+def test_a_one_dimensional_convolution_has_one_column() -> None:
+    graph = imported(
+        "a = Conv<strides=[2]>(x, w) y = MaxPool<kernel_shape=[2], strides=[2]>(a)",
+        {"w": (6, 4, 5)},
+        inputs="float[1,4,20] x",
+    )
+    conv, pool = graph.operations
+    assert (conv.kernel, conv.stride, pool.kernel, pool.stride) == ((5, 1), (2, 1), (2, 1), (2, 1))
+    assert [sizes(graph.maps[name]) for name in ("x", "a", "y")] == [
+        (4, 20, 1),
+        (6, 8, 1),
+        (6, 4, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape"),
+    [("y = Gemm<transB=1>(x, w, b)", (5, 40)), ("y = Gemm(x, w, b)", (40, 5))],
+)
+def test_a_gemm_is_a_convolution_of_a_vector(nodes: str, shape: tuple[int, int]) -> None:
+    graph = imported(nodes, {"w": shape, "b": (5,)}, inputs="float[1,40] x")
+    conv = only(graph)
+    assert (conv.kind, conv.kernel, conv.macs) == (Kind.CONVOLUTION, (1, 1), 200)
+    assert conv.weights is not None
+    assert (conv.weights.elements, conv.weights.bias_channels) == (200, 5)
+    assert (sizes(graph.maps["x"]), sizes(graph.maps["y"])) == ((40, 1, 1), (5, 1, 1))
+
+
+def test_a_product_of_many_vectors_is_a_one_by_one_convolution() -> None:
+    graph = imported(
+        "a = MatMul(x, w) b = Add(a, v) y = Relu(b)",
+        {"w": (8, 5), "v": (5,)},
+        inputs="float[1,30,8] x",
+    )
+    conv = only(graph)
+    assert (kinds(graph), conv.op, conv.macs) == (["convolution+relu"], "MatMul", 30 * 8 * 5)
+    assert conv.weights is not None
+    assert conv.weights.bias_channels == 5
+    assert [sizes(graph.maps[name]) for name in ("x", "y")] == [(8, 30, 1), (5, 30, 1)]
+
+
+@pytest.mark.parametrize("opset", [9, 13, 18])
+def test_a_mean_over_rows_and_columns_is_a_global_pool(opset: int) -> None:
+    mean = (
+        "y = ReduceMean(x, axes)" if opset >= 18 else "y = ReduceMean<axes=[2,3], keepdims=0>(x)"
+    )
+    constants = {"axes": np.asarray([-1, -2])} if opset >= 18 else {}
+    pool = only(imported(mean, constants=constants, opset=opset))
+    assert (pool.kind, pool.global_pool, pool.kernel) == (Kind.POOL, True, (12, 10))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "GlobalAveragePool(x)",
+        "GlobalMaxPool(x)",
+        "AveragePool<kernel_shape=[12,10]>(x)",
+    ],
+)
+def test_a_pool_over_the_whole_map_is_global(node: str) -> None:
+    graph = imported(f"a = {node} y = Flatten(a)")
+    pool = only(graph)
+    assert (pool.global_pool, pool.kernel) == (True, (12, 10))
+    assert sizes(graph.maps[graph.outputs[0]]) == (8, 1, 1)
+
+
+def test_other_pools_are_not_global() -> None:
+    pool = only(imported("y = MaxPool<kernel_shape=[3,2], strides=[2,1]>(x)"))
+    assert (pool.global_pool, pool.kernel, pool.stride) == (False, (3, 2), (2, 1))
+
+
+def test_means_over_rows_and_then_columns_are_one_pool() -> None:
+    pool = only(
+        imported("a = ReduceMean<axes=[3], keepdims=0>(x) y = ReduceMean<axes=[2], keepdims=0>(a)")
+    )
+    assert (pool.global_pool, pool.kernel) == (True, (12, 10))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ("y = Softmax(x)", "normalizes over all channels"),
+        ("y = LRN<size=3>(x)", "neighbouring channels"),
+        ("y = ReduceMean<axes=[1]>(x)", "other dimensions than rows and columns"),
+        ("y = ReduceSum<axes=[2]>(x)", "no unit computes ReduceSum"),
+        ("y = ArgMax<axis=1>(x)", "no unit computes ArgMax"),
+        ("t = Transpose<perm=[0,1,3,2]>(x) y = MatMul(x, t)", "both factors"),
+        ("y = Conv(x, x)", "weights are computed at run time"),
+    ],
+)
+def test_what_has_no_unit_runs_in_software(nodes: str, reason: str) -> None:
+    opset = 11
+    inputs = "float[8,8,1,1] x" if "Conv" in nodes else "float[1,8,12,10] x"
+    outputs = "int64 y" if "ArgMax" in nodes else "float y"
+    last = imported(nodes, inputs=inputs, outputs=outputs, opset=opset).operations[-1]
+    assert last.kind is Kind.SOFTWARE
+    assert reason in last.software_reason
+    assert last.macs == 0
+
+
+def test_every_output_of_software_that_is_read_is_an_operation() -> None:
+    graph = imported(
+        "values, indices = TopK<axis=1>(x, k) y = Relu(values) z = Identity(indices)",
+        constants={"k": np.asarray([3])},
+        outputs="float y, int64 z",
+    )
+    first, second, relu = graph.operations
+    assert (first.output, second.output) == ("values", "indices")
+    assert second.name == f"{first.name}#2"
+    assert first.inputs == second.inputs == ("x",)
+    assert (relu.kind, relu.activation) == (Kind.ACTIVATION, "relu")
+    assert graph.maps["indices"].bits == 32
+
+
+def test_a_recurrent_layer_of_which_one_output_is_read_is_one_operation() -> None:
+    graph = imported(
+        "y, h, c = LSTM<hidden_size=4>(x, w, r)",
+        {"w": (1, 16, 8), "r": (1, 16, 4)},
+        inputs="float[6,1,8] x",
+    )
+    assert only(graph).output == "y"
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_resizing_to_the_nearest_copies_and_interpolating_is_software(opset: int) -> None:
+    scales = {"s": np.asarray([1, 1, 2, 2], np.float32)}
+    for mode, kind in (("nearest", Kind.COPY), ("linear", Kind.SOFTWARE)):
+        call = f'Upsample<mode="{mode}">(x, s)' if opset < 10 else f'Resize<mode="{mode}">(x, , s)'
+        operation = only(imported(f"y = {call}", constants=scales, opset=opset))
+        assert operation.kind is kind
+        if kind is Kind.SOFTWARE:
+            assert "interpolates" in operation.software_reason
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_each_part_of_a_split_that_is_read_is_a_copy(opset: int) -> None:
+    node = "a, b, c = Split<axis=1, split=[2,2,4]>(x)"
+    constants = {}
+    if opset >= 13:
+        node, constants = "a, b, c = Split<axis=1>(x, s)", {"s": np.asarray([2, 2, 4])}
+    graph = imported(f"{node} y = Add(a, b)", constants=constants, opset=opset)
+    assert kinds(graph) == ["copy", "copy", "arithmetic"]
+    assert [sizes(graph.maps[op.output]) for op in graph.operations[:2]] == [(2, 12, 10)] * 2
+
+
+def test_a_concatenation_is_one_copy_of_all_its_inputs() -> None:
+    graph = imported("a = Conv(x, w) b = Relu(x) y = Concat<axis=1>(a, b, x)", {"w": (4, 8, 1, 1)})
+    copy = graph.operations[-1]
+    assert (copy.kind, copy.inputs) == (Kind.COPY, ("a", "b", "x"))
+    assert sizes(graph.maps["y"]) == (20, 12, 10)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "Slice<axes=[2], starts=[1], ends=[5]>(x)",
+        "DepthToSpace<blocksize=2>(x)",
+        "SpaceToDepth<blocksize=2>(x)",
+    ],
+)
+def test_cutting_and_rearranging_are_copies(node: str) -> None:
+    assert kinds(imported(f"y = {node}", opset=9)) == ["copy"]
+
+
+def test_a_slice_that_takes_everything_is_nothing() -> None:
+    graph = imported("a = Slice<axes=[2], starts=[0], ends=[99]>(x) y = Relu(a)", opset=9)
+    assert only(graph).inputs == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("axes", "perm", "wanted"),
+    [
+        # layout only
+        ("float[1,8,12,10] x", "0,2,3,1", []),
+        ("float[1,12,10,8] x", "0,3,1,2", []),
+        ("float[1,1,12,10] x", "0,2,1,3", []),
+        ("float[1,8,12] x", "0,2,1", []),
+        # data moves
+        ("float[1,8,12,10] x", "0,1,3,2", ["copy"]),
+        ("float[1,8,12,10] x", "0,2,1,3", ["copy"]),
+        ("float[1,2,4,12,10] x", "0,2,1,3,4", ["copy"]),
+    ],
+)
+def test_a_transposition_is_a_copy_where_data_moves(
+    axes: str, perm: str, wanted: list[str]
+) -> None:
+    graph = imported(f"a = Transpose<perm=[{perm}]>(x) y = Softmax<axis=1>(a)", inputs=axes)
+    assert kinds(graph) == [*wanted, "software"]
+
+
+def test_wide_integers_take_more_bits() -> None:
+    graph = imported("y = Relu(x)", inputs="int16[1,8] x", outputs="int16 y", opset=14)
+    assert [graph.maps[name].bits for name in ("x", "y")] == [16, 16]
