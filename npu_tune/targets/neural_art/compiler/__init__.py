@@ -1,0 +1,1 @@
+"""From operations and choices to epochs, buffers and their costs."""

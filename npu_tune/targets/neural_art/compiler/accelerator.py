@@ -1,0 +1,138 @@
+"""Cycles of the units: what the vendor's compiler estimates for a convolution and the rest.
+
+The rates were read off the vendor compiler's own estimates of MobileNetV2 0.5 (ST Edge AI Core
+3.0.0; 55 hardware epochs) and of single matrix products (Core 2.1.0); shapes they do not cover
+follow the same rules by extrapolation. The rules:
+
+- A chain of accelerators writes one output element per cycle.
+- A window of up to 3 x 3 takes 8 input channels (72 multiplications) per cycle; larger windows
+  take several passes.
+- A 1 x 1 convolution with at least 64 input channels per accelerator ("deep") multiplies 24
+  channels with 3 kernels per cycle where the kernels come in threes, else with 2, else with 1.
+  With fewer channels, a chain of accelerators takes one input element per cycle and
+  accelerator for 16 kernels at a time.
+- No chain of accelerators passes 144 multiplications per cycle, the highest rate in any report.
+- Kernels are loaded at 3 bytes per cycle where an accelerator gets more than 24 input channels,
+  else at 1.
+- Depthwise: one output element per cycle, with a stride one input element per half cycle.
+- Pools, arithmetic and activation units: one element per cycle; pools count what they read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from npu_tune.targets.neural_art.graph import Kind
+
+_WINDOW = 3
+"""Rows and columns of a window that one pass covers."""
+_WINDOW_CHANNELS = 8
+_WINDOW_MACS = 72
+_DEEP_FROM = 64
+_DEEP_CHANNELS = 24
+_SHALLOW_KERNELS = 16
+_FAST_LOAD_ABOVE = 24
+_FAST_LOAD = 3
+_CHAIN_MACS = 144
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of an operation the cycles depend on.
+
+    Args:
+        kind: of the operation.
+        channels_in: input channels.
+        channels_out: output channels.
+        rows_out: rows of the output.
+        pixels_out: rows x columns of the output.
+        elements_in: of all inputs.
+        groups: of a convolution.
+        taps: (rows, columns) of the window.
+        stride: the larger of both.
+        weights: elements.
+        rows_in: of the first input.
+        input_bytes: of the first input.
+    """
+
+    kind: Kind
+    channels_in: int
+    channels_out: int
+    rows_out: int
+    pixels_out: int
+    elements_in: int
+    groups: int = 1
+    taps: tuple[int, int] = (1, 1)
+    stride: int = 1
+    weights: int = 0
+    rows_in: int = 1
+    input_bytes: int = 0
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.groups > 1 and self.groups == self.channels_in
+
+    @property
+    def elements_out(self) -> int:
+        return self.pixels_out * self.channels_out
+
+
+def unit_cycles(shape: Shape) -> float:
+    """Cycles of anything but a convolution on one unit of its kind."""
+    if shape.kind is Kind.POOL:
+        return float(shape.elements_in)
+    if shape.kind in (Kind.ARITHMETIC, Kind.ACTIVATION):
+        return float(shape.elements_out)
+    return 0.0
+
+
+def convolution_cycles(
+    shape: Shape, accelerators: int, over: str, macs_per_cycle: int = _WINDOW_MACS
+) -> float:
+    """Cycles of a convolution on some accelerators.
+
+    Args:
+        shape: of the convolution.
+        accelerators: how many share it.
+        over: what they share: ``input_channels`` (partial sums go along a chain),
+            ``kernels`` or ``stripes`` (every accelerator writes a part of the output).
+        macs_per_cycle: of one accelerator; the rules above are scaled from 72.
+    """
+    depth = shape.channels_in / shape.groups
+    kernels = float(shape.channels_out)
+    pixels = float(shape.pixels_out)
+    chained = 1
+    elements_in = float(shape.elements_in)
+    if over == "input_channels" and not shape.is_depthwise:
+        depth, chained = depth / accelerators, accelerators
+        elements_in /= accelerators
+    elif over == "stripes":
+        pixels = shape.pixels_out * ceil(shape.rows_out / accelerators) / shape.rows_out
+        elements_in /= accelerators
+    else:
+        kernels = ceil(kernels / accelerators)
+    slower = _WINDOW_MACS / macs_per_cycle
+    loaded = shape.weights / accelerators if over != "stripes" else shape.weights
+    loading = loaded * chained / (_FAST_LOAD if depth > _FAST_LOAD_ABOVE else 1)
+    passes = ceil(shape.taps[0] / _WINDOW) * ceil(shape.taps[1] / _WINDOW)
+    if shape.is_depthwise:
+        cycles = pixels * kernels * passes * (2 if shape.stride > 1 else 1)
+    elif shape.taps == (1, 1):
+        cycles = _pointwise(depth, kernels, pixels, chained)
+    else:
+        steps = pixels * kernels * passes * ceil(depth / _WINDOW_CHANNELS)
+        cycles = max(steps, elements_in)
+    most = _CHAIN_MACS if chained > 1 else _WINDOW_MACS * accelerators
+    cycles = max(cycles, pixels * kernels * depth * chained * shape.taps[0] * shape.taps[1] / most)
+    return max(cycles * slower, loading)
+
+
+def _pointwise(depth: float, kernels: float, pixels: float, chained: int) -> float:
+    if depth >= _DEEP_FROM:
+        together = 3 if kernels % 3 == 0 else 2 if kernels % 2 == 0 else 1
+        return max(pixels * kernels, pixels * kernels * depth / (_DEEP_CHANNELS * together))
+    if chained > 1:
+        return max(pixels * kernels, pixels * depth * ceil(kernels / _SHALLOW_KERNELS))
+    # Between 24 and 64 channels one accelerator still takes 48 multiplications per cycle.
+    return max(pixels * kernels, pixels * kernels * depth / (2 * _DEEP_CHANNELS))

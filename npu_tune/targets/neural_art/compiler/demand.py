@@ -1,0 +1,246 @@
+"""What one operation asks of the hardware under one choice, wherever its maps lie."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+from npu_tune.targets.neural_art.compiler.accelerator import (
+    Shape,
+    convolution_cycles,
+    unit_cycles,
+)
+from npu_tune.targets.neural_art.compiler.choice import (
+    DIMC,
+    INPUT_CHANNELS,
+    KERNELS,
+    PRELOAD,
+    RESIDENT,
+    STRIPES,
+    Choice,
+)
+from npu_tune.targets.neural_art.compiler.weights import stored_weight_bytes
+from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.hardware import Dimc, Hardware
+
+PARTIAL_SUM_BYTES = 4
+"""An int32 accumulator, written and read once per part where input channels are cut."""
+
+TABLE_CYCLES = 2
+"""Cycles per element of a function by table (swish, sigmoid, ...) behind a convolution: a pass for
+the table and one for the product, one element per cycle each. The latencies published for
+EfficientNet at Core 4.0 leave room for about that."""
+
+
+class Demand(NamedTuple):
+    """Cycles are NPU cycles before the rule's factors; bytes are per inference.
+
+    Args:
+        compute: cycles of the units.
+        reads: how often the input is read.
+        scattered_in: elements of the input that one stream engine fetches one by one.
+        scattered_out: the same of the output.
+        stored: bytes of weights in flash.
+        streamed: bytes of weights from flash while the operation runs, without preloading.
+        preloaded: bytes from flash during the epoch before; 0 without preloading.
+        late: with preloading, bytes from flash while the operation runs.
+        buffer: bytes of RAM that preloaded weights take.
+        fetched: with preloading, bytes of weights read from RAM.
+        partial: bytes of partial sums written and read, together.
+        workspace: bytes of RAM while the operation runs.
+        serial: bytes from flash that nothing overlaps with (reloading tiles).
+        serial_cycles: of writing tiles, beside which flash streams.
+        energy: relative, of the units.
+        accelerators: units taken.
+        decompressors: units taken.
+        parts: epochs.
+    """
+
+    compute: float
+    reads: float = 1.0
+    scattered_in: float = 0.0
+    scattered_out: float = 0.0
+    stored: int = 0
+    streamed: int = 0
+    preloaded: int = 0
+    late: int = 0
+    buffer: int = 0
+    fetched: int = 0
+    partial: int = 0
+    workspace: int = 0
+    serial: int = 0
+    serial_cycles: float = 0.0
+    energy: float = 0.0
+    accelerators: int = 0
+    decompressors: int = 0
+    parts: int = 1
+
+
+def shape_of(operation: Operation, graph: Graph) -> Shape:
+    """The numbers that cycles depend on."""
+    maps = [graph.maps[name] for name in operation.inputs]
+    output = graph.maps[operation.output]
+    return Shape(
+        kind=operation.kind,
+        channels_in=maps[0].channels,
+        channels_out=output.channels,
+        rows_out=output.height,
+        pixels_out=output.height * output.width,
+        elements_in=sum(feature_map.elements for feature_map in maps),
+        groups=operation.groups,
+        taps=operation.kernel,
+        stride=max(operation.stride),
+        weights=operation.weights.elements if operation.weights else 0,
+        rows_in=maps[0].height,
+        input_bytes=maps[0].size_bytes,
+    )
+
+
+def demand_of(
+    operation: Operation,
+    shape: Shape,
+    choice: Choice,
+    hardware: Hardware,
+    *,
+    free_tiles: int = 0,
+) -> Demand:
+    """The demand of one operation under an effective choice.
+
+    Args:
+        operation: what is computed.
+        shape: of the operation.
+        choice: effective.
+        hardware: gives the units.
+        free_tiles: tiles that hold nothing for good.
+    """
+    if operation.kind is Kind.SOFTWARE:
+        elements = shape.elements_in + shape.elements_out
+        ratio = hardware.clock_mhz / hardware.cpu_clock_mhz
+        cpu_cycles = elements * hardware.cpu_cycles_per_element
+        return Demand(cpu_cycles * ratio, energy=cpu_cycles * hardware.energy.cpu_cycle)
+    if operation.kind is not Kind.CONVOLUTION:
+        cycles = unit_cycles(shape)
+        return Demand(cycles, energy=cycles * hardware.energy.element)
+    if choice.unit == DIMC and hardware.dimc is not None:
+        return _on_tiles(operation, shape, choice, hardware.dimc, free_tiles)
+    return _on_accelerators(operation, shape, choice, hardware)
+
+
+def _on_accelerators(
+    operation: Operation, shape: Shape, choice: Choice, hardware: Hardware
+) -> Demand:
+    units = hardware.units
+    compute = convolution_cycles(
+        shape, choice.accelerators, choice.parallel_over, units.macs_per_cycle
+    )
+    writers = 1 if choice.parallel_over == INPUT_CHANNELS else choice.accelerators
+    if operation.activation == "lut":
+        compute += TABLE_CYCLES * shape.elements_out / min(units.activations, writers)
+    stored = stored_weight_bytes(
+        operation, shape, bits=choice.weight_bits, compressed=choice.weight_compression
+    )
+    plain = shape.weights * choice.weight_bits / 8
+    reads, repeats = _traffic(operation, shape, choice, plain, hardware)
+    decompressors = 0
+    if choice.weight_compression:
+        decompressors = min(units.decompressors, choice.accelerators)
+        compute = max(compute, plain * repeats / decompressors)
+    partial = workspace = 0
+    if choice.parts > 1 and choice.parts_over == INPUT_CHANNELS:
+        workspace = PARTIAL_SUM_BYTES * shape.elements_out
+        partial = 2 * workspace * (choice.parts - 1)
+    preloaded, late, buffer = _preloading(choice, stored)
+    return Demand(
+        compute=compute,
+        reads=reads,
+        scattered_in=shape.elements_in / writers if shape.is_depthwise else 0.0,
+        scattered_out=shape.elements_out / writers
+        if shape.is_depthwise and shape.stride == 1
+        else 0.0,
+        stored=stored,
+        streamed=stored * repeats,
+        preloaded=preloaded,
+        late=late,
+        buffer=buffer,
+        fetched=stored * repeats if preloaded else 0,
+        partial=partial,
+        workspace=workspace,
+        energy=operation.macs * hardware.energy.mac,
+        accelerators=choice.accelerators,
+        decompressors=decompressors,
+        parts=choice.parts,
+    )
+
+
+def _traffic(
+    operation: Operation, shape: Shape, choice: Choice, weight_bytes: float, hardware: Hardware
+) -> tuple[float, int]:
+    """How often the input is read and how often the weights are streamed.
+
+    What is stationary is held in the accelerators' buffers; whenever it does not fit, what
+    streams past it comes once for every buffer full.
+    """
+    units, parts = hardware.units, choice.parts
+    cut_rows = choice.parts_over == STRIPES and parts > 1
+    pieces = (parts if cut_rows else 1) * (
+        choice.accelerators if choice.parallel_over == STRIPES else 1
+    )
+    halo = _halo(operation, shape, pieces)
+    again = parts if choice.parts_over == KERNELS else 1
+    if choice.stationarity == "kernel":
+        sharing = 1 if choice.parallel_over == STRIPES else choice.accelerators
+        held = weight_bytes / sharing / (1 if cut_rows else parts)
+        passes = max(1, ceil(held / units.kernel_buffer_bytes))
+        return halo * again * passes, parts if cut_rows else 1
+    sharing = 1 if choice.parallel_over == KERNELS else choice.accelerators
+    held = shape.input_bytes / sharing / (1 if choice.parts_over == KERNELS else parts)
+    tiles = max(1, ceil(held / units.feature_buffer_bytes))
+    return halo * again, tiles * (parts if cut_rows else 1)
+
+
+def _halo(operation: Operation, shape: Shape, pieces: int) -> float:
+    """Rows read when the output is cut into stripes, against those of the whole input."""
+    if pieces == 1:
+        return 1.0
+    window = (operation.kernel[0] - 1) * operation.dilation[0] + 1
+    return 1.0 + (pieces - 1) * max(0, window - operation.stride[0]) / shape.rows_in
+
+
+def _preloading(choice: Choice, stored: int) -> tuple[int, int, int]:
+    """Bytes from flash before and during the epoch, and the RAM that they take.
+
+    Where the weights are cut with the work, only the first part must be there at the start;
+    the next one arrives in a second buffer while a part computes.
+    """
+    if choice.weights != PRELOAD:
+        return 0, 0, 0
+    if choice.parts == 1 or choice.parts_over == STRIPES:
+        return stored, 0, stored
+    first = ceil(stored / choice.parts)
+    return first, stored - first, min(stored, 2 * first)
+
+
+def tiles_needed(operation: Operation, shape: Shape, choice: Choice, dimc: Dimc) -> int:
+    """Tiles that hold one copy of the weights."""
+    taps = operation.kernel[0] * operation.kernel[1]
+    columns = dimc.columns * 8 // choice.weight_bits
+    return ceil(shape.channels_in * taps / dimc.rows) * ceil(shape.channels_out / columns)
+
+
+def _on_tiles(
+    operation: Operation, shape: Shape, choice: Choice, dimc: Dimc, free_tiles: int
+) -> Demand:
+    """A convolution in memory: every pass multiplies one pixel with all that the tiles hold."""
+    needed = tiles_needed(operation, shape, choice, dimc)
+    resident = choice.dimc_residency == RESIDENT
+    passes = 1 if resident else ceil(needed * choice.dimc_copies / free_tiles)
+    pixels = ceil(shape.pixels_out / choice.dimc_copies)
+    stored = stored_weight_bytes(operation, shape, bits=choice.weight_bits)
+    return Demand(
+        compute=float(pixels * passes * dimc.cycles_per_pass),
+        reads=float(passes),
+        stored=stored,
+        serial=0 if resident else stored,
+        serial_cycles=0.0 if resident else stored * choice.dimc_copies / dimc.load_bytes_per_cycle,
+        energy=operation.macs * dimc.mac_power,
+    )

@@ -1,0 +1,65 @@
+"""Places all blocks of a run together, the largest first, in one contiguous piece of RAM.
+
+Greedy by size with the lowest free offset, as it is common for embedded inference (Pisarchyk and
+Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
+from npu_tune.targets.neural_art.hardware import Hardware, PoolKind
+
+
+class Request(NamedTuple):
+    """A block that is to be placed.
+
+    Args:
+        size: in bytes.
+        first: the first epoch in which it is in use.
+        last: the last one.
+    """
+
+    size: int
+    first: int
+    last: int
+
+
+def pack(requests: Sequence[Request]) -> tuple[int, ...]:
+    """An offset for each request, so that none in use at the same time overlap."""
+    offsets = [0] * len(requests)
+    placed: list[int] = []
+    order = sorted(range(len(requests)), key=lambda i: (-requests[i].size, requests[i].first, i))
+    for index in order:
+        wanted = requests[index]
+        busy = sorted(
+            (offsets[i], offsets[i] + requests[i].size)
+            for i in placed
+            if requests[i].first <= wanted.last and wanted.first <= requests[i].last
+        )
+        start = 0
+        for low, high in busy:
+            if low >= start + wanted.size:
+                break
+            start = max(start, -(-high // ALIGNMENT) * ALIGNMENT)
+        offsets[index] = start
+        placed.append(index)
+    return tuple(offsets)
+
+
+def base_address(hardware: Hardware, size: int) -> int | None:
+    """Where ``size`` bytes of touching internal pools start; None where they do not fit.
+
+    Private RAM of the accelerator is taken if it suffices; otherwise the piece ends where the
+    private RAM ends, so that as much as possible lies in it.
+    """
+    pools = sorted(hardware.internal, key=lambda pool: pool.base)
+    private = [pool for pool in pools if pool.kind is PoolKind.NPU] or pools
+    low, high = private[0].base, private[-1].end
+    if size > high - low:
+        low = (high - size) // ALIGNMENT * ALIGNMENT
+    touching = all(one.end == other.base for one, other in pairwise(pools))
+    return low if low >= pools[0].base and low + size <= high and touching else None

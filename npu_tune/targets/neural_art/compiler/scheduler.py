@@ -1,0 +1,253 @@
+"""From choices to epochs, and through the machine to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from npu_tune.targets.neural_art.compiler.choice import (
+    DIMC,
+    RELOAD,
+    RESIDENT,
+    Choice,
+    effective_choice,
+)
+from npu_tune.targets.neural_art.compiler.demand import (
+    Demand,
+    demand_of,
+    shape_of,
+    tiles_needed,
+)
+from npu_tune.targets.neural_art.compiler.epoch import Epoch, joinable, make_epoch, may_join
+from npu_tune.targets.neural_art.compiler.machine import Machine, Step
+from npu_tune.targets.neural_art.compiler.packing import Request, base_address, pack
+from npu_tune.targets.neural_art.compiler.placement import (
+    BY_SIZE,
+    FIRST_FIT,
+    Live,
+    Memory,
+)
+from npu_tune.targets.neural_art.compiler.rule import CostRule
+from npu_tune.targets.neural_art.graph import Graph, Kind
+from npu_tune.targets.neural_art.hardware import Hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is chosen for the whole network.
+
+    Args:
+        placement: policy of the memory.
+        virtual_pools: a block may span pools that touch.
+        split_threshold: share of all multiply-accumulates below which a convolution is computed
+            by one accelerator and in one part.
+        external_ram: RAM outside the chip may be used.
+    """
+
+    placement: str
+    virtual_pools: bool
+    split_threshold: float
+    external_ram: bool
+
+
+@dataclass(slots=True, eq=False)
+class Option:
+    """A choice for one operation with what it demands; made once, then compared by identity.
+
+    Args:
+        asked: as it was asked for.
+        choice: what of it has an effect.
+        demand: of the operation.
+        alone: the epoch in which nothing else runs.
+    """
+
+    asked: Choice
+    choice: Choice
+    demand: Demand
+    alone: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A network that ran.
+
+    Args:
+        machine: on which.
+        steps: one per epoch.
+        waits: per epoch, cycles it waited for its preloaded weights.
+    """
+
+    machine: Machine
+    steps: tuple[Step, ...]
+    waits: tuple[float, ...]
+
+
+class Scheduler:
+    """The compiler for one graph, hardware and settings."""
+
+    def __init__(
+        self, graph: Graph, hardware: Hardware, rule: CostRule, settings: Settings
+    ) -> None:
+        self.graph = graph
+        self.hardware = hardware
+        self.settings = settings
+        self._rule = rule
+        self._shapes = [shape_of(operation, graph) for operation in graph.operations]
+        self._joinable = [joinable(graph, i) for i in range(len(graph.operations))]
+        self._options: list[dict[Any, Option]] = [{} for _ in graph.operations]
+        self._joined: dict[tuple[int, tuple[Option, ...]], Epoch | None] = {}
+        total = sum(operation.macs for operation in graph.operations) or 1
+        self._whole = [
+            operation.macs / total < settings.split_threshold for operation in graph.operations
+        ]
+        policy = FIRST_FIT if settings.placement == BY_SIZE else settings.placement
+        memory = Memory(
+            hardware,
+            virtual_pools=settings.virtual_pools,
+            policy=policy,
+            external=settings.external_ram,
+        )
+        self.machine = Machine(graph, hardware, rule, memory)
+
+    def option(self, position: int, choice: Choice, free_tiles: int = 0) -> Option:
+        """A choice for the operation at a position, effective and with its demand."""
+        key = (choice, free_tiles)
+        known = self._options[position].get(key)
+        if known is None:
+            operation, asked = self.graph.operations[position], choice
+            if self._whole[position]:
+                choice = choice._replace(accelerators=1, parts=1)
+            choice = effective_choice(choice, operation, self.graph, self.hardware)
+            if not self._joinable[position]:
+                choice = choice._replace(chain=False)
+            demand = demand_of(
+                operation, self._shapes[position], choice, self.hardware, free_tiles=free_tiles
+            )
+            alone = make_epoch(self.graph, position, (choice,), (demand,))
+            known = self._options[position][key] = Option(asked, choice, demand, alone)
+        return known
+
+    def epochs(self, options: Sequence[Option]) -> list[Epoch]:
+        """Groups the operations: a run goes on while its last choice says so and units suffice."""
+        epochs: list[Epoch] = []
+        position, end = 0, len(options)
+        while position < end:
+            option = options[position]
+            epoch = option.alone
+            size = 1
+            while option.choice.chain and position + size < end:
+                run = tuple(options[position : position + size + 1])
+                joined = self._join(position, run)
+                if joined is None:
+                    break
+                epoch, option = joined, run[-1]
+                size += 1
+            epochs.append(epoch)
+            position += size
+        return epochs
+
+    def _join(self, position: int, run: tuple[Option, ...]) -> Epoch | None:
+        key = (position, run)
+        if key not in self._joined:
+            choices = tuple(option.choice for option in run)
+            demands = tuple(option.demand for option in run)
+            self._joined[key] = (
+                make_epoch(self.graph, position, choices, demands)
+                if may_join(self.graph, self.hardware, position, choices, demands)
+                else None
+            )
+        return self._joined[key]
+
+    def run(self, options: Sequence[Option]) -> Run:
+        """Runs the network.
+
+        Raises:
+            CompilerError: where something fits into no pool.
+        """
+        epochs = self.epochs(options)
+        machine = self.machine
+        if self.settings.placement == BY_SIZE:
+            machine = self._packed(epochs) or machine
+        steps, waits = [], []
+        state, slack = machine.start, 0.0
+        for epoch in epochs:
+            step = machine.step(state, epoch)
+            waits.append(max(0.0, step.preloading - slack))
+            steps.append(step)
+            state, slack = step.state, step.slack
+        return Run(machine, tuple(steps), tuple(waits))
+
+    def resolve(self, choices: Sequence[Choice]) -> list[Option]:
+        """The options of whole choices, with in-memory-computing tiles given out in order.
+
+        Weights that do not fit into the tiles any more are reloaded for every inference; where
+        no tile is left for that either, accelerators compute the layer.
+        """
+        dimc = self.hardware.dimc
+        if dimc is None or not any(choice.unit == DIMC for choice in choices):
+            return [self.option(i, choice) for i, choice in enumerate(choices)]
+        free = dimc.tiles
+        resolved = list(choices)
+        for position, choice in enumerate(choices):
+            if choice.unit != DIMC or choice.dimc_residency != RESIDENT:
+                continue
+            operation, shape = self.graph.operations[position], self._shapes[position]
+            needed = tiles_needed(operation, shape, choice, dimc) * choice.dimc_copies
+            if operation.kind is Kind.CONVOLUTION and needed <= free:
+                free -= needed
+            else:
+                resolved[position] = choice._replace(dimc_residency=RELOAD)
+        if not free:
+            resolved = [
+                choice._replace(unit="accelerator")
+                if choice.unit == DIMC and choice.dimc_residency == RELOAD
+                else choice
+                for choice in resolved
+            ]
+        return [
+            self.option(i, choice, free if choice.unit == DIMC else 0)
+            for i, choice in enumerate(resolved)
+        ]
+
+    def _packed(self, epochs: Sequence[Epoch]) -> Machine | None:
+        """A machine whose memory was planned for these epochs; None where RAM is too small."""
+        requests = self._requests(epochs)
+        offsets = pack(requests)
+        size = max(
+            (offset + request.size for offset, request in zip(offsets, requests, strict=True)),
+            default=0,
+        )
+        base = base_address(self.hardware, size) if self.settings.virtual_pools else None
+        if base is None:
+            return None
+        memory = _PlannedMemory(self.machine.memory, [base + offset for offset in offsets])
+        return Machine(self.graph, self.hardware, self._rule, memory)
+
+    def _requests(self, epochs: Sequence[Epoch]) -> list[Request]:
+        """What the machine will ask memory for, in that order."""
+        graph, end = self.graph, len(epochs) - 1
+        at = {p: i for i, e in enumerate(epochs) for p in range(e.first, e.last + 1)}
+
+        def last(name: str) -> int:
+            return end if name in graph.outputs else max(at[p] for p in graph.readers[name])
+
+        requests = [Request(graph.maps[name].size_bytes, 0, last(name)) for name in graph.inputs]
+        for index, epoch in enumerate(epochs):
+            if epoch.buffer:
+                requests.append(Request(epoch.buffer, max(index - 1, 0), index))
+            requests.append(Request(epoch.output_bytes, index, last(epoch.output)))
+            if epoch.workspace:
+                requests.append(Request(epoch.workspace, index, index))
+        return requests
+
+
+class _PlannedMemory(Memory):
+    """Hands out addresses that were decided before."""
+
+    def __init__(self, memory: Memory, addresses: Sequence[int]) -> None:
+        self.internal, self.pools = memory.internal, memory.pools
+        self._next = iter(addresses)
+
+    def place(self, live: Live, size: int, *, prefer: str = "auto", reads: Any = ()) -> int | None:  # noqa: ARG002 - decided before
+        return next(self._next)

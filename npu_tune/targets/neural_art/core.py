@@ -1,0 +1,190 @@
+"""One network on one target: its space, and configurations run through the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from npu_tune.errors import IllegalConfigurationError
+from npu_tune.network import Network
+from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
+from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
+from npu_tune.targets.neural_art.compiler.epoch import Epoch
+from npu_tune.targets.neural_art.compiler.placement import PING_PONG
+from npu_tune.targets.neural_art.compiler.rule import cost_rule
+from npu_tune.targets.neural_art.compiler.scheduler import Option, Run, Scheduler, Settings
+from npu_tune.targets.neural_art.graph import Graph, graph_of
+from npu_tune.targets.neural_art.hardware import Hardware, HardwareVariants
+from npu_tune.targets.neural_art.knobs import (
+    EPOCH_ORDER,
+    PLACEMENT,
+    SPLIT_THRESHOLD,
+    VIRTUAL_POOLS,
+    joined_by_default,
+    layer_knobs,
+    network_knobs,
+)
+from npu_tune.targets.neural_art.orders import FILE_ORDER, in_order, with_loads
+
+_Items = tuple[tuple[str, Value], ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Compiled:
+    """A scheduler with what it knows of the knob values of each operation.
+
+    Args:
+        scheduler: for one choice of the network-wide knobs.
+        ranges: per operation in the scheduler's order, where its knobs stand in a configuration.
+        known: per operation, the option that its knob values state.
+    """
+
+    scheduler: Scheduler
+    ranges: tuple[tuple[int, int], ...]
+    known: tuple[dict[_Items, Option], ...]
+
+
+class Core:
+    """The compiler of one network; remembers what configurations have in common.
+
+    Args:
+        network: ONNX or TFLite.
+        variants: the hardware, and what of it may be chosen.
+        rule: ``calibrated`` or ``vendor``.
+        four_bit_weights: whether they are offered.
+        external_ram: whether it may be used.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        variants: HardwareVariants,
+        *,
+        rule: str,
+        four_bit_weights: bool,
+        external_ram: bool,
+    ) -> None:
+        self.graph: Graph = with_loads(graph_of(network))
+        self._variants = variants
+        self._rule = rule
+        self._external_ram = external_ram
+        self._compiled: dict[_Items, _Compiled] = {}
+        self._network_knobs = (*network_knobs(self.graph), *variants.knobs())
+        hardware = (variants.hardware({}), variants.hardware(_largest(variants)))
+        wanted = [joined_by_default(self.graph, i) for i in range(len(self.graph.operations))]
+        self._set_space(hardware, wanted, four_bit_weights=four_bit_weights)
+        # Units may not suffice for every wish; the default says what really happens.
+        compiled, options = self._options(self.space.default)
+        joined = _joined(compiled.scheduler.epochs(options))
+        is_joined = [position in joined for position in range(len(wanted))]
+        if is_joined != wanted:
+            self._set_space(hardware, is_joined, four_bit_weights=four_bit_weights)
+
+    def _set_space(
+        self, hardware: tuple[Hardware, ...], chained: list[bool], *, four_bit_weights: bool
+    ) -> None:
+        per_layer = layer_knobs(
+            self.graph, hardware, four_bit_weights=four_bit_weights, chained=chained
+        )
+        first = len(self._network_knobs)
+        self._places: dict[str, tuple[int, int]] = {}
+        for operation, knobs in zip(self.graph.operations, per_layer, strict=True):
+            self._places[operation.name] = (first, first + len(knobs))
+            first += len(knobs)
+        self.space = SearchSpace(
+            (*self._network_knobs, *(knob for knobs in per_layer for knob in knobs)),
+            effective=self._effective,
+        )
+        self._compiled.clear()
+
+    def run(self, configuration: Configuration) -> Run:
+        """Compiles and simulates a configuration.
+
+        Raises:
+            CompilerError: where something fits into no pool.
+        """
+        compiled, options = self._options(configuration)
+        return compiled.scheduler.run(options)
+
+    def hardware(self, configuration: Mapping[str, Value]) -> Hardware:
+        """The hardware that a configuration chooses."""
+        return self._variants.hardware(configuration)
+
+    def scheduler(self, configuration: Configuration) -> Scheduler:
+        """The compiler for the network-wide knobs of a configuration."""
+        return self._compiler(configuration.items_[: len(self._network_knobs)]).scheduler
+
+    def _options(self, configuration: Configuration) -> tuple[_Compiled, list[Option]]:
+        items = configuration.items_
+        compiled = self._compiler(items[: len(self._network_knobs)])
+        options: list[Option] = []
+        in_memory = False
+        for position, (start, stop) in enumerate(compiled.ranges):
+            values = items[start:stop]
+            option = compiled.known[position].get(values)
+            if option is None:
+                option = self._read(compiled, position, values)
+            options.append(option)
+            in_memory = in_memory or option.asked.unit == DIMC
+        if in_memory:
+            options = compiled.scheduler.resolve([option.asked for option in options])
+        return compiled, options
+
+    def _compiler(self, chosen: _Items) -> _Compiled:
+        compiled = self._compiled.get(chosen)
+        if compiled is None:
+            values = dict(chosen)
+            for knob in self._network_knobs:
+                _require(knob, values)
+            order = str(values.get(f"{NETWORK_SCOPE}/{EPOCH_ORDER}", FILE_ORDER))
+            graph = in_order(self.graph, order)
+            hardware = self._variants.hardware(values)
+            settings = Settings(
+                placement=str(values.get(f"{NETWORK_SCOPE}/{PLACEMENT}", PING_PONG)),
+                virtual_pools=bool(values.get(f"{NETWORK_SCOPE}/{VIRTUAL_POOLS}", True)),
+                split_threshold=float(values.get(f"{NETWORK_SCOPE}/{SPLIT_THRESHOLD}", 0.0)),
+                external_ram=self._external_ram,
+            )
+            scheduler = Scheduler(graph, hardware, cost_rule(self._rule, hardware), settings)
+            ranges = tuple(self._places[operation.name] for operation in graph.operations)
+            compiled = _Compiled(scheduler, ranges, tuple({} for _ in ranges))
+            self._compiled[chosen] = compiled
+        return compiled
+
+    def _read(self, compiled: _Compiled, position: int, values: _Items) -> Option:
+        operation = compiled.scheduler.graph.operations[position]
+        skip = len(operation.name) + 1
+        named: dict[str, Any] = {name[skip:]: value for name, value in values}
+        option = compiled.scheduler.option(position, Choice(**named))
+        compiled.known[position][values] = option
+        return option
+
+    def _effective(self, configuration: Configuration) -> Configuration:
+        compiled, options = self._options(configuration)
+        joined = _joined(compiled.scheduler.epochs(options))
+        items = list(configuration.items_)
+        for position, (start, stop) in enumerate(compiled.ranges):
+            choice = options[position].choice._replace(chain=position in joined)
+            for index in range(start, stop):
+                name = items[index][0]
+                items[index] = (name, getattr(choice, name.rpartition("/")[2]))
+        return Configuration(tuple(items))
+
+
+def _largest(variants: HardwareVariants) -> dict[str, Value]:
+    return {knob.full_name: knob.values[-1] for knob in variants.knobs()}
+
+
+def _joined(epochs: list[Epoch]) -> set[int]:
+    """Positions of operations that share an epoch with the next one."""
+    return {position for epoch in epochs for position in range(epoch.first, epoch.last)}
+
+
+def _require(knob: Knob, values: Mapping[str, Value]) -> None:
+    if values.get(knob.full_name) not in knob.values:
+        raise IllegalConfigurationError(
+            f"The configuration gives {knob.full_name!r} no value it has.",
+            remedy="Make configurations with SearchSpace.configuration.",
+            knob=knob.full_name,
+        )

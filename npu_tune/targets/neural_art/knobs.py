@@ -1,0 +1,182 @@
+"""The knobs of a graph on a hardware, per layer and for the whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from npu_tune.space import NETWORK_SCOPE, Knob, Value
+from npu_tune.targets.neural_art.compiler.accelerator import Shape, convolution_cycles
+from npu_tune.targets.neural_art.compiler.choice import (
+    ACCELERATOR,
+    DIMC,
+    INPUT_CHANNELS,
+    KERNELS,
+    PRELOAD,
+    RELOAD,
+    RESIDENT,
+    SPLITS,
+    STREAM,
+    most_shares,
+)
+from npu_tune.targets.neural_art.compiler.demand import shape_of
+from npu_tune.targets.neural_art.compiler.epoch import joinable
+from npu_tune.targets.neural_art.compiler.placement import AUTO, PING_PONG, POLICIES
+from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.hardware import Hardware
+from npu_tune.targets.neural_art.orders import FILE_ORDER, MEMORY_ORDER, in_order
+
+PARTS = (1, 2, 4, 8)
+COPIES = (1, 2, 4, 8)
+THRESHOLDS = (0.0, 0.005, 0.01, 0.02, 0.05)
+
+EPOCH_ORDER = "epoch_order"
+PLACEMENT = "placement"
+VIRTUAL_POOLS = "virtual_pools"
+SPLIT_THRESHOLD = "split_threshold"
+
+NETWORK_KNOBS = {
+    EPOCH_ORDER: "order of the epochs: the file's, or one that needs little memory",
+    PLACEMENT: "how memory is given out: to and fro between pools, at the lowest address, or for "
+    "all maps together by size",
+    VIRTUAL_POOLS: "a map may span pools that touch",
+    SPLIT_THRESHOLD: "share of all multiply-accumulates below which a convolution is not split",
+}
+"""What the knobs of the whole network mean."""
+
+
+def network_knobs(graph: Graph) -> tuple[Knob, ...]:
+    """Knobs of the whole network, those of the hardware left out."""
+    orders: tuple[Value, ...] = (FILE_ORDER,)
+    if in_order(graph, MEMORY_ORDER).operations != graph.operations:
+        orders = (FILE_ORDER, MEMORY_ORDER)
+    described: tuple[tuple[str, tuple[Value, ...], Value, bool], ...] = (
+        (EPOCH_ORDER, orders, FILE_ORDER, False),
+        (PLACEMENT, POLICIES, PING_PONG, False),
+        (VIRTUAL_POOLS, (True, False), True, False),
+        (SPLIT_THRESHOLD, THRESHOLDS, 0.0, True),
+    )
+    return tuple(
+        Knob(NETWORK_SCOPE, name, values, default, ordered, NETWORK_KNOBS[name])
+        for name, values, default, ordered in described
+        if len(values) > 1
+    )
+
+
+def layer_knobs(
+    graph: Graph, hardware: Sequence[Hardware], *, four_bit_weights: bool, chained: Sequence[bool]
+) -> tuple[tuple[Knob, ...], ...]:
+    """The knobs of each operation, in the graph's order.
+
+    Args:
+        graph: what is compiled.
+        hardware: the base first, then every variant that may be chosen.
+        four_bit_weights: whether to offer 4 bits.
+        chained: per operation, whether it is joined with the next one by default.
+    """
+    return tuple(
+        tuple(
+            _knobs(graph, position, hardware, four_bit_weights, chained[position])
+            if operation.kind is not Kind.SOFTWARE
+            else ()
+        )
+        for position, operation in enumerate(graph.operations)
+    )
+
+
+def joined_by_default(graph: Graph, position: int) -> bool:
+    """What the vendor's compiler joins: a convolution with what follows on other units.
+
+    ST's reports show residual additions in the convolution's epoch, and the RAM published for
+    SqueezeNet leaves no room for the map between the first convolution and its pool. Global
+    pools and a second convolution have epochs of their own.
+    """
+    if not joinable(graph, position):
+        return False
+    after = graph.operations[position + 1]
+    return after.kind in (Kind.ARITHMETIC, Kind.ACTIVATION) or (
+        after.kind is Kind.POOL and not after.global_pool
+    )
+
+
+def default_accelerators(
+    operation: Operation, shape: Shape, graph: Graph, hardware: Hardware
+) -> int:
+    """How many accelerators the vendor's compiler chains over the input channels.
+
+    For 1 x 1 convolutions as many as give the fewest cycles, of equal numbers the smallest, out
+    of 1, 2 and 4 (and so on), the only ones that ST's reports of MobileNetV2 show. One for
+    windows: the reports show no other, and the latencies published for SqueezeNet and
+    EfficientNet leave no room for more.
+    """
+    if shape.taps != (1, 1):
+        return 1
+    rate = hardware.units.macs_per_cycle
+    most = min(hardware.units.accelerators, most_shares(operation, graph, INPUT_CHANNELS))
+    best = 1
+    for count in (2**i for i in range(1, most.bit_length())):
+        fewer = convolution_cycles(shape, count, INPUT_CHANNELS, rate)
+        if fewer < convolution_cycles(shape, best, INPUT_CHANNELS, rate):
+            best = count
+    return best
+
+
+def _knobs(
+    graph: Graph,
+    position: int,
+    hardware: Sequence[Hardware],
+    four_bit_weights: bool,
+    is_chained: bool,
+) -> Iterator[Knob]:
+    operation = graph.operations[position]
+    layer = operation.name
+    if operation.kind is Kind.CONVOLUTION:
+        yield from _convolution_knobs(operation, graph, hardware, four_bit_weights)
+    if joinable(graph, position):
+        yield Knob(
+            layer, "chain", (False, True), is_chained,
+            description=f"runs in one epoch with {graph.operations[position + 1].name}",
+        )  # fmt: skip
+    kinds = tuple(dict.fromkeys(str(pool.kind) for pool in hardware[0].internal))
+    if len(kinds) > 1:
+        yield Knob(
+            layer, "output_pool", (AUTO, *kinds), AUTO,
+            description="kind of the memory pool that is tried first for the output",
+        )  # fmt: skip
+
+
+def _convolution_knobs(
+    operation: Operation, graph: Graph, hardware: Sequence[Hardware], four_bit_weights: bool
+) -> Iterator[Knob]:
+    layer, base = operation.name, hardware[0]
+    shares = {over: most_shares(operation, graph, over) for over in SPLITS}
+    units = max(each.units.accelerators for each in hardware)
+    counts = tuple(range(1, min(units, max(shares.values())) + 1))
+    overs = tuple(over for over in SPLITS if shares[over] > 1)
+    shape = shape_of(operation, graph)
+    default = default_accelerators(operation, shape, graph, base)
+    described: list[tuple[str, tuple[Value, ...], Value, bool, str]] = [
+        ("accelerators", counts, default, True, "accelerators that compute it together"),
+        ("parallel_over", (INPUT_CHANNELS, *(o for o in overs if o != INPUT_CHANNELS)),
+         INPUT_CHANNELS, False, "what the accelerators share"),
+        ("parts", tuple(p for p in PARTS if p <= max(shares.values())), 1, True,
+         "epochs it is cut into"),
+        ("parts_over", (KERNELS, *(o for o in overs if o != KERNELS)), KERNELS, False,
+         "along what it is cut"),
+        ("stationarity", ("kernel", "feature"), "kernel", False,
+         "what stays in the accelerators while the other streams past"),
+        ("weight_compression", (False, True), False, False, "weights are stored compressed"),
+        ("weights", (STREAM, PRELOAD), STREAM, False,
+         "from flash while it computes, or into RAM during the epoch before"),
+    ]  # fmt: skip
+    if four_bit_weights and 4 in base.weight_bits:
+        described.append(("weight_bits", (8, 4), 8, True, "bits of a weight"))
+    if operation.groups == 1 and any(each.dimc is not None for each in hardware):
+        described += [
+            ("unit", (ACCELERATOR, DIMC), ACCELERATOR, False, "what computes it"),
+            ("dimc_residency", (RESIDENT, RELOAD), RESIDENT, False,
+             "weights stay in the tiles for good, or are written for every inference"),
+            ("dimc_copies", COPIES, 1, True, "tiles that hold the same weights and share pixels"),
+        ]  # fmt: skip
+    for name, values, value, ordered, text in described:
+        if len(values) > 1:
+            yield Knob(layer, name, values, value, ordered, text)

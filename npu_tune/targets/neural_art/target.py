@@ -1,0 +1,109 @@
+"""One Neural-ART in one memory system, as a target."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from npu_tune.errors import EvaluationError, ModelError
+from npu_tune.network import Network
+from npu_tune.space import Configuration, SearchSpace
+from npu_tune.targets.base import Artifact, Evaluation, Metric, Start
+from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
+from npu_tune.targets.neural_art.core import Core
+from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
+from npu_tune.targets.neural_art.hardware import HardwareVariants
+
+FIGURES = "1"
+"""Raised whenever the same configuration gets other figures or a knob another meaning."""
+
+CORES_KEPT = 8
+
+
+@dataclass(frozen=True)
+class NeuralArtTarget:
+    """A model of the accelerator's compiler and hardware; all figures are simulated.
+
+    Args:
+        name: as a person types it.
+        variants: the hardware, and what of it is explored.
+        rule: how cycles are counted: ``calibrated`` or ``vendor``.
+        four_bit_weights: offer weights of 4 bits; what they do to accuracy is not modelled.
+        external_ram: RAM outside the chip may be used.
+    """
+
+    name: str
+    variants: HardwareVariants
+    rule: str = CALIBRATED
+    four_bit_weights: bool = False
+    external_ram: bool = True
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Simulated figures; latency and RAM first."""
+        return METRICS
+
+    def check(self, network: Network) -> None:
+        """Refuses what the model cannot run at all.
+
+        Raises:
+            ModelError: for a format it does not read, an operator without static shapes, or a
+                layer that no memory pool can hold.
+        """
+        core = self._core(network)
+        try:
+            core.run(core.space.default)
+        except EvaluationError as error:
+            raise ModelError(error.message, remedy=error.remedy, **error.data) from error
+
+    def space(self, network: Network) -> SearchSpace:
+        """Network-wide knobs, those of the hardware that are explored, and those of each layer."""
+        return self._core(network).space
+
+    def evaluate(self, network: Network, configuration: Configuration) -> Evaluation:
+        """Compiles and simulates one configuration."""
+        core = self._core(network)
+        return evaluation_of(core.run(configuration), core.hardware(configuration))
+
+    def build(self, network: Network, configuration: Configuration, folder: Path) -> Artifact:
+        """Writes the compiled program as JSON."""
+        raise NotImplementedError
+
+    def starts(self, network: Network) -> tuple[Start, ...]:
+        """The default alone."""
+        return (Start("default", self._core(network).space.default),)
+
+    def references(self, network: Network) -> Mapping[str, Mapping[str, float]]:  # noqa: ARG002
+        """None: ST's compiler is not here to be asked."""
+        return {}
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Hardware, rule and options."""
+        return {
+            "compiler": "npu-tune's model of Neural-ART",
+            "hardware": self.variants.base.digest,
+            "rule": self.rule,
+            "figures": FIGURES,
+            "four_bit_weights": str(self.four_bit_weights).lower(),
+            "external_ram": str(self.external_ram).lower(),
+        }
+
+    def _core(self, network: Network) -> Core:
+        key = (self, network.digest)
+        core = _cores.get(key)
+        if core is None:
+            if len(_cores) == CORES_KEPT:
+                _cores.popitem(last=False)
+            core = _cores[key] = Core(
+                network,
+                self.variants,
+                rule=self.rule,
+                four_bit_weights=self.four_bit_weights,
+                external_ram=self.external_ram,
+            )
+        return core
+
+
+_cores: OrderedDict[tuple[NeuralArtTarget, str], Core] = OrderedDict()
