@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -269,11 +269,12 @@ class Builder:
         )
 
     def software(self, node: Node, reason: str) -> None:
-        """Runs on the CPU; one operation for every output that somebody reads."""
+        """Runs on the CPU; one operation for every output that is read and not yet computed."""
         inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
         first = next((x for x in self.run_time(node)), None)
         for target in node.outputs:
-            if target not in self.graph.shapes or not self.is_read(target):
+            known = target in self._values or target not in self.graph.shapes
+            if known or not self.is_read(target):
                 continue
             same = first is not None and self.shape(first) == self.shape(target)
             order = self.roles(first) if same and first is not None else None
@@ -288,6 +289,9 @@ class Builder:
     def is_read(self, tensor: str) -> bool:
         return tensor in self.graph.outputs or bool(self.graph.consumers(tensor))
 
+
+Handler = Callable[[Builder, Node], None]
+"""Turns a node into steps of the builder."""
 
 _MIXING = frozenset({"Transpose", "TRANSPOSE"})
 """Copies that leave no dimension where it was."""

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from npu_tune.network.quantize.graph import Node
-from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
+from npu_tune.targets.neural_art.graph import elementwise, moves, operators, windows
 from npu_tune.targets.neural_art.graph import roles as axes
-from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.windows import RUN_TIME_WEIGHTS
-
-_Handler = Callable[[Builder, Node], None]
-
-
-def walk(builder: Builder) -> None:
-    """Turns every node into steps of the builder."""
-    for node in builder.graph.nodes:
-        handler = _HANDLERS.get(node.op, software.unknown)
-        handler(builder, node)
 
 
 def _conv(builder: Builder, node: Node) -> None:
@@ -170,7 +160,7 @@ def _quantizer(builder: Builder, node: Node) -> None:
     builder.widen(node.inputs[0], node.output)
 
 
-_HANDLERS: dict[str, _Handler] = {
+HANDLERS: dict[str, Handler] = {
     "Conv": _conv,
     "ConvTranspose": _conv,
     "Gemm": _gemm,

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 from npu_tune.errors import ModelError
 from npu_tune.network.quantize.graph import Node
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
-from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.windows import RUN_TIME_WEIGHTS
-
-_Handler = Callable[[Builder, Node], None]
-
-
-def walk(builder: Builder) -> None:
-    """Turns every operator into steps of the builder."""
-    for node in builder.graph.nodes:
-        handler = _HANDLERS.get(node.op, software.unknown)
-        handler(builder, node)
 
 
 def _fused_activation(node: Node) -> str:
@@ -174,7 +164,7 @@ def _softmax(builder: Builder, node: Node) -> None:
     software.unknown(builder, node)
 
 
-_HANDLERS: dict[str, _Handler] = {
+HANDLERS: dict[str, Handler] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _conv,
     "TRANSPOSE_CONV": _conv,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
-from npu_tune.targets.neural_art.graph import from_onnx, from_tflite
-from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, software
+from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.fuse import fused
 from npu_tune.targets.neural_art.graph.model import Graph
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
@@ -28,10 +30,10 @@ def graph_of(network: Network) -> Graph:
     """
     if network.format == "onnx":
         builder = Builder(network, onnx_nodes(network), channels_last=False)
-        from_onnx.walk(builder)
+        _walk(builder, from_onnx.HANDLERS)
     elif network.format == "tflite":
         builder = Builder(network, tflite_nodes(network), channels_last=True)
-        from_tflite.walk(builder)
+        _walk(builder, from_tflite.HANDLERS)
     else:
         raise ModelError(
             f"The network {network.name!r} is {network.format}, which holds no layers that can be "
@@ -39,6 +41,13 @@ def graph_of(network: Network) -> Graph:
             remedy="Give a .tflite or .onnx file.",
         )
     return _finished(builder)
+
+
+def _walk(builder: Builder, handlers: Mapping[str, Handler]) -> None:
+    for node in builder.graph.nodes:
+        handlers.get(node.op, software.unknown)(builder, node)
+        # Such as the positions of maxima, or Dropout's mask.
+        builder.software(node, "no unit computes its other outputs")
 
 
 def _finished(builder: Builder) -> Graph:

@@ -27,7 +27,7 @@ def onnx_nodes(network: Network) -> Graph:
 def _fill_constants(network: Network, graph: Graph) -> None:
     """Computes ConstantOfShape without spending memory on its many equal values."""
     for node in graph.nodes:
-        if node.op == "ConstantOfShape" and node.inputs[0] in graph.constants:
+        if node.op == "ConstantOfShape":
             value = np.asarray(node.attributes.get("value", [0.0])).reshape(-1)[0]
             described = network.tensors[node.output]
             filled = np.asarray(value, described.dtype)
@@ -42,7 +42,7 @@ def _nodes(network: Network, opset: int) -> Graph:
         if tensor.data is not None
     }
     return Graph(
-        nodes=[_node(layer) for layer in network.layers],
+        nodes=[_node(layer) for layer in network.layers if any(layer.outputs)],
         constants=constants,
         shapes={name: tensor.shape for name, tensor in network.tensors.items()},
         inputs=[name for name in network.inputs if name not in constants],

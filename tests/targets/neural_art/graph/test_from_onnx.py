@@ -239,3 +239,20 @@ def test_a_transposition_is_a_copy_where_data_moves(
 def test_wide_integers_take_more_bits() -> None:
     graph = imported("y = Relu(x)", inputs="int16[1,8] x", outputs="int16 y", opset=14)
     assert [graph.maps[name].bits for name in ("x", "y")] == [16, 16]
+
+
+def test_second_outputs_of_hardware_operations_are_software() -> None:
+    graph = imported(
+        "y, i = MaxPool<kernel_shape=[2,2]>(x) z = Identity(i)", outputs="float y, int64 z"
+    )
+    assert [operation.kind for operation in graph.operations] == [Kind.POOL, Kind.SOFTWARE]
+    assert "other outputs" in graph.operations[1].software_reason
+
+
+def test_filled_constants_are_computed_from_known_shapes() -> None:
+    graph = imported(
+        "s = Shape(x) t = Slice(s, b, e) f = ConstantOfShape<value = float[1] {2.0}>(t)"
+        "u = Relu(x) y = Mul(u, f)",
+        constants={"b": np.asarray([2]), "e": np.asarray([4])},
+    )
+    assert kinds(graph) == ["activation+relu", "arithmetic"]
