@@ -47,7 +47,7 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
         "traffic_external_bytes": sum(step.external_bytes for step in steps),
         "traffic_flash_bytes": float(sum(step.flash_bytes for step in steps)),
         "hardware_epochs": float(
-            sum(step.epoch.parts for step in steps if not step.epoch.software)
+            sum(step.epoch.total.parts for step in steps if not step.epoch.software)
         ),
         "software_epochs": float(software),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Graph, Kind
 from npu_tune.targets.neural_art.hardware import Hardware
 
 SCATTERED = frozenset({"Load", "Transpose", "TRANSPOSE", "Concat", "CONCATENATION"})
@@ -16,121 +16,110 @@ ST's reports show it for the copy of the input; that concatenations cost the sam
 latencies published for SqueezeNet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A stream from RAM: the map, bytes, and elements that come one by one per engine."""
-
-    name: str
-    size_bytes: float
-    scattered: float = 0.0
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Epoch:
-    """Neighbouring operations that run together; epochs are made once and compared by identity.
+class Span:
+    """Neighbouring operations of a graph and what they exchange with memory; made once.
 
     Args:
         first: position of the first operation.
         last: position of the last one.
-        choices: one per operation.
-        demands: one per operation.
-        reads: streams from RAM.
+        inputs: names and bytes of the maps that are read, that of the first operation first;
+            what the operations hand to each other is not among them.
         output: name of the map that is written.
         output_bytes: its size.
-        output_prefer: kind of pool that it prefers, or ``auto``.
-        scattered_out: elements written one by one, per engine.
-        compute: cycles of the slowest unit, without the rule's factor.
-        streamed: bytes of weights from flash where nothing is preloaded.
-        preloaded: bytes from flash before the epoch starts; 0 where nothing is preloaded.
-        late: with preloading, bytes from flash during the epoch.
-        buffer: bytes of RAM for preloaded weights.
-        fetched: with preloading, bytes of weights from RAM.
-        partial: bytes of partial sums moved.
-        workspace: bytes of RAM for partial sums.
-        serial: bytes from flash before anything else can start.
-        serial_cycles: least cycles for the same.
-        energy: relative, of the units.
-        parts: passes, each of which costs what an epoch costs.
+        scattered_out: elements that a copy writes one by one.
         software: True where the CPU does it.
     """
 
     first: int
     last: int
-    choices: tuple[Choice, ...]
-    demands: tuple[Demand, ...]
-    reads: tuple[Read, ...]
+    inputs: tuple[tuple[str, int], ...]
     output: str
     output_bytes: int
-    output_prefer: str
     scattered_out: float
-    compute: float
-    streamed: int
-    preloaded: int
-    late: int
-    buffer: int
-    fetched: int
-    partial: int
-    workspace: int
-    serial: int
-    serial_cycles: float
-    energy: float
-    parts: int
     software: bool
 
 
-def make_epoch(
-    graph: Graph, first: int, choices: tuple[Choice, ...], demands: tuple[Demand, ...]
-) -> Epoch:
-    """The epoch of neighbouring operations; that they may be joined was checked before."""
-    last = first + len(choices) - 1
+@dataclass(frozen=True, slots=True, eq=False)
+class Epoch:
+    """A span with choices; epochs are made once and compared by identity.
+
+    Args:
+        span: the operations.
+        choices: one per operation.
+        demands: one per operation.
+        total: what they demand together: cycles of the slowest unit, sums of everything else.
+            ``reads`` and ``scattered_in`` are those of the first operation, ``scattered_out``
+            that of the last.
+    """
+
+    span: Span
+    choices: tuple[Choice, ...]
+    demands: tuple[Demand, ...]
+    total: Demand
+
+    @property
+    def first(self) -> int:
+        return self.span.first
+
+    @property
+    def last(self) -> int:
+        return self.span.last
+
+    @property
+    def software(self) -> bool:
+        return self.span.software
+
+
+def make_span(graph: Graph, first: int, last: int) -> Span:
+    """The span of neighbouring operations."""
     operations = graph.operations[first : last + 1]
+    inside = {operation.output for operation in operations[:-1]}
     output = graph.maps[operations[-1].output]
-    plain = [not demand.preloaded for demand in demands]
-    return Epoch(
-        first=first,
-        last=last,
-        choices=choices,
-        demands=demands,
-        reads=_reads(graph, operations, demands),
-        output=output.name,
-        output_bytes=output.size_bytes,
-        output_prefer=choices[-1].output_pool,
-        scattered_out=float(output.elements)
-        if operations[-1].op in SCATTERED
-        else demands[-1].scattered_out,
-        compute=max(demand.compute for demand in demands),
-        streamed=sum(demand.streamed for demand in demands),
-        preloaded=sum(demand.preloaded for demand in demands),
-        late=sum(d.streamed if bare else d.late for d, bare in zip(demands, plain, strict=True)),
-        buffer=sum(demand.buffer for demand in demands),
-        fetched=sum(demand.fetched for demand in demands),
-        partial=sum(demand.partial for demand in demands),
-        workspace=sum(demand.workspace for demand in demands),
-        serial=sum(demand.serial for demand in demands),
-        serial_cycles=sum(demand.serial_cycles for demand in demands),
-        energy=sum(demand.energy for demand in demands),
-        parts=max(demand.parts for demand in demands),
-        software=operations[0].kind is Kind.SOFTWARE,
-    )
-
-
-def _reads(
-    graph: Graph, operations: tuple[Operation, ...], demands: tuple[Demand, ...]
-) -> tuple[Read, ...]:
-    inside = {operation.output for operation in operations}
-    reads = []
-    for operation, demand in zip(operations, demands, strict=True):
-        for position, name in enumerate(operation.inputs):
+    inputs = []
+    for operation in operations:
+        for name in operation.inputs:
             if name in inside:
                 continue
             size = graph.maps[name].size_bytes
             if operation.kind is Kind.COPY and len(operation.inputs) == 1:
                 # A slice reads no more than it writes.
-                size = min(size, graph.maps[operation.output].size_bytes)
-            times = demand.reads if position == 0 else 1.0
-            scattered = demand.scattered_in if position == 0 else 0.0
-            reads.append(Read(name, size * times, scattered))
-    return tuple(reads)
+                size = min(size, output.size_bytes)
+            inputs.append((name, size))
+    return Span(
+        first=first,
+        last=last,
+        inputs=tuple(inputs),
+        output=output.name,
+        output_bytes=output.size_bytes,
+        scattered_out=float(output.elements) if operations[-1].op in SCATTERED else 0.0,
+        software=operations[0].kind is Kind.SOFTWARE,
+    )
+
+
+def make_epoch(span: Span, choices: tuple[Choice, ...], demands: tuple[Demand, ...]) -> Epoch:
+    """The epoch of neighbouring operations; that they may be joined was checked before."""
+    return Epoch(span, choices, demands, demands[0] if len(demands) == 1 else _together(demands))
+
+
+def _together(demands: tuple[Demand, ...]) -> Demand:
+    first, last = demands[0], demands[-1]
+    return Demand(
+        compute=max(demand.compute for demand in demands),
+        reads=first.reads,
+        scattered_in=first.scattered_in,
+        scattered_out=last.scattered_out,
+        stored=sum(demand.stored for demand in demands),
+        streamed=sum(demand.streamed for demand in demands),
+        preloaded=sum(demand.preloaded for demand in demands),
+        # What is not preloaded goes on streaming while the others' weights are in place.
+        late=sum(d.late if d.preloaded else d.streamed for d in demands),
+        buffer=sum(demand.buffer for demand in demands),
+        fetched=sum(demand.fetched for demand in demands),
+        energy=sum(demand.energy for demand in demands),
+        accelerators=sum(demand.accelerators for demand in demands),
+        decompressors=sum(demand.decompressors for demand in demands),
+    )
 
 
 def joinable(graph: Graph, position: int) -> bool:

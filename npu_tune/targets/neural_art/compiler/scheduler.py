@@ -19,7 +19,14 @@ from npu_tune.targets.neural_art.compiler.demand import (
     shape_of,
     tiles_needed,
 )
-from npu_tune.targets.neural_art.compiler.epoch import Epoch, joinable, make_epoch, may_join
+from npu_tune.targets.neural_art.compiler.epoch import (
+    Epoch,
+    Span,
+    joinable,
+    make_epoch,
+    make_span,
+    may_join,
+)
 from npu_tune.targets.neural_art.compiler.machine import Machine, Step
 from npu_tune.targets.neural_art.compiler.packing import Request, base_address, pack
 from npu_tune.targets.neural_art.compiler.placement import (
@@ -96,6 +103,7 @@ class Scheduler:
         self._shapes = [shape_of(operation, graph) for operation in graph.operations]
         self._joinable = [joinable(graph, i) for i in range(len(graph.operations))]
         self._options: list[dict[Any, Option]] = [{} for _ in graph.operations]
+        self._spans: dict[tuple[int, int], Span] = {}
         self._joined: dict[tuple[int, tuple[Option, ...]], Epoch | None] = {}
         total = sum(operation.macs for operation in graph.operations) or 1
         self._whole = [
@@ -124,7 +132,7 @@ class Scheduler:
             demand = demand_of(
                 operation, self._shapes[position], choice, self.hardware, free_tiles=free_tiles
             )
-            alone = make_epoch(self.graph, position, (choice,), (demand,))
+            alone = make_epoch(self._span(position, position), (choice,), (demand,))
             known = self._options[position][key] = Option(asked, choice, demand, alone)
         return known
 
@@ -153,11 +161,17 @@ class Scheduler:
             choices = tuple(option.choice for option in run)
             demands = tuple(option.demand for option in run)
             self._joined[key] = (
-                make_epoch(self.graph, position, choices, demands)
+                make_epoch(self._span(position, position + len(run) - 1), choices, demands)
                 if may_join(self.graph, self.hardware, position, choices, demands)
                 else None
             )
         return self._joined[key]
+
+    def _span(self, first: int, last: int) -> Span:
+        span = self._spans.get((first, last))
+        if span is None:
+            span = self._spans[first, last] = make_span(self.graph, first, last)
+        return span
 
     def run(self, options: Sequence[Option]) -> Run:
         """Runs the network.
@@ -234,11 +248,11 @@ class Scheduler:
 
         requests = [Request(graph.maps[name].size_bytes, 0, last(name)) for name in graph.inputs]
         for index, epoch in enumerate(epochs):
-            if epoch.buffer:
-                requests.append(Request(epoch.buffer, max(index - 1, 0), index))
-            requests.append(Request(epoch.output_bytes, index, last(epoch.output)))
-            if epoch.workspace:
-                requests.append(Request(epoch.workspace, index, index))
+            if epoch.total.buffer:
+                requests.append(Request(epoch.total.buffer, max(index - 1, 0), index))
+            requests.append(Request(epoch.span.output_bytes, index, last(epoch.span.output)))
+            if epoch.total.workspace:
+                requests.append(Request(epoch.total.workspace, index, index))
         return requests
 
 

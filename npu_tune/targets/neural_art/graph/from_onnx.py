@@ -10,13 +10,11 @@ from npu_tune.network.quantize.graph import Node
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, windows
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
-from npu_tune.targets.neural_art.graph.windows import RUN_TIME_WEIGHTS
 
 
 def _conv(builder: Builder, node: Node) -> None:
-    weights = builder.graph.constant(node, 1)
+    weights = windows.constant_weights(builder, node)
     if weights is None:
-        builder.software(node, RUN_TIME_WEIGHTS)
         return
     order = axes.letters(weights.ndim, channels_last=False)
     if weights.ndim not in (3, 4) or order is None:
@@ -42,13 +40,11 @@ def _conv(builder: Builder, node: Node) -> None:
 
 
 def _gemm(builder: Builder, node: Node) -> None:
-    weights = builder.graph.constant(node, 1)
-    bias_is_known = len(node.inputs) < 3 or node.inputs[2] in ("", *builder.graph.constants)
-    if weights is None or not bias_is_known:
-        builder.software(node, RUN_TIME_WEIGHTS)
-        return
     if node.attributes.get("transA", 0):
         builder.software(node, "its input is transposed")
+        return
+    weights = windows.constant_weights(builder, node)
+    if weights is None:
         return
     channel_axis = 0 if node.attributes.get("transB", 0) else 1
     biased = len(node.inputs) > 2 and node.inputs[2] != ""
@@ -66,13 +62,13 @@ def _gemm(builder: Builder, node: Node) -> None:
 
 
 def _matmul(builder: Builder, node: Node) -> None:
-    weights = builder.graph.constant(node, 1)
+    if len(builder.run_time(node)) > 1:
+        builder.software(node, "both factors are computed at run time")
+        return
+    weights = windows.constant_weights(builder, node)
     if weights is None:
-        known = builder.graph.constant(node, 0) is not None
-        builder.software(
-            node, RUN_TIME_WEIGHTS if known else "both factors are computed at run time"
-        )
-    elif weights.ndim != 2:
+        return
+    if weights.ndim != 2:
         builder.software(node, "its weights are no single matrix")
     else:
         windows.product(
@@ -116,7 +112,7 @@ def _reduce(builder: Builder, node: Node) -> None:
 
 
 def _view(builder: Builder, node: Node) -> None:
-    builder.view(builder.run_time(node)[0], node.output)
+    builder.view(node.inputs[0], node.output)
 
 
 def _transpose(builder: Builder, node: Node) -> None:

@@ -9,7 +9,6 @@ from npu_tune.errors import ModelError
 from npu_tune.network.quantize.graph import Node
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
-from npu_tune.targets.neural_art.graph.windows import RUN_TIME_WEIGHTS
 
 
 def _fused_activation(node: Node) -> str:
@@ -24,14 +23,14 @@ def _stride(node: Node) -> windows.Pair:
 
 
 def _conv(builder: Builder, node: Node) -> None:
-    weights = builder.graph.constant(node, 1)
-    if weights is None:
-        builder.software(node, RUN_TIME_WEIGHTS)
-        return
     transposed, depthwise = node.op == "TRANSPOSE_CONV", node.op == "DEPTHWISE_CONV_2D"
-    source = node.inputs[2 if transposed else 0]
-    bias_place = 3 if transposed else 2
-    biased = len(node.inputs) > bias_place and node.inputs[bias_place] != ""
+    place = 2 if transposed else 0
+    weights = windows.constant_weights(builder, node, source=place)
+    if weights is None:
+        return
+    source = node.inputs[place]
+    bias = node.inputs[3 if transposed else 2 :]
+    biased = bias not in ([], [""])
     axis = 3 if depthwise else 0
     channels = builder.shape(source)[3]
     windows.convolution(
@@ -54,9 +53,8 @@ def _conv(builder: Builder, node: Node) -> None:
 
 
 def _fully_connected(builder: Builder, node: Node) -> None:
-    weights = builder.graph.constant(node, 1)
+    weights = windows.constant_weights(builder, node)
     if weights is None:
-        builder.software(node, RUN_TIME_WEIGHTS)
         return
     biased = len(node.inputs) > 2 and node.inputs[2] != ""
     windows.product(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
-from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, software
+from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, operators, software
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.fuse import fused
 from npu_tune.targets.neural_art.graph.model import Graph
@@ -45,6 +45,9 @@ def graph_of(network: Network) -> Graph:
 
 def _walk(builder: Builder, handlers: Mapping[str, Handler]) -> None:
     for node in builder.graph.nodes:
+        if node.inputs[0] in builder.graph.constants and node.op not in operators.CONSTANT_FIRST:
+            builder.software(node, "it looks up a constant with values of the run time")
+            continue
         handlers.get(node.op, software.unknown)(builder, node)
         # Such as the positions of maxima, or Dropout's mask.
         builder.software(node, "no unit computes its other outputs")

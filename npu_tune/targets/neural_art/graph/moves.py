@@ -57,17 +57,17 @@ def rearrangement(builder: Builder, node: Node, *, may_keep_shape: bool) -> None
         node: what moves; all but one of its inputs are known.
         may_keep_shape: whether elements can change places although the shape stays.
     """
-    sources = builder.run_time(node)
-    if len(sources) != 1 or builder.shape(sources[0]) == ():
+    source = node.inputs[1 if node.op == "SPLIT" else 0]  # TFLite's has the dimension first
+    if builder.run_time(node) != [source]:
         builder.software(node, "what it moves is decided at run time")
         return
     for target in node.outputs:
         if not target or not builder.is_read(target):
             continue
-        if builder.shape(sources[0]) == builder.shape(target) and not may_keep_shape:
-            builder.view(sources[0], target)
+        if builder.shape(source) == builder.shape(target) and not may_keep_shape:
+            builder.view(source, target)
         else:
-            builder.copy(node, sources, target)
+            builder.copy(node, [source], target)
 
 
 def resize(builder: Builder, node: Node, mode: str) -> None:

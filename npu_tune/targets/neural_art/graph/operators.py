@@ -172,3 +172,17 @@ TFLITE_ARITHMETIC = {
     "MINIMUM": "min",
     "SQUARED_DIFFERENCE": "square",
 }
+
+CONSTANT_FIRST = frozenset(
+    {
+        *ONNX_ARITHMETIC,
+        *TFLITE_ARITHMETIC,
+        "CONCATENATION",
+        "Concat",
+        "MatMul",
+        "PACK",
+        "SPLIT",
+        "TRANSPOSE_CONV",
+    }
+)
+"""Operators whose first input may be constant while a later one is a feature map."""

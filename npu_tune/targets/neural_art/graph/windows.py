@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from npu_tune.network.quantize.graph import Node
+from npu_tune.network.quantize.graph import Array, Node
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder, Trait
 from npu_tune.targets.neural_art.graph.model import Kind, Weights
 
 Pair = tuple[int, int]
 
-RUN_TIME_WEIGHTS = "its weights are computed at run time"
+_RUN_TIME_WEIGHTS = "its weights are computed at run time"
 
 
 def pair(values: Sequence[int]) -> Pair:
     """Rows and columns; something with one spatial dimension has one column."""
     return (int(values[0]), int(values[1]) if len(values) > 1 else 1)
+
+
+def constant_weights(
+    builder: Builder, node: Node, *, position: int = 1, source: int = 0
+) -> Array | None:
+    """The weights of a node; where they or the bias come at run time, it goes to software.
+
+    Args:
+        builder: gets the software operation.
+        node: a convolution or matrix product.
+        position: of the weights among its inputs.
+        source: position of the feature map.
+    """
+    weights = builder.graph.constant(node, position)
+    if weights is not None and builder.run_time(node) == [node.inputs[source]]:
+        return weights
+    builder.software(node, _RUN_TIME_WEIGHTS)
+    return None
 
 
 def convolution(
@@ -85,8 +103,8 @@ def pool(
     """A pool that keeps the number of dimensions."""
     source = builder.read(node.inputs[0], order)
     output = builder.write(node.output, order)
-    before, after = builder.maps[source], builder.maps[output]
-    whole = (before.height, before.width) == kernel and (after.height, after.width) == (1, 1)
+    before, after = (_rows_and_columns(builder, x, order) for x in (node.inputs[0], node.output))
+    whole = before == kernel and after == (1, 1)
     builder.add(
         node,
         Kind.POOL,
@@ -98,6 +116,12 @@ def pool(
         global_pool=whole,
         activation=activation,
     )
+
+
+def _rows_and_columns(builder: Builder, tensor: str, order: Sequence[str]) -> Pair:
+    """Of one picture, whatever the batch."""
+    sizes = dict(zip(order, builder.shape(tensor), strict=True))
+    return sizes.get("H", 1), sizes.get("W", 1)
 
 
 def reduction(
@@ -118,11 +142,8 @@ def reduction(
         builder.view(source, node.output)
     elif letters <= {"H", "W"}:
         map_name = builder.read(source, order)
-        given = builder.maps[map_name]
-        kernel = (
-            given.height if "H" in letters else 1,
-            given.width if "W" in letters else 1,
-        )
+        rows, columns = _rows_and_columns(builder, source, order)
+        kernel = (rows if "H" in letters else 1, columns if "W" in letters else 1)
         keeps = len(builder.shape(node.output)) == len(shape)
         kept = [r for axis, r in enumerate(roles) if keeps or axis not in chosen]
         output = builder.write(node.output, kept)
@@ -133,7 +154,7 @@ def reduction(
             output,
             kernel=kernel,
             stride=kernel,
-            global_pool=kernel == (given.height, given.width),
+            global_pool=kernel == (rows, columns),
             traits=[Trait.MEAN] if is_mean else [],
         )
     else:
