@@ -256,3 +256,26 @@ def test_filled_constants_are_computed_from_known_shapes() -> None:
         constants={"b": np.asarray([2]), "e": np.asarray([4])},
     )
     assert kinds(graph) == ["activation+relu", "arithmetic"]
+
+
+def test_looking_up_a_constant_is_software() -> None:
+    graph = imported("y = Gather(table, x)", {"table": (100, 16)}, inputs="int64[1,7] x", opset=13)
+    assert only(graph).kind is Kind.SOFTWARE
+
+
+def test_a_bias_of_the_run_time_makes_a_convolution_software() -> None:
+    graph = imported(
+        "b = GlobalAveragePool(x) d = Reshape(b, z) y = Conv(x, w, d)",
+        {"w": (8, 8, 1, 1)},
+        {"z": np.asarray([8])},
+    )
+    assert kinds(graph) == ["pool", "software"]
+
+
+def test_a_batch_counts_as_more_rows() -> None:
+    graph = imported(
+        "a = Conv(x, w) y = GlobalAveragePool(a)", {"w": (8, 8, 1, 1)}, inputs="float[4,8,6,5] x"
+    )
+    pool = graph.operations[1]
+    assert (pool.kernel, pool.global_pool) == ((6, 5), True)
+    assert [sizes(graph.maps[name]) for name in ("x", "y")] == [(8, 24, 5), (8, 4, 1)]

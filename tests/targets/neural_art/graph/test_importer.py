@@ -15,6 +15,7 @@ from npu_tune.errors import ModelError
 from npu_tune.network import Network, load_network
 from npu_tune.network.macs import network_macs
 from npu_tune.network.zoo import zoo_network
+from npu_tune.network.zoo.catalogue import ZOO as ZOO_FAMILIES
 from npu_tune.targets.neural_art.graph import Graph, Kind, graph_of
 
 ZOO = (
@@ -109,6 +110,27 @@ def test_resnet8_is_what_its_paper_says() -> None:
     assert graph.outputs == ("probabilities",)
     assert not graph.is_chain
     assert checked(zoo_network("ds-cnn")).is_chain
+
+
+@pytest.mark.parametrize("name", ZOO_FAMILIES)
+def test_of_the_built_in_networks_only_the_softmax_is_software(name: str) -> None:
+    graph = checked(zoo_network(name))
+    assert software(graph) in ([], ["Softmax"])
+    assert not any(operation.kind is Kind.ACTIVATION for operation in graph.operations)
+
+
+def test_efficientnet_fuses_every_swish_and_gate() -> None:
+    graph = checked(zoo_network("efficientnet-v2-b0"))
+    found = [operation.kind for operation in graph.operations]
+    pools = [operation for operation in graph.operations if operation.kind is Kind.POOL]
+    assert Kind.COPY not in found
+    assert all(operation.global_pool for operation in pools)
+    gated = [
+        operation
+        for operation in graph.operations
+        if operation.op == "Mul" and sizes(graph.maps[operation.inputs[1]])[1:] == (1, 1)
+    ]
+    assert len(gated) == len(pools) - 1 > 10
 
 
 @pytest.mark.parametrize("file", SHARED)
