@@ -19,7 +19,10 @@ from npu_tune.targets.neural_art.compiler.choice import (
     STRIPES,
     Choice,
 )
-from npu_tune.targets.neural_art.compiler.weights import stored_weight_bytes
+from npu_tune.targets.neural_art.compiler.weights import (
+    stored_weight_bytes,
+    streamed_weight_bytes,
+)
 from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
 from npu_tune.targets.neural_art.hardware import Dimc, Hardware
 
@@ -139,6 +142,7 @@ def _on_accelerators(
     stored = stored_weight_bytes(
         operation, shape, bits=choice.weight_bits, compressed=choice.weight_compression
     )
+    streamed = streamed_weight_bytes(stored, shape)
     plain = shape.weights * choice.weight_bits / 8
     reads, repeats = _traffic(operation, shape, choice, plain, hardware)
     decompressors = 0
@@ -149,7 +153,7 @@ def _on_accelerators(
     if choice.parts > 1 and choice.parts_over == INPUT_CHANNELS:
         workspace = PARTIAL_SUM_BYTES * shape.elements_out
         partial = 2 * workspace * (choice.parts - 1)
-    preloaded, late, buffer = _preloading(choice, stored)
+    preloaded, late, buffer = _preloading(choice, streamed)
     return Demand(
         compute=compute,
         reads=reads,
@@ -158,11 +162,11 @@ def _on_accelerators(
         if shape.is_depthwise and shape.stride == 1
         else 0.0,
         stored=stored,
-        streamed=stored * repeats,
+        streamed=streamed * repeats,
         preloaded=preloaded,
         late=late,
         buffer=buffer,
-        fetched=stored * repeats if preloaded else 0,
+        fetched=streamed * repeats if preloaded else 0,
         partial=partial,
         workspace=workspace,
         energy=operation.macs * hardware.energy.mac,
@@ -206,7 +210,7 @@ def _halo(operation: Operation, shape: Shape, pieces: int) -> float:
     return 1.0 + (pieces - 1) * max(0, window - operation.stride[0]) / shape.rows_in
 
 
-def _preloading(choice: Choice, stored: int) -> tuple[int, int, int]:
+def _preloading(choice: Choice, streamed: int) -> tuple[int, int, int]:
     """Bytes from flash before and during the epoch, and the RAM that they take.
 
     Where the weights are cut with the work, only the first part must be there at the start;
@@ -215,9 +219,9 @@ def _preloading(choice: Choice, stored: int) -> tuple[int, int, int]:
     if choice.weights != PRELOAD:
         return 0, 0, 0
     if choice.parts == 1 or choice.parts_over == STRIPES:
-        return stored, 0, stored
-    first = ceil(stored / choice.parts)
-    return first, stored - first, min(stored, 2 * first)
+        return streamed, 0, streamed
+    first = ceil(streamed / choice.parts)
+    return first, streamed - first, min(streamed, 2 * first)
 
 
 def tiles_needed(operation: Operation, shape: Shape, choice: Choice, dimc: Dimc) -> int:
@@ -236,11 +240,12 @@ def _on_tiles(
     passes = 1 if resident else ceil(needed * choice.dimc_copies / free_tiles)
     pixels = ceil(shape.pixels_out / choice.dimc_copies)
     stored = stored_weight_bytes(operation, shape, bits=choice.weight_bits)
+    loaded = 0 if resident else streamed_weight_bytes(stored, shape)
     return Demand(
         compute=float(pixels * passes * dimc.cycles_per_pass),
         reads=float(passes),
         stored=stored,
-        serial=0 if resident else stored,
-        serial_cycles=0.0 if resident else stored * choice.dimc_copies / dimc.load_bytes_per_cycle,
+        serial=loaded,
+        serial_cycles=loaded * choice.dimc_copies / dimc.load_bytes_per_cycle,
         energy=operation.macs * dimc.mac_power,
     )

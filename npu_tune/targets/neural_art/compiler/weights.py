@@ -48,8 +48,23 @@ def stored_weight_bytes(
     return plain + _constants(shape)
 
 
+def streamed_weight_bytes(stored: int, shape: Shape) -> int:
+    """Of the bytes in flash, those that stream in while the operation runs.
+
+    The vendor compiler's reports count no flash traffic for the constants of output channels,
+    which are there before an epoch starts; unrolled ones cannot be.
+
+    Args:
+        stored: bytes in flash.
+        shape: of the operation.
+    """
+    return stored if _is_unrolled(shape) else max(0, stored - _constants(shape))
+
+
 def _constants(shape: Shape) -> int:
+    return UNROLLED_BYTES if _is_unrolled(shape) else CONSTANT_BYTES * shape.channels_out
+
+
+def _is_unrolled(shape: Shape) -> bool:
     is_wide = shape.channels_out > _UNROLLED_ABOVE_CHANNELS
-    if is_wide and shape.elements_out > _UNROLLED_ABOVE_ELEMENTS:
-        return UNROLLED_BYTES
-    return CONSTANT_BYTES * shape.channels_out
+    return is_wide and shape.elements_out > _UNROLLED_ABOVE_ELEMENTS
