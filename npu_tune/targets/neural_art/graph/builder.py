@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -17,29 +16,7 @@ from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.constants import entropy_bits
 from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation, Weights
 from npu_tune.targets.neural_art.graph.roles import Roles, Shape
-
-
-class Trait(StrEnum):
-    """What fusing has to know of an operation and later users have not."""
-
-    AFFINE = "affine"
-    """A factor or offset, one for all or one per channel, that a convolution can take up."""
-    SCALAR = "scalar"
-    """Arithmetic with one number: a function of one element."""
-    OFFSET = "offset"
-    """Adds something, so that a convolution that takes it up gets a bias."""
-    ZERO_PAD = "zero-pad"
-    """Rows and columns of zeros, as a convolution or pool can add them."""
-    MEAN = "mean"
-    """A mean over whole rows or columns."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """An operation before fusing."""
-
-    operation: Operation
-    traits: frozenset[Trait] = frozenset()
+from npu_tune.targets.neural_art.graph.step import Step, Trait
 
 
 @dataclass(frozen=True)
@@ -67,7 +44,8 @@ class Builder:
         self.maps: dict[str, FeatureMap] = {}
         self.notes: Counter[str] = Counter()
         self._values: dict[str, _Value] = {}
-        self._open: set[str] = set()
+        self._transposed_by: dict[str, str] = {}
+        self.open_maps: set[str] = set()
         self._layers = {layer.name: layer for layer in network.layers}
         self._given_names: set[str] = set()
         for name in graph.inputs:
@@ -97,7 +75,7 @@ class Builder:
         roles = None if order is None else axes.roles_of(shape, order)
         if roles is None:
             sizes = axes.guessed_sizes(shape, channels_last=self.channels_last)
-            self._open.add(tensor)
+            self.open_maps.add(tensor)
         else:
             sizes = axes.sizes_of(shape, roles)
         self.maps[tensor] = FeatureMap(tensor, *sizes, bits=self._bits(tensor))
@@ -122,35 +100,23 @@ class Builder:
         return self.map_of(tensor)
 
     def _settle(self, map_name: str, tensor: str, roles: Roles) -> None:
-        if map_name not in self._open:
+        if map_name not in self.open_maps:
             return
         sizes = axes.sizes_of(self.shape(tensor), roles)
         known = self.maps[map_name]
         if np.prod(sizes) == known.elements:
             self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
-            self._open.discard(map_name)
+            self.open_maps.discard(map_name)
 
     def _transpose(self, tensor: str, source: str, roles: Roles) -> None:
         name = self._new_map(f"{tensor}/transposed")
         sizes = axes.sizes_of(self.shape(tensor), roles)
         self.maps[name] = FeatureMap(name, *sizes, bits=self.maps[source].bits)
         self._values[tensor] = _Value(name, roles)
-        label = self._unique(printable_names([f"{tensor}/transposed"])[0])
-        self.steps.append(Step(Operation(label, "Transpose", Kind.COPY, (source,), name)))
-
-    def settle_elementwise(self) -> None:
-        """Gives open maps the sizes that the readers of what is computed from them settled."""
-        for step in reversed(self.steps):
-            operation = step.operation
-            elementwise = operation.kind in (Kind.ARITHMETIC, Kind.ACTIVATION)
-            if not elementwise or operation.output in self._open:
-                continue
-            result = self.maps[operation.output]
-            for name in self._open.intersection(operation.inputs):
-                given = self.maps[name]
-                if given.elements == result.elements:
-                    self.maps[name] = replace(result, name=name, bits=given.bits)
-                    self._open.discard(name)
+        label = self._transposed_by.get(tensor) or printable_names([f"{tensor}/transposed"])[0]
+        self.steps.append(
+            Step(Operation(self._unique(label), "Transpose", Kind.COPY, (source,), name))
+        )
 
     def _bits(self, tensor: str) -> int:
         described = self.network.tensors.get(tensor)
@@ -212,6 +178,15 @@ class Builder:
         if roles is not None:
             roles = axes.after_reshape(self.shape(source), roles, self.shape(target))
         self._values[target] = _Value(value.map_name, roles)
+        if value.map_name in self.open_maps and len(self.shape(source)) > 4:
+            self._guess(value.map_name, target)
+
+    def _guess(self, map_name: str, tensor: str) -> None:
+        """Sizes that hold until something settles them."""
+        sizes = axes.guessed_sizes(self.shape(tensor), channels_last=self.channels_last)
+        known = self.maps[map_name]
+        if np.prod(sizes) == known.elements:
+            self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
 
     def transpose(self, node: Node, permutation: Shape) -> None:
         """A view where only the names of dimensions change, else a COPY."""
@@ -222,6 +197,7 @@ class Builder:
             if roles is not None:
                 roles = axes.after_transpose(roles, permutation)
             self._values[target] = _Value(value.map_name, roles)
+            self._transposed_by[target] = node.name
         else:
             self.copy(node, [source], target)
 

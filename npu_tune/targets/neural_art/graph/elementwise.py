@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from npu_tune.network.quantize.graph import Array, Node
 from npu_tune.targets.neural_art.graph import roles as axes
-from npu_tune.targets.neural_art.graph.builder import Builder, Trait
+from npu_tune.targets.neural_art.graph.builder import Builder
 from npu_tune.targets.neural_art.graph.model import Kind
+from npu_tune.targets.neural_art.graph.step import Trait
 
 
 def arithmetic(builder: Builder, node: Node, function: str, *, activation: str = "") -> None:

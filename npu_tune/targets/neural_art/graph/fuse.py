@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from npu_tune.targets.neural_art.graph.builder import Step, Trait
 from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation
+from npu_tune.targets.neural_art.graph.step import Step, Trait
 
 _COMPUTING = (Kind.CONVOLUTION, Kind.ARITHMETIC, Kind.POOL)
 

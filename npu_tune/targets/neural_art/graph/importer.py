@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, operators, software
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.fuse import fused
-from npu_tune.targets.neural_art.graph.model import Graph
+from npu_tune.targets.neural_art.graph.model import Graph, Kind
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
 
 
@@ -62,7 +63,7 @@ def _finished(builder: Builder) -> Graph:
             remedy="Export the network without that output.",
             tensor=known[0],
         )
-    builder.settle_elementwise()
+    _settle_inputs(builder)
     outputs = tuple(dict.fromkeys(builder.map_of(name) for name in network.outputs))
     handed_through = set(outputs).intersection(builder.graph.inputs)
     for name in sorted(handed_through):
@@ -86,3 +87,18 @@ def _finished(builder: Builder) -> Graph:
             f"{note} ({count} x)" if count > 1 else note for note, count in builder.notes.items()
         ),
     )
+
+
+def _settle_inputs(builder: Builder) -> None:
+    """Gives open maps the sizes of what is computed from them element by element."""
+    for step in reversed(builder.steps):
+        operation = step.operation
+        elementwise = operation.kind in (Kind.ARITHMETIC, Kind.ACTIVATION)
+        if not elementwise or operation.output in builder.open_maps:
+            continue
+        result = builder.maps[operation.output]
+        for name in builder.open_maps.intersection(operation.inputs):
+            given = builder.maps[name]
+            if given.elements == result.elements:
+                builder.maps[name] = replace(result, name=name, bits=given.bits)
+                builder.open_maps.discard(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from npu_tune.network.quantize.graph import Array, Node
-from npu_tune.targets.neural_art.graph.builder import Builder, Trait
+from npu_tune.targets.neural_art.graph.builder import Builder
+from npu_tune.targets.neural_art.graph.step import Trait
 
 
 def pad(builder: Builder, node: Node, amounts: Array | None, *, zeros: bool) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from npu_tune.network.quantize.graph import Array, Node
 from npu_tune.targets.neural_art.graph import roles as axes
-from npu_tune.targets.neural_art.graph.builder import Builder, Trait
+from npu_tune.targets.neural_art.graph.builder import Builder
 from npu_tune.targets.neural_art.graph.model import Kind, Weights
+from npu_tune.targets.neural_art.graph.step import Trait
 
 Pair = tuple[int, int]
 

@@ -215,6 +215,46 @@ def test_a_channel_shuffle_is_one_copy() -> None:
     assert sizes(graph.maps[graph.operations[1].output]) == (8, 12, 10)
 
 
+def test_a_shuffle_with_sizes_computed_from_shapes_is_one_copy_before_its_parts() -> None:
+    graph = imported(
+        "a = Conv(x, w) s = Shape(a) n = Gather(s, i0) h = Gather(s, i2) c = Gather(s, i3)"
+        "un = Unsqueeze<axes=[0]>(n) uh = Unsqueeze<axes=[0]>(h) uc = Unsqueeze<axes=[0]>(c)"
+        "s5 = Concat<axis=0>(un, two, four, uh, uc) r = Reshape(a, s5)"
+        "t = Transpose<perm=[0,2,1,3,4]>(r) s4 = Concat<axis=0>(un, rest, uh, uc)"
+        "v = Reshape(t, s4) p = Slice<axes=[1], starts=[0], ends=[4]>(v)"
+        "q = Slice<axes=[1], starts=[4], ends=[8]>(v) y = Concat<axis=1>(q, p)",
+        CONV,
+        {
+            **{f"i{place}": np.int64(place) for place in (0, 2, 3)},
+            "two": np.asarray([2]),
+            "four": np.asarray([4]),
+            "rest": np.asarray([-1]),
+        },
+        opset=9,
+    )
+    assert kinds(graph) == ["convolution", "copy", "copy", "copy", "copy"]
+    assert [sizes(graph.maps[op.output]) for op in graph.operations[1:]] == [
+        (8, 12, 10),
+        (4, 12, 10),
+        (4, 12, 10),
+        (8, 12, 10),
+    ]
+
+
+def test_a_transposition_that_a_reader_needs_done_is_a_copy_named_after_it() -> None:
+    graph = imported(
+        "a = MatMul(x, v) t = Transpose<perm=[0,2,1]>(a) y = MatMul(t, w)",
+        {"v": (8, 8), "w": (50, 50)},
+        inputs="float[1,50,8] x",
+    )
+    assert [(op.name, op.kind) for op in graph.operations] == [
+        ("a", "convolution"),
+        ("t", "copy"),
+        ("y", "convolution"),
+    ]
+    assert sizes(graph.maps["y"]) == (50, 8, 1)
+
+
 @pytest.mark.parametrize("opset", [9, 11, 13, 18, 21])
 def test_zero_padding_joins_the_convolution(opset: int) -> None:
     pads = [0, 0, 1, 1, 0, 0, 2, 2]
