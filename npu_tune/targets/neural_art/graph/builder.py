@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -120,10 +121,8 @@ class Builder:
 
     def _bits(self, tensor: str) -> int:
         described = self.network.tensors.get(tensor)
-        dtype = np.dtype(described.dtype) if described and described.dtype != "bfloat16" else None
-        if dtype is None or dtype.kind not in "iu":
-            return 8
-        return min(8 * dtype.itemsize, 32)
+        integer = re.fullmatch(r"u?int(\d+)", described.dtype) if described else None
+        return min(max(int(integer[1]), 8), 32) if integer else 8
 
     def widen(self, source: str, quantized: str) -> None:
         """Notes that a map will hold integers as wide as those of a tensor made of it."""

@@ -76,26 +76,30 @@ def _with_functions(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
     readers = Counter(name for step in steps for name in set(step.operation.inputs))
     writers: dict[str, Step] = {}
     gone: set[str] = set()
-    result: dict[str, Step] = {}
     for step in steps:
         operation = step.operation
-        current = step
-        if operation.kind is Kind.ARITHMETIC and len(operation.inputs) == 2:
-            one, other = (_origins(name, writers) for name in operation.inputs)
-            root = next((name for name in one if name in other), None)
-            if root is not None:
-                between = {*one[: one.index(root)], *other[: other.index(root)]}
-                inside = [step, *(writers[name] for name in between)]
-                internal = Counter(name for s in inside for name in set(s.operation.inputs))
-                if not between & set(outputs) and all(internal[x] == readers[x] for x in between):
-                    gone |= between
-                    readers[root] += 1 - internal[root]
-                    current = Step(
-                        replace(operation, kind=Kind.ACTIVATION, inputs=(root,), activation="lut")
-                    )
-        writers[operation.output] = current
-        result[operation.output] = current
-    return [step for name, step in result.items() if name not in gone]
+        root, between = _region(operation, writers)
+        inside = [operation, *(writers[name].operation for name in between)]
+        internal = Counter(name for one in inside for name in set(one.inputs))
+        alone = all(internal[name] == readers[name] for name in between)
+        if root and alone and not between.intersection(outputs):
+            gone |= between
+            readers[root] += 1 - internal[root]
+            function = replace(operation, kind=Kind.ACTIVATION, inputs=(root,), activation="lut")
+            writers[operation.output] = Step(function)
+        else:
+            writers[operation.output] = step
+    return [step for name, step in writers.items() if name not in gone]
+
+
+def _region(operation: Operation, writers: dict[str, Step]) -> tuple[str, set[str]]:
+    """The map that both inputs are functions of, and the maps between; "" where there is none."""
+    if operation.kind is Kind.ARITHMETIC and len(operation.inputs) == 2:
+        one, other = (_origins(name, writers) for name in operation.inputs)
+        for root in one:
+            if root in other:
+                return root, {*one[: one.index(root)], *other[: other.index(root)]}
+    return "", set()
 
 
 def _origins(name: str, writers: dict[str, Step]) -> list[str]:
@@ -131,7 +135,13 @@ def _merged(
 
 
 def _joined(before: Step, after: Step, channels: int) -> Step | None:
-    """Both as one with ``channels`` between them, under the name of the one that computes; None where that cannot be."""
+    """Both as one, named after the one that computes; None where that cannot be.
+
+    Args:
+        before: computes the only input of ``after``, which nothing else reads.
+        after: what follows.
+        channels: of the map between them.
+    """
     one, other = before.operation, after.operation
     per_channel = other.weights is None or other.weights.elements == channels
     if Trait.AFFINE in after.traits and per_channel and one.activation == "":
