@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
-from npu_tune.targets.neural_art.graph import Graph, Kind
-from npu_tune.targets.neural_art.hardware import Hardware
+from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.hardware import Units
 
 SCATTERED = frozenset({"Load", "Transpose", "TRANSPOSE", "Concat", "CONCATENATION"})
 """Copies that write element by element, because channels end up beside others.
@@ -29,6 +29,10 @@ class Span:
         output_bytes: its size.
         scattered_out: elements that a copy writes one by one.
         software: True where the CPU does it.
+        pools: pooling units that it needs.
+        arithmetics: arithmetic units.
+        functions: activation units.
+        line_bytes: of the line buffer.
     """
 
     first: int
@@ -38,6 +42,10 @@ class Span:
     output_bytes: int
     scattered_out: float
     software: bool
+    pools: int
+    arithmetics: int
+    functions: int
+    line_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +102,13 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
         output_bytes=output.size_bytes,
         scattered_out=float(output.elements) if operations[-1].op in SCATTERED else 0.0,
         software=operations[0].kind is Kind.SOFTWARE,
+        pools=sum(operation.kind is Kind.POOL for operation in operations),
+        arithmetics=sum(operation.kind is Kind.ARITHMETIC for operation in operations),
+        functions=sum(
+            operation.kind is Kind.ACTIVATION or operation.activation == "lut"
+            for operation in operations
+        ),
+        line_bytes=_line_bytes(graph, operations),
     )
 
 
@@ -143,39 +158,42 @@ def joinable(graph: Graph, position: int) -> bool:
 
 
 def may_join(
-    graph: Graph,
-    hardware: Hardware,
-    first: int,
-    choices: tuple[Choice, ...],
-    demands: tuple[Demand, ...],
+    span: Span, choices: tuple[Choice, ...], demands: tuple[Demand, ...], units: Units
 ) -> bool:
     """Whether the units suffice for a run of operations in one epoch.
 
     Joined operations stream: none but the first may read its input more than once, none may be
     cut into parts, and windows behind the first operation need rows in the line buffer.
     """
-    units = hardware.units
-    operations = graph.operations[first : first + len(choices)]
-    if any(choice.parts > 1 or choice.unit == DIMC for choice in choices):
-        return False
-    if any(demand.reads > 1 for demand in demands[1:]):
-        return False
-    rows = sum(
-        (op.kernel[0] - 1) * op.dilation[0] * graph.maps[name].width * graph.maps[name].channels
-        for op in operations[1:]
-        for name in op.inputs[:1]
-        if op.kind is Kind.CONVOLUTION or (op.kind is Kind.POOL and not op.global_pool)
-    )
-    kinds = [operation.kind for operation in operations]
-    accelerators = sum(demand.accelerators for demand in demands)
-    functions = sum(op.kind is Kind.ACTIVATION or op.activation == "lut" for op in operations)
-    streams = sum(max(1, 2 * demand.accelerators) for demand in demands) + 1
+    accelerators = decompressors = 0
+    streams = 1
+    for choice, demand in zip(choices, demands, strict=True):
+        if choice.parts > 1 or choice.unit == DIMC:
+            return False
+        accelerators += demand.accelerators
+        decompressors += demand.decompressors
+        streams += max(1, 2 * demand.accelerators)
     return (
         accelerators <= units.accelerators
-        and sum(demand.decompressors for demand in demands) <= units.decompressors
-        and kinds.count(Kind.POOL) <= units.pools
-        and kinds.count(Kind.ARITHMETIC) <= units.arithmetics
-        and functions <= units.activations
-        and rows <= units.line_buffer_bytes
+        and decompressors <= units.decompressors
         and streams <= units.stream_engines
+        and span.pools <= units.pools
+        and span.arithmetics <= units.arithmetics
+        and span.functions <= units.activations
+        and span.line_bytes <= units.line_buffer_bytes
+        and all(demand.reads <= 1 for demand in demands[1:])
     )
+
+
+def _line_bytes(graph: Graph, operations: tuple[Operation, ...]) -> int:
+    """Bytes of the rows that windows behind the first operation need at one time."""
+    total = 0
+    for operation in operations[1:]:
+        is_window = operation.kind is Kind.CONVOLUTION or (
+            operation.kind is Kind.POOL and not operation.global_pool
+        )
+        if is_window:
+            source = graph.maps[operation.inputs[0]]
+            rows = (operation.kernel[0] - 1) * operation.dilation[0]
+            total += rows * source.width * source.channels
+    return total

@@ -8,7 +8,7 @@ rest.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from npu_tune.errors import CompilerError
 from npu_tune.targets.neural_art.compiler.epoch import Epoch, Span
@@ -117,6 +117,7 @@ class Machine:
         self._states: list[Live] = []
         self._numbers: dict[Live, int] = {}
         self._placements: dict[tuple[int, Span, str, int, int], Placement] = {}
+        self._traffics: dict[Any, Traffic] = {}
         self._steps: dict[tuple[int, Epoch], Step] = {}
         self.start = self._number(self._inputs())
         self.first_marks = memory.high_water(self._states[self.start])
@@ -198,7 +199,7 @@ class Machine:
             sums = self._place(live, reading, wanted, span=span, prefer=AUTO)
             live = with_block(live, sums)
             placed.append(sums)
-        inputs = [(blocks[name], size) for name, size in span.inputs]
+        inputs = tuple(blocks[name] for name, _ in span.inputs)
         return Placement(
             # What the epoch reads is still in use while the next one's weights arrive.
             state=self._number(live),
@@ -206,8 +207,30 @@ class Machine:
             marks=self.memory.high_water(placed),
             live_bytes=max(most_live, live_bytes(live)),
             preloads=buffer is not None,
-            traffic=Traffic.of(self.memory, inputs, output, buffer=buffer, sums=sums),
+            traffic=self._traffic(span, inputs, (output, buffer, sums)),
         )
+
+    def _traffic(
+        self, span: Span, inputs: tuple[Block, ...], others: tuple[Block | None, ...]
+    ) -> Traffic:
+        """What the streams cost, which depends on pools and not on addresses."""
+        where = self.memory.where
+        read = tuple(where(block.start, block.end).pieces for block in inputs)
+        output, buffer, sums = (
+            None if block is None else where(block.start, block.end).pieces for block in others
+        )
+        key = (span, read, output, buffer, sums)
+        traffic = self._traffics.get(key)
+        if traffic is None:
+            sizes = (size for _, size in span.inputs)
+            traffic = self._traffics[key] = Traffic.of(
+                self.memory.pools,
+                tuple(zip(read, sizes, strict=True)),
+                (output or (), span.output_bytes),
+                buffer=buffer,
+                sums=sums,
+            )
+        return traffic
 
     def _weight_buffer(self, before: Live, span: Span, size: int) -> Block | None:
         """Room for preloaded weights on the chip; without it they are streamed after all."""

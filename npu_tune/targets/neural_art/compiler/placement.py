@@ -48,6 +48,18 @@ Live = tuple[Block, ...]
 """Blocks in use at one time, by address."""
 
 
+class Where(NamedTuple):
+    """The pools that a range of addresses lies in.
+
+    Args:
+        pieces: position of each pool in :attr:`Memory.pools`, with the share in it.
+        marks: per pool of the memory, bytes from its base to the end of the range.
+    """
+
+    pieces: tuple[tuple[int, float], ...]
+    marks: tuple[int, ...]
+
+
 class Memory:
     """The RAM of a hardware, as a placer of blocks; the blocks in use are passed in.
 
@@ -63,11 +75,11 @@ class Memory:
     ) -> None:
         self.internal = hardware.internal
         self.pools = (*hardware.internal, *(hardware.external if external else ()))
+        self._ranges = tuple((pool.base, pool.end) for pool in self.pools)
         self._spans = _joined(self.internal) if virtual_pools else ()
-        by_address = tuple(sorted(self.internal, key=lambda pool: pool.base))
-        self._by_preference = self.internal if policy == PING_PONG else by_address
-        self._ping_pong = policy == PING_PONG
-        self._external = hardware.external if external else ()
+        self._policy = policy
+        self._tried: dict[tuple[str, tuple[int, ...]], tuple[tuple[int, int], ...]] = {}
+        self._found: dict[tuple[int, int], Where] = {}
 
     def place(
         self, live: Live, size: int, *, prefer: str = AUTO, reads: Iterable[int] = ()
@@ -80,51 +92,70 @@ class Memory:
             prefer: ``auto`` or the kind of the pool to try first.
             reads: addresses of what the same epoch reads.
         """
-        for low, high in self._candidates(size, prefer, reads):
+        busy = tuple(map(self._index, reads)) if self._policy == PING_PONG else ()
+        key = (prefer, busy)
+        ranges = self._tried.get(key)
+        if ranges is None:
+            ranges = self._tried[key] = self._ranges_in_order(prefer, busy)
+        for low, high in ranges:
+            if high - low < size:
+                continue
             start = _first_gap(live, low, high, size)
             if start is not None:
                 return start
         return None
 
-    def _candidates(
-        self, size: int, prefer: str, reads: Iterable[int]
-    ) -> Iterable[tuple[int, int]]:
-        """Ranges of addresses in the order in which they are tried."""
-        pools = list(self._by_preference)
-        if self._ping_pong:
-            read = tuple(reads)
-            pools.sort(key=lambda pool: any(pool.base <= a < pool.end for a in read))
-        if prefer != AUTO:
-            pools = sorted((*pools, *self._external), key=lambda pool: pool.kind != prefer)
-        elif not self._ping_pong and self._spans:
-            pools = []  # the spans cover every pool and more
-        yield from ((p.base, p.end) for p in pools if p.size_bytes >= size)
-        yield from self._spans
-        yield from ((p.base, p.end) for p in self._external)
-
     def pool_at(self, address: int) -> Pool:
         """The pool an address belongs to."""
-        for pool in self.pools:
-            if pool.base <= address < pool.end:
-                return pool
+        return self.pools[self._index(address)]
+
+    def where(self, start: int, end: int) -> Where:
+        """The pools that a range of addresses lies in."""
+        found = self._found.get((start, end))
+        if found is None:
+            inside = [min(end, high) - max(start, low) for low, high in self._ranges]
+            found = self._found[start, end] = Where(
+                tuple(
+                    (index, size / (end - start)) for index, size in enumerate(inside) if size > 0
+                ),
+                tuple(
+                    min(end, high) - low if size > 0 else 0
+                    for size, (low, high) in zip(inside, self._ranges, strict=True)
+                ),
+            )
+        return found
+
+    def high_water(self, blocks: Iterable[Block]) -> tuple[int, ...]:
+        """Per pool, bytes from its base to the end of the highest block in it."""
+        marks = [self.where(block.start, block.end).marks for block in blocks]
+        if len(marks) == 1:
+            return marks[0]
+        return tuple(map(max, *marks)) if marks else (0,) * len(self.pools)
+
+    def _index(self, address: int) -> int:
+        for index, (low, high) in enumerate(self._ranges):
+            if low <= address < high:
+                return index
         raise LookupError(f"The address {address:#x} is in no pool.")
 
-    def pieces(self, start: int, end: int) -> tuple[tuple[Pool, int], ...]:
-        """The pools that a range of addresses lies in, with the bytes in each."""
-        return tuple(
-            (pool, min(end, pool.end) - max(start, pool.base))
-            for pool in self.pools
-            if pool.base < end and start < pool.end
+    def _ranges_in_order(self, prefer: str, busy: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """Ranges of addresses in the order in which they are tried."""
+        inside = len(self.internal)
+        order = list(range(inside))
+        if self._policy == PING_PONG:
+            order.sort(key=lambda index: index in busy)
+        else:
+            order.sort(key=lambda index: self.pools[index].base)
+        outside = list(range(inside, len(self.pools)))
+        if prefer != AUTO:
+            order = sorted(order + outside, key=lambda index: self.pools[index].kind != prefer)
+        elif self._policy == FIRST_FIT and self._spans:
+            order = []  # the spans cover every pool and more
+        return (
+            *(self._ranges[index] for index in order),
+            *self._spans,
+            *(self._ranges[index] for index in outside),
         )
-
-    def high_water(self, live: Iterable[Block]) -> tuple[int, ...]:
-        """Per pool, bytes from its base to the end of the highest block in it."""
-        blocks = tuple(live)
-        return tuple(
-            max((min(b.end, p.end) - p.base for b in blocks if b.start < p.end and b.end > p.base),
-                default=0)
-            for p in self.pools
-        )  # fmt: skip
 
 
 def with_block(live: Live, block: Block) -> Live:

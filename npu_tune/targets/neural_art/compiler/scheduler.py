@@ -158,13 +158,11 @@ class Scheduler:
     def _join(self, position: int, run: tuple[Option, ...]) -> Epoch | None:
         key = (position, run)
         if key not in self._joined:
-            choices = tuple(option.choice for option in run)
-            demands = tuple(option.demand for option in run)
-            self._joined[key] = (
-                make_epoch(self._span(position, position + len(run) - 1), choices, demands)
-                if may_join(self.graph, self.hardware, position, choices, demands)
-                else None
-            )
+            span = self._span(position, position + len(run) - 1)
+            choices = tuple([option.choice for option in run])
+            demands = tuple([option.demand for option in run])
+            fits = may_join(span, choices, demands, self.hardware.units)
+            self._joined[key] = make_epoch(span, choices, demands) if fits else None
         return self._joined[key]
 
     def _span(self, first: int, last: int) -> Span:
@@ -235,7 +233,9 @@ class Scheduler:
         base = base_address(self.hardware, size) if self.settings.virtual_pools else None
         if base is None:
             return None
-        memory = _PlannedMemory(self.machine.memory, [base + offset for offset in offsets])
+        memory = _PlannedMemory(
+            self.hardware, self.settings, [base + offset for offset in offsets]
+        )
         return Machine(self.graph, self.hardware, self._rule, memory)
 
     def _requests(self, epochs: Sequence[Epoch]) -> list[Request]:
@@ -259,8 +259,10 @@ class Scheduler:
 class _PlannedMemory(Memory):
     """Hands out addresses that were decided before."""
 
-    def __init__(self, memory: Memory, addresses: Sequence[int]) -> None:
-        self.internal, self.pools = memory.internal, memory.pools
+    def __init__(self, hardware: Hardware, settings: Settings, addresses: Sequence[int]) -> None:
+        super().__init__(
+            hardware, virtual_pools=True, policy=FIRST_FIT, external=settings.external_ram
+        )
         self._next = iter(addresses)
 
     def place(self, live: Live, size: int, *, prefer: str = "auto", reads: Any = ()) -> int | None:  # noqa: ARG002 - decided before

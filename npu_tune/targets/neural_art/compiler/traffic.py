@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from npu_tune.targets.neural_art.compiler.placement import Block, Memory, is_external
+from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.hardware import Pool
+
+Pieces = tuple[tuple[int, float], ...]
+"""Where a block lies: positions of pools, with the share of the block in each."""
 
 
 class Load(NamedTuple):
@@ -47,36 +51,36 @@ class Traffic(NamedTuple):
     @classmethod
     def of(
         cls,
-        memory: Memory,
-        inputs: list[tuple[Block, int]],
-        output: Block,
+        pools: Sequence[Pool],
+        inputs: Sequence[tuple[Pieces, int]],
+        output: tuple[Pieces, int],
         *,
-        buffer: Block | None,
-        sums: Block | None,
+        buffer: Pieces | None,
+        sums: Pieces | None,
     ) -> Traffic:
         """Adds up the streams.
 
         Args:
-            memory: tells which pools a block lies in.
-            inputs: maps that are read, with the bytes of each.
-            output: map that is written.
-            buffer: of preloaded weights.
-            sums: partial sums, as many bytes written as read.
+            pools: that pieces point to.
+            inputs: where each map that is read lies, with the bytes that are read.
+            output: the same of the map that is written.
+            buffer: where preloaded weights lie.
+            sums: where partial sums lie, of which as many bytes are written as read.
         """
-        adder = _Adder(memory)
-        for position, (block, size) in enumerate(inputs):
-            adder.add(block, size, 0.0, column=1 if position == 0 else 0)
-        adder.add(output, 0.0, output.end - output.start, column=0)
+        adder = _Adder(pools)
+        for position, (pieces, size) in enumerate(inputs):
+            adder.add(pieces, size, 0.0, column=1 if position == 0 else 0)
+        adder.add(output[0], 0.0, output[1], column=0)
         if buffer is not None:
             adder.add(buffer, 1.0, 0.0, column=2)
         if sums is not None:
             adder.add(sums, 0.5, 0.5, column=3)
-        fill = memory.pool_at(buffer.start).write_power if buffer is not None else 0.0
+        fill = pools[buffer[0][0]].write_power if buffer is not None else 0.0
         inside, outside, energy = adder.inside, adder.outside, adder.energy
         return cls(
             tuple(Load(*cycles) for cycles in adder.cycles.values()),
-            _slowest(memory, inputs[0][0]) if inputs else 0.0,
-            _slowest(memory, output),
+            _slowest(pools, inputs[0][0]) if inputs else 0.0,
+            _slowest(pools, output[0]),
             (inside[0], inside[1], inside[3]),
             (outside[0], outside[1], outside[3]),
             (energy[0], energy[1], energy[3], fill, energy[2]),
@@ -113,23 +117,22 @@ class Traffic(NamedTuple):
 class _Adder:
     """Sums by memory; the columns are those of :class:`Load`."""
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self.cycles: dict[Pool, list[float]] = {}
+    def __init__(self, pools: Sequence[Pool]) -> None:
+        self._pools = pools
+        self.cycles: dict[int, list[float]] = {}
         self.inside = [0.0] * 4
         self.outside = [0.0] * 4
         self.energy = [0.0] * 4
 
-    def add(self, block: Block, read: float, written: float, *, column: int) -> None:
-        size = block.end - block.start
-        for pool, piece in self._memory.pieces(block.start, block.end):
-            share = piece / size
-            row = self.cycles.setdefault(pool, [0.0] * 4)
+    def add(self, pieces: Pieces, read: float, written: float, *, column: int) -> None:
+        for index, share in pieces:
+            pool = self._pools[index]
+            row = self.cycles.setdefault(index, [0.0] * 4)
             row[column] += (read + written) * share * pool.cycles_per_byte
             side = self.outside if is_external(pool) else self.inside
             side[column] += (read + written) * share
             self.energy[column] += (read * pool.read_power + written * pool.write_power) * share
 
 
-def _slowest(memory: Memory, block: Block) -> float:
-    return max(pool.clock_ratio for pool, _ in memory.pieces(block.start, block.end))
+def _slowest(pools: Sequence[Pool], pieces: Pieces) -> float:
+    return max(pools[index].clock_ratio for index, _ in pieces)
