@@ -58,7 +58,7 @@ def base_address(hardware: Hardware, size: int) -> int | None:
     """
     pools = sorted(hardware.internal, key=lambda pool: pool.base)
     private = [pool for pool in pools if pool.kind is PoolKind.NPU] or pools
-    low, high = private[0].base, private[-1].end
+    low, high = -(-private[0].base // ALIGNMENT) * ALIGNMENT, private[-1].end
     if size > high - low:
         low = (high - size) // ALIGNMENT * ALIGNMENT
     touching = all(one.end == other.base for one, other in pairwise(pools))

@@ -180,7 +180,7 @@ def is_external(pool: Pool) -> bool:
 
 def _first_gap(live: Live, low: int, high: int, size: int) -> int | None:
     """The lowest aligned address in a range behind which ``size`` bytes are free."""
-    start = low
+    start = -(-low // ALIGNMENT) * ALIGNMENT
     for block in live:
         if block.end <= start:
             continue

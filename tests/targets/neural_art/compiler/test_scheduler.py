@@ -1,0 +1,151 @@
+"""What the compiler promises of any graph under any choices."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from small_graphs import choices, graphs, memories, run, settings_of_networks
+
+from npu_tune.errors import CompilerError
+from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT, Block
+from npu_tune.targets.neural_art.compiler.scheduler import Run
+from npu_tune.targets.neural_art.evaluation import evaluation_of
+from npu_tune.targets.neural_art.hardware import Hardware
+
+
+@st.composite
+def compiled(draw) -> tuple[Run, Hardware, bool]:
+    """A random graph on random memory under random choices, where it fits."""
+    graph, hardware, wide = draw(graphs()), draw(memories()), draw(settings_of_networks)
+    chosen = [draw(choices) for _ in graph.operations]
+    try:
+        found = run(graph, chosen, hardware=hardware, settings=wide)
+    except CompilerError:
+        assume(False)
+    return found, hardware, wide.virtual_pools
+
+
+def lifetimes(found: Run) -> list[tuple[int, int, Block]]:
+    """Every block with the first and the last epoch in which it is in use, from the graph alone.
+
+    Weights that are preloaded arrive during the epoch before theirs.
+    """
+    graph = found.machine.graph
+    last_epoch = len(found.steps) - 1
+    reading: dict[str, int] = dict.fromkeys(graph.outputs, last_epoch)
+    for number, step in enumerate(found.steps):
+        for operation in graph.operations[step.epoch.first : step.epoch.last + 1]:
+            for name in operation.inputs:
+                reading[name] = max(reading.get(name, 0), number)
+    inputs = found.machine.live(found.machine.start)
+    blocks = [(0, reading[block.name], block) for block in inputs]
+    for number, step in enumerate(found.steps):
+        output, *others = step.placed
+        blocks.append((number, reading.get(output.name, number), output))
+        for block in others:
+            arrives = number - 1 if block.name.startswith("weights for") else number
+            blocks.append((max(arrives, 0), number, block))
+    return blocks
+
+
+@given(compiled())
+@settings(max_examples=300, deadline=None)
+def test_no_two_blocks_in_use_at_the_same_time_overlap(case):
+    found, _, _ = case
+    for (first, last, one), (begin, end, other) in combinations(lifetimes(found), 2):
+        if first <= end and begin <= last:
+            assert one.end <= other.start or other.end <= one.start, (one, other)
+
+
+@given(compiled())
+@settings(max_examples=150, deadline=None)
+def test_every_map_is_in_memory_unless_it_stays_inside_an_epoch(case):
+    found, _, _ = case
+    graph = found.machine.graph
+    placed = {block.name: block for _, _, block in lifetimes(found)}
+    for step in found.steps:
+        for operation in graph.operations[step.epoch.first : step.epoch.last + 1]:
+            inside = operation.output not in placed
+            assert inside == (operation is not graph.operations[step.epoch.last])
+    for name, block in placed.items():
+        if name in graph.maps:
+            assert block.end - block.start == graph.maps[name].size_bytes
+
+
+@given(compiled())
+@settings(max_examples=200, deadline=None)
+def test_every_block_is_aligned_and_inside_a_pool_or_pools_that_touch(case):
+    found, hardware, virtual_pools = case
+    for _, _, block in lifetimes(found):
+        assert block.start % ALIGNMENT == 0
+        ranges = [(pool.base, pool.end) for pool in hardware.external]
+        for pool in sorted(hardware.internal, key=lambda pool: pool.base):
+            if virtual_pools and ranges and ranges[-1][1] == pool.base:
+                ranges[-1] = (ranges[-1][0], pool.end)
+            else:
+                ranges.append((pool.base, pool.end))
+        assert any(low <= block.start and block.end <= high for low, high in ranges)
+
+
+@given(compiled())
+@settings(max_examples=200, deadline=None)
+def test_the_peak_of_live_bytes_is_that_of_the_lifetimes(case):
+    found, hardware, _ = case
+    blocks = lifetimes(found)
+    peak = max(
+        sum(block.end - block.start for first, last, block in blocks if first <= number <= last)
+        for number in range(len(found.steps))
+    )
+    assert evaluation_of(found, hardware).metrics["peak_live_bytes"] == peak
+
+
+@given(compiled())
+@settings(max_examples=150, deadline=None)
+def test_ram_is_the_sum_over_pools_of_the_highest_byte_in_use(case):
+    found, hardware, _ = case
+    blocks = [block for _, _, block in lifetimes(found)]
+    metrics = evaluation_of(found, hardware).metrics
+
+    def needed(pools) -> int:
+        return sum(
+            max((min(b.end, p.end) - p.base for b in blocks if b.start < p.end and b.end > p.base),
+                default=0)
+            for p in pools
+        )  # fmt: skip
+
+    assert metrics["ram_bytes"] == needed(hardware.internal)
+    assert metrics["external_ram_bytes"] == needed(hardware.external)
+    assert metrics["ram_bytes"] + metrics["external_ram_bytes"] >= metrics["peak_live_bytes"]
+
+
+@given(compiled())
+@settings(max_examples=100, deadline=None)
+def test_every_operation_runs_in_one_epoch_and_all_in_order(case):
+    found, _, _ = case
+    ran = [p for step in found.steps for p in range(step.epoch.first, step.epoch.last + 1)]
+    assert ran == list(range(len(found.machine.graph.operations)))
+
+
+@given(compiled())
+@settings(max_examples=150, deadline=None)
+def test_metrics_are_finite_and_not_negative_and_rows_add_up(case):
+    found, hardware, _ = case
+    evaluation = evaluation_of(found, hardware)
+    assert all(0 <= value < float("inf") for value in evaluation.metrics.values())
+    for row in evaluation.profile.values():
+        assert all(0 <= value < float("inf") for value in row.values())
+    total = sum(row["cycles"] for row in evaluation.profile.values())
+    assert total == pytest.approx(evaluation.metrics["cycles"])
+    assert len(evaluation.profile) == len(found.machine.graph.operations)
+
+
+@given(compiled())
+@settings(max_examples=100, deadline=None)
+def test_no_epoch_takes_more_units_than_there_are(case):
+    found, hardware, _ = case
+    for step in found.steps:
+        assert sum(d.accelerators for d in step.epoch.demands) <= hardware.units.accelerators
+        assert sum(d.decompressors for d in step.epoch.demands) <= hardware.units.decompressors
