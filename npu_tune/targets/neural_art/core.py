@@ -153,8 +153,7 @@ class Core:
         return compiled
 
     def _read(self, compiled: _Compiled, position: int, values: _Items) -> Option:
-        operation = compiled.scheduler.graph.operations[position]
-        skip = len(operation.name) + 1
+        skip = len(compiled.scheduler.graph.operations[position].name) + 1
         named: dict[str, Any] = {name[skip:]: value for name, value in values}
         option = compiled.scheduler.option(position, Choice(**named))
         compiled.known[position][values] = option

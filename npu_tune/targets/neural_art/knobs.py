@@ -16,7 +16,7 @@ from npu_tune.targets.neural_art.compiler.choice import (
     RESIDENT,
     SPLITS,
     STREAM,
-    most_shares,
+    shares_of,
 )
 from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.epoch import joinable
@@ -98,9 +98,7 @@ def joined_by_default(graph: Graph, position: int) -> bool:
     )
 
 
-def default_accelerators(
-    operation: Operation, shape: Shape, graph: Graph, hardware: Hardware
-) -> int:
+def default_accelerators(shape: Shape, hardware: Hardware) -> int:
     """How many accelerators the vendor's compiler chains over the input channels.
 
     For 1 x 1 convolutions as many as give the fewest cycles, of equal numbers the smallest, out
@@ -111,7 +109,7 @@ def default_accelerators(
     if shape.taps != (1, 1):
         return 1
     rate = hardware.units.macs_per_cycle
-    most = min(hardware.units.accelerators, most_shares(operation, graph, INPUT_CHANNELS))
+    most = min(hardware.units.accelerators, shares_of(shape)[INPUT_CHANNELS])
     best = 1
     for count in (2**i for i in range(1, most.bit_length())):
         fewer = convolution_cycles(shape, count, INPUT_CHANNELS, rate)
@@ -148,12 +146,12 @@ def _convolution_knobs(
     operation: Operation, graph: Graph, hardware: Sequence[Hardware], four_bit_weights: bool
 ) -> Iterator[Knob]:
     layer, base = operation.name, hardware[0]
-    shares = {over: most_shares(operation, graph, over) for over in SPLITS}
+    shape = shape_of(operation, graph)
+    shares = shares_of(shape)
     units = max(each.units.accelerators for each in hardware)
     counts = tuple(range(1, min(units, max(shares.values())) + 1))
     overs = tuple(over for over in SPLITS if shares[over] > 1)
-    shape = shape_of(operation, graph)
-    default = default_accelerators(operation, shape, graph, base)
+    default = default_accelerators(shape, base)
     described: list[tuple[str, tuple[Value, ...], Value, bool, str]] = [
         ("accelerators", counts, default, True, "accelerators that compute it together"),
         ("parallel_over", (INPUT_CHANNELS, *(o for o in overs if o != INPUT_CHANNELS)),

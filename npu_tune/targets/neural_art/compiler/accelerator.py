@@ -21,6 +21,7 @@ follow the same rules by extrapolation. The rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from npu_tune.targets.neural_art.graph import Kind
@@ -37,9 +38,9 @@ _FAST_LOAD = 3
 _CHAIN_MACS = 144
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What of an operation the cycles depend on.
+    """What of an operation the cycles depend on; made once, then compared by identity.
 
     Args:
         kind: of the operation.
@@ -87,6 +88,7 @@ def unit_cycles(shape: Shape) -> float:
     return 0.0
 
 
+@lru_cache(maxsize=1 << 16)
 def convolution_cycles(
     shape: Shape, accelerators: int, over: str, macs_per_cycle: int = _WINDOW_MACS
 ) -> float:

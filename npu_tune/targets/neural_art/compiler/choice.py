@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.compiler.accelerator import Shape
+from npu_tune.targets.neural_art.graph import Kind
 from npu_tune.targets.neural_art.hardware import Hardware
 
 INPUT_CHANNELS = "input_channels"
@@ -60,23 +61,26 @@ class Choice(NamedTuple):
     dimc_copies: int = 1
 
 
-def choice_of(values: Mapping[str, Any]) -> Choice:
-    """The choice that an operation's knob values state; knobs it does not have stay neutral."""
-    return Choice(**values)
+NEUTRAL = Choice()
 
 
 def effective_choice(
-    choice: Choice, operation: Operation, graph: Graph, hardware: Hardware
+    choice: Choice, shape: Shape, shares: Mapping[str, int], hardware: Hardware
 ) -> Choice:
     """The same choice with what has no effect at its neutral value.
 
     Counts that exceed what there is to share are brought down to it.
+
+    Args:
+        choice: as it was asked for.
+        shape: of the operation.
+        shares: of the operation, see :func:`shares_of`.
+        hardware: gives the units.
     """
-    if operation.kind is not Kind.CONVOLUTION:
-        return Choice(chain=choice.chain, output_pool=choice.output_pool)
+    if shape.kind is not Kind.CONVOLUTION:
+        return NEUTRAL._replace(chain=choice.chain, output_pool=choice.output_pool)
     if choice.unit == DIMC and hardware.dimc is not None:
-        return Choice(
-            chain=False,
+        return NEUTRAL._replace(
             weight_bits=choice.weight_bits,
             output_pool=choice.output_pool,
             unit=DIMC,
@@ -84,36 +88,32 @@ def effective_choice(
             dimc_copies=choice.dimc_copies,
         )
     accelerators = min(
-        choice.accelerators,
-        hardware.units.accelerators,
-        most_shares(operation, graph, choice.parallel_over),
+        choice.accelerators, hardware.units.accelerators, shares[choice.parallel_over]
     )
-    most = min(choice.parts, most_shares(operation, graph, choice.parts_over))
-    parts = 2 ** (most.bit_length() - 1)
-    return choice._replace(
-        accelerators=accelerators,
-        parallel_over=choice.parallel_over if accelerators > 1 else INPUT_CHANNELS,
-        parts=parts,
-        parts_over=choice.parts_over if parts > 1 else KERNELS,
-        chain=choice.chain and parts == 1,
-        unit=ACCELERATOR,
-        dimc_residency=RESIDENT,
-        dimc_copies=1,
+    parts = 2 ** (min(choice.parts, shares[choice.parts_over]).bit_length() - 1)
+    return Choice(
+        accelerators,
+        choice.parallel_over if accelerators > 1 else INPUT_CHANNELS,
+        parts,
+        choice.parts_over if parts > 1 else KERNELS,
+        choice.chain and parts == 1,
+        choice.stationarity,
+        choice.weight_bits,
+        choice.weight_compression,
+        choice.weights,
+        choice.output_pool,
     )
 
 
-def most_shares(operation: Operation, graph: Graph, over: str) -> int:
-    """How many ways a convolution can be cut: no share may be empty.
+def shares_of(shape: Shape) -> dict[str, int]:
+    """How many ways a convolution can be cut along each of :data:`SPLITS`: no share is empty.
 
     Windows take eight input channels at a time (see :mod:`.accelerator`), so fewer than that
     are not cut, and the input channels of a grouped convolution stay together.
     """
-    output = graph.maps[operation.output]
-    if over == KERNELS:
-        return output.channels
-    if over == STRIPES:
-        return output.height
-    if operation.groups > 1:
-        return 1
-    channels = graph.maps[operation.inputs[0]].channels
-    return channels if operation.kernel == (1, 1) else ceil(channels / 8)
+    channels = shape.channels_in if shape.taps == (1, 1) else ceil(shape.channels_in / 8)
+    return {
+        INPUT_CHANNELS: channels if shape.groups == 1 else 1,
+        KERNELS: shape.channels_out,
+        STRIPES: shape.rows_out,
+    }

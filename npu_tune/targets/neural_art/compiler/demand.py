@@ -85,7 +85,7 @@ def shape_of(operation: Operation, graph: Graph) -> Shape:
     output = graph.maps[operation.output]
     return Shape(
         kind=operation.kind,
-        channels_in=maps[0].channels,
+        channels_in=_channels_in(operation, graph),
         channels_out=output.channels,
         rows_out=output.height,
         pixels_out=output.height * output.width,
@@ -97,6 +97,15 @@ def shape_of(operation: Operation, graph: Graph) -> Shape:
         rows_in=maps[0].height,
         input_bytes=maps[0].size_bytes,
     )
+
+
+def _channels_in(operation: Operation, graph: Graph) -> int:
+    """Input channels; of a fully connected layer behind a map, all elements of the map."""
+    if operation.kind is not Kind.CONVOLUTION or operation.weights is None:
+        return graph.maps[operation.inputs[0]].channels
+    taps = operation.kernel[0] * operation.kernel[1]
+    channels_out = graph.maps[operation.output].channels
+    return operation.weights.elements * operation.groups // (taps * channels_out)
 
 
 def demand_of(
@@ -123,7 +132,13 @@ def demand_of(
         return Demand(cpu_cycles * ratio, energy=cpu_cycles * hardware.energy.cpu_cycle)
     if operation.kind is not Kind.CONVOLUTION:
         cycles = unit_cycles(shape)
-        return Demand(cycles, energy=cycles * hardware.energy.element)
+        constants = stored_weight_bytes(operation, shape)
+        return Demand(
+            cycles,
+            stored=constants,
+            streamed=constants,
+            energy=cycles * hardware.energy.element,
+        )
     if choice.unit == DIMC and hardware.dimc is not None:
         return _on_tiles(operation, shape, choice, hardware.dimc, free_tiles)
     return _on_accelerators(operation, shape, choice, hardware)

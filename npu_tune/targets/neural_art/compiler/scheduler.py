@@ -12,6 +12,7 @@ from npu_tune.targets.neural_art.compiler.choice import (
     RESIDENT,
     Choice,
     effective_choice,
+    shares_of,
 )
 from npu_tune.targets.neural_art.compiler.demand import (
     Demand,
@@ -101,6 +102,7 @@ class Scheduler:
         self.settings = settings
         self._rule = rule
         self._shapes = [shape_of(operation, graph) for operation in graph.operations]
+        self._shares = [shares_of(shape) for shape in self._shapes]
         self._joinable = [joinable(graph, i) for i in range(len(graph.operations))]
         self._options: list[dict[Any, Option]] = [{} for _ in graph.operations]
         self._spans: dict[tuple[int, int], Span] = {}
@@ -126,12 +128,11 @@ class Scheduler:
             operation, asked = self.graph.operations[position], choice
             if self._whole[position]:
                 choice = choice._replace(accelerators=1, parts=1)
-            choice = effective_choice(choice, operation, self.graph, self.hardware)
+            shape, shares = self._shapes[position], self._shares[position]
+            choice = effective_choice(choice, shape, shares, self.hardware)
             if not self._joinable[position]:
                 choice = choice._replace(chain=False)
-            demand = demand_of(
-                operation, self._shapes[position], choice, self.hardware, free_tiles=free_tiles
-            )
+            demand = demand_of(operation, shape, choice, self.hardware, free_tiles=free_tiles)
             alone = make_epoch(self._span(position, position), (choice,), (demand,))
             known = self._options[position][key] = Option(asked, choice, demand, alone)
         return known
@@ -206,7 +207,7 @@ class Scheduler:
                 continue
             operation, shape = self.graph.operations[position], self._shapes[position]
             needed = tiles_needed(operation, shape, choice, dimc) * choice.dimc_copies
-            if operation.kind is Kind.CONVOLUTION and needed <= free:
+            if shape.kind is Kind.CONVOLUTION and needed <= free:
                 free -= needed
             else:
                 resolved[position] = choice._replace(dimc_residency=RELOAD)
