@@ -11,6 +11,7 @@ from npu_tune.errors import EvaluationError, ModelError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.base import Artifact, Evaluation, Metric, Start
+from npu_tune.targets.garbage import no_collection
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.core import Core
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
@@ -65,7 +66,8 @@ class NeuralArtTarget:
     def evaluate(self, network: Network, configuration: Configuration) -> Evaluation:
         """Compiles and simulates one configuration."""
         core = self._core(network)
-        return evaluation_of(core.run(configuration), core.hardware(configuration))
+        with no_collection():
+            return evaluation_of(core.run(configuration), core.hardware(configuration))
 
     def build(self, network: Network, configuration: Configuration, folder: Path) -> Artifact:
         """Writes the compiled program as JSON."""

@@ -44,6 +44,7 @@ from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
 from npu_tune.targets.ethos_u.plan import VENDOR, Plan
+from npu_tune.targets.garbage import no_collection
 
 RECURSION_LIMIT = 10_000
 """Vela walks its graph recursively; its own limit of 1,000 is too low for long networks."""
@@ -204,7 +205,7 @@ class Session:
     def _vela(self, plan: Plan) -> Iterator[None]:
         """Runs Vela quietly, with what npu-tune puts in place of its slow parts."""
         self.arch.arena_cache_size = self._arena_limit(plan)
-        with self._encoder.installed(), self._shortcuts.installed(), _silence(), _no_collection():
+        with self._encoder.installed(), self._shortcuts.installed(), _silence(), no_collection():
             try:
                 yield
             except IllegalConfigurationError:
@@ -216,18 +217,6 @@ class Session:
 def _words(error: BaseException) -> str:
     text = str(getattr(error, "data", error)).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keeps the garbage collector from looking through half-made graphs; it runs afterwards."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @contextmanager
