@@ -20,6 +20,11 @@ Point: TypeAlias = tuple[Choice, ...]
 """A choice per layer: a whole configuration."""
 
 
+def layer_of(name: str) -> str:
+    """The layer to which a parameter belongs, by its name: what precedes the last ``/``."""
+    return name.rpartition("/")[0] or NETWORK_LAYER
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A discrete parameter, its values counted from 0.
@@ -94,8 +99,7 @@ class LayeredSpace:
             return None
         groups: dict[str, list[Parameter]] = {}
         for parameter in discrete:
-            layer = parameter.name.rpartition("/")[0] or NETWORK_LAYER
-            groups.setdefault(layer, []).append(parameter)
+            groups.setdefault(layer_of(parameter.name), []).append(parameter)
         first = [NETWORK_LAYER] if order is None else list(order)
         names = [name for name in first if name in groups]
         names += [name for name in groups if name not in names]

@@ -1,0 +1,197 @@
+"""What all samplers of layered spaces share: reading the study, and what is proposed at first."""
+
+from __future__ import annotations
+
+import abc
+import threading
+import warnings
+import weakref
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from npu_tune.samplers.drawing import other_value, random_value
+from npu_tune.samplers.history import History
+from npu_tune.samplers.layers import NETWORK_LAYER, Point, layer_of
+from npu_tune.samplers.opening import Opening
+from npu_tune.samplers.ranking import Scalarization
+from npu_tune.samplers.reading import StudyReader
+
+
+class LayeredSampler(BaseSampler, abc.ABC):
+    """A sampler of discrete parameters that belong to layers, by the part before the last ``/``.
+
+    A subclass says in :meth:`_propose` which point comes next. It derives that from the study's
+    trials and from a generator seeded with the seed and the trial's number, and keeps nothing
+    but what can be rebuilt from the trials: an interrupted search then goes on as if nothing had
+    happened. Other parameters, and all of them where there are no layers, are drawn at random.
+
+    Args:
+        layer_order: names of layers to visit first; others follow in the study's order. By
+            default ``network`` comes first and the layers as the study has them.
+        baseline: parameters of the configuration to start from, used for the first trial; trials
+            that start before one has completed change a single parameter of it.
+        scalarization: for several objectives: weights, for values relative to those of the first
+            completed trial, or a function of the values (as if all were minimised) to be
+            minimised; None for the sampler's own way.
+        seed: of the random choices; None for another one each time.
+    """
+
+    def __init__(
+        self,
+        *,
+        layer_order: Sequence[str] | None,
+        baseline: Mapping[str, Any] | None,
+        scalarization: Scalarization | None,
+        seed: int | None,
+    ) -> None:
+        if isinstance(scalarization, str) or isinstance(layer_order, str):
+            raise TypeError("`scalarization` and `layer_order` are no strings.")
+        self._layer_order = layer_order
+        self._scalarization = scalarization
+        self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._opening = Opening(dict(baseline or {}), self._seed)
+        self._start_afresh()
+
+    @abc.abstractmethod
+    def _propose(
+        self, study: Study, trial: FrozenTrial, history: History, random: np.random.Generator
+    ) -> Point | None:
+        """The next point; None while nothing has completed to build upon."""
+
+    def _start_afresh(self) -> None:
+        """Sets up what is not sent to other processes: it is rebuilt from the trials."""
+        self._lock = threading.Lock()
+        self._readers: weakref.WeakKeyDictionary[Study, StudyReader] = weakref.WeakKeyDictionary()
+        self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_lock"], state["_readers"], state["_warned"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start_afresh()
+
+    def check_layers(self, layers: Collection[str]) -> None:
+        """Sees that ``layer_order`` names layers only that there are.
+
+        Raises:
+            ValueError: if it does not.
+        """
+        unknown = [
+            name for name in self._layer_order or () if name not in {*layers, NETWORK_LAYER}
+        ]
+        if unknown:
+            raise ValueError(
+                f"`layer_order` names {unknown[0]!r}, which is no layer of the space; layers are"
+                f" {', '.join(sorted(layers))}."
+            )
+
+    def check_objectives(self, count: int) -> None:
+        """Sees that ``scalarization`` fits so many objectives.
+
+        Raises:
+            ValueError: if it does not.
+        """
+        given = self._scalarization
+        if given is not None and not callable(given) and len(given) != count:
+            raise ValueError(
+                f"`scalarization` must have one weight per objective, but it has {len(given)}"
+                f" for {count}."
+            )
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:  # noqa: ARG002 - Optuna's
+        self.check_objectives(len(study.directions))
+
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002 - part of Optuna's interface
+    ) -> dict[str, BaseDistribution]:
+        with self._lock:
+            reader = self._reader(study)
+            is_first = not reader.has_space
+            common = reader.common_space(study.get_trials(deepcopy=False))
+            space = reader.layered(common, self._layer_order)
+        if is_first and space is not None:
+            self.check_layers({layer_of(name) for name in common})
+        if space is None:
+            if common:
+                self._warn_once(study)
+            return {}
+        return space.distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if not search_space:
+            return {}
+        random = np.random.default_rng((self._seed, trial.number))
+        with self._lock:
+            reader = self._reader(study)
+            space = reader.layered(search_space, self._layer_order)
+            if space is None:
+                self._warn_once(study)
+                return {name: random_value(random, d) for name, d in search_space.items()}
+            point = self._propose(study, trial, reader.history(space, study), random)
+        if point is None:
+            return {
+                name: self._first_value(study, trial, name, distribution)
+                for name, distribution in search_space.items()
+            }
+        return space.decode(point)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._first_value(study, trial, param_name, param_distribution)
+
+    def _first_value(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        """A parameter's value as long as no trial has completed to build upon."""
+        # The name is part of the seed, so that a parameter's value does not depend on which
+        # others are sampled before it.
+        random = np.random.default_rng((self._seed, trial.number, int.from_bytes(name.encode())))
+        opening = self._opening
+        turn = opening.turn(study, trial) if name in opening.baseline else None
+        if turn is None:
+            return random_value(random, distribution)
+        if turn == 0 or name != opening.changed(turn):
+            return opening.baseline[name]
+        return other_value(random, distribution, opening.baseline[name])
+
+    def _reader(self, study: Study) -> StudyReader:
+        if study not in self._readers:
+            self._readers[study] = StudyReader()
+        return self._readers[study]
+
+    def _warn_once(self, study: Study) -> None:
+        if study not in self._warned:
+            self._warned.add(study)
+            warnings.warn(
+                f"No parameter name has the form layer/parameter, so `{type(self).__name__}` has"
+                " no layers to walk and samples at random.",
+                stacklevel=2,
+            )
+
+
+def check_count(name: str, value: int | None) -> None:
+    """Sees that an argument is None or an integer from 1 on.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(f"`{name}` must be an integer from 1 on, but it is {value!r}.")

@@ -1,0 +1,76 @@
+"""What was read of a study so far, so that a proposal costs only what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from npu_tune.samplers.history import History
+from npu_tune.samplers.layers import LayeredSpace
+
+
+class StudyReader:
+    """A study's space and trials; what it holds is checked against the trials at every use."""
+
+    def __init__(self) -> None:
+        self._history: History | None = None
+        self._space: LayeredSpace | None = None
+        self._space_of: Mapping[str, BaseDistribution] = {}
+        self._settled = 0
+        self._counted: set[int] = set()
+        self._common: dict[str, BaseDistribution] | None = None
+
+    def history(self, space: LayeredSpace, study: Study) -> History:
+        """The study's trials; the same object as long as trials are only added."""
+        trials = study.get_trials(deepcopy=False)
+        known = self._history
+        if known is None or known.space is not space or not known.read(trials):
+            known = self._history = History(space, study.directions)
+            known.read(trials)
+        return known
+
+    def layered(
+        self, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
+    ) -> LayeredSpace | None:
+        """The space of the discrete parameters; None where they belong to no layers."""
+        discrete = {
+            name: distribution
+            for name, distribution in distributions.items()
+            if isinstance(distribution, (IntDistribution, CategoricalDistribution))
+        }
+        if self._space_of != discrete:
+            self._space = LayeredSpace.of(discrete, order)
+            self._space_of = discrete
+        return self._space
+
+    @property
+    def has_space(self) -> bool:
+        """False until a trial has completed from which the space is known."""
+        return self._common is not None
+
+    def common_space(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+        """Parameters that all completed trials have, with the same distribution."""
+        gap = False
+        for trial in trials[self._settled :]:
+            if not trial.state.is_finished():
+                gap = True
+                continue
+            if not gap:
+                self._settled += 1
+            if trial.state == TrialState.COMPLETE and trial.number not in self._counted:
+                self._counted.add(trial.number)
+                self._intersect(trial.distributions)
+        return self._common or {}
+
+    def _intersect(self, distributions: dict[str, BaseDistribution]) -> None:
+        if self._common is None:
+            self._common = dict(distributions)
+        elif distributions != self._common:
+            self._common = {
+                name: distribution
+                for name, distribution in self._common.items()
+                if distributions.get(name) == distribution
+            }
