@@ -29,6 +29,10 @@ from npu_tune.targets.neural_art.orders import FILE_ORDER, in_order, with_loads
 
 _Items = tuple[tuple[str, Value], ...]
 
+_MOST_OPTIONS = 20_000
+"""Choices that are remembered before all is forgotten, so that a long search needs some tens of
+megabytes; a search that changes few layers at a time never gets there."""
+
 
 @dataclass(slots=True, eq=False)
 class _Compiled:
@@ -70,6 +74,7 @@ class Core:
         self._rule = rule
         self._external_ram = external_ram
         self._compiled: dict[_Items, _Compiled] = {}
+        self._remembered = 0
         self._network_knobs = (*network_knobs(self.graph), *variants.knobs())
         hardware = (variants.hardware({}), variants.hardware(_largest(variants)))
         wanted = [joined_by_default(self.graph, i) for i in range(len(self.graph.operations))]
@@ -116,6 +121,9 @@ class Core:
         return self._compiler(configuration.items_[: len(self._network_knobs)]).scheduler
 
     def _options(self, configuration: Configuration) -> tuple[_Compiled, list[Option]]:
+        if self._remembered > _MOST_OPTIONS:
+            self._compiled.clear()
+            self._remembered = 0
         items = configuration.items_
         compiled = self._compiler(items[: len(self._network_knobs)])
         options: list[Option] = []
@@ -157,6 +165,7 @@ class Core:
         named: dict[str, Any] = {name[skip:]: value for name, value in values}
         option = compiled.scheduler.option(position, Choice(**named))
         compiled.known[position][values] = option
+        self._remembered += 1
         return option
 
     def _effective(self, configuration: Configuration) -> Configuration:

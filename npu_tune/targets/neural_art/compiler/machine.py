@@ -26,7 +26,7 @@ from npu_tune.targets.neural_art.compiler.traffic import Traffic
 from npu_tune.targets.neural_art.graph import Graph
 from npu_tune.targets.neural_art.hardware import Hardware
 
-_MOST_REMEMBERED = 300_000
+_MOST_REMEMBERED = 50_000
 
 
 class Placement(NamedTuple):
