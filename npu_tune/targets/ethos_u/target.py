@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from npu_tune.errors import MissingExtraError, ModelError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace
+from npu_tune.targets.about import write_about
 from npu_tune.targets.base import Artifact, Evaluation, Kind, Metric, Start
 
 if TYPE_CHECKING:
@@ -115,24 +115,8 @@ class EthosUTarget:
         folder.mkdir(parents=True, exist_ok=True)
         model = folder / f"{network.name}_{self.accelerator}.tflite"
         evaluation = self._core(network).build(configuration, model)
-        default = self.space(network).default
-        about = folder / "configuration.json"
-        about.write_text(
-            json.dumps(
-                {
-                    "network": network.name,
-                    "network_sha256": network.digest,
-                    "target": self.name,
-                    **self.fingerprint(),
-                    "changes": configuration.difference(default),
-                    "configuration": dict(configuration),
-                    "kind": Kind.ESTIMATED.value,
-                    "metrics": dict(evaluation.metrics),
-                },
-                indent=2,
-            )
-            + "\n",
-            encoding="utf-8",
+        about = write_about(
+            folder, self, network, configuration, evaluation=evaluation, kind=Kind.ESTIMATED
         )
         return Artifact({"model": model, "configuration": about}, evaluation)
 

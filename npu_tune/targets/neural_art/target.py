@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from pathlib import Path
 from npu_tune.errors import EvaluationError, ModelError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace
-from npu_tune.targets.base import Artifact, Evaluation, Metric, Start
+from npu_tune.targets.about import write_about
+from npu_tune.targets.base import Artifact, Evaluation, Kind, Metric, Start
 from npu_tune.targets.garbage import no_collection
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.core import Core
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
 from npu_tune.targets.neural_art.hardware import HardwareVariants
+from npu_tune.targets.neural_art.program import program_document
 
 FIGURES = "1"
 """Raised whenever the same configuration gets other figures or a knob another meaning."""
@@ -53,8 +56,8 @@ class NeuralArtTarget:
             ModelError: for a format it does not read, an operator without static shapes, or a
                 layer that no memory pool can hold.
         """
-        core = self._core(network)
         try:
+            core = self._core(network)
             core.run(core.space.default)
         except EvaluationError as error:
             raise ModelError(error.message, remedy=error.remedy, **error.data) from error
@@ -70,8 +73,22 @@ class NeuralArtTarget:
             return evaluation_of(core.run(configuration), core.hardware(configuration))
 
     def build(self, network: Network, configuration: Configuration, folder: Path) -> Artifact:
-        """Writes the compiled program as JSON."""
-        raise NotImplementedError
+        """Writes the compiled program as JSON, the configuration and its figures."""
+        folder.mkdir(parents=True, exist_ok=True)
+        core = self._core(network)
+        hardware = core.hardware(configuration)
+        run = core.run(configuration)
+        evaluation = evaluation_of(run, hardware)
+        document = {"network": network.name, "target": self.name, "rule": self.rule}
+        model = folder / f"{network.name}_{self.name}.json"
+        model.write_text(
+            json.dumps(document | program_document(run, hardware), indent=2) + "\n",
+            encoding="utf-8",
+        )
+        about = write_about(
+            folder, self, network, configuration, evaluation=evaluation, kind=Kind.SIMULATED
+        )
+        return Artifact({"model": model, "configuration": about}, evaluation)
 
     def starts(self, network: Network) -> tuple[Start, ...]:
         """The default alone."""

@@ -125,7 +125,7 @@ def estimated(
         accelerators=sum(demand.accelerators for demand in step.epoch.demands),
         compute_cycles=step.compute_cycles,
         max_cycles=step.cycles,
-        default_accelerators=default_accelerators(first, shape_of(first, graph), graph, hardware)
+        default_accelerators=default_accelerators(shape_of(first, graph), hardware)
         if has_weights
         else 0,
     )
