@@ -193,12 +193,13 @@ choices = st.builds(
 def memories(draw) -> Hardware:
     """Hardware with pools of odd sizes at odd addresses, some of which touch."""
     pools, base = [], draw(st.integers(0, 10_000))
+    gaps = draw(st.sampled_from(((0,), (0,), (0, 0, 8, 100))))
     kinds = draw(st.lists(st.sampled_from((PoolKind.NPU, PoolKind.CPU)), min_size=1, max_size=5))
     for number, kind in enumerate(kinds):
-        size = draw(st.integers(64, 12_000))
+        size = draw(st.integers(64, 40_000))
         like = STM32N6.internal[0 if kind is PoolKind.NPU else -1]
         pools.append(replace(like, name=f"pool{number}", base=base, size_bytes=size))
-        base += size + draw(st.sampled_from((0, 0, 8, 100)))
+        base += size + draw(st.sampled_from(gaps))
     pools = draw(st.permutations(pools))
     if draw(st.booleans()):
         pools = [*pools, replace(STM32N6.external[0], size_bytes=1 << 24)]

@@ -152,6 +152,7 @@ def _convolution_knobs(
     counts = tuple(range(1, min(units, max(shares.values())) + 1))
     overs = tuple(over for over in SPLITS if shares[over] > 1)
     default = default_accelerators(shape, base)
+    unpacks = any(each.units.decompressors for each in hardware)
     described: list[tuple[str, tuple[Value, ...], Value, bool, str]] = [
         ("accelerators", counts, default, True, "accelerators that compute it together"),
         ("parallel_over", (INPUT_CHANNELS, *(o for o in overs if o != INPUT_CHANNELS)),
@@ -162,7 +163,8 @@ def _convolution_knobs(
          "along what it is cut"),
         ("stationarity", ("kernel", "feature"), "kernel", False,
          "what stays in the accelerators while the other streams past"),
-        ("weight_compression", (False, True), False, False, "weights are stored compressed"),
+        ("weight_compression", (False, True)[: 2 if unpacks else 1], False, False,
+         "weights are stored compressed"),
         ("weights", (STREAM, PRELOAD), STREAM, False,
          "from flash while it computes, or into RAM during the epoch before"),
     ]  # fmt: skip

@@ -99,7 +99,7 @@ def effective_choice(
         choice.chain and parts == 1,
         choice.stationarity,
         choice.weight_bits,
-        choice.weight_compression,
+        choice.weight_compression and hardware.units.decompressors > 0,
         choice.weights,
         choice.output_pool,
     )

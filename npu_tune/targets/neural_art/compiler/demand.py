@@ -252,7 +252,7 @@ def _on_tiles(
     """A convolution in memory: every pass multiplies one pixel with all that the tiles hold."""
     needed = tiles_needed(operation, shape, choice, dimc)
     resident = choice.dimc_residency == RESIDENT
-    passes = 1 if resident else ceil(needed * choice.dimc_copies / free_tiles)
+    passes = 1 if resident else ceil(needed * choice.dimc_copies / max(1, free_tiles))
     pixels = ceil(shape.pixels_out / choice.dimc_copies)
     stored = stored_weight_bytes(operation, shape, bits=choice.weight_bits)
     loaded = 0 if resident else streamed_weight_bytes(stored, shape)
