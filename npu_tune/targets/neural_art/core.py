@@ -11,7 +11,7 @@ from npu_tune.network import Network
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
 from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
 from npu_tune.targets.neural_art.compiler.epoch import Epoch
-from npu_tune.targets.neural_art.compiler.placement import PING_PONG
+from npu_tune.targets.neural_art.compiler.placement import AUTO, PING_PONG
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Option, Run, Scheduler, Settings
 from npu_tune.targets.neural_art.graph import Graph, graph_of
@@ -173,7 +173,10 @@ class Core:
         joined = _joined(compiled.scheduler.epochs(options))
         items = list(configuration.items_)
         for position, (start, stop) in enumerate(compiled.ranges):
-            choice = options[position].choice._replace(chain=position in joined)
+            choice = options[position].choice
+            # What is handed on within an epoch lies in no pool.
+            pool = AUTO if position in joined else choice.output_pool
+            choice = choice._replace(chain=position in joined, output_pool=pool)
             for index in range(start, stop):
                 name = items[index][0]
                 items[index] = (name, getattr(choice, name.rpartition("/")[2]))
