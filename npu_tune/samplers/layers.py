@@ -121,6 +121,11 @@ class LayeredSpace:
         return tuple(math.prod(sizes) for sizes in self.sizes)
 
     @cached_property
+    def movable(self) -> tuple[int, ...]:
+        """The layers that have more than one choice."""
+        return tuple(layer for layer, count in enumerate(self.choices) if count > 1)
+
+    @cached_property
     def runs(self) -> Mapping[str, tuple[tuple[int, int], ...]]:
         """Where a parameter of the same short name stands: pairs of layer and place in it."""
         places: dict[str, list[tuple[int, int]]] = {}

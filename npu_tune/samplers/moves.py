@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from npu_tune.samplers.effects import Effects, effects_of
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Choice, Parameter, Point
 from npu_tune.samplers.ranking import View
+from npu_tune.samplers.steps import change, random_choice, replaced, same_along, scattered
 
 _ALL_CHOICES = 256
 """A layer with at most so many choices is considered whole, one with more by a subset."""
@@ -21,10 +22,6 @@ _SPREAD_VALUES = 24
 
 _COMBINATIONS = 48
 """How many seeded combinations of a large layer's parameters are considered at a time."""
-
-
-_WHOLE_RUNS = 0.1
-"""The share of runs that go through the whole network."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +61,6 @@ class Search:
         return point not in self.history.taken
 
 
-def change(point: Point, changes: dict[int, Choice]) -> Point:
-    """The point with other choices at some layers."""
-    return tuple(changes.get(layer, choice) for layer, choice in enumerate(point))
-
-
 def visit(search: Search, point: Point, layer: int) -> Point | None:
     """The most promising untried choice of one layer; None where all are tried."""
     effects = search.effects(point, layer)
@@ -86,7 +78,7 @@ def pair(search: Search, point: Point) -> Point | None:
     Mostly they are neighbours, which share a tensor; a peak may as well be held by two that are
     far apart.
     """
-    movable = _movable(search)
+    movable = search.history.space.movable
     if len(movable) < 2:
         return None
     first = int(search.random.integers(len(movable)))
@@ -103,26 +95,12 @@ def pair(search: Search, point: Point) -> Point | None:
 
 def run(search: Search, point: Point) -> Point | None:
     """The same parameter of several neighbouring layers set to the same or a similar value."""
-    runs = search.history.space.runs
-    if not runs:
-        return None
-    random = search.random
-    places = runs[sorted(runs)[int(random.integers(len(runs)))]]
-    length = len(places)
-    if random.random() > _WHOLE_RUNS:
-        length = min(1 + int(random.geometric(0.35)), length)
-    start = int(random.integers(len(places) - length + 1))
-    share = random.random()
-    changes: dict[int, Choice] = {}
-    for layer, place in places[start : start + length]:
-        size = search.history.space.sizes[layer][place]
-        changes[layer] = _replaced(point[layer], place, int(share * size))
-    return change(point, changes)
+    return same_along(search.random, search.history.space, point)
 
 
 def compose(search: Search, point: Point) -> Point | None:
     """Several changes at once that each were a gain elsewhere."""
-    movable = _movable(search)
+    movable = search.history.space.movable
     count = min(len(movable), 12)
     gains: list[tuple[float, int, Choice]] = []
     for layer in search.random.choice(movable, size=count, replace=False) if count else ():
@@ -149,16 +127,7 @@ def cross(search: Search, point: Point) -> Point | None:
 
 def scatter(search: Search, point: Point, count: int) -> Point:
     """A few layers changed at random."""
-    movable = _movable(search)
-    changes = {}
-    for layer in search.random.choice(movable, size=min(count, len(movable)), replace=False):
-        changes[int(layer)] = random_choice(search.random, search.history.space.layers[layer])
-    return change(point, changes)
-
-
-def random_choice(random: np.random.Generator, parameters: Sequence[Parameter]) -> Choice:
-    """A choice of one layer, uniformly."""
-    return tuple(int(random.integers(parameter.size)) for parameter in parameters)
+    return scattered(search.random, search.history.space, point, count)
 
 
 def candidates_of(
@@ -178,7 +147,7 @@ def candidates_of(
     for centre in dict.fromkeys((present, *good)):
         for place, parameter in enumerate(parameters):
             values = _considered(search.random, parameter, centre[place])
-            found |= dict.fromkeys(_replaced(centre, place, value) for value in values)
+            found |= dict.fromkeys(replaced(centre, place, value) for value in values)
     for _ in range(_COMBINATIONS):
         found[random_choice(search.random, parameters)] = None
     return np.array(list(found), dtype=np.int64)
@@ -209,14 +178,6 @@ def _by_promise(
     for index in np.argsort(bound, kind="stable"):
         if changed[index]:
             yield tuple(int(i) for i in candidates[index])
-
-
-def _replaced(choice: Choice, place: int, value: int) -> Choice:
-    return (*choice[:place], value, *choice[place + 1 :])
-
-
-def _movable(search: Search) -> list[int]:
-    return [layer for layer, count in enumerate(search.history.space.choices) if count > 1]
 
 
 def spreads(search: Search) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 from npu_tune.samplers import moves
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.moves import Search
+from npu_tune.samplers.steps import random_point
 
 _CHOICES_PER_PARAMETER = 2
 """How many choices a layer gets in a sweep per parameter with several values, by default."""
@@ -46,8 +47,7 @@ class Plan:
         for proposal in self._proposals(search):
             if proposal is not None and search.is_new(proposal):
                 return proposal
-        space, random = search.history.space, search.random
-        return tuple(moves.random_choice(random, layer) for layer in space.layers)
+        return random_point(search.random, search.history.space)
 
     def _proposals(self, search: Search) -> Iterator[Point | None]:
         layers, sweep = self._next_layers(search)
@@ -73,7 +73,7 @@ class Plan:
     def _next_layers(self, search: Search) -> tuple[list[int], int]:
         """Layers in the order in which they are due, and the number of the present sweep."""
         space = search.history.space
-        movable = [layer for layer, count in enumerate(space.choices) if count > 1]
+        movable = space.movable
         if not movable:
             return [], 0
         spreads = moves.spreads(search)[movable]
