@@ -12,7 +12,7 @@ follow the same rules by extrapolation. The rules:
   With fewer channels, a chain of accelerators takes one input element per cycle and
   accelerator for 16 kernels at a time.
 - No chain of accelerators passes 144 multiplications per cycle, the highest rate in any report.
-- Kernels are loaded at 3 bytes per cycle where an accelerator gets more than 24 input channels,
+- Kernels are loaded at 3 bytes per cycle where an accelerator gets at least 64 input channels,
   else at 1.
 - Depthwise: one output element per cycle, with a stride one input element per half cycle.
 - Pools, arithmetic and activation units: one element per cycle; pools count what they read.
@@ -33,7 +33,6 @@ _WINDOW_MACS = 72
 _DEEP_FROM = 64
 _DEEP_CHANNELS = 24
 _SHALLOW_KERNELS = 16
-_FAST_LOAD_ABOVE = 24
 _FAST_LOAD = 3
 _CHAIN_MACS = 144
 
@@ -94,13 +93,22 @@ def convolution_cycles(
 ) -> float:
     """Cycles of a convolution on some accelerators.
 
+    Shares that become shallow can take longer than fewer, deeper ones; accelerators that would
+    only slow the others stand idle, which is what reports of pairs on 32 channels look like.
+
     Args:
         shape: of the convolution.
-        accelerators: how many share it.
+        accelerators: how many may share it.
         over: what they share: ``input_channels`` (partial sums go along a chain),
             ``kernels`` or ``stripes`` (every accelerator writes a part of the output).
         macs_per_cycle: of one accelerator; the rules above are scaled from 72.
     """
+    slower = _WINDOW_MACS / macs_per_cycle
+    return min(_shared(shape, number, over, slower) for number in range(1, accelerators + 1))
+
+
+def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
+    """Cycles of so many accelerators, each of which takes part."""
     depth = shape.channels_in / shape.groups
     kernels = float(shape.channels_out)
     pixels = float(shape.pixels_out)
@@ -114,9 +122,8 @@ def convolution_cycles(
         elements_in /= accelerators
     else:
         kernels = ceil(kernels / accelerators)
-    slower = _WINDOW_MACS / macs_per_cycle
     loaded = shape.weights / accelerators if over != "stripes" else shape.weights
-    loading = loaded * chained / (_FAST_LOAD if depth > _FAST_LOAD_ABOVE else 1)
+    loading = loaded * chained / (_FAST_LOAD if depth >= _DEEP_FROM else 1)
     passes = ceil(shape.taps[0] / _WINDOW) * ceil(shape.taps[1] / _WINDOW)
     if shape.is_depthwise:
         cycles = pixels * kernels * passes * (2 if shape.stride > 1 else 1)
