@@ -84,7 +84,8 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
     for part in location:
         # What is no table itself holds tables by name, all of one kind.
         found = found.model_fields[part].annotation if _is_table(found) else get_args(found)[-1]
-        if get_origin(found) is UnionType:  # a table that may be absent
+        # A table that may be absent, or one of a list of tables.
+        if get_origin(found) in (UnionType, tuple):
             found = get_args(found)[0]
     return list(found.model_fields)
 

@@ -38,7 +38,7 @@ from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Budget, Problem, Runner
 from npu_tune.tuning.samplers import make_sampler
-from npu_tune.tuning.sections import ModelSection, StudyFile
+from npu_tune.tuning.sections import ModelSection, SamplerSection, StudyFile
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 
 _PLANNED = "evaluations_planned"
@@ -174,7 +174,9 @@ class _Session:
 
     def run(self) -> StudyResult:
         study, objective = self._study, self._objective
-        search = _search(study, self._space, objective)
+        search = new_search(
+            study.sampler, seed=study.study.seed, space=self._space, objective=objective
+        )
         make_study_folder(study)
         with open_ledger(
             study.storage,
@@ -237,18 +239,24 @@ class _Session:
     def _problem(self) -> Problem:
         target, network = self._target, self._network
         keys = EvaluationKeys(network.digest, target.name, target.fingerprint(), self._space)
-        return Problem(self._space, self._objective, keys, partial(_starts, target, network))
+        return Problem(self._space, self._objective, keys, partial(target_starts, target, network))
 
 
-def _search(study: StudyFile, space: SearchSpace, objective: Objective) -> SearchStudy:
+def new_search(
+    section: SamplerSection, *, seed: int, space: SearchSpace, objective: Objective
+) -> SearchStudy:
+    """An Optuna study in memory with the sampler that a section asks for.
+
+    Raises:
+        UsageError: if the sampler is unknown or refuses its options.
+    """
     context = {"layer_order": space.layers, "baseline": to_params(space, space.default)}
-    sampler = make_sampler(
-        study.sampler.name, study.sampler.options, seed=study.study.seed, context=context
-    )
+    sampler = make_sampler(section.name, section.options, seed=seed, context=context)
     return SearchStudy(sampler, objective.study_directions, to_distributions(space))
 
 
-def _starts(target: Target, network: Network) -> tuple[Start, ...]:
+def target_starts(target: Target, network: Network) -> tuple[Start, ...]:
+    """The target's own proposals; none, with a warning, where it cannot make any."""
     try:
         with quiet():
             return target.starts(network)

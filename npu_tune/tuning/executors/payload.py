@@ -32,6 +32,14 @@ def pack(target: Target, network: Network) -> bytes:
     return pickle.dumps((path, stream.getvalue()))
 
 
+def unpack(payload: bytes) -> tuple[Target, Network]:
+    """The reverse of :func:`pack`, in another process."""
+    path, blob = pickle.loads(payload)  # noqa: S301 - made by `pack`
+    sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]
+    loaded: tuple[Target, Network] = pickle.loads(blob)  # noqa: S301 - made by `pack`
+    return loaded
+
+
 class _Pickler(pickle.Pickler):
     """Pickles read-only mappings too, which Python's own does not."""
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from npu_tune.network import Network
 from npu_tune.targets import Target
 from npu_tune.tuning.executors.evaluate import evaluate
+from npu_tune.tuning.executors.payload import unpack
 
 _STDERR = 2
 
@@ -54,10 +53,7 @@ def _load(payload: int) -> tuple[Target, Network]:
     # Workers share the open file, and with it the offset: it is read without moving that.
     text = os.pread(payload, os.fstat(payload).st_size, 0)
     os.close(payload)
-    path, blob = pickle.loads(text)  # noqa: S301 - the parent's own
-    sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]
-    loaded: tuple[Any, Any] = pickle.loads(blob)  # noqa: S301 - the parent's own
-    return loaded
+    return unpack(text)
 
 
 def _forget_noise() -> None:
