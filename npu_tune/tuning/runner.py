@@ -247,7 +247,9 @@ class Runner:
         return self._proposal(self._search.ask(), SAMPLER)
 
     def _proposal(self, trial: FrozenTrial, origin: str) -> Proposal:
-        configuration = from_params(self._problem.space, trial.params)
+        # What is compiled, without values that make no difference, which would only puzzle.
+        space = self._problem.space
+        configuration = space.effective(from_params(space, trial.params))
         return Proposal(trial, configuration, self._problem.keys.key(configuration), origin)
 
     def _reason(self) -> str | None:

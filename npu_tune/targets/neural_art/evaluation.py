@@ -12,11 +12,12 @@ from npu_tune.targets.neural_art.hardware import Hardware
 _S = Kind.SIMULATED
 METRICS = (
     Metric("latency_ms", "ms", _S, "one inference at the clock of the NPU"),
-    Metric("ram_bytes", "bytes", _S, "RAM on the chip: the sum over pools of what each must hold"),
+    Metric("ram_bytes", "bytes", _S, "the sum over RAM pools of what each must hold"),
     Metric("cycles", "cycles", _S, "NPU cycles of one inference"),
     Metric("energy", "", _S, "relative: only ratios between configurations mean something"),
     Metric("peak_live_bytes", "bytes", _S, "most bytes in use at one time, wherever they lie"),
-    Metric("external_ram_bytes", "bytes", _S, "RAM outside the chip"),
+    Metric("internal_ram_bytes", "bytes", _S, "of ram_bytes, on the chip"),
+    Metric("external_ram_bytes", "bytes", _S, "of ram_bytes, outside the chip"),
     Metric("flash_bytes", "bytes", _S, "weights and biases as stored"),
     Metric("traffic_ram_bytes", "bytes", _S, "read from and written to RAM on the chip"),
     Metric("traffic_external_bytes", "bytes", _S, "read from and written to RAM outside"),
@@ -37,10 +38,11 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
     software = sum(step.epoch.software for step in steps)
     metrics = {
         "latency_ms": cycles / (hardware.clock_mhz * 1e3),
-        "ram_bytes": float(sum(highest[:inside])),
+        "ram_bytes": float(sum(highest)),
         "cycles": cycles,
         "energy": sum(step.energy for step in steps) + cycles * hardware.energy.idle_cycle,
         "peak_live_bytes": float(max(step.live_bytes for step in steps)),
+        "internal_ram_bytes": float(sum(highest[:inside])),
         "external_ram_bytes": float(sum(highest[inside:])),
         "flash_bytes": float(sum(d.stored for step in steps for d in step.epoch.demands)),
         "traffic_ram_bytes": sum(step.ram_bytes for step in steps),
