@@ -76,7 +76,7 @@ class Plan:
         movable = space.movable
         if not movable:
             return [], 0
-        spreads = moves.spreads(search)[movable]
+        spreads = moves.spreads(search)[list(movable)]
         mean = float(spreads.mean()) or 1.0
         # In later sweeps a layer that matters more gets more.
         weights = np.clip(spreads / mean, 0.3, 3.0) if spreads.any() else np.ones(len(movable))
