@@ -1,0 +1,502 @@
+"""Choices and hardware do what they do in a chip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from small_graphs import (
+    DIMC,
+    SETTINGS,
+    STM32N6,
+    chain,
+    choices,
+    figures,
+    image,
+    run,
+    with_pools,
+    with_units,
+)
+
+from npu_tune.errors import CompilerError
+from npu_tune.network.zoo import zoo_network
+from npu_tune.targets import load_target
+from npu_tune.targets.neural_art.compiler.choice import Choice
+from npu_tune.targets.neural_art.compiler.rule import VENDOR, CostRule, cost_rule
+from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
+from npu_tune.targets.neural_art.evaluation import evaluation_of
+from npu_tune.targets.neural_art.graph import Kind, Operation
+
+OVERS = ("input_channels", "kernels", "stripes")
+COMPUTE_ONLY = CostRule(0.0, 0.0, 0.0, 1.0)
+"""Flash costs nothing, so that layers with work wait for the units."""
+
+sizes = st.integers(1, 200)
+
+
+@st.composite
+def layers(draw):
+    """A convolution of any size."""
+    source = image(draw(sizes), draw(st.integers(1, 20)), draw(st.integers(1, 20)))
+    return chain(
+        source,
+        {
+            "kernels": draw(sizes),
+            "taps": draw(st.sampled_from((1, 3, 5))),
+            "stride": draw(st.sampled_from((1, 2))),
+            "depthwise": draw(st.booleans()),
+        },
+    )
+
+
+def step(graph, choice=None, **how):
+    """The only epoch of a graph."""
+    (found,) = run(graph, choice, **how).steps
+    return found
+
+
+# Accelerators and the clock ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("over", OVERS)
+@given(graph=layers())
+@settings(max_examples=60, deadline=None)
+def test_more_accelerators_never_take_more_compute_cycles(over, graph):
+    hardware = with_units(STM32N6, accelerators=6)
+    cycles = [
+        step(
+            graph, Choice(accelerators=number, parallel_over=over), hardware=hardware
+        ).compute_cycles
+        for number in range(1, 7)
+    ]
+    assert all(more <= fewer for fewer, more in pairwise(cycles))
+
+
+@pytest.mark.parametrize("over", OVERS)
+def test_accelerators_speed_a_layer_up_that_waits_for_them(over):
+    graph = chain(image(128, 32), {"kernels": 128, "taps": 3})
+    cycles = [
+        step(graph, Choice(accelerators=number, parallel_over=over), rule=COMPUTE_ONLY).cycles
+        for number in (1, 2, 4)
+    ]
+    assert cycles[1] == pytest.approx(cycles[0] / 2)
+    assert cycles[2] <= cycles[1]
+
+
+def test_a_chain_of_accelerators_passes_no_more_than_144_products_per_cycle():
+    graph = chain(image(256, 16), {"kernels": 96})
+    found = step(graph, Choice(accelerators=4), rule=VENDOR)
+    assert graph.operations[0].macs / found.compute_cycles == pytest.approx(144)
+    beside = step(graph, Choice(accelerators=4, parallel_over="kernels"), rule=VENDOR)
+    assert beside.compute_cycles < found.compute_cycles
+
+
+@pytest.mark.parametrize("rule", ["calibrated", "vendor"])
+@pytest.mark.parametrize("name", ["resnet8", "mobilenet-v2-0.35-96"])
+def test_a_faster_clock_never_takes_longer(name, rule):
+    network, latencies = zoo_network(name), []
+    for clock in (200, 400, 800, 1000, 1600):
+        target = load_target(
+            "neural-art-stm32n6", {"rule": rule, "hardware": {"clock_mhz": clock}}
+        )
+        default = target.space(network).default
+        latencies.append(target.evaluate(network, default).metrics["latency_ms"])
+    assert all(faster <= slower + 1e-9 for slower, faster in pairwise(latencies))
+    assert latencies[-1] < latencies[0]
+
+
+def test_fewer_accelerators_never_lower_the_latency_of_a_network():
+    network, latencies = zoo_network("mobilenet-v2-0.35-96"), []
+    for number in (1, 2, 4):
+        target = load_target("neural-art-stm32n6", {"hardware": {"accelerators": number}})
+        default = target.space(network).default
+        latencies.append(target.evaluate(network, default).metrics["latency_ms"])
+    assert all(more <= fewer for fewer, more in pairwise(latencies))
+
+
+# Memory -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["calibrated", "vendor"])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        chain(image(16, 16), {"kernels": 16, "depthwise": True, "taps": 3}, {"kernels": 64}),
+        chain(image(3, 24), {"kernels": 8, "taps": 3, "stride": 2}, {"kernels": 32}),
+        chain(image(8, 16), {"kernels": 32}, {"kernels": 8}, {"kernels": 16, "stride": 2}),
+    ],
+    ids=["depthwise", "image", "chain"],
+)
+def test_smaller_pools_never_lower_the_best_latency(graph, rule):
+    offered = [
+        Choice(accelerators=number, chain=joined, weights=weights)
+        for number, joined, weights in product((1, 4), (False, True), ("stream", "preload"))
+    ]
+    largest = max(m.size_bytes for m in graph.maps.values())
+    best = []
+    for scale in (0.3, 0.5, 0.75, 1.0, 1.5, 3.0):
+        hardware = with_pools(*[int(largest * scale) // 16 * 16] * 3, external=1 << 24)
+        latencies = []
+        for placement, virtual in product(("ping_pong", "first_fit", "by_size"), (False, True)):
+            scheduler = Scheduler(
+                graph,
+                hardware,
+                cost_rule(rule, hardware),
+                replace(SETTINGS, placement=placement, virtual_pools=virtual),
+            )
+            for combination in product(offered, repeat=len(graph.operations)):
+                found = scheduler.run(scheduler.resolve(combination))
+                latencies.append(evaluation_of(found, hardware).metrics["latency_ms"])
+        best.append(min(latencies))
+    assert all(larger <= smaller + 1e-12 for smaller, larger in pairwise(best))
+
+
+def test_ram_outside_the_chip_is_slower_and_costs_more_energy():
+    graph = chain(image(64, 32), {"kernels": 64, "depthwise": True, "taps": 3})
+    inside = figures(graph, rule=VENDOR)
+    outside = figures(graph, rule=VENDOR, hardware=with_pools(1024, external=1 << 20))
+    assert outside["external_ram_bytes"] > 0
+    assert outside["latency_ms"] > inside["latency_ms"]
+    assert outside["energy"] > inside["energy"]
+
+
+def test_a_pool_of_slower_memory_slows_a_layer_that_waits_for_it():
+    graph = chain(image(64, 32), {"kernels": 64, "depthwise": True, "taps": 3})
+    near = figures(graph, Choice(output_pool="npu"), rule=VENDOR)
+    far = figures(graph, Choice(output_pool="cpu"), rule=VENDOR)
+    assert far["latency_ms"] > near["latency_ms"]
+
+
+def test_a_layer_split_over_pools_fits_where_one_pool_is_too_small():
+    graph = chain(image(8, 16), {"kernels": 24})
+    small = with_pools(4096, 4096, 4096)
+    assert figures(graph, hardware=small)["ram_bytes"] == 8192
+    with pytest.raises(CompilerError):
+        run(graph, hardware=small, settings=replace(SETTINGS, virtual_pools=False))
+
+
+# Weights ----------------------------------------------------------------------------------
+
+HEAVY = chain(image(32, 16), {"kernels": 64, "taps": 3}, {"kernels": 256, "taps": 3})
+"""The second layer's weights take longer than its products, the first has time to spare."""
+
+
+def test_preloaded_weights_take_ram():
+    streamed = figures(HEAVY)
+    preloaded = figures(HEAVY, [Choice(), Choice(weights="preload")])
+    assert preloaded["peak_live_bytes"] > streamed["peak_live_bytes"]
+    assert preloaded["traffic_flash_bytes"] == streamed["traffic_flash_bytes"]
+    assert preloaded["flash_bytes"] == streamed["flash_bytes"]
+
+
+@given(graph=layers(), chosen=choices)
+@settings(max_examples=80, deadline=None)
+def test_preloading_never_lowers_live_bytes(graph, chosen):
+    plain = figures(graph, chosen._replace(weights="stream"))
+    early = figures(graph, chosen._replace(weights="preload"))
+    assert early["peak_live_bytes"] >= plain["peak_live_bytes"]
+
+
+def test_preloading_speeds_up_a_layer_that_waits_for_flash_behind_one_that_does_not():
+    graph = chain(image(64, 32), {"kernels": 64, "taps": 3}, {"kernels": 256, "stride": 2})
+    rule = CostRule(8.0, 0.0, 0.0, 1.0)
+    streamed = run(graph, rule=rule)
+    assert streamed.steps[0].slack > streamed.steps[1].flash_cycles
+    assert streamed.steps[1].flash_cycles > streamed.steps[1].compute_cycles
+    preloaded = figures(graph, [Choice(), Choice(weights="preload")], rule=rule)
+    assert preloaded["cycles"] < figures(graph, rule=rule)["cycles"]
+
+
+@given(layers(), st.integers(1, 64), st.sampled_from((0.1, 1.0, 6.0)))
+@settings(max_examples=80, deadline=None)
+def test_preloading_into_idle_flash_never_slows_a_layer_that_does_not_wait_for_ram(
+    layer, kernels, rate
+):
+    graph = chain(layer.maps["in"], {"kernels": 64}, {"kernels": kernels, "taps": 3})
+    rule = CostRule(rate, 0.0, 0.0, 1.0)
+    early = run(graph, [Choice(), Choice(weights="preload")], rule=rule)
+    first, second = early.steps
+    assume(second.preloading <= first.slack and second.ram_cycles <= second.compute_cycles)
+    assert early.waits == (0.0, 0.0)
+    late = run(graph, rule=rule)
+    assert sum(s.cycles for s in early.steps) <= sum(s.cycles for s in late.steps)
+
+
+def test_an_epoch_waits_for_preloaded_weights_that_flash_could_not_bring_in_time():
+    found = run(HEAVY, [Choice(), Choice(weights="preload")], rule=CostRule(6.0, 0.0, 0.0, 1.0))
+    first, second = found.steps
+    assert second.preloading > first.slack
+    assert found.waits == (0.0, second.preloading - first.slack)
+
+
+def test_weights_that_find_no_room_are_streamed_after_all():
+    small = with_pools(sum(m.size_bytes for m in HEAVY.maps.values()))
+    preloaded = figures(HEAVY, [Choice(), Choice(weights="preload")], hardware=small)
+    assert preloaded == figures(HEAVY, hardware=small)
+
+
+@given(graph=layers(), chosen=choices)
+@settings(max_examples=80, deadline=None)
+def test_weights_of_four_bits_halve_the_traffic_of_flash(graph, chosen):
+    plain = chosen._replace(weight_compression=False, stationarity="feature")
+    eight = figures(graph, plain._replace(weight_bits=8))
+    four = figures(graph, plain._replace(weight_bits=4))
+    traffic = eight["traffic_flash_bytes"]
+    assert four["traffic_flash_bytes"] == pytest.approx(traffic / 2, rel=0.2, abs=64)
+    assert four["flash_bytes"] <= eight["flash_bytes"]
+
+
+@given(layers(), choices, st.floats(0.0, 8.0))
+@settings(max_examples=80, deadline=None)
+def test_compression_never_stores_more(graph, chosen, entropy_bits):
+    operation = graph.operations[0]
+    weights = replace(operation.weights, entropy_bits=entropy_bits)
+    graph = replace(graph, operations=(replace(operation, weights=weights),))
+    plain = figures(graph, chosen._replace(weight_compression=False))
+    packed = figures(graph, chosen._replace(weight_compression=True))
+    assert packed["flash_bytes"] <= plain["flash_bytes"]
+    assert packed["traffic_flash_bytes"] <= plain["traffic_flash_bytes"]
+
+
+def test_weights_of_low_entropy_are_stored_in_few_bytes():
+    graph = chain(image(64, 8), {"kernels": 256, "entropy_bits": 2.0})
+    plain = figures(graph)["flash_bytes"]
+    assert figures(graph, Choice(weight_compression=True))["flash_bytes"] < 0.35 * plain
+
+
+def test_units_that_unpack_weights_limit_how_fast_they_arrive():
+    graph = chain(image(512, 1), {"kernels": 512, "entropy_bits": 0.0})
+    found = step(graph, Choice(weight_compression=True), rule=COMPUTE_ONLY)
+    assert found.compute_cycles >= 512 * 512
+
+
+# Epochs -----------------------------------------------------------------------------------
+
+
+def test_a_map_between_joined_layers_is_not_in_memory():
+    graph = chain(image(16, 16), {"kernels": 96}, {"kernels": 16})
+    apart = figures(graph)
+    joined = run(graph, [Choice(chain=True), Choice()])
+    assert len(joined.steps) == 1
+    assert "a.out" not in {block.name for s in joined.steps for block in s.placed}
+    together = evaluation_of(joined, STM32N6).metrics
+    between = graph.maps["a.out"].size_bytes
+    assert apart["traffic_ram_bytes"] - together["traffic_ram_bytes"] == 2 * between
+    assert together["peak_live_bytes"] < apart["peak_live_bytes"]
+    assert together["hardware_epochs"] == apart["hardware_epochs"] - 1
+
+
+def test_layers_are_joined_only_while_there_are_units_for_all():
+    graph = chain(image(64, 8), {"kernels": 64}, {"kernels": 64})
+    wide = [Choice(accelerators=3, chain=True), Choice(accelerators=2)]
+    assert len(run(graph, wide).steps) == 2
+    narrow = [Choice(accelerators=2, chain=True), Choice(accelerators=1)]
+    assert len(run(graph, narrow).steps) == 1
+
+
+def test_a_window_behind_another_layer_needs_its_rows_in_the_line_buffer():
+    graph = chain(image(16, 16), {"kernels": 32}, {"kernels": 32, "taps": 3, "depthwise": True})
+    joined = [Choice(chain=True), Choice()]
+    rows = 2 * 16 * 32
+    assert len(run(graph, joined, hardware=with_units(STM32N6, line_buffer_bytes=rows)).steps) == 1
+    without = with_units(STM32N6, line_buffer_bytes=rows - 1)
+    assert len(run(graph, joined, hardware=without).steps) == 2
+
+
+@pytest.mark.parametrize("over", OVERS)
+@pytest.mark.parametrize("parts", [2, 4, 8])
+def test_cutting_a_layer_into_parts_adds_epochs(over, parts):
+    graph = chain(image(64, 16), {"kernels": 64, "taps": 3})
+    choice = Choice(parts=parts, parts_over=over)
+    cut = figures(graph, choice)
+    assert cut["hardware_epochs"] == parts
+    assert (
+        cut["cycles"] >= figures(graph)["cycles"] + (parts - 1) * STM32N6.calibration.epoch_cycles
+    )
+
+
+def test_stripes_read_the_rows_around_them_again():
+    graph = chain(image(16, 16), {"kernels": 16, "taps": 3})
+    whole = figures(graph)["traffic_ram_bytes"]
+    cut = figures(graph, Choice(parts=4, parts_over="stripes"))["traffic_ram_bytes"]
+    assert cut - whole == pytest.approx(3 * 2 * 16 * 16)
+    pointwise = chain(image(16, 16), {"kernels": 16})
+    assert (
+        figures(pointwise, Choice(parts=4, parts_over="stripes"))["traffic_ram_bytes"]
+        == figures(pointwise)["traffic_ram_bytes"]
+    )
+
+
+def test_stripes_read_the_weights_again():
+    graph = chain(image(16, 16), {"kernels": 16, "taps": 3})
+    whole = figures(graph)["traffic_flash_bytes"]
+    cut = Choice(parts=4, parts_over="stripes")
+    assert figures(graph, cut)["traffic_flash_bytes"] == 4 * whole
+    assert figures(graph, cut._replace(weights="preload"))["traffic_flash_bytes"] == whole
+
+
+def test_parts_of_the_kernels_read_the_map_again():
+    graph = chain(image(16, 16), {"kernels": 16, "taps": 3})
+    more = figures(graph, Choice(parts=4))["traffic_ram_bytes"]
+    assert more - figures(graph)["traffic_ram_bytes"] == 3 * graph.maps["in"].size_bytes
+
+
+def test_parts_of_the_input_channels_keep_partial_sums_in_ram():
+    graph = chain(image(64, 16), {"kernels": 32})
+    choice = Choice(parts=4, parts_over="input_channels")
+    whole, cut = figures(graph), figures(graph, choice)
+    sums = 4 * graph.maps["a.out"].elements
+    assert cut["peak_live_bytes"] - whole["peak_live_bytes"] == sums
+    assert cut["traffic_ram_bytes"] - whole["traffic_ram_bytes"] == 2 * 3 * sums
+
+
+# What stays and what streams past ---------------------------------------------------------
+
+BIG_WEIGHTS = chain(image(512, 4), {"kernels": 512})
+BIG_MAP = chain(image(16, 64), {"kernels": 16})
+
+
+def test_with_kernels_stationary_a_map_is_read_once_for_every_buffer_of_weights():
+    found = figures(BIG_WEIGHTS)
+    times = 512 * 512 / (16 * 1024)
+    maps = BIG_WEIGHTS.maps
+    assert found["traffic_ram_bytes"] == times * maps["in"].size_bytes + maps["a.out"].size_bytes
+    assert found["traffic_flash_bytes"] == 512 * 512
+
+
+def test_with_features_stationary_weights_are_read_once_for_every_buffer_of_the_map():
+    found = figures(BIG_MAP, Choice(stationarity="feature"))
+    times = BIG_MAP.maps["in"].size_bytes / (16 * 1024)
+    assert found["traffic_flash_bytes"] == times * 16 * 16
+    assert found["traffic_ram_bytes"] == sum(m.size_bytes for m in BIG_MAP.maps.values())
+
+
+@pytest.mark.parametrize(
+    ("graph", "better", "worse"),
+    [(BIG_WEIGHTS, "feature", "kernel"), (BIG_MAP, "kernel", "feature")],
+)
+def test_the_larger_of_map_and_weights_is_better_streamed_past(graph, better, worse):
+    def moved(what: str) -> float:
+        found = figures(graph, Choice(stationarity=what))
+        return found["traffic_ram_bytes"] + found["traffic_flash_bytes"]
+
+    assert moved(better) < moved(worse)
+
+
+@given(graph=layers(), chosen=choices)
+@settings(max_examples=60, deadline=None)
+def test_larger_buffers_never_move_more(graph, chosen):
+    small = with_units(STM32N6, kernel_buffer_bytes=2048, feature_buffer_bytes=2048)
+    for traffic in ("traffic_ram_bytes", "traffic_flash_bytes"):
+        moved = figures(graph, chosen)[traffic]
+        assert moved <= figures(graph, chosen, hardware=small)[traffic]
+
+
+# Computing in memory ----------------------------------------------------------------------
+
+RESIDENT = Choice(unit="dimc")
+RELOADED = Choice(unit="dimc", dimc_residency="reload")
+ON_TILES = chain(image(128, 32), {"kernels": 128})
+"""Two tiles' worth of weights, a thousand pixels."""
+
+FEW_PIXELS = chain(image(128, 2), {"kernels": 128})
+
+
+def test_tiles_win_where_weights_stay_in_them():
+    tiles = figures(ON_TILES, RESIDENT, hardware=DIMC)
+    accelerators = [
+        figures(ON_TILES, Choice(accelerators=number), hardware=DIMC) for number in (1, 2, 4)
+    ]
+    assert all(tiles["cycles"] < other["cycles"] for other in accelerators)
+    assert all(tiles["energy"] < other["energy"] for other in accelerators)
+    assert tiles["traffic_flash_bytes"] == 0
+
+
+def test_tiles_lose_where_weights_are_reloaded_for_few_pixels():
+    tiles = figures(FEW_PIXELS, RELOADED, hardware=DIMC)
+    assert tiles["cycles"] > figures(FEW_PIXELS, hardware=DIMC)["cycles"]
+    assert tiles["traffic_flash_bytes"] == 128 * 128
+    assert tiles["cycles"] > figures(FEW_PIXELS, RESIDENT, hardware=DIMC)["cycles"]
+
+
+def test_copies_of_the_weights_share_the_pixels():
+    cycles = [
+        step(ON_TILES, RESIDENT._replace(dimc_copies=copies), hardware=DIMC).compute_cycles
+        for copies in (1, 2)
+    ]
+    assert cycles[1] == cycles[0] / 2
+
+
+def test_tiles_are_given_out_in_order_until_none_is_left():
+    graph = chain(image(128, 8), *[{"kernels": 128}] * 4)
+    found = run(graph, RESIDENT, hardware=DIMC)
+    chosen = [s.epoch.choices[0] for s in found.steps]
+    # Each layer needs 4 of the 8 tiles; nothing is left for the last two to be reloaded into.
+    assert [choice.unit for choice in chosen] == ["dimc", "dimc", "accelerator", "accelerator"]
+
+
+def test_what_does_not_fit_any_more_is_reloaded_into_the_tiles_that_are_left():
+    graph = chain(image(128, 8), *[{"kernels": 128}] * 3)
+    found = run(graph, RESIDENT, hardware=replace(DIMC, dimc=replace(DIMC.dimc, tiles=9)))
+    chosen = [s.epoch.choices[0] for s in found.steps]
+    assert [choice.dimc_residency for choice in chosen] == ["resident", "resident", "reload"]
+    assert found.steps[2].flash_bytes == 128 * 128
+
+
+@given(st.lists(choices, min_size=4, max_size=4), st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_no_more_tiles_are_given_out_than_there_are(chosen, tiles):
+    graph = chain(
+        image(100, 8), {"kernels": 50}, {"kernels": 90}, {"kernels": 300}, {"kernels": 9}
+    )
+    hardware = replace(DIMC, dimc=replace(DIMC.dimc, tiles=tiles))
+    found = run(graph, chosen, hardware=hardware)
+    taken = 0
+    for each in found.steps:
+        choice, operation = each.epoch.choices[0], graph.operations[each.epoch.first]
+        if choice.unit == "dimc" and choice.dimc_residency == "resident":
+            channels = graph.maps[operation.inputs[0]].channels
+            columns = hardware.dimc.columns * 8 // choice.weight_bits
+            kernels = graph.maps[operation.output].channels
+            rows = -(-channels // hardware.dimc.rows)
+            taken += rows * -(-kernels // columns) * choice.dimc_copies
+    assert taken <= tiles
+
+
+# The rules --------------------------------------------------------------------------------
+
+
+def test_under_the_vendors_rule_an_epoch_takes_as_long_as_its_slowest_part_and_no_more():
+    network = zoo_network("mobilenet-v2-0.35-96")
+    target = load_target("neural-art-stm32n6", {"rule": "vendor"})
+    evaluation = target.evaluate(network, target.space(network).default)
+    on_npu = [row for row in evaluation.profile.values() if row["macs"]]
+    assert len(on_npu) > 40
+    for row in on_npu:
+        slowest = max(row["compute_cycles"], row["ram_cycles"], row["flash_cycles"])
+        assert row["cycles"] <= slowest + 1e-6 or row["cycles"] == pytest.approx(slowest)
+
+
+def test_the_calibrated_rule_adds_what_starting_an_epoch_costs():
+    graph = chain(image(8, 8), {"kernels": 8})
+    constants = STM32N6.calibration
+    fitted = step(graph)
+    slowest = max(fitted.compute_cycles, fitted.ram_cycles, fitted.flash_cycles)
+    assert fitted.cycles == pytest.approx(slowest + constants.epoch_cycles)
+    assert step(graph, rule=VENDOR).flash_cycles == 6 * 64
+    assert fitted.flash_cycles == pytest.approx(64 * constants.flash_cycles_per_byte)
+
+
+def test_the_cpu_takes_its_cycles_per_element_in_its_own_clock():
+    source = image(10, 4)
+    out = replace(source, name="out")
+    soft = Operation("softmax", "Softmax", Kind.SOFTWARE, ("in",), "out")
+    graph = replace(
+        chain(source, {"kernels": 1}), operations=(soft,), maps={"in": source, "out": out},
+        outputs=("out",),
+    )  # fmt: skip
+    elements = 2 * source.elements
+    assert step(graph, rule=VENDOR).cycles == pytest.approx(elements * 6 * 1000 / 800)
