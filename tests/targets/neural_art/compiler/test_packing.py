@@ -1,0 +1,82 @@
+"""Blocks placed together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_graphs import STM32N6, with_pools
+
+from npu_tune.targets.neural_art.compiler.packing import Request, base_address, pack
+from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
+
+
+@st.composite
+def requests(draw) -> Request:
+    first = draw(st.integers(0, 20))
+    return Request(draw(st.integers(1, 500)), first, first + draw(st.integers(0, 6)))
+
+
+def ends(wanted, offsets):
+    return [offset + each.size for each, offset in zip(wanted, offsets, strict=True)]
+
+
+@given(st.lists(requests(), max_size=25))
+@settings(max_examples=200, deadline=None)
+def test_no_two_blocks_in_use_at_the_same_time_overlap(wanted):
+    placed = list(zip(wanted, pack(wanted), strict=True))
+    for (one, start), (other, begin) in combinations(placed, 2):
+        if one.first <= other.last and other.first <= one.last:
+            assert start + one.size <= begin or begin + other.size <= start
+
+
+@given(st.lists(requests(), min_size=1, max_size=25))
+@settings(max_examples=100, deadline=None)
+def test_offsets_are_aligned_and_the_whole_is_no_smaller_than_what_is_in_use(wanted):
+    offsets = pack(wanted)
+    assert all(offset >= 0 and offset % ALIGNMENT == 0 for offset in offsets)
+    peak = max(
+        sum(each.size for each in wanted if each.first <= time <= each.last) for time in range(30)
+    )
+    aligned = sum(-(-each.size // ALIGNMENT) * ALIGNMENT for each in wanted)
+    assert peak <= max(ends(wanted, offsets)) <= aligned
+
+
+def test_blocks_that_are_never_in_use_together_share_their_memory():
+    wanted = [Request(64, 0, 1), Request(64, 2, 3), Request(32, 4, 4)]
+    assert pack(wanted) == (0, 0, 0)
+
+
+def test_a_block_goes_into_the_gap_that_larger_ones_leave():
+    wanted = [Request(96, 0, 1), Request(48, 1, 2), Request(80, 2, 3)]
+    assert max(ends(wanted, pack(wanted))) == 144
+
+
+def test_the_piece_lies_in_the_accelerators_own_ram_where_it_fits():
+    own = [pool for pool in STM32N6.internal if pool.name.startswith("npu")]
+    lowest = min(pool.base for pool in own)
+    assert base_address(STM32N6, 1000) == lowest
+    assert base_address(STM32N6, sum(pool.size_bytes for pool in own)) == lowest
+
+
+def test_a_larger_piece_ends_where_the_accelerators_own_ram_ends():
+    own = [pool for pool in STM32N6.internal if pool.name.startswith("npu")]
+    high, size = max(pool.end for pool in own), sum(p.size_bytes for p in own) + 1600
+    assert base_address(STM32N6, size) == high - size
+    everything = sum(pool.size_bytes for pool in STM32N6.internal)
+    assert base_address(STM32N6, everything) == min(pool.base for pool in STM32N6.internal)
+    assert base_address(STM32N6, everything + 1) is None
+
+
+def test_there_is_no_piece_across_a_gap():
+    assert base_address(with_pools(1024, 1024, gap=64), 100) is None
+    assert base_address(with_pools(1024, 1024), 2048) is not None
+
+
+def test_a_piece_starts_at_an_aligned_address():
+    hardware = with_pools(1024, base=1000)
+    assert base_address(hardware, 1000) == 1008
+    flat = replace(hardware, pools=hardware.pools[:1])
+    assert base_address(flat, 1024) is None
