@@ -1,7 +1,7 @@
 """Everything in this package that touches Optuna's private side; written against Optuna 5.0.
 
-Three things are here: a study in memory whose trials are asked for whole instead of parameter by
-parameter, the lines of Optuna's journal file, and Optuna's own database tables.
+Four things are here: a study in memory whose trials are asked for whole instead of parameter by
+parameter, the lines of Optuna's journal file, Optuna's own database tables, and hypervolumes.
 """
 
 # Private members are what this module is for.
@@ -18,7 +18,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
+from numpy.typing import ArrayLike
+from optuna._hypervolume import compute_hypervolume
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
@@ -336,3 +339,16 @@ def rdb_tables() -> Mapping[str, sqlalchemy.Table]:
 
     tables: Mapping[str, sqlalchemy.Table] = models.BaseModel.metadata.tables
     return tables
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """The exact volume that points dominate up to a reference point; less is better in all axes.
+
+    Args:
+        points: of shape (points, axes); none beyond the reference point in any axis.
+        reference: of shape (axes,).
+    """
+    losses = np.asarray(points, dtype=float)
+    if losses.size == 0:
+        return 0.0
+    return float(compute_hypervolume(losses, np.asarray(reference, dtype=float)))

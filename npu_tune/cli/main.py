@@ -14,6 +14,7 @@ import click
 
 from npu_tune import __version__
 from npu_tune.cli.answer import echo_document, echo_error
+from npu_tune.cli.compare import compare
 from npu_tune.cli.convert import convert
 from npu_tune.cli.export import export
 from npu_tune.cli.failures import InternalError, InterruptError
@@ -33,7 +34,7 @@ def commands() -> None:
     """Tunes how a neural network is compiled for an edge accelerator, layer by layer."""
 
 
-for _command in (tune, run, space, targets, show, export, convert):
+for _command in (tune, run, space, targets, show, export, convert, compare):
     commands.add_command(_command)
 
 

@@ -7,7 +7,8 @@ from itertools import accumulate, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npu_tune.errors import MissingExtraError, StorageError, UsageError
+from npu_tune.errors import UsageError
+from npu_tune.report.pictures import picture
 from npu_tune.report.tables import BYTE_UNITS
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import StudyResult
@@ -15,7 +16,6 @@ from npu_tune.tuning.records import StudyResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = (".png", ".svg", ".pdf")
 _KIB = 1024
 
 
@@ -29,39 +29,16 @@ def plot_study(result: StudyResult, path: Path) -> None:
         UsageError: if the file's ending names no picture format, or nothing was evaluated yet.
         StorageError: if the file cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(
-            f"A plot cannot be written as {path.name!r}.",
-            remedy=f"Give a file that ends in {', '.join(FORMATS)}.",
-        )
     if not any(trial.failure is None for trial in result.trials):
         raise UsageError(
             f"The study {result.name!r} has nothing to plot: no trial has been evaluated.",
             remedy="Run it first.",
         )
-    try:
-        from matplotlib import rc_context  # noqa: PLC0415 -- an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(
-            "Plots need matplotlib, which is not installed.",
-            remedy="Install it with `pip install 'npu-tune[report]'`.",
-        ) from error
-    with rc_context({"svg.hashsalt": "npu-tune", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(11, 4.5), layout="constrained")
+    with picture(path, width=11, height=4.5) as figure:
         figure.suptitle(f"{result.model} on {result.target}")
         left, right = figure.subplots(1, 2)
         _draw_front(left, result)
         _draw_best_so_far(right, result)
-        # A date or a version in the file would make equal pictures differ.
-        stamp = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[path.suffix.lower()]
-        try:
-            figure.savefig(path, dpi=120, metadata={stamp: None})
-        except OSError as error:
-            raise StorageError(
-                f"The plot cannot be written to {str(path)!r}: {error.strerror}.",
-                remedy="Give a path in a folder that exists and can be written to.",
-            ) from error
 
 
 def _draw_front(axes: Axes, result: StudyResult) -> None:

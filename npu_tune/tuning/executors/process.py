@@ -28,7 +28,7 @@ from npu_tune.tuning.executors.worker import Ready, Unfit
 START_TIMEOUT_S = 120.0
 """For a worker to import the target's compiler, on a machine that is busy with other workers."""
 
-_ONE_THREAD = dict.fromkeys(
+ONE_THREAD = dict.fromkeys(
     (
         "MKL_NUM_THREADS",
         "NUMEXPR_NUM_THREADS",
@@ -89,7 +89,7 @@ class WorkerProcess:
                 stderr=self._stderr,
                 pass_fds=passed,
                 start_new_session=True,
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **ONE_THREAD},
             )
         except OSError as error:
             raise ExecutorError(
@@ -188,7 +188,7 @@ class WorkerProcess:
         # It has closed its connection, but may need a moment to end of its own accord.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1.0)
-        how = _described(self.kill())
+        how = describe_exit(self.kill())
         if not self.ready:
             raise ExecutorError(
                 f"A worker process ended while it started: {how}{words}.",
@@ -298,7 +298,7 @@ class ProcessExecutor(Executor):
             raise error
 
 
-def _described(status: int) -> str:
+def describe_exit(status: int) -> str:
     """What an exit status says, such as ``killed by SIGSEGV``."""
     if status >= 0:
         return f"exit status {status}"

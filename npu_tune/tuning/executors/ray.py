@@ -138,7 +138,7 @@ class RayExecutor(Executor):
             self._connected_here = False
 
     def _start(self) -> None:
-        self._connect()
+        self._ray, self._connected_here = connect(self._address, workers=self._capacity)
         self._payload_reference = self._ray.put(self._payload)
         self._evaluator = self._ray.remote(num_cpus=1, max_restarts=0)(Evaluator)
         self._slots = [self._new_slot() for _ in range(self._capacity)]
@@ -158,34 +158,6 @@ class RayExecutor(Executor):
             )
         for slot in self._slots:
             self._take(slot)
-
-    def _connect(self) -> None:
-        import ray  # noqa: PLC0415 - slow to import, and not needed for --help
-
-        self._ray = ray
-        if ray.is_initialized():
-            return
-        # Nobody asked for statistics to be sent to Ray's makers.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        try:
-            with _kept_signal_handlers():
-                if self._address is None:
-                    local: dict[str, Any] = {
-                        "num_cpus": self._capacity,
-                        "include_dashboard": False,
-                    }
-                    ray.init(address="local", **local, **quietly)
-                else:
-                    _require_reachable(self._address)
-                    ray.init(address=self._address, **quietly)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise ExecutorError(
-                f"Cannot connect to Ray at {self._address or 'local'!r}: {str(error).rstrip('.')}.",
-                remedy="Start a cluster with `ray start --head`, or leave the address out.",
-                address=self._address,
-            ) from error
-        self._connected_here = True
 
     def _new_slot(self) -> _Slot:
         actor = self._evaluator.remote(self._payload_reference, self._timeout_s)
@@ -207,6 +179,43 @@ class RayExecutor(Executor):
             raise answer
         outcome: Outcome | None = answer
         return outcome
+
+
+def connect(address: str | None, *, workers: int) -> tuple[Any, bool]:
+    """Connects this process to Ray, unless it is connected already.
+
+    Args:
+        address: of a cluster, or ``auto``; None starts Ray on this machine.
+        workers: the processors of a Ray that is started here.
+
+    Returns:
+        The module ``ray``, and whether the connection was made here.
+
+    Raises:
+        ExecutorError: if there is no such cluster.
+    """
+    import ray  # noqa: PLC0415 - slow to import, and not needed for --help
+
+    if ray.is_initialized():
+        return ray, False
+    # Nobody asked for statistics to be sent to Ray's makers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        with _kept_signal_handlers():
+            if address is None:
+                local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}
+                ray.init(address="local", **local, **quietly)
+            else:
+                _require_reachable(address)
+                ray.init(address=address, **quietly)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ExecutorError(
+            f"Cannot connect to Ray at {address or 'local'!r}: {str(error).rstrip('.')}.",
+            remedy="Start a cluster with `ray start --head`, or leave the address out.",
+            address=address,
+        ) from error
+    return ray, True
 
 
 def _require_reachable(address: str) -> None:

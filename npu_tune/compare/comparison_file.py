@@ -1,0 +1,156 @@
+"""Comparison files: reading TOML, validated key by key, and writing it back."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Protocol
+
+import tomli_w
+from pydantic import ValidationError
+
+from npu_tune.compare.sections import (
+    ComparedNetwork,
+    ComparisonFile,
+    ReplaySection,
+    first_twice,
+)
+from npu_tune.errors import UsageError
+from npu_tune.tuning.sections import is_model_file_name
+from npu_tune.validation import known_remedy, table_error
+
+
+class _Titled(Protocol):
+    @property
+    def title(self) -> str: ...
+
+
+def load_comparison(path: Path | str) -> ComparisonFile:
+    """Reads and validates a comparison file; its relative paths count from its own folder.
+
+    Raises:
+        UsageError: names the key, the value and the remedy.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read the comparison file {path}: {error.strerror}.",
+            remedy="Check the path.",
+            path=str(path),
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The comparison file {path} is not TOML: {error}.",
+            remedy="Mend it.",
+            path=str(path),
+        ) from error
+    return parse_comparison(document, base=path.resolve().parent, source=str(path), name=path.stem)
+
+
+def parse_comparison(
+    document: dict[str, Any], *, base: Path, source: str = "comparison", name: str = "comparison"
+) -> ComparisonFile:
+    """Validates what a comparison file says.
+
+    Args:
+        document: the file's tables.
+        base: relative paths count from here.
+        source: what the document is called in errors.
+        name: of the comparison, where the document gives none.
+
+    Raises:
+        UsageError: names the key, the value and the remedy.
+    """
+    try:
+        comparison = ComparisonFile.model_validate(document)
+    except ValidationError as error:
+        raise table_error(
+            error, model=ComparisonFile, source=source, whole="comparison file", kind=UsageError
+        ) from error
+    _require_labels(comparison, source)
+    _require_report(comparison, source)
+    return _resolved(comparison, base, name)
+
+
+def comparison_to_toml(comparison: ComparisonFile) -> str:
+    """The comparison file as TOML text; :func:`load_comparison` reads it back."""
+    document = comparison.model_dump(exclude_none=True, mode="json")
+    return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
+
+
+def _require_labels(comparison: ComparisonFile, source: str) -> None:
+    """Sees that tables can tell everything apart."""
+    kinds: dict[str, tuple[_Titled, ...]] = {
+        "network": comparison.network,
+        "target": comparison.target,
+        "sampler": comparison.sampler,
+        "objective": comparison.objective,
+    }
+    for kind, entries in kinds.items():
+        twice = first_twice(entry.title for entry in entries)
+        if twice is not None:
+            raise UsageError(
+                f"{source}: two tables [[{kind}]] are called {twice!r}.",
+                remedy="Give one of them a `label` of its own.",
+                key=kind,
+                value=twice,
+            )
+
+
+def _require_report(comparison: ComparisonFile, source: str) -> None:
+    budget, report = comparison.compare.evaluations, comparison.report
+    beyond = next((number for number in report.checkpoints or () if number > budget), None)
+    if beyond is not None:
+        raise UsageError(
+            f"{source}: the checkpoint {beyond} lies beyond the {budget} evaluations of a run.",
+            remedy="Leave it out, or raise 'compare.evaluations'.",
+            key="report.checkpoints",
+            value=beyond,
+        )
+    titles = [entry.title for entry in comparison.sampler]
+    if report.rival is not None and report.rival not in titles:
+        raise UsageError(
+            f"{source}: there is no sampler {report.rival!r} to be the rival.",
+            remedy=known_remedy(report.rival, titles),
+            key="report.rival",
+            value=report.rival,
+        )
+
+
+def _resolved(comparison: ComparisonFile, base: Path, name: str) -> ComparisonFile:
+    """Makes paths absolute; an option that names no file beside the file stays as it is."""
+    section = comparison.compare
+    name = section.name or name
+    replay = comparison.replay
+    return comparison.model_copy(
+        update={
+            "compare": section.model_copy(
+                update={"name": name, "folder": (base / (section.folder or name)).resolve()}
+            ),
+            "network": tuple(_resolved_network(entry, base) for entry in comparison.network),
+            "target": tuple(
+                entry.model_copy(update={k: _existing(v, base) for k, v in entry.options.items()})
+                for entry in comparison.target
+            ),
+            "replay": replay and ReplaySection(recorded=base / replay.recorded),
+        }
+    )
+
+
+def _resolved_network(network: ComparedNetwork, base: Path) -> ComparedNetwork:
+    path = network.path
+    is_path = "/" in path or is_model_file_name(path) or (base / path).is_file()
+    calibration = network.calibration
+    return network.model_copy(
+        update={
+            "path": str(base / path) if is_path else path,
+            "calibration": calibration and base / calibration,
+        }
+    )
+
+
+def _existing(value: Any, base: Path) -> Any:
+    is_file = isinstance(value, str) and value and (base / value).is_file()
+    return str(base / value) if is_file else value

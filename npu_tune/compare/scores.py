@@ -1,0 +1,125 @@
+"""From recorded metrics to costs, best so far and hypervolumes: the tidy table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from npu_tune._optuna_compat import hypervolume
+from npu_tune.compare.recording import Front, ProblemRecord, Recording, RunRecord
+from npu_tune.tuning.objective import MAXIMIZE
+from npu_tune.tuning.records import dominates
+
+Floats = NDArray[np.float64]
+
+
+def tidy_table(recording: Recording, *, reference_point: float) -> pd.DataFrame:
+    """One row per evaluation, with everything that follows from its metrics.
+
+    Columns: ``network``, ``target``, ``objective``, ``sampler``, ``seed``, ``evaluation`` (from
+    1), the metrics, ``cost``, ``feasible``, ``failure``, ``cached``, ``best`` (the lowest cost
+    of a feasible evaluation so far) and ``hypervolume`` (of the front so far, as a share of the
+    box up to the reference point; NaN for an objective of one metric).
+
+    Args:
+        recording: the runs.
+        reference_point: the corner of hypervolumes, as a multiple of the baseline.
+    """
+    frames = [
+        _run_table(run, recording.by_problem[run.name.problem], reference_point)
+        for run in recording.runs
+    ]
+    table = pd.concat(frames, ignore_index=True)
+    names = ["network", "target", "objective", "sampler", "failure"]
+    table = table.astype(dict.fromkeys(names, "category"))
+    last = ["cost", "feasible", "failure", "cached", "best", "hypervolume"]
+    return table[[column for column in table if column not in last] + last]
+
+
+def _run_table(run: RunRecord, problem: ProblemRecord, reference_point: float) -> pd.DataFrame:
+    name, rows = run.name, run.rows
+    ratios = loss_ratios(problem, rows)
+    cost = ratios @ np.array(list(problem.objective.weights.values()))
+    feasible = (rows["failure"] == "").to_numpy()
+    for metric, bound in problem.objective.limits.items():
+        feasible &= rows[metric].to_numpy() <= bound
+    allowed = np.where(feasible, cost, np.inf)
+    best = np.minimum.accumulate(allowed)
+    labels: dict[str, Any] = {
+        "network": name.problem.network,
+        "target": name.problem.target,
+        "objective": name.problem.objective,
+        "sampler": name.sampler,
+        "seed": name.seed,
+        "evaluation": np.arange(1, len(rows) + 1),
+    }
+    table = rows.assign(**labels)[[*labels, *rows.columns]]
+    return table.assign(
+        cost=cost,
+        feasible=feasible,
+        best=np.where(np.isfinite(best), best, np.nan),
+        hypervolume=hypervolume_so_far(ratios, feasible, reference_point),
+    )
+
+
+def loss_ratios(problem: ProblemRecord, rows: pd.DataFrame) -> Floats:
+    """The objective's metrics as multiples of the baseline, less being better: (rows, metrics).
+
+    A metric of which more is better counts as ``2 - metric / baseline``, as in the cost.
+    """
+    columns = []
+    for metric in problem.objective.weights:
+        ratio = rows[metric].to_numpy(dtype=float) / problem.baseline[metric]
+        is_gain = problem.objective.directions[metric] == MAXIMIZE
+        columns.append(2.0 - ratio if is_gain else ratio)
+    return np.column_stack(columns)
+
+
+def front_ratios(problem: ProblemRecord, front: Front) -> Floats:
+    """The same for the points of a front."""
+    return loss_ratios(problem, pd.DataFrame(front, columns=[*problem.objective.weights]))
+
+
+def hypervolume_so_far(ratios: Floats, feasible: NDArray[np.bool_], corner: float) -> Floats:
+    """Per evaluation the hypervolume of all before and with it, as a share of the whole box."""
+    axes = ratios.shape[1]
+    volumes = np.full(len(ratios), np.nan)
+    if axes < 2:
+        return volumes
+    front: list[tuple[float, ...]] = []
+    reference, whole, volume = np.full(axes, corner), corner**axes, 0.0
+    inside = feasible & (ratios < corner).all(axis=1)
+    for number, point in enumerate(map(tuple, ratios.tolist())):
+        if inside[number] and not any(dominates(kept, point) for kept in front):
+            front = [kept for kept in front if not dominates(point, kept)] + [point]
+            volume = hypervolume(front, reference) / whole
+        volumes[number] = volume
+    return volumes
+
+
+def hypervolume_share(points: Floats, corner: float) -> float:
+    """The hypervolume of points as a share of the whole box."""
+    inside = points[(points < corner).all(axis=1)]
+    axes = points.shape[1]
+    whole: float = corner**axes
+    return hypervolume(inside, np.full(axes, corner)) / whole
+
+
+def curves(table: pd.DataFrame, column: str, *, seeds: Sequence[int], budget: int) -> Floats:
+    """A column of one sampler's runs on one problem, as (seeds, evaluations).
+
+    A run that ended before the budget, because it found nothing new, keeps its last value. The
+    row of a run that is not there is NaN; infinity stands where a run has nothing feasible yet.
+    """
+    parts = dict(iter(table.groupby("seed")[column]))
+    lines = np.full((len(seeds), budget), np.nan)
+    for line, seed in zip(lines, seeds, strict=True):
+        if seed in parts:
+            values = parts[seed].to_numpy(dtype=float)
+            short = max(budget - len(values), 0)
+            line[:] = np.nan_to_num(np.pad(values, (0, short), mode="edge"), nan=np.inf)
+    return lines

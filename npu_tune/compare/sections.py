@@ -1,0 +1,212 @@
+"""The sections of a comparison file, and what each of their keys may be."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+
+from npu_tune.tuning.sections import (
+    ExecutorSection,
+    Limits,
+    ModelSection,
+    ObjectiveSection,
+    PathField,
+    PositiveFinite,
+    SamplerSection,
+    TargetSection,
+    model_name,
+)
+from npu_tune.validation import Table
+
+DEFAULT_EVALUATIONS = 200
+DEFAULT_SEEDS = 10
+
+
+def _seeds(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("there must be at least one seed")
+        return tuple(range(value))
+    if isinstance(value, list | tuple):
+        twice = first_twice(value)
+        if twice is not None:
+            raise ValueError(f"the seed {twice} is there twice, so that two runs would be one")
+        return tuple(value)
+    return value
+
+
+def first_twice(values: Iterable[Any]) -> Any | None:
+    """The first value that is there more than once."""
+    return next((value for value, count in Counter(values).items() if count > 1), None)
+
+
+def _tables(value: object) -> object:
+    """A single table where a list of tables may stand."""
+    return (value,) if isinstance(value, dict) else value
+
+
+Label = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1, strict=False)]
+Checkpoints = Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class CompareSection(Table):
+    """``[compare]``: what it is called, where it is kept and how long each run is.
+
+    Args:
+        name: of the comparison; the file's own name if absent.
+        folder: holds everything; ``name`` beside the comparison file if absent.
+        evaluations: how many different configurations each run evaluates, the baseline and failed
+            ones included. An answer out of the shared cache counts like any other; a
+            configuration that a run proposes again costs it nothing.
+        seeds: a list, or how many, from 0 on.
+        starts: gives the target's own proposals to every sampler, before its first one.
+        shared_cache: keeps answers for the other runs and for later.
+        exact: asks the target for the exact front, where it can tell that.
+        duplicates_in_a_row: so many proposals without a new configuration end a run.
+    """
+
+    name: Label | None = None
+    folder: PathField | None = None
+    evaluations: PositiveInt = DEFAULT_EVALUATIONS
+    seeds: Seeds = tuple(range(DEFAULT_SEEDS))
+    starts: bool = False
+    shared_cache: bool = True
+    exact: bool = True
+    duplicates_in_a_row: PositiveInt = 1000
+
+
+class ComparedNetwork(ModelSection):
+    """``[[network]]``: as ``[model]`` of a study file, with a label for tables."""
+
+    label: Label | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.label or model_name(self.path)
+
+
+class ComparedTarget(TargetSection):
+    """``[[target]]``: as ``[target]`` of a study file, with a label for tables."""
+
+    label: Label | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.label or self.name
+
+
+class ComparedSampler(SamplerSection):
+    """``[[sampler]]``: as ``[sampler]`` of a study file, with a label for tables."""
+
+    name: str
+    label: Label | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.label or self.name
+
+
+class ComparedObjective(ObjectiveSection):
+    """``[[objective]]``: as ``[objective]`` of a study file, with limits and a label."""
+
+    label: Label | None = None
+    limits: Limits = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.label or "-".join([self.mode, *(self.metrics or ())])
+
+    @model_validator(mode="after")
+    def _front_of_several(self) -> ComparedObjective:
+        if self.mode == "pareto" and self.metrics is not None and len(self.metrics) < 2:
+            raise ValueError(
+                "mode = 'pareto' needs several metrics, and there is one; use mode = 'weighted'"
+            )
+        return self
+
+
+class ReportSection(Table):
+    """``[report]``: what is reported of the runs.
+
+    Args:
+        checkpoints: numbers of evaluations at which samplers are compared; a tenth, a quarter,
+            a half and all of the budget if absent.
+        within: a run has arrived when it is this share above the best known.
+        reference_point: the corner of hypervolumes, as a multiple of the baseline.
+        rival: everyone is also held against this sampler first; the first one if absent.
+    """
+
+    checkpoints: Checkpoints | None = None
+    within: Share = 0.01
+    reference_point: PositiveFinite = 1.1
+    rival: Label | None = None
+
+
+class ReplaySection(Table):
+    """``[replay]``: what is known is looked up, and nothing is evaluated.
+
+    Args:
+        recorded: the folder of another comparison, or its ``results.parquet``.
+    """
+
+    recorded: PathField
+
+
+class ComparisonFile(Table):
+    """A whole comparison file; see ``docs/compare.md``."""
+
+    compare: CompareSection = Field(default_factory=CompareSection)
+    network: Annotated[tuple[ComparedNetwork, ...], Field(min_length=1, strict=False)]
+    target: Annotated[
+        tuple[ComparedTarget, ...], BeforeValidator(_tables), Field(min_length=1, strict=False)
+    ]
+    sampler: Annotated[tuple[ComparedSampler, ...], Field(min_length=1, strict=False)]
+    objective: Annotated[
+        tuple[ComparedObjective, ...], BeforeValidator(_tables), Field(min_length=1, strict=False)
+    ] = (ComparedObjective(),)
+    executor: ExecutorSection = Field(default_factory=ExecutorSection)
+    report: ReportSection = Field(default_factory=ReportSection)
+    replay: ReplaySection | None = None
+
+    @property
+    def name(self) -> str:
+        """What the comparison is called."""
+        return self.compare.name or "comparison"
+
+    @property
+    def folder(self) -> Path:
+        """Holds everything of the comparison."""
+        return self.compare.folder or Path.cwd() / self.name
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """Numbers of evaluations at which samplers are compared; the budget is the last one."""
+        budget = self.compare.evaluations
+        given = self.report.checkpoints or [budget // 10, budget // 4, budget // 2]
+        return tuple(sorted({max(number, 1) for number in given} | {budget}))
+
+    @property
+    def planned(self) -> int:
+        """How many runs there are."""
+        sides = (self.network, self.target, self.sampler, self.objective, self.compare.seeds)
+        return math.prod(map(len, sides))
+
+    def moved(self, *, replay: Path | None, folder: Path | None) -> ComparisonFile:
+        """The same comparison with a recording to replay, or in another folder."""
+        section = self.compare
+        if folder is not None:
+            section = section.model_copy(update={"folder": folder.resolve()})
+        recorded = self.replay if replay is None else ReplaySection(recorded=replay.resolve())
+        return self.model_copy(update={"compare": section, "replay": recorded})

@@ -1,0 +1,241 @@
+"""The summary of a comparison in Markdown: who wins where, and plainly who loses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from npu_tune.compare.analysis import Analysis, near
+from npu_tune.compare.regrets import ProblemCurves
+from npu_tune.compare.statistics import median
+
+SIGNIFICANT = 0.05
+
+
+def summary_text(analysis: Analysis) -> str:
+    """The whole summary."""
+    sections = [
+        _heading(analysis),
+        _failures(analysis),
+        _standings(analysis),
+        _pairs(analysis),
+        _losses(analysis),
+        _per_problem(analysis),
+        _reading(analysis),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _heading(analysis: Analysis) -> str:
+    comparison = analysis.result.comparison
+    runs = len(analysis.result.recording.runs)
+    counts = [
+        f"{len(comparison.network)} networks",
+        f"{len(comparison.target)} targets",
+        f"{len(comparison.objective)} objectives",
+        f"{len(comparison.sampler)} samplers",
+        f"{len(comparison.compare.seeds)} seeds",
+    ]
+    planned = comparison.planned
+    cut = "" if runs == planned else f" **{planned - runs} of {planned} runs are missing.**"
+    return (
+        f"# {comparison.name}\n\n"
+        f"{' x '.join(counts)}, {comparison.compare.evaluations:,} evaluations each, "
+        f"{runs:,} runs.{cut}"
+    )
+
+
+def _failures(analysis: Analysis) -> str:
+    lines = [f"- {order.name}: {error}" for order, error in analysis.result.failures]
+    return "\n".join(["## Runs that failed", "", *lines]) if lines else ""
+
+
+def _standings(analysis: Analysis) -> str:
+    """Per sampler, over all problems: regret at every checkpoint, rank, arrival."""
+    comparison = analysis.result.comparison
+    checkpoints = comparison.checkpoints
+    medians = analysis.medians
+    final = medians[medians["evaluations"] == checkpoints[-1]].copy()
+    labels = ["network", "target", "objective"]
+    final["rank"] = final.groupby(labels)["regret"].rank(method="average")
+    ranks = final.groupby("sampler")["rank"].mean()
+    level = near(comparison.report.within)
+    arrivals = analysis.arrivals[analysis.arrivals["level"] == level]
+    rows = []
+    for sampler in ranks.sort_values(kind="stable").index:
+        own = medians[medians["sampler"] == sampler]
+        regrets = (median(own.loc[own["evaluations"] == c, "regret"]) for c in checkpoints)
+        arrived = arrivals[arrivals["sampler"] == sampler]
+        rows.append(
+            [
+                str(sampler),
+                f"{ranks[sampler]:.2f}",
+                *(_percent(regret) for regret in regrets),
+                _evaluations(median(arrived["evaluations"])),
+                _percent(float(arrived["reached"].mean())),
+            ]
+        )
+    header = [
+        "sampler",
+        "mean rank",
+        *(f"regret at {checkpoint:,}" for checkpoint in checkpoints),
+        f"evaluations to {level}",
+        "runs that got there",
+    ]
+    return (
+        "## Standings\n\n"
+        "Medians over problems of the median over seeds; ranks at the end, 1 is best.\n\n"
+        + markdown_table(header, rows)
+    )
+
+
+def _pairs(analysis: Analysis) -> str:
+    """Everyone against the rival, and against the best of the others, at the end."""
+    overall = analysis.overall
+    if overall.empty:
+        return ""
+    comparison = analysis.result.comparison
+    rival = comparison.report.rival or comparison.sampler[0].title
+    final = overall[overall["evaluations"] == comparison.checkpoints[-1]]
+    rows = [
+        [
+            row["sampler"],
+            row["rival"],
+            f"{row['wins']} / {row['ties']} / {row['losses']}",
+            f"{row['a12']:.2f}",
+            *(_p(row[column]) for column in ("p_runs", "p_holm", "p_problems")),
+        ]
+        for row in final[final["sampler"] == rival].to_dict("records")
+    ]
+    header = ["sampler", "against", "wins / ties / losses", "A12", "p", "p (Holm)", "p (problems)"]
+    return (
+        f"## {rival} against each\n\n"
+        "Problems won, tied and lost by the median at the end. A12 is how often a run of the "
+        "first is better than one of the second (0.5: no difference), in the mean over problems. "
+        "p is of Wilcoxon's signed-rank test over pairs of runs of the same problem and seed; "
+        "Holm adjusts it for all pairs of samplers; the last one pairs the medians of problems, "
+        "and so counts every problem once. `overall.csv` has every pair and checkpoint.\n\n"
+        + markdown_table(header, rows)
+    )
+
+
+def _losses(analysis: Analysis) -> str:
+    """Where which sampler loses to which."""
+    comparison = analysis.result.comparison
+    if len(comparison.sampler) < 2:
+        return ""
+    pairs = analysis.pairs
+    final = pairs[
+        (pairs["evaluations"] == comparison.checkpoints[-1]) & (pairs["outcome"] == "loss")
+    ]
+    lines = []
+    for sampler in comparison.sampler:
+        lost = final[final["sampler"] == sampler.title]
+        if lost.empty:
+            lines.append(f"- **{sampler.title}** loses nowhere.")
+            continue
+        lines.append(f"- **{sampler.title}** loses")
+        lines.extend(f"  - {text}" for text in _lost_to(lost, _telling_columns(analysis)))
+    return "## Who loses where\n\nBy the median regret at the end.\n\n" + "\n".join(lines)
+
+
+def _telling_columns(analysis: Analysis) -> list[str]:
+    """The columns that it takes to tell one problem from another."""
+    comparison = analysis.result.comparison
+    columns = ["network"]
+    if len(comparison.target) > 1:
+        columns.append("target")
+    if len(comparison.objective) > 1:
+        columns.append("objective")
+    return columns
+
+
+def _lost_to(lost: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
+    for rival, part in lost.groupby("rival", sort=False):
+        places = [
+            f"{' '.join(row[column] for column in columns)} "
+            f"({_percent(row['regret'])} : {_percent(row['rival_regret'])}"
+            f"{'' if row['p'] < SIGNIFICANT else ', not significant'})"
+            for row in part.to_dict("records")
+        ]
+        yield f"to {rival} on {', '.join(places)}"
+
+
+def _per_problem(analysis: Analysis) -> str:
+    """A table per target and objective: networks down, samplers across."""
+    comparison = analysis.result.comparison
+    sections = []
+    for target in comparison.target:
+        for objective in comparison.objective:
+            curves = [
+                curve
+                for name, curve in analysis.problems.items()
+                if (name.target, name.objective) == (target.title, objective.title)
+            ]
+            if curves:
+                title = f"### {target.title}, {objective.title}"
+                sections.append(f"{title}\n\n{_problem_table(analysis, curves)}")
+    return "\n\n".join(["## Results at the end", *sections])
+
+
+def _problem_table(analysis: Analysis, curves: Sequence[ProblemCurves]) -> str:
+    titles = [sampler.title for sampler in analysis.result.comparison.sampler]
+    pareto = curves[0].problem.objective.pareto
+    rows = []
+    for curve in curves:
+        values = curve.hypervolume if pareto else curve.best
+        finals = {t: median(values[t][:, -1]) for t in titles if t in values}
+        best = (max if pareto else min)(finals.values())
+        reference = curve.reference.hypervolume if pareto else curve.reference.cost
+        cells = (_marked(finals.get(title), best) for title in titles)
+        rows.append(
+            [curve.problem.name.network, *cells, f"{reference:.4f} ({curve.reference.source})"]
+        )
+    what = "Hypervolume as a share of the box" if pareto else "Cost; the baseline has 1"
+    return f"{what}.\n\n" + markdown_table(["network", *titles, "reference"], rows)
+
+
+def _marked(value: float | None, best: float) -> str:
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
+
+
+def _reading(analysis: Analysis) -> str:
+    comparison = analysis.result.comparison
+    proposals = (
+        "then the target's own proposals, then its own choices"
+        if comparison.compare.starts
+        else "and none of the target's own proposals"
+    )
+    return (
+        "## How to read this\n\n"
+        f"Every run evaluates {comparison.compare.evaluations:,} different configurations: the "
+        f"default first, {proposals}. An answer that another run has already got costs an "
+        "evaluation too; a configuration that a run proposes a second time costs nothing. "
+        "The regret of a weighted objective is best cost / reference - 1, that of a front "
+        "1 - hypervolume / reference; the reference is the exact optimum or front where the "
+        "target can tell it, else the best of all runs here, which a longer search may beat. "
+        "Hypervolumes reach up to "
+        f"{comparison.report.reference_point:g} times the baseline in every metric."
+    )
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %" if np.isfinite(share) else "-"
+
+
+def _evaluations(number: float) -> str:
+    return f"{number:,.0f}" if np.isfinite(number) else "not reached"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

@@ -1,0 +1,56 @@
+"""Figures of matplotlib, made and written the same way everywhere. Needs the extra ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from npu_tune.errors import MissingExtraError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+@contextmanager
+def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
+    """A figure to draw into, which is then written; the same drawing gives the same bytes.
+
+    Args:
+        path: of the file; its ending names the format.
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+        UsageError: if the file's ending names no picture format.
+        StorageError: if the file cannot be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"A plot cannot be written as {path.name!r}.",
+            remedy=f"Give a file that ends in {', '.join(FORMATS)}.",
+        )
+    try:
+        from matplotlib import rc_context  # noqa: PLC0415 - an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError(
+            "Plots need matplotlib, which is not installed.",
+            remedy="Install it with `pip install 'npu-tune[report]'`.",
+        ) from error
+    with rc_context({"svg.hashsalt": "npu-tune", "svg.fonttype": "path"}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        # A date or a version in the file would make equal pictures differ.
+        stamp = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[path.suffix.lower()]
+        try:
+            figure.savefig(path, dpi=120, metadata={stamp: None})
+        except OSError as error:
+            raise StorageError(
+                f"The plot cannot be written to {str(path)!r}: {error.strerror}.",
+                remedy="Give a path in a folder that exists and can be written to.",
+            ) from error
