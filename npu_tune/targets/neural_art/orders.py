@@ -42,7 +42,8 @@ def in_order(graph: Graph, order: str) -> Graph:
     """The graph with its operations in the file's order, or in one that needs little memory.
 
     The latter always goes on with the operation that leaves the fewest bytes in use, and where
-    several do, with the one that comes first in the file.
+    several do, with the one that comes first in the file. It looks one operation ahead, so where
+    branches differ in length it can need more than the file's order.
     """
     if order == FILE_ORDER:
         return graph
