@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from published import PUBLISHED, Errors, PublishedRow, admitted, read_published
+from simulated import HARDWARE, default_run
 
 from npu_tune.report.tables import table
-from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
-from npu_tune.targets.neural_art.core import Core
-from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
 
-HARDWARE = "stm32n6"
-ROUND = (2.7, 1.0)
-"""What one would write down without a fit: the median rate at which weights were measured to
-stream (371 MB/s, 2.7 cycles per byte), and the vendor compiler's cycles as they are."""
+FEWEST_FAMILIES = 3
+"""With fewer, constants would be fitted to a single family."""
 
 _FLASH_RANGE = (1.0, 8.0)
 _COMPUTE_RANGE = (0.5, 2.0)
@@ -42,6 +38,11 @@ class Constants:
 
     flash_cycles_per_byte: float
     compute_factor: float
+
+
+ROUND = Constants(2.7, 1.0)
+"""What one would write down without a fit: the median rate at which weights were measured to
+stream (371 MB/s, 2.7 cycles per byte), and the vendor compiler's cycles as they are."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +85,22 @@ class Sample:
 
 
 def samples_of(rows: Sequence[PublishedRow]) -> list[Sample]:
-    """Compiles the network of each row by default, with both constants at 1."""
-    hardware = load_hardware(HARDWARE)
-    plain = replace(hardware.calibration, flash_cycles_per_byte=1.0, compute_factor=1.0)
-    variants = HardwareVariants.of(replace(hardware, calibration=plain), {})
+    """Simulates the network of each row by default, and takes the present constants out."""
+    now = HARDWARE.calibration
     samples = []
     for row in rows:
-        core = Core(
-            row.load(), variants, rule=CALIBRATED, four_bit_weights=False, external_ram=True
-        )
-        run = core.run(core.space.default)
+        run = default_run(row.network)
         parts = np.array([[s.compute_cycles, s.ram_cycles, s.flash_cycles] for s in run.steps])
         cycles = sum(step.cycles for step in run.steps) + sum(run.waits)
-        fixed = cycles - float(parts.max(axis=1).sum())
-        samples.append(Sample(row, *parts.T, fixed, hardware.clock_mhz))
+        sample = Sample(
+            row,
+            compute=parts[:, 0] / now.compute_factor,
+            ram=parts[:, 1],
+            flash=parts[:, 2] / now.flash_cycles_per_byte,
+            fixed=cycles - float(parts.max(axis=1).sum()),
+            clock_mhz=HARDWARE.clock_mhz,
+        )
+        samples.append(sample)
     return samples
 
 
@@ -121,8 +124,10 @@ def fitted(samples: Sequence[Sample]) -> Constants:
 
 
 def held_out(samples: Sequence[Sample]) -> dict[str, Constants]:
-    """Per family, the constants fitted to all other families."""
+    """Per family, the constants fitted to all other families; empty with fewer than three."""
     families = dict.fromkeys(sample.row.family for sample in samples)
+    if len(families) < FEWEST_FAMILIES:
+        return {}
     return {
         family: fitted([sample for sample in samples if sample.row.family != family])
         for family in families
@@ -142,17 +147,16 @@ def calibration_text(samples: Sequence[Sample]) -> str:
         ]
         for family, fit in others.items()
     ]
-    summary = [
-        [f"fitted to all {len(samples)} rows", *_figures([s.error(constants) for s in samples])],
-        [
-            "each family by the others' fit",
-            *_figures([s.error(others[s.row.family]) for s in samples]),
+    errors = {
+        f"fitted to all {len(samples)} rows": [s.error(constants) for s in samples],
+        "each family by the others' fit": [
+            s.error(others[s.row.family]) for s in samples if others
         ],
-        [
-            f"no fit: {ROUND[0]:g} and {ROUND[1]:g}",
-            *_figures([s.error(Constants(*ROUND)) for s in samples]),
+        f"no fit: {ROUND.flash_cycles_per_byte:g} and {ROUND.compute_factor:g}": [
+            s.error(ROUND) for s in samples
         ],
-    ]
+    }
+    summary = [[name, *_figures(found)] for name, found in errors.items() if found]
     return "\n".join(
         [
             f"flash_cycles_per_byte = {constants.flash_cycles_per_byte:.2f}",

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from npu_tune.errors import StorageError, UsageError
-from npu_tune.network import Network, read_network
-from npu_tune.network.zoo import ZOO, is_zoo_name, zoo_hint, zoo_network
+from npu_tune.network.zoo import ZOO, is_zoo_name, zoo_hint
 
 DATA = Path(__file__).parent / "data"
 PUBLISHED = DATA / "published_stm32n6.csv"
@@ -64,7 +63,9 @@ class PublishedRow:
         ram_kib: on the chip.
         flash_kib: of weights.
         external_ram_kib: 0 where none is used.
-        doubt: why the row is no independent figure, or what is odd about it.
+        four_bits: share of the weights that has 4 bits.
+        repeats: the row that this one repeats under a newer version; empty where it does not.
+        oddity: what is doubtful about the row.
     """
 
     label: str
@@ -76,7 +77,9 @@ class PublishedRow:
     ram_kib: float | None
     flash_kib: float | None
     external_ram_kib: float
-    doubt: str
+    four_bits: float
+    repeats: str
+    oddity: str
 
     @property
     def core_text(self) -> str:
@@ -84,25 +87,25 @@ class PublishedRow:
 
     @property
     def out_of_scope(self) -> str:
-        """Why the model is not made to predict the row; empty where it is."""
-        if self.format != "int8":
-            return "weights of 4 bits"
+        """Why the row is neither fitted nor validated on; empty where it is."""
         if self.core < OLDEST_CORE:
             return f"Core {self.core[0]}"
         if self.family == EFFICIENTNET and self.core < EFFICIENTNET_CORE:
             return "EfficientNet before Core 4"
+        if self.format != "int8":
+            return "weights of 4 bits"
         if self.external_ram_kib:
             return "external RAM"
+        if self.repeats:
+            return "repeats another row"
+        if self.oddity:
+            return "doubtful row"
         return ""
-
-    def load(self) -> Network:
-        """The network: built in (as float ONNX), or from its file."""
-        return zoo_network(self.network) if is_zoo_name(self.network) else read_network(self.network)
 
 
 def admitted(rows: Iterable[PublishedRow]) -> list[PublishedRow]:
     """Rows that are independent, beyond doubt and within what is modelled."""
-    return [row for row in rows if not row.doubt and not row.out_of_scope]
+    return [row for row in rows if not row.out_of_scope]
 
 
 def read_published(path: Path = PUBLISHED) -> list[PublishedRow]:
@@ -119,20 +122,22 @@ def read_published(path: Path = PUBLISHED) -> list[PublishedRow]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(
             f"The table {str(path)!r} cannot be read: {getattr(error, 'strerror', error)}.",
             remedy="Give the path of a CSV file.",
         ) from error
-    _check_columns(path, reader.fieldnames or ())
+    _check_columns(path, columns)
     if not rows:
         raise UsageError(f"The table {str(path)!r} has no rows.", remedy="Give one that has.")
     return [_row(path, number, row) for number, row in enumerate(rows, start=1)]
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    known = f"The columns are {', '.join((*_NEEDED, *_MORE))}; the first {len(_NEEDED)} are needed."
+    known = (
+        f"The columns are {', '.join((*_NEEDED, *_MORE))}; the first {len(_NEEDED)} are needed."
+    )
     for column in columns:
         if column not in _NEEDED + _MORE:
             raise UsageError(f"{path.name} has an unknown column {column!r}.", remedy=known)
@@ -142,9 +147,13 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _row(path: Path, number: int, row: dict[str, str | None]) -> PublishedRow:
-    text = {name: (value or "").strip() for name, value in row.items() if name is not None}
-    label = text.get("row") or str(number)
-    where = f"row {label} of {path.name}"
+    where = f"row {row.get('row') or number} of {path.name}"
+    if None in row:
+        raise UsageError(
+            f"There are more values than there are columns in {where}.",
+            remedy="Put text with commas into quotes.",
+        )
+    text = {name: (value or "").strip() for name, value in row.items()}
     latency = _number(text, "inference_ms", where)
     if not latency or not text["format"]:
         column = "format" if latency else "inference_ms"
@@ -158,7 +167,7 @@ def _row(path: Path, number: int, row: dict[str, str | None]) -> PublishedRow:
         ) from None
     network = _network(path, text["zoo_name"], where)
     return PublishedRow(
-        label=label,
+        label=text.get("row") or str(number),
         network=network,
         family=_family(network, text.get("model", "")),
         format=text["format"],
@@ -167,7 +176,9 @@ def _row(path: Path, number: int, row: dict[str, str | None]) -> PublishedRow:
         ram_kib=_number(text, "internal_ram_kib", where),
         flash_kib=_number(text, "weights_flash_kib", where),
         external_ram_kib=_number(text, "external_ram_kib", where) or 0.0,
-        doubt=text.get("relabelled", "") or text.get("oddity", ""),
+        four_bits=(_number(text, "w4_percent", where) or 0.0) / 100,
+        repeats=text.get("relabelled", ""),
+        oddity=text.get("oddity", ""),
     )
 
 
@@ -227,5 +238,8 @@ class Errors:
         """Sums up signed relative errors; at least one is needed."""
         sizes = np.abs(list(errors))
         return cls(
-            len(sizes), float(np.median(sizes)), float(np.percentile(sizes, 90)), float(sizes.max())
+            len(sizes),
+            float(np.median(sizes)),
+            float(np.percentile(sizes, 90)),
+            float(sizes.max()),
         )
