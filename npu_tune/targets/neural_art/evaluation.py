@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from npu_tune.targets.base import Evaluation, Kind, Metric
+from npu_tune.targets.neural_art.compiler.machine import Step
 from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.hardware import Hardware
@@ -29,57 +30,55 @@ METRICS = (
 
 def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
     """Everything a run says."""
-    steps = run.steps
-    cycles = sum(step.cycles for step in steps) + sum(run.waits)
-    marks = [run.machine.first_marks, *(step.marks for step in steps)]
-    highest = [max(column) for column in zip(*marks, strict=True)]
-    pools = run.machine.memory.pools
-    inside = len(hardware.internal)
-    software = sum(step.epoch.software for step in steps)
-    metrics = {
-        "latency_ms": cycles / (hardware.clock_mhz * 1e3),
-        "ram_bytes": float(sum(highest)),
-        "cycles": cycles,
-        "energy": sum(step.energy for step in steps) + cycles * hardware.energy.idle_cycle,
-        "peak_live_bytes": float(max(step.live_bytes for step in steps)),
-        "internal_ram_bytes": float(sum(highest[:inside])),
-        "external_ram_bytes": float(sum(highest[inside:])),
-        "flash_bytes": float(sum(d.stored for step in steps for d in step.epoch.demands)),
-        "traffic_ram_bytes": sum(step.ram_bytes for step in steps),
-        "traffic_external_bytes": sum(step.external_bytes for step in steps),
-        "traffic_flash_bytes": float(sum(step.flash_bytes for step in steps)),
-        "hardware_epochs": float(
-            sum(step.epoch.total.parts for step in steps if not step.epoch.software)
-        ),
-        "software_epochs": float(software),
-    }
-    notes = _spilled(run) if len(pools) > inside and highest[inside:] != [0] else ()
-    return Evaluation(metrics, _profile(run), (*_on_cpu(run), *notes))
-
-
-def _profile(run: Run) -> dict[str, Mapping[str, float]]:
-    """One row per operation; those of one epoch share its cycles by their own units' cycles."""
-    operations = run.machine.graph.operations
+    cycles = energy = inside_bytes = outside_bytes = 0.0
+    live = stored = flash_bytes = parts = software = 0
     profile: dict[str, Mapping[str, float]] = {}
     for step, wait in zip(run.steps, run.waits, strict=True):
         epoch = step.epoch
-        total = sum(demand.compute for demand in epoch.demands)
-        count = len(epoch.demands)
-        for operation, demand in zip(
-            operations[epoch.first : epoch.last + 1], epoch.demands, strict=True
-        ):
-            share = demand.compute / total if total else 1 / count
-            profile[operation.name] = {
-                "cycles": (step.cycles + wait) * share,
-                "compute_cycles": demand.compute,
-                "ram_cycles": step.ram_cycles * share,
-                "flash_cycles": step.flash_cycles * share,
-                "wait_cycles": wait * share,
-                "macs": operation.macs,
-                "live_bytes": step.live_bytes,
-                "flash_bytes": demand.stored,
-            }
-    return profile
+        cycles += step.cycles
+        energy += step.energy
+        inside_bytes += step.ram_bytes
+        outside_bytes += step.external_bytes
+        flash_bytes += step.flash_bytes
+        stored += epoch.total.stored
+        live = max(live, step.live_bytes)
+        if epoch.span.software:
+            software += 1
+        else:
+            parts += epoch.total.parts
+        profile.update(_waited(step, wait) if wait else step.rows)
+    cycles += sum(run.waits)
+    highest = tuple(map(max, run.machine.first_marks, *(step.marks for step in run.steps)))
+    inside, outside = (
+        sum(highest[: len(hardware.internal)]),
+        sum(highest[len(hardware.internal) :]),
+    )
+    metrics = {
+        "latency_ms": cycles / (hardware.clock_mhz * 1e3),
+        "ram_bytes": float(inside + outside),
+        "cycles": cycles,
+        "energy": energy + cycles * hardware.energy.idle_cycle,
+        "peak_live_bytes": float(live),
+        "internal_ram_bytes": float(inside),
+        "external_ram_bytes": float(outside),
+        "flash_bytes": float(stored),
+        "traffic_ram_bytes": inside_bytes,
+        "traffic_external_bytes": outside_bytes,
+        "traffic_flash_bytes": float(flash_bytes),
+        "hardware_epochs": float(parts),
+        "software_epochs": float(software),
+    }
+    notes = _spilled(run) if outside else ()
+    return Evaluation(metrics, profile, (*(_on_cpu(run) if software else ()), *notes))
+
+
+def _waited(step: Step, wait: float) -> dict[str, Mapping[str, float]]:
+    """The rows of an epoch that had to wait for its weights; they share that as the rest."""
+    longer = wait / step.cycles if step.cycles else 0.0
+    return {
+        name: row | {"cycles": row["cycles"] * (1 + longer), "wait_cycles": row["cycles"] * longer}
+        for name, row in step.rows
+    }
 
 
 def _on_cpu(run: Run) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Demand(NamedTuple):
         serial: bytes from flash that nothing overlaps with (reloading tiles).
         serial_cycles: of writing tiles, beside which flash streams.
         energy: relative, of the units.
+        macs: multiply-accumulates.
         accelerators: units taken.
         decompressors: units taken.
         parts: epochs.
@@ -74,6 +75,7 @@ class Demand(NamedTuple):
     serial: int = 0
     serial_cycles: float = 0.0
     energy: float = 0.0
+    macs: int = 0
     accelerators: int = 0
     decompressors: int = 0
     parts: int = 1
@@ -185,6 +187,7 @@ def _on_accelerators(
         partial=partial,
         workspace=workspace,
         energy=operation.macs * hardware.energy.mac,
+        macs=operation.macs,
         accelerators=choice.accelerators,
         decompressors=decompressors,
         parts=choice.parts,
@@ -263,4 +266,5 @@ def _on_tiles(
         serial=loaded,
         serial_cycles=loaded * choice.dimc_copies / dimc.load_bytes_per_cycle,
         energy=operation.macs * dimc.mac_power,
+        macs=operation.macs,
     )

@@ -23,6 +23,7 @@ class Span:
     Args:
         first: position of the first operation.
         last: position of the last one.
+        names: of the operations.
         inputs: names and bytes of the maps that are read, that of the first operation first;
             what the operations hand to each other is not among them.
         output: name of the map that is written.
@@ -37,6 +38,7 @@ class Span:
 
     first: int
     last: int
+    names: tuple[str, ...]
     inputs: tuple[tuple[str, int], ...]
     output: str
     output_bytes: int
@@ -97,6 +99,7 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
     return Span(
         first=first,
         last=last,
+        names=tuple(operation.name for operation in operations),
         inputs=tuple(inputs),
         output=output.name,
         output_bytes=output.size_bytes,
@@ -132,6 +135,7 @@ def _together(demands: tuple[Demand, ...]) -> Demand:
         buffer=sum(demand.buffer for demand in demands),
         fetched=sum(demand.fetched for demand in demands),
         energy=sum(demand.energy for demand in demands),
+        macs=sum(demand.macs for demand in demands),
         accelerators=sum(demand.accelerators for demand in demands),
         decompressors=sum(demand.decompressors for demand in demands),
     )

@@ -8,6 +8,8 @@ rest.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from npu_tune.errors import CompilerError
@@ -49,12 +51,16 @@ class Placement(NamedTuple):
     traffic: Traffic
 
 
-class Step(NamedTuple):
-    """One epoch in one state of the memory.
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One epoch in one state of the memory; made once, then compared by identity.
 
     Args:
         epoch: what runs.
-        placement: where its blocks went.
+        placed: blocks that came into use with it, the output first.
+        state: the memory it leaves.
+        marks: per pool, bytes up to the highest block that came into use.
+        live_bytes: most in use while it runs or its weights arrive.
         cycles: NPU cycles, waiting for preloaded weights left out.
         slack: of these, cycles in which flash is idle.
         preloading: cycles flash needs before the epoch starts.
@@ -68,7 +74,10 @@ class Step(NamedTuple):
     """
 
     epoch: Epoch
-    placement: Placement
+    placed: tuple[Block, ...]
+    state: int
+    marks: tuple[int, ...]
+    live_bytes: int
     cycles: float
     slack: float
     preloading: float
@@ -80,25 +89,29 @@ class Step(NamedTuple):
     flash_bytes: int
     energy: float
 
-    @property
-    def state(self) -> int:
-        """The memory it leaves."""
-        return self.placement.state
+    @cached_property
+    def rows(self) -> tuple[tuple[str, dict[str, float]], ...]:
+        """Per operation its name and what it costs, with nothing waited for.
 
-    @property
-    def placed(self) -> tuple[Block, ...]:
-        """Blocks that came into use with it, the output first."""
-        return self.placement.placed
-
-    @property
-    def marks(self) -> tuple[int, ...]:
-        """Per pool, bytes up to the highest block that came into use."""
-        return self.placement.marks
-
-    @property
-    def live_bytes(self) -> int:
-        """Most bytes in use while it runs or its weights arrive."""
-        return self.placement.live_bytes
+        Operations of one epoch share its cycles by the cycles of their own units.
+        """
+        demands = self.epoch.demands
+        total = sum(demand.compute for demand in demands)
+        rows = []
+        for name, demand in zip(self.epoch.span.names, demands, strict=True):
+            share = demand.compute / total if total else 1 / len(demands)
+            row = {
+                "cycles": self.cycles * share,
+                "compute_cycles": demand.compute,
+                "ram_cycles": self.ram_cycles * share,
+                "flash_cycles": self.flash_cycles * share,
+                "wait_cycles": 0.0,
+                "macs": demand.macs,
+                "live_bytes": self.live_bytes,
+                "flash_bytes": demand.stored,
+            }
+            rows.append((name, row))
+        return tuple(rows)
 
 
 class Machine:
@@ -275,7 +288,10 @@ class Machine:
         internal, external, moving = traffic.moved(total.reads, fetched, total.partial, filled)
         return Step(
             epoch,
-            placement,
+            placement.placed,
+            placement.state,
+            placement.marks,
+            placement.live_bytes,
             serial + busy + fixed,
             busy - flash,
             arriving * rate,
