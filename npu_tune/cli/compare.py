@@ -30,18 +30,31 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Where everything is written. [default: as the file says]",
 )
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="FILE",
+    help="Write this table or figure only, such as summary.md; repeatable.",
+)
 @quiet_option
 @answers
-def compare(comparison: Path, *, replay: Path | None, folder: Path | None, quiet: bool) -> Answer:
+def compare(
+    comparison: Path,
+    *,
+    replay: Path | None,
+    folder: Path | None,
+    only: tuple[str, ...],
+    quiet: bool,
+) -> Answer:
     """Performs the runs of the file COMPARISON (docs/compare.md) and says who wins where."""
     import optuna  # noqa: PLC0415 -- keeps --help fast
 
     from npu_tune.compare import (  # noqa: PLC0415
-        SUMMARY,
         analyse,
         comparison_document,
         load_comparison,
         run_comparison,
+        summary_text,
         write_output,
     )
 
@@ -49,11 +62,11 @@ def compare(comparison: Path, *, replay: Path | None, folder: Path | None, quiet
     asked = load_comparison(comparison).moved(replay=replay, folder=folder)
     result = run_comparison(asked, listener=None if quiet else _listener(asked))
     analysis = analyse(result)
-    files = write_output(analysis, asked.folder)
-    text = (asked.folder / SUMMARY).read_text(encoding="utf-8")
+    files = write_output(analysis, asked.folder, only=only)
+    written = "\n".join(map(str, files))
     return Answer(
         comparison_document(analysis, files=files),
-        f"{text}\nTables and figures are in {asked.folder}.",
+        f"{summary_text(analysis)}\nWritten:\n{written}",
         error=_shortcoming(result),
     )
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
         parse_comparison,
     )
     from npu_tune.compare.document import comparison_document
-    from npu_tune.compare.output import SUMMARY, write_output
+    from npu_tune.compare.output import write_output
     from npu_tune.compare.performing import Listener as ComparisonListener
     from npu_tune.compare.performing import Standing
     from npu_tune.compare.recording import Recording, read_recording
     from npu_tune.compare.sections import ComparisonFile
+    from npu_tune.compare.summary import summary_text
 
 __all__ = [
-    "SUMMARY",
     "Analysis",
     "ComparisonFile",
     "ComparisonListener",
@@ -39,11 +39,11 @@ __all__ = [
     "parse_comparison",
     "read_recording",
     "run_comparison",
+    "summary_text",
     "write_output",
 ]
 
 _HOMES = {
-    "SUMMARY": "output",
     "Analysis": "analysis",
     "ComparisonFile": "sections",
     "ComparisonResult": "comparing",
@@ -56,6 +56,7 @@ _HOMES = {
     "parse_comparison": "comparison_file",
     "read_recording": "recording",
     "run_comparison": "comparing",
+    "summary_text": "summary",
     "write_output": "output",
 }
 

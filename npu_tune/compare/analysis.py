@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from npu_tune.compare.statistics import a12, first_reached, holm, median, quarti
 
 TIE = 1e-9
 """Medians closer than this are equal: sums of the same figures in another order."""
+
+ALL_TARGETS = "all"
 
 Problems = Mapping[ProblemName, ProblemCurves]
 Row = dict[str, object]
@@ -34,7 +37,7 @@ class Analysis:
         arrivals: per problem, sampler and level: quartiles of the evaluations until it was
             reached, infinite where it was not, and the share of runs that reached it.
         pairs: per problem, checkpoint and ordered pair of samplers: regrets, effect, p-value.
-        overall: the same over all problems.
+        overall: the same over all problems of a scope; see :func:`scopes`.
     """
 
     result: ComparisonResult
@@ -147,46 +150,83 @@ def _outcome(ours: float, theirs: float) -> str:
 
 
 _OVERALL_COLUMNS = [
-    *("evaluations", "sampler", "rival", "problems", "wins", "ties", "losses"),
-    *("a12", "p_runs", "p_problems"),
+    *("objective", "target", "evaluations", "sampler", "rival", "problems"),
+    *("wins", "ties", "losses", "a12", "p_runs", "p_problems"),
 ]
 
 
+def scopes(problems: Iterable[ProblemName]) -> list[tuple[str, str]]:
+    """What may be counted together, as pairs of objective and target.
+
+    Regrets of different objectives mean different things, and are never put together; those of
+    all targets stand beside those of each, under the target ``all``.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for name in problems:
+        found.setdefault(name.objective, {})[name.target] = None
+    return [
+        (objective, target)
+        for objective, targets in found.items()
+        for target in ([*targets, ALL_TARGETS] if len(targets) > 1 else targets)
+    ]
+
+
+def in_scope(table: pd.DataFrame, objective: str, target: str) -> pd.DataFrame:
+    """The rows of a table that belong to a scope."""
+    table = table[table["objective"] == objective]
+    return table if target == ALL_TARGETS else table[table["target"] == target]
+
+
 def _overall(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
-    keys = pairs[["evaluations", "sampler", "rival"]].drop_duplicates()
-    for key in keys.to_dict("records"):
-        part = pairs[(pairs[list(key)] == pd.Series(key)).all(axis=1)]
-        ours, theirs = _paired(problems, **key)
-        counts = part["outcome"].value_counts()
-        yield key | {
-            "problems": len(part),
-            "wins": int(counts.get("win", 0)),
-            "ties": int(counts.get("tie", 0)),
-            "losses": int(counts.get("loss", 0)),
-            "a12": float(part["a12"].mean()),
-            "p_runs": wilcoxon_p(ours, theirs),
-            "p_problems": wilcoxon_p(part["regret"], part["rival_regret"]),
-        }
+    columns = ["evaluations", "sampler", "rival"]
+    for objective, target in scopes(problems):
+        scope = in_scope(pairs, objective, target)
+        inside = [
+            curve.regret
+            for name, curve in problems.items()
+            if name.objective == objective and target in (name.target, ALL_TARGETS)
+        ]
+        for row in scope[columns].drop_duplicates().to_dict("records"):
+            key: dict[str, Any] = {str(column): value for column, value in row.items()}
+            part = scope[(scope[columns] == pd.Series(key)).all(axis=1)]
+            ours, theirs = _paired(inside, **key)
+            counts = part["outcome"].value_counts()
+            yield {
+                "objective": objective,
+                "target": target,
+                **key,
+                "problems": len(part),
+                "wins": int(counts.get("win", 0)),
+                "ties": int(counts.get("tie", 0)),
+                "losses": int(counts.get("loss", 0)),
+                "a12": float(part["a12"].mean()),
+                "p_runs": wilcoxon_p(ours, theirs),
+                "p_problems": wilcoxon_p(part["regret"], part["rival_regret"]),
+            }
 
 
 def _with_holm(overall: pd.DataFrame) -> pd.DataFrame:
-    """Adds ``p_holm``: ``p_runs`` adjusted for all pairs of samplers at the same checkpoint."""
+    """Adds ``p_holm``: ``p_runs`` adjusted for all pairs of samplers of the same scope."""
+    scope = ["objective", "target", "evaluations"]
     # Every pair stands there in both directions, with the same p.
     once = overall[overall["sampler"] < overall["rival"]]
     adjusted = {
-        (row["evaluations"], row["sampler"], row["rival"]): p
-        for _, part in once.groupby("evaluations")
+        (*key, row["sampler"], row["rival"]): p
+        for key, part in once.groupby(scope)
         for row, p in zip(part.to_dict("records"), holm(part["p_runs"]), strict=True)
     }
-    keys = zip(overall["evaluations"], overall["sampler"], overall["rival"], strict=True)
-    return overall.assign(p_holm=[adjusted[n, *sorted((a, b))] for n, a, b in keys])
+    keys = (
+        (*(row[column] for column in scope), *sorted((row["sampler"], row["rival"])))
+        for row in overall.to_dict("records")
+    )
+    return overall.assign(p_holm=[adjusted[key] for key in keys])
 
 
 def _paired(
-    problems: Problems, *, evaluations: int, sampler: str, rival: str
+    regrets: Sequence[Mapping[str, Floats]], *, evaluations: int, sampler: str, rival: str
 ) -> tuple[Floats, Floats]:
     """Regrets of both, problem by problem and seed by seed."""
-    both = [c.regret for c in problems.values() if sampler in c.regret and rival in c.regret]
+    both = [regret for regret in regrets if sampler in regret and rival in regret]
     return (
         np.concatenate([regret[sampler][:, evaluations - 1] for regret in both]),
         np.concatenate([regret[rival][:, evaluations - 1] for regret in both]),

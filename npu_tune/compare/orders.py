@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +58,13 @@ def run_path(folder: Path, order: RunOrder) -> Path:
     problem = order.name.problem
     labels = (problem.network, problem.target, problem.objective, order.name.sampler)
     text = json.dumps([*labels, order.name.seed, order.digest])
-    words = [re.sub(r"[^A-Za-z0-9.]+", "-", label)[:40].strip("-.") for label in labels]
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return folder / "runs" / f"{'--'.join(words)}--{order.name.seed}--{digest}.parquet"
+    return folder / "runs" / f"{file_words(labels)}--{order.name.seed}--{digest}.parquet"
+
+
+def file_words(labels: Iterable[str]) -> str:
+    """Labels as a part of a file name; two dashes between them."""
+    return "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", label)[:40].strip("-.") for label in labels)
 
 
 def load_workloads(comparison: ComparisonFile) -> Workloads:

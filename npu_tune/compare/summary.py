@@ -7,11 +7,26 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from npu_tune.compare.analysis import Analysis, near
+from npu_tune.compare.analysis import (
+    ALL_TARGETS,
+    Analysis,
+    final_of,
+    in_scope,
+    near,
+    scopes,
+)
 from npu_tune.compare.regrets import ProblemCurves
 from npu_tune.compare.statistics import median
 
-SIGNIFICANT = 0.05
+
+_STANDINGS = (
+    "Regrets are medians over problems of the median over seeds, ranks are those at the end, 1 "
+    "being best. Below, the problems won, tied and lost by the median at the end. A12 is how "
+    "often a run of the first is better than one of the second (0.5: no difference), in the mean "
+    "over problems. p is of Wilcoxon's signed-rank test over pairs of runs of the same problem "
+    "and seed; Holm adjusts it for all pairs of samplers; the last one pairs the medians of "
+    "problems, and so counts every problem once. `overall.csv` has every pair and checkpoint."
+)
 
 
 def summary_text(analysis: Analysis) -> str:
@@ -19,8 +34,7 @@ def summary_text(analysis: Analysis) -> str:
     sections = [
         _heading(analysis),
         _failures(analysis),
-        _standings(analysis),
-        _pairs(analysis),
+        _scopes(analysis),
         _losses(analysis),
         _per_problem(analysis),
         _reading(analysis),
@@ -52,26 +66,43 @@ def _failures(analysis: Analysis) -> str:
     return "\n".join(["## Runs that failed", "", *lines]) if lines else ""
 
 
-def _standings(analysis: Analysis) -> str:
-    """Per sampler, over all problems: regret at every checkpoint, rank, arrival."""
+def _scopes(analysis: Analysis) -> str:
+    """Per objective, and per target where there are several: standings and tests."""
+    sections = [
+        "## Standings",
+        _STANDINGS,
+    ]
+    for objective, target in scopes(analysis.problems):
+        where = "all targets" if target == ALL_TARGETS else target
+        sections += [
+            f"### {objective}, {where}",
+            _standings(analysis, objective, target),
+            _pairs(analysis, objective, target),
+        ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _standings(analysis: Analysis, objective: str, target: str) -> str:
+    """Per sampler: regret at every checkpoint, rank, arrival."""
     comparison = analysis.result.comparison
     checkpoints = comparison.checkpoints
-    medians = analysis.medians
-    final = medians[medians["evaluations"] == checkpoints[-1]].copy()
-    labels = ["network", "target", "objective"]
-    final["rank"] = final.groupby(labels)["regret"].rank(method="average")
-    ranks = final.groupby("sampler")["rank"].mean()
     level = near(comparison.report.within)
-    arrivals = analysis.arrivals[analysis.arrivals["level"] == level]
+    medians = in_scope(analysis.medians, objective, target)
+    arrivals = in_scope(analysis.arrivals, objective, target)
+    arrivals = arrivals[arrivals["level"] == level]
+    final = medians[medians["evaluations"] == checkpoints[-1]]
+    # Sums of the same figures in another order are one result.
+    ranks = final.groupby(["network", "target"])["regret"].transform(lambda r: r.round(9).rank())
+    ranks = ranks.groupby(final["sampler"]).mean().sort_values(kind="stable")
     rows = []
-    for sampler in ranks.sort_values(kind="stable").index:
+    for sampler, rank in ranks.items():
         own = medians[medians["sampler"] == sampler]
         regrets = (median(own.loc[own["evaluations"] == c, "regret"]) for c in checkpoints)
         arrived = arrivals[arrivals["sampler"] == sampler]
         rows.append(
             [
                 str(sampler),
-                f"{ranks[sampler]:.2f}",
+                f"{rank:.2f}",
                 *(_percent(regret) for regret in regrets),
                 _evaluations(median(arrived["evaluations"])),
                 _percent(float(arrived["reached"].mean())),
@@ -84,41 +115,40 @@ def _standings(analysis: Analysis) -> str:
         f"evaluations to {level}",
         "runs that got there",
     ]
-    return (
-        "## Standings\n\n"
-        "Medians over problems of the median over seeds; ranks at the end, 1 is best.\n\n"
-        + markdown_table(header, rows)
-    )
+    return markdown_table(header, rows)
 
 
-def _pairs(analysis: Analysis) -> str:
-    """Everyone against the rival, and against the best of the others, at the end."""
-    overall = analysis.overall
-    if overall.empty:
-        return ""
+def _pairs(analysis: Analysis, objective: str, target: str) -> str:
+    """The rival against everyone, at the end."""
     comparison = analysis.result.comparison
     rival = comparison.report.rival or comparison.sampler[0].title
-    final = overall[overall["evaluations"] == comparison.checkpoints[-1]]
+    overall = in_scope(analysis.overall, objective, target)
+    final = overall[
+        (overall["evaluations"] == comparison.checkpoints[-1]) & (overall["sampler"] == rival)
+    ]
+    if final.empty:
+        return ""
+    arrivals = in_scope(analysis.arrivals, objective, target)
+    own = arrivals[arrivals["sampler"] == rival]
     rows = [
         [
             row["sampler"],
             row["rival"],
             f"{row['wins']} / {row['ties']} / {row['losses']}",
+            _evaluations(median(own.loc[own["level"] == final_of(row["rival"]), "evaluations"])),
             f"{row['a12']:.2f}",
             *(_p(row[column]) for column in ("p_runs", "p_holm", "p_problems")),
         ]
-        for row in final[final["sampler"] == rival].to_dict("records")
+        for row in final.to_dict("records")
     ]
-    header = ["sampler", "against", "wins / ties / losses", "A12", "p", "p (Holm)", "p (problems)"]
-    return (
-        f"## {rival} against each\n\n"
-        "Problems won, tied and lost by the median at the end. A12 is how often a run of the "
-        "first is better than one of the second (0.5: no difference), in the mean over problems. "
-        "p is of Wilcoxon's signed-rank test over pairs of runs of the same problem and seed; "
-        "Holm adjusts it for all pairs of samplers; the last one pairs the medians of problems, "
-        "and so counts every problem once. `overall.csv` has every pair and checkpoint.\n\n"
-        + markdown_table(header, rows)
-    )
+    header = [
+        "sampler",
+        "against",
+        "won / tied / lost",
+        "evaluations to its final median",
+        *("A12", "p", "p (Holm)", "p (problems)"),
+    ]
+    return markdown_table(header, rows)
 
 
 def _losses(analysis: Analysis) -> str:
@@ -138,7 +168,7 @@ def _losses(analysis: Analysis) -> str:
             continue
         lines.append(f"- **{sampler.title}** loses")
         lines.extend(f"  - {text}" for text in _lost_to(lost, _telling_columns(analysis)))
-    return "## Who loses where\n\nBy the median regret at the end.\n\n" + "\n".join(lines)
+    return "## Who loses where\n\nMedian regrets at the end, its own first.\n\n" + "\n".join(lines)
 
 
 def _telling_columns(analysis: Analysis) -> list[str]:
@@ -156,8 +186,7 @@ def _lost_to(lost: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
     for rival, part in lost.groupby("rival", sort=False):
         places = [
             f"{' '.join(row[column] for column in columns)} "
-            f"({_percent(row['regret'])} : {_percent(row['rival_regret'])}"
-            f"{'' if row['p'] < SIGNIFICANT else ', not significant'})"
+            f"({_percent(row['regret'])} : {_percent(row['rival_regret'])}, p {_p(row['p'])})"
             for row in part.to_dict("records")
         ]
         yield f"to {rival} on {', '.join(places)}"
