@@ -18,7 +18,6 @@ from npu_tune.compare.analysis import (
 from npu_tune.compare.regrets import ProblemCurves
 from npu_tune.compare.statistics import median
 
-
 _STANDINGS = (
     "Regrets are medians over problems of the median over seeds, ranks are those at the end, 1 "
     "being best. Below, the problems won, tied and lost by the median at the end. A12 is how "
