@@ -93,10 +93,10 @@ def _on_cpu(run: Run) -> tuple[str, ...]:
 
 def _spilled(run: Run) -> tuple[str, ...]:
     """What lies in external RAM, with how much of it."""
-    memory = run.machine.memory
+    machine = run.machine
+    blocks = (*machine.live(machine.start), *(b for step in run.steps for b in step.placed))
     return tuple(
         f"{block.name} lies in external RAM ({block.end - block.start} bytes)"
-        for step in run.steps
-        for block in step.placed
-        if is_external(memory.pool_at(block.start))
+        for block in blocks
+        if is_external(machine.memory.pool_at(block.start))
     )

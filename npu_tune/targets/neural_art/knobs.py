@@ -150,16 +150,17 @@ def _convolution_knobs(
     shares = shares_of(shape)
     units = max(each.units.accelerators for each in hardware)
     counts = tuple(range(1, min(units, max(shares.values())) + 1))
+    parts = tuple(p for p in PARTS if p <= max(shares.values()))
     overs = tuple(over for over in SPLITS if shares[over] > 1)
+    shared, cut = (overs if len(each) > 1 else () for each in (counts, parts))
     default = default_accelerators(shape, base)
     unpacks = any(each.units.decompressors for each in hardware)
     described: list[tuple[str, tuple[Value, ...], Value, bool, str]] = [
         ("accelerators", counts, default, True, "accelerators that compute it together"),
-        ("parallel_over", (INPUT_CHANNELS, *(o for o in overs if o != INPUT_CHANNELS)),
+        ("parallel_over", (INPUT_CHANNELS, *(o for o in shared if o != INPUT_CHANNELS)),
          INPUT_CHANNELS, False, "what the accelerators share"),
-        ("parts", tuple(p for p in PARTS if p <= max(shares.values())), 1, True,
-         "epochs it is cut into"),
-        ("parts_over", (KERNELS, *(o for o in overs if o != KERNELS)), KERNELS, False,
+        ("parts", parts, 1, True, "epochs it is cut into"),
+        ("parts_over", (KERNELS, *(o for o in cut if o != KERNELS)), KERNELS, False,
          "along what it is cut"),
         ("stationarity", ("kernel", "feature"), "kernel", False,
          "what stays in the accelerators while the other streams past"),

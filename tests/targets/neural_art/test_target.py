@@ -285,6 +285,9 @@ def test_maps_in_external_ram_are_reported_with_names_and_bytes(resnet8):
     notes = [note for note in evaluation.notes if "external RAM" in note]
     assert notes
     assert all("bytes" in note for note in notes)
+    outside = with_ram(2000, external_bytes=1 << 20)
+    notes = outside.evaluate(resnet8, outside.space(resnet8).default).notes
+    assert "image lies in external RAM (3072 bytes)" in notes
     assert evaluation.metrics["external_ram_bytes"] > 0
     assert evaluation.metrics["traffic_external_bytes"] > 0
 

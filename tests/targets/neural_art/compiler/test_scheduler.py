@@ -52,7 +52,7 @@ def lifetimes(found: Run) -> list[tuple[int, int, Block]]:
 
 
 @given(compiled())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_two_blocks_in_use_at_the_same_time_overlap(case):
     found, _, _ = case
     for (first, last, one), (begin, end, other) in combinations(lifetimes(found), 2):
@@ -61,7 +61,7 @@ def test_no_two_blocks_in_use_at_the_same_time_overlap(case):
 
 
 @given(compiled())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_every_map_is_in_memory_unless_it_stays_inside_an_epoch(case):
     found, _, _ = case
     graph = found.machine.graph
@@ -76,7 +76,7 @@ def test_every_map_is_in_memory_unless_it_stays_inside_an_epoch(case):
 
 
 @given(compiled())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_block_is_aligned_and_inside_a_pool_or_pools_that_touch(case):
     found, hardware, virtual_pools = case
     for _, _, block in lifetimes(found):
@@ -91,7 +91,7 @@ def test_every_block_is_aligned_and_inside_a_pool_or_pools_that_touch(case):
 
 
 @given(compiled())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_peak_of_live_bytes_is_that_of_the_lifetimes(case):
     found, hardware, _ = case
     blocks = lifetimes(found)
@@ -103,7 +103,7 @@ def test_the_peak_of_live_bytes_is_that_of_the_lifetimes(case):
 
 
 @given(compiled())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_ram_is_the_sum_over_pools_of_the_highest_byte_in_use(case):
     found, hardware, _ = case
     blocks = [block for _, _, block in lifetimes(found)]
@@ -123,7 +123,7 @@ def test_ram_is_the_sum_over_pools_of_the_highest_byte_in_use(case):
 
 
 @given(compiled())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_operation_runs_in_one_epoch_and_all_in_order(case):
     found, _, _ = case
     ran = [p for step in found.steps for p in range(step.epoch.first, step.epoch.last + 1)]
@@ -131,7 +131,7 @@ def test_every_operation_runs_in_one_epoch_and_all_in_order(case):
 
 
 @given(compiled())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_metrics_are_finite_and_not_negative_and_rows_add_up(case):
     found, hardware, _ = case
     evaluation = evaluation_of(found, hardware)
@@ -144,7 +144,7 @@ def test_metrics_are_finite_and_not_negative_and_rows_add_up(case):
 
 
 @given(compiled())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_epoch_takes_more_units_than_there_are(case):
     found, hardware, _ = case
     for step in found.steps:
