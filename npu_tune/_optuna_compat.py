@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from optuna._hypervolume import compute_hypervolume
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.samplers import BaseSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import InMemoryStorage
 from optuna.storages.journal._storage import JournalOperation, JournalStorageReplayResult
 from optuna.study import StudyDirection
@@ -167,6 +168,17 @@ class SearchStudy:
 
     def _forget_cached_trials(self) -> None:
         self.study._thread_local.cached_all_trials = None
+
+
+def carry_search_space(old: BaseSampler, new: BaseSampler) -> None:
+    """Lets a sampler go on with what another one of the same kind knows of the search space.
+
+    Optuna's samplers compare the distributions of all trials, and remember up to which one. A
+    fresh sampler would compare them all again, which soon takes longer than everything else.
+    """
+    for name, value in vars(old).items():
+        if isinstance(value, IntersectionSearchSpace):
+            setattr(new, name, value)
 
 
 @contextmanager

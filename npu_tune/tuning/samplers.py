@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSa
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from npu_tune._optuna_compat import carry_search_space
 from npu_tune.errors import UsageError
 from npu_tune.samplers import LayerwiseSampler
 
@@ -110,7 +111,9 @@ class SeededPerTrial(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         words = np.random.SeedSequence((self._seed, trial.number)).generate_state(1)
         with self._guard():
-            self._current = self._make(int(words[0]))
+            fresh = self._make(int(words[0]))
+            carry_search_space(self._current, fresh)
+            self._current = fresh
             self._current.before_trial(study, trial)
 
     def infer_relative_search_space(
