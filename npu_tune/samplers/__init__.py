@@ -1,5 +1,6 @@
 """Optuna samplers for spaces whose parameters belong to layers; they know no target."""
 
+from npu_tune.samplers.layer_profile import LayerProfileSampler
 from npu_tune.samplers.layerwise import LayerwiseSampler
 
-__all__ = ["LayerwiseSampler"]
+__all__ = ["LayerProfileSampler", "LayerwiseSampler"]

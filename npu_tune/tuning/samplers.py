@@ -17,12 +17,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import carry_search_space
 from npu_tune.errors import UsageError
-from npu_tune.samplers import LayerwiseSampler
+from npu_tune.samplers import LayerProfileSampler, LayerwiseSampler
+from npu_tune.samplers.base import LayeredSampler
 
 _SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
     "layerwise": LayerwiseSampler,
     "nsga2": NSGAIISampler,
     "nsga3": NSGAIIISampler,
+    "profile": LayerProfileSampler,
     "random": RandomSampler,
     "tpe": TPESampler,
 }
@@ -63,7 +65,7 @@ def make_sampler(
     blame = partial(_options_blamed, name, options)
     with blame():
         sampler = make(seed)
-    if isinstance(sampler, LayerwiseSampler):
+    if isinstance(sampler, LayeredSampler):
         return sampler
     return SeededPerTrial(make, seed=seed, guard=blame)
 

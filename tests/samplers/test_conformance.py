@@ -9,15 +9,15 @@ from optuna.testing.pytest_samplers import (
     RelativeSamplerTestCase,
 )
 
-from npu_tune.samplers import LayerwiseSampler
+from npu_tune.samplers import LayerProfileSampler, LayerwiseSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore:No parameter name has the form")
 
 
 class _Factory:
-    @pytest.fixture
-    def sampler(self):
-        return LayerwiseSampler
+    @pytest.fixture(params=[LayerwiseSampler, LayerProfileSampler], ids=["layerwise", "profile"])
+    def sampler(self, request):
+        return request.param
 
 
 class TestBasic(_Factory, BasicSamplerTestCase):

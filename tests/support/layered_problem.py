@@ -83,20 +83,32 @@ class LayeredProblem:
             "feature_map": np.sort(random.lognormal(0, 0.7, self.layers + 1))[::-1],
         }
 
+    def profile(self, params: dict[str, Any]) -> dict[str, dict[str, float]]:
+        """Per layer its part of the sum, and what it holds."""
+        rows = self._rows(params)
+        return {
+            f"layer{n}": {"cycles": 1e4 * cycles, "live_bytes": 1e4 * held}
+            for n, (cycles, held) in enumerate(rows)
+        }
+
     def _raw(self, params: dict[str, Any]) -> tuple[float, float]:
-        table, cycles, peak, before = self._tables, 0.0, 0.0, 0
+        rows = self._rows(params)
+        return sum(cycles for cycles, _ in rows), max(held for _, held in rows)
+
+    def _rows(self, params: dict[str, Any]) -> list[tuple[float, float]]:
+        table, before = self._tables, 0
+        rows = []
         for n in range(self.layers):
             cascade = params[f"layer{n}/cascade"] if n < self.layers - 1 else 0
             cost = 1 + table["block"][n, params[f"layer{n}/block"]]
             cost += table["width"][n] * (params[f"layer{n}/order"] == "width")
             if before:
                 cost += 0.1 * (1 - before / (_STRIPES + 1)) + 0.03 * abs(cascade - before)
-            cycles += table["weight"][n] * cost
             held = [c / (_STRIPES + 1) if c else 1.0 for c in (before, cascade)]
             maps = table["feature_map"]
-            peak = max(peak, maps[n] * held[0] + maps[n + 1] * held[1])
+            rows.append((table["weight"][n] * cost, maps[n] * held[0] + maps[n + 1] * held[1]))
             before = cascade
-        return cycles, peak
+        return rows
 
 
 def quiet() -> None:

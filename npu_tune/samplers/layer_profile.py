@@ -1,0 +1,194 @@
+"""The sampler that learns from the profile of every trial what each layer costs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from npu_tune.samplers.base import LayeredSampler, check_count
+from npu_tune.samplers.compose import Aim, Composer
+from npu_tune.samplers.encoding import Encoding
+from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.layers import Choice, LayeredSpace, Point
+from npu_tune.samplers.moves import Search
+from npu_tune.samplers.plan import Plan
+from npu_tune.samplers.profiles import MAX, SUM, Profiles
+from npu_tune.samplers.ranking import Scalarization, view
+from npu_tune.samplers.relation import Relation, default_relation, relate
+from npu_tune.samplers.steps import change
+from npu_tune.samplers.surrogate import Figure, Surrogate
+
+_CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
+_BOLDNESS = (0.0, 0.5, 0.0, 1.0)
+_NETWORK_SHARE = 0.25
+
+
+class LayerProfileSampler(LayeredSampler):
+    """Learns from the profile of every trial what each layer costs, and composes what is best.
+
+    A trial whose profile is known (a user attribute: figures per layer) says of every layer what
+    it costs with its present choice between its present neighbours, so one trial teaches
+    something about all layers at once. The first trials spread over the space; after those most
+    proposals are whole configurations that a model of the layers' figures predicts to be best,
+    put together by a beam search over the layers, more or less boldly; the others are the moves
+    of :class:`LayerwiseSampler`. How the objectives come out of the profile (which figures are
+    added up, of which the highest counts) is found out from the trials. Without profiles it
+    searches as :class:`LayerwiseSampler` does, which learns from totals.
+
+    Everything is derived from the study's trials, and every proposal from the seed and the
+    trial's number: an interrupted search goes on as if nothing had happened.
+
+    Args:
+        layer_order: names of layers in the order in which moves visit them; neighbours are
+            taken from the profile.
+        beam_width: how many partial configurations the composition keeps, and how many choices
+            of each layer it considers.
+        first_trials: how many trials spread over the space at first.
+        first_share: how many of all parameters such a trial changes, from 0 to 1.
+        baseline: parameters of the configuration to start from, used for the first trial.
+        scalarization: for several objectives: weights, for values relative to those of the first
+            completed trial, or a function of the values (as if all were minimised) to be
+            minimised; None to search along the Pareto front.
+        profile_key: the user attribute that holds a trial's profile.
+        seed: of the random choices; None for another one each time.
+    """
+
+    def __init__(
+        self,
+        *,
+        layer_order: Sequence[str] | None = None,
+        beam_width: int = 6,
+        first_trials: int = 8,
+        first_share: float = 0.5,
+        baseline: Mapping[str, Any] | None = None,
+        scalarization: Scalarization | None = None,
+        profile_key: str = "profile",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            layer_order=layer_order, baseline=baseline, scalarization=scalarization, seed=seed
+        )
+        check_count("beam_width", beam_width)
+        if not isinstance(first_trials, int) or first_trials < 0:
+            raise ValueError(
+                f"`first_trials` must be an integer from 0 on, but it is {first_trials!r}."
+            )
+        if not 0.0 <= first_share <= 1.0:
+            raise ValueError(f"`first_share` must be from 0 to 1, but it is {first_share!r}.")
+        if not isinstance(profile_key, str):
+            raise TypeError(f"`profile_key` must be a string, but it is {profile_key!r}.")
+        self._beam_width = beam_width
+        self._first_trials = first_trials
+        self._first_share = first_share
+        self._profile_key = profile_key
+        self._plan = Plan()
+
+    def _start_afresh(self) -> None:
+        super()._start_afresh()
+        self._learnt: weakref.WeakKeyDictionary[History, Learnt] = weakref.WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        del state["_learnt"]
+        return state
+
+    def _propose(
+        self, study: Study, trial: FrozenTrial, history: History, random: np.random.Generator
+    ) -> Point | None:
+        seen = view(history, width=4, scalarization=self._scalarization, turn=trial.number)
+        if seen is None or not seen.beam:
+            return None
+        search = Search(history, seen, random)
+        learnt = self._learnt.get(history)
+        if learnt is None:
+            learnt = self._learnt[history] = Learnt(history.space, self._profile_key)
+        learnt.read(history, study.get_trials(deepcopy=False))
+        if not len(learnt.profiles):
+            return self._plan.propose(search)
+        for point in self._proposals(search, learnt, trial.number):
+            if search.is_new(point):
+                return point
+        return self._plan.propose(search)
+
+    def _proposals(self, search: Search, learnt: Learnt, number: int) -> Iterator[Point]:
+        profiles, random = learnt.profiles, search.random
+        if number <= self._first_trials:
+            yield _spread(random, search.history.space, profiles.points[0], self._first_share)
+        if random.random() < 0.25:
+            return
+        relation = learnt.relation(search.view.scores)
+        composer = Composer(
+            profiles, {f: learnt.surrogate(f) for f in relation.factors}, random, self._beam_width
+        )
+        elite = [search.history.points[i] for i in search.view.beam]
+        for attempt in range(3):
+            start = search.kept()
+            if random.random() < _NETWORK_SHARE:
+                start = _other_network(random, search.history.space, start)
+            aim = learnt.aim(relation, elite[0], random, _BOLDNESS[number % 4] + attempt)
+            yield composer.compose(start, elite, aim)
+
+
+class Learnt:
+    """What was learnt from one study's profiles; rebuilt from its trials at any time."""
+
+    def __init__(self, space: LayeredSpace, key: str) -> None:
+        self.profiles = Profiles(space, key)
+        self._encoding: Encoding | None = None
+        self._surrogates: dict[Figure, Surrogate] = {}
+
+    def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
+        self.profiles.read(history, trials)
+
+    def surrogate(self, figure: Figure) -> Surrogate:
+        if figure not in self._surrogates:
+            if self._encoding is None:
+                self._encoding = Encoding(self.profiles.slots)
+            self._surrogates[figure] = Surrogate(self.profiles, figure, self._encoding)
+        return self._surrogates[figure]
+
+    def relation(self, scores: Floats) -> Relation:
+        found = relate(self.profiles, scores[self.profiles.indices])
+        return found if found.part(SUM) else default_relation(self.profiles)
+
+    def aim(
+        self, relation: Relation, best: Point, random: np.random.Generator, boldness: float
+    ) -> Aim:
+        peaks = relation.part(MAX)
+        share = _CEILINGS[int(random.integers(len(_CEILINGS)))]
+        number = self.profiles.number_of(best)
+        ceiling = {}
+        for figure in peaks:
+            present = (
+                self.profiles.totals(MAX)[number, figure.column] if number is not None else 0.0
+            )
+            ceiling[figure] = share * float(present)
+        return Aim(relation.part(SUM), peaks, ceiling, boldness)
+
+
+def _spread(random: np.random.Generator, space: LayeredSpace, start: Point, share: float) -> Point:
+    """A share of all parameters changed at random."""
+
+    def changed(choice: Choice, layer: int) -> Choice:
+        return tuple(
+            int(random.integers(p.size)) if random.random() < share else value
+            for p, value in zip(space.layers[layer], choice, strict=True)
+        )
+
+    return tuple(changed(choice, layer) for layer, choice in enumerate(start))
+
+
+def _other_network(random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:
+    """One parameter of the network changed."""
+    if "network" not in space.names:
+        return point
+    layer = space.names.index("network")
+    choice = list(point[layer])
+    at = int(random.integers(len(choice)))
+    choice[at] = int(random.integers(space.layers[layer][at].size))
+    return change(point, {layer: tuple(choice)})
