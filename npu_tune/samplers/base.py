@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
+import math
 import threading
 import warnings
 import weakref
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -21,6 +22,8 @@ from npu_tune.samplers.layers import NETWORK_LAYER, Point, layer_of
 from npu_tune.samplers.opening import Opening
 from npu_tune.samplers.ranking import Scalarization
 from npu_tune.samplers.reading import StudyReader
+
+Derived = TypeVar("Derived")
 
 
 class LayeredSampler(BaseSampler, abc.ABC):
@@ -68,11 +71,19 @@ class LayeredSampler(BaseSampler, abc.ABC):
         """Sets up what is not sent to other processes: it is rebuilt from the trials."""
         self._lock = threading.Lock()
         self._readers: weakref.WeakKeyDictionary[Study, StudyReader] = weakref.WeakKeyDictionary()
+        self._derived: weakref.WeakKeyDictionary[History, Any] = weakref.WeakKeyDictionary()
         self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
+
+    def _derive(self, history: History, make: Callable[[], Derived]) -> Derived:
+        """What was made of a history before, as long as its trials are only added to."""
+        if history not in self._derived:
+            self._derived[history] = make()
+        derived: Derived = self._derived[history]
+        return derived
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        del state["_lock"], state["_readers"], state["_warned"]
+        del state["_lock"], state["_readers"], state["_derived"], state["_warned"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -187,11 +198,25 @@ class LayeredSampler(BaseSampler, abc.ABC):
             )
 
 
-def check_count(name: str, value: int | None) -> None:
-    """Sees that an argument is None or an integer from 1 on.
+def check_share(
+    name: str, value: float, *, above: float = -math.inf, most: float = math.inf
+) -> None:
+    """Sees that an argument is a number that is not negative and lies between bounds.
 
     Raises:
         ValueError: if it is not.
     """
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ValueError(f"`{name}` must be an integer from 1 on, but it is {value!r}.")
+    if not isinstance(value, (int, float)) or not above < value <= most or not value >= 0:
+        bounds = f"above {above:g}" if above >= 0 else "0 or more"
+        bounds += f" and at most {most:g}" if most < math.inf else ""
+        raise ValueError(f"`{name}` must be a number {bounds}, but it is {value!r}.")
+
+
+def check_count(name: str, value: int | None, *, least: int = 1) -> None:
+    """Sees that an argument is None or an integer that is large enough.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise ValueError(f"`{name}` must be an integer from {least} on, but it is {value!r}.")

@@ -16,6 +16,9 @@ from npu_tune.samplers.layers import LayeredSpace, Point
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
+_REPEATED = "duplicate_of"
+"""The user attribute of a trial that was answered with another's evaluation."""
+
 
 class History:
     """The trials of a study as points of a layered space.
@@ -30,6 +33,8 @@ class History:
     Attributes:
         points: of the finished trials, in the order in which they were read.
         numbers: per point the trial's number.
+        repeats: indices of the points that only repeat another trial's answer, as this package's
+            runner marks them; they have cost no evaluation.
         taken: points of finished and running trials.
     """
 
@@ -41,6 +46,7 @@ class History:
         self._ahead: dict[int, FrozenTrial] = {}
         self.points: list[Point] = []
         self.numbers: list[int] = []
+        self.repeats: set[int] = set()
         self._values = _Rows(len(directions))
         self._violations = _Rows(1)
         self._finished: set[Point] = set()
@@ -82,6 +88,11 @@ class History:
             self._settled.append(self._ahead.pop(trial.number))
         self._set_running(running)
         return True
+
+    @property
+    def settled(self) -> int:
+        """Trials with a number below this have all finished and been read."""
+        return len(self._settled)
 
     @property
     def values(self) -> Floats:
@@ -128,6 +139,8 @@ class History:
         index = len(self.points)
         self.points.append(point)
         self.numbers.append(trial.number)
+        if _REPEATED in trial.user_attrs:
+            self.repeats.add(index)
         self._finished.add(point)
         values = trial.values if trial.state == TrialState.COMPLETE else None
         if values is not None and all(math.isfinite(value) for value in values):

@@ -50,7 +50,7 @@ def view(
     if not completed.any():
         return None
     numbers: Integers = np.array(history.numbers, dtype=np.int64)
-    relative: Floats = values / _scale(values, completed, numbers)
+    relative: Floats = values / first_scale(values[completed], numbers[completed])
     violations = history.violations
     if callable(scalarization):
         scores = np.array(
@@ -69,11 +69,17 @@ def view(
     return View(scores, _best(scores, numbers, width))
 
 
-def _scale(values: Floats, completed: Mask, numbers: Integers) -> Floats:
+def first_scale(values: Floats, numbers: Integers) -> Floats:
     """The first completed trial's values, by which objectives are made comparable."""
-    indices = np.flatnonzero(completed)
-    first = np.abs(values[indices[np.argmin(numbers[indices])]])
+    first = np.abs(values[np.argmin(numbers)])
     return np.where(first > 0, first, 1.0)
+
+
+def emphasis(turn: int, count: int) -> Floats:
+    """Factors of so many objectives, others for each turn; together they look everywhere."""
+    # The multiples of the golden ratio are spread evenly.
+    raised = np.array([(turn * 0.6180339887 * (axis + 1)) % 1.0 for axis in range(count)])
+    return np.asarray(np.exp(3.0 * (raised - raised.mean())))
 
 
 def _feasible_first(scores: Floats, violations: Floats, completed: Mask) -> Floats:
@@ -93,12 +99,9 @@ def _weights(relative: Floats, eligible: Mask, turn: int) -> Floats:
     equal = np.full(count, 1.0 / count)
     if turn % 2 == 0:
         return equal
-    # A different emphasis each time; the multiples of the golden ratio are spread evenly.
-    emphasis = np.array([(turn * 0.6180339887 * (axis + 1)) % 1.0 for axis in range(count)])
-    emphasis = np.exp(3.0 * (emphasis - emphasis.mean()))
     front = relative[eligible]
     extent = np.maximum(np.ptp(front, axis=0), 1e-9)
-    weights = emphasis / extent
+    weights = emphasis(turn, count) / extent
     return np.asarray(weights / weights.sum())
 
 

@@ -67,13 +67,23 @@ def same_along(random: np.random.Generator, space: LayeredSpace, point: Point) -
     return change(point, changes)
 
 
-def nudged(random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:
-    """One parameter of one layer moved, an ordered one mostly to a neighbour of its value."""
+def nudged(
+    random: np.random.Generator, space: LayeredSpace, point: Point, times: int = 1
+) -> Point:
+    """One parameter of one layer moved, an ordered one mostly to a neighbour; maybe more often."""
+    for _ in range(times):
+        layer = int(random.choice(space.movable))
+        places = [place for place, size in enumerate(space.sizes[layer]) if size > 1]
+        place = places[int(random.integers(len(places)))]
+        value = _other_index(random, space.layers[layer][place], point[layer][place])
+        point = change(point, {layer: replaced(point[layer], place, value)})
+    return point
+
+
+def rechosen(random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:
+    """All parameters of one layer anew."""
     layer = int(random.choice(space.movable))
-    places = [place for place, size in enumerate(space.sizes[layer]) if size > 1]
-    place = places[int(random.integers(len(places)))]
-    value = _other_index(random, space.layers[layer][place], point[layer][place])
-    return change(point, {layer: replaced(point[layer], place, value)})
+    return change(point, {layer: random_choice(random, space.layers[layer])})
 
 
 def _other_index(random: np.random.Generator, parameter: Parameter, present: int) -> int:

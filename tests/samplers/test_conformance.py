@@ -9,13 +9,26 @@ from optuna.testing.pytest_samplers import (
     RelativeSamplerTestCase,
 )
 
-from npu_tune.samplers import LayerProfileSampler, LayerwiseSampler
+from npu_tune.samplers import (
+    LayerProfileSampler,
+    LayerwiseSampler,
+    QLearningSampler,
+    SimulatedAnnealingSampler,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:No parameter name has the form")
 
 
 class _Factory:
-    @pytest.fixture(params=[LayerwiseSampler, LayerProfileSampler], ids=["layerwise", "profile"])
+    @pytest.fixture(
+        params=[
+            LayerwiseSampler,
+            LayerProfileSampler,
+            SimulatedAnnealingSampler,
+            QLearningSampler,
+        ],
+        ids=["layerwise", "profile", "annealing", "qlearning"],
+    )
     def sampler(self, request):
         return request.param
 

@@ -1,0 +1,190 @@
+"""The chains of an annealing, replayed from the trials."""
+
+from __future__ import annotations
+
+import copy
+import math
+from bisect import insort
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from npu_tune.samplers.cooling import MEMORY, Cooling, is_accepted
+from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.layers import Point
+from npu_tune.samplers.ranking import Scalarization, emphasis, first_scale
+
+_FRONT_CHAINS = 6
+"""With several objectives to be traded off there are at least so many chains."""
+
+_CHANGES = 200
+"""So many changes of the cost decide on the temperature."""
+
+_DRAW = 1
+"""Sets the draws that accept apart from those that propose, which have the same seed."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A point as a chain sees it: by how much it is infeasible, and its cost."""
+
+    index: int
+    violation: float
+    cost: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        return self.violation, self.cost
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """One chain: where it is, and the best of all trials as it weighs them."""
+
+    weights: Floats | None
+    current: _Place | None = None
+    best: _Place | None = None
+    period: int = 0
+    corrected: float = 1.0
+    accepted: float = 0.0
+
+
+@dataclass
+class _State:
+    """All chains after some of the trials."""
+
+    chains: list[_Chain]
+    scale: Floats | None = None
+    evaluations: int = 0
+    changes: list[float] = field(default_factory=list)
+    median_change: float = 0.0
+
+    def copy(self) -> _State:
+        twin = copy.copy(self)
+        twin.chains, twin.changes = list(self.chains), list(self.changes)
+        return twin
+
+
+class Chains:
+    """The chains of a study, as its finished trials leave them when taken in their order.
+
+    A trial's number says which chain it belongs to. A trial that finishes late takes its place
+    in the order all the same, and what came after it is gone through again: so the chains depend
+    on which trials have finished, and not on when.
+
+    Args:
+        count: of chains.
+        cooling: their schedule.
+        objectives: of the study.
+        scalarization: how several objectives become one cost; None for chains that each weigh
+            them differently.
+        seed: of what is accepted.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: int,
+        cooling: Cooling,
+        objectives: int,
+        scalarization: Scalarization | None,
+        seed: int,
+    ) -> None:
+        self._cooling = cooling
+        self._seed = seed
+        self._function = scalarization if callable(scalarization) else None
+        self._state = _State(_start(count, objectives, scalarization))
+        self._read = 0
+        # Points that are not gone through for good, as trials before them are running: pairs of
+        # the trial's number and the point's index.
+        self._waiting: list[tuple[int, int]] = []
+
+    def point(self, history: History, number: int) -> Point | None:
+        """Where the chain of a new trial stands; None while no trial has completed."""
+        for index in range(self._read, len(history.points)):
+            insort(self._waiting, (history.numbers[index], index))
+        self._read = len(history.points)
+        settled = 0
+        for waiting, index in self._waiting:
+            if waiting >= history.settled:
+                break
+            self._step(self._state, history, index)
+            settled += 1
+        del self._waiting[:settled]
+        state = self._state
+        if self._waiting:
+            state = state.copy()
+            for _, index in self._waiting:
+                self._step(state, history, index)
+        chain = self._restarted(state, number % len(state.chains))
+        place = chain.current or chain.best
+        return None if place is None else history.points[place.index]
+
+    def _step(self, state: _State, history: History, index: int) -> None:
+        """Goes through one finished trial."""
+        state.evaluations += index not in history.repeats
+        values = history.values[index]
+        if np.isnan(values).any():
+            return
+        number = history.numbers[index]
+        if state.scale is None:
+            state.scale = first_scale(values[None], np.array([number]))
+        own = number % len(state.chains)
+        chain = self._restarted(state, own)
+        place = self._place(history, index, state.scale, chain)
+        state.chains[own] = self._moved(state, chain, place, number)
+        for at, other in enumerate(state.chains):
+            seen = self._place(history, index, state.scale, other)
+            if other.best is None or seen.rank < other.best.rank:
+                state.chains[at] = replace(other, best=seen)
+
+    def _moved(self, state: _State, chain: _Chain, place: _Place, number: int) -> _Chain:
+        """The chain after it has accepted or refused a place."""
+        present = chain.current or chain.best
+        if present is None or place.violation != present.violation:
+            # Feasible ones come first; among infeasible ones the one that is less so.
+            better = present is None or place.violation < present.violation
+            return replace(chain, current=place) if better else chain
+        change = place.cost - present.cost
+        _observe(state, abs(change))
+        start = self._cooling.start(state.median_change)
+        heat = self._cooling.temperature(state.evaluations, start, chain.corrected)
+        draw = np.random.default_rng((self._seed, number, _DRAW)).random() if change > 0 else 0.0
+        accepted = is_accepted(change, heat, draw)
+        if change > 0:
+            share = (1 - MEMORY) * chain.accepted + MEMORY * accepted
+            correction = self._cooling.correction(state.evaluations, share)
+            chain = replace(chain, accepted=share, corrected=chain.corrected * correction)
+        return replace(chain, current=place) if accepted else chain
+
+    def _restarted(self, state: _State, number: int) -> _Chain:
+        """The chain, back at the best one where that is due."""
+        chain = state.chains[number]
+        period = self._cooling.period(state.evaluations)
+        return chain if period == chain.period else replace(chain, current=None, period=period)
+
+    def _place(self, history: History, index: int, scale: Floats, chain: _Chain) -> _Place:
+        values = history.values[index]
+        if self._function is not None:
+            cost = float(self._function(values))
+        elif chain.weights is not None:
+            cost = float((values / scale) @ chain.weights)
+        else:
+            cost = float(values[0] / scale[0])
+        return _Place(index, float(history.violations[index]), cost)
+
+
+def _start(count: int, objectives: int, scalarization: Scalarization | None) -> list[_Chain]:
+    if callable(scalarization) or (scalarization is None and objectives == 1):
+        return [_Chain(None)] * count
+    if scalarization is not None:
+        return [_Chain(np.asarray(scalarization, dtype=np.float64))] * count
+    factors = [np.ones(objectives)]
+    factors += [emphasis(turn, objectives) for turn in range(1, max(count, _FRONT_CHAINS))]
+    return [_Chain(factor / factor.sum()) for factor in factors]
+
+
+def _observe(state: _State, change: float) -> None:
+    if len(state.changes) < _CHANGES and change > 0 and math.isfinite(change):
+        state.changes.append(change)
+        state.median_change = float(np.median(state.changes))

@@ -1,0 +1,171 @@
+"""What the trials of a study say about each decision of a walk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.trial import FrozenTrial
+
+from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.profiles import unpacked
+from npu_tune.samplers.ranking import Scalarization, first_scale
+from npu_tune.samplers.walk import Walk
+
+_DIGITS = 12
+"""Of a figure that decides; those behind depend on the order in which trials finished."""
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """How a trial's cost becomes rewards.
+
+    Args:
+        scalarization: a function of the objectives; anything else leaves them apart.
+        profile: the user attribute under which trials carry their profile.
+        column: of the profile, by which costs are shared out; None for the first one.
+        failure_cost: added to the cost of a failed trial, and per unit of violated constraints.
+    """
+
+    scalarization: Scalarization | None
+    profile: str
+    column: str | None
+    failure_cost: float
+
+    def values(self, values: Floats) -> Floats:
+        """The figures that are learned from, one or one per objective."""
+        if callable(self.scalarization):
+            return np.array([float(self.scalarization(values.tolist()))])
+        return values
+
+    def shares(self, trial: FrozenTrial, layers: Mapping[str, int]) -> Mapping[int, float]:
+        """The layers' parts of the cost; rows of no layer count for the layer before them."""
+        rows = unpacked(trial.user_attrs.get(self.profile))
+        column = self.column or next((c for row in rows.values() for c in row), "")
+        found: dict[int, float] = {}
+        layer: int | None = None
+        for name, row in rows.items():
+            layer = layers.get(name, layer)
+            if layer is not None:
+                found[layer] = found.get(layer, 0.0) + row.get(column, 0.0)
+        total = sum(found.values())
+        if not (math.isfinite(total) and total > 0):
+            return dict.fromkeys(layers.values(), 1.0 / max(len(layers), 1))
+        return {layer: figure / total for layer, figure in found.items()}
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first completed trial, against which the others count."""
+
+    index: int
+    scale: Floats
+    costs: Floats
+    shares: Mapping[int, float]
+
+
+class QTable:
+    """Rewards by decision, the action before it and the action taken, and what they are worth.
+
+    The state of a decision is the decision itself and the action before it. A reward is what a
+    layer's part of the cost came down by against the first trial.
+
+    Args:
+        walk: the decisions.
+        objectives: of the study.
+        rewards: how they are made.
+    """
+
+    def __init__(self, walk: Walk, *, objectives: int, rewards: Rewards) -> None:
+        self.walk = walk
+        self._rewards = rewards
+        self._width = 1 if callable(rewards.scalarization) else objectives
+        self._layers = {walk.space.names[layer]: layer for layer in walk.space.movable}
+        self._first: _First | None = None
+        self._read = 0
+        self.evaluations = 0
+        self.usual: Sequence[int] = ()
+        self._forget()
+
+    @property
+    def is_empty(self) -> bool:
+        """True while no trial has completed."""
+        return self._first is None
+
+    def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
+        """Takes in what is new; starts anew where an earlier trial turns out to be the first."""
+        completed = np.flatnonzero(~np.isnan(history.values).any(axis=1))
+        if not len(completed):
+            return
+        index = int(completed[np.argmin(np.array(history.numbers)[completed])])
+        if self._first is None or index != self._first.index:
+            self._first = self._start(history, index, trials[history.numbers[index]])
+            self.usual = self.walk.actions_of(history.points[index])
+            self._forget()
+        for new in range(self._read, len(history.points)):
+            self._add(history, new, trials[history.numbers[new]], self._first)
+        self._read = len(history.points)
+
+    def worth(self, weights: Floats, *, discount: float, learning_rate: float) -> list[Floats]:
+        """The table at which replaying all trials again and again ends, decision by decision.
+
+        As a walk goes from one state to the next without chance, one pass from the last decision
+        to the first finds it. An entry that was seen ``n`` times has come from 0 to
+        ``1 - (1 - learning_rate) ** n`` of its mean.
+
+        Args:
+            weights: of the objectives.
+            discount: what the next decision's worth counts.
+            learning_rate: how far one observation moves an entry.
+        """
+        result: list[Floats] = []
+        after: Floats | None = None
+        for counts, sums in zip(reversed(self._counts), reversed(self._sums), strict=True):
+            learned = (1.0 - (1.0 - learning_rate) ** counts) / np.maximum(counts, 1.0)
+            table = np.tensordot(weights, sums, axes=1) * learned
+            if after is not None:
+                table = table + discount * after
+            table = np.round(table, _DIGITS)
+            result.append(table)
+            after = table.max(axis=1)
+        return result[::-1]
+
+    def _forget(self) -> None:
+        self._read = 0
+        self.evaluations = 0
+        self._counts: list[Floats] = []
+        self._sums: list[Floats] = []
+        before = 1
+        for decision in self.walk.decisions:
+            self._counts.append(np.zeros((before, decision.actions)))
+            self._sums.append(np.zeros((self._width, before, decision.actions)))
+            before = decision.actions
+
+    def _start(self, history: History, index: int, trial: FrozenTrial) -> _First:
+        values = self._rewards.values(history.values[index])
+        scale = first_scale(values[None], np.zeros(1, dtype=np.int64))
+        return _First(index, scale, values / scale, self._rewards.shares(trial, self._layers))
+
+    def _add(self, history: History, index: int, trial: FrozenTrial, first: _First) -> None:
+        self.evaluations += index not in history.repeats
+        values = history.values[index]
+        # Costs are 1 for the first trial, also where its values are negative or 0.
+        costs = np.ones(self._width)
+        if np.isnan(values).any():
+            costs = costs + self._rewards.failure_cost
+        else:
+            costs = costs + self._rewards.values(values) / first.scale - first.costs
+            costs = costs + self._rewards.failure_cost * float(history.violations[index])
+        shares = self._rewards.shares(trial, self._layers)
+        before = 0
+        point = history.points[index]
+        for decision, counts, sums in zip(
+            self.walk.decisions, self._counts, self._sums, strict=True
+        ):
+            layer, action = decision.layer, decision.action_of(point)
+            gain = first.shares.get(layer, 0.0) - costs * shares.get(layer, 0.0)
+            counts[before, action] += 1
+            sums[:, before, action] += decision.share * gain
+            before = action
