@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.core import Core
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
 from npu_tune.targets.neural_art.hardware import HardwareVariants
+from npu_tune.targets.oracle import Bound, Front, Progress
 from npu_tune.targets.neural_art.program import program_document
 
 FIGURES = "1"
@@ -97,6 +98,35 @@ class NeuralArtTarget:
     def references(self, network: Network) -> Mapping[str, Mapping[str, float]]:  # noqa: ARG002
         """None: ST's compiler is not here to be asked."""
         return {}
+
+    def front(
+        self,
+        network: Network,
+        *,
+        objectives: Sequence[str] = (),
+        base: Configuration | None = None,
+        tolerance: float = 0.0,
+        most_labels: int | None = None,
+        progress: Progress | None = None,
+    ) -> Front:
+        """The optima over all choices of layers; see :mod:`.front`."""
+        from npu_tune.targets.neural_art.front import exact_front  # noqa: PLC0415 -- seldom asked
+
+        return exact_front(
+            self._core(network),
+            rule=self.rule,
+            objectives=tuple(objectives) or tuple(metric.name for metric in METRICS[:2]),
+            base=base,
+            tolerance=tolerance,
+            most_labels=most_labels,
+            progress=progress,
+        )
+
+    def bound(self, network: Network, *, base: Configuration | None = None) -> Bound:
+        """What no configuration falls below, whatever layers choose; see :mod:`.front`."""
+        from npu_tune.targets.neural_art.front import lower_bound  # noqa: PLC0415 -- seldom asked
+
+        return lower_bound(self._core(network), rule=self.rule, base=base)
 
     def fingerprint(self) -> Mapping[str, str]:
         """Hardware, rule and options."""

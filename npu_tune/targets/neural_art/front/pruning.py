@@ -1,0 +1,105 @@
+"""Leaves out what cannot become part of a front, given what is known of it already.
+
+A label has a lower bound of the time it ends at for every limit on memory (:mod:`.relaxed`). It is
+left out if, whatever memory it ends with, a solution that is known already takes no more of it and
+is no slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu_tune.targets.neural_art.front.relaxed import Relaxed, Tail
+
+Floats = NDArray[np.float64]
+
+LEAST_GAIN = 1e-11
+"""Share of its time that a solution must gain to count as faster: more than what rounding in the
+order of a sum makes of some hundred summands, less than any figure is printed with."""
+
+_MOST_LEVELS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What is known of solutions that need less than some memory.
+
+    Args:
+        below: bytes.
+        best: cycles of the fastest one.
+        tails: least cycles of those that need less.
+    """
+
+    below: float
+    best: float
+    tails: tuple[Tail, ...]
+
+
+class Pruning:
+    """A front as far as it is known, against which labels are held.
+
+    Args:
+        relaxed: gives the bounds.
+        known: one row per solution: cycles, bytes of memory.
+        memory: of labels, one row each as :class:`~.labels.Figures` says, the bytes of memory
+            so far.
+        in_use: True where that memory is the live bytes, False where it is RAM on the chip.
+        tolerance: share of its time that a solution must gain to count as faster.
+    """
+
+    def __init__(
+        self,
+        relaxed: Relaxed,
+        known: Floats,
+        *,
+        memory: Callable[[Floats], Floats],
+        in_use: bool,
+        tolerance: float = 0.0,
+    ) -> None:
+        self.memory = memory
+        self._relaxed = relaxed
+        self._column = 3 if in_use else 4
+        steps = known[np.argsort(known[:, 1])]
+        if len(steps) > _MOST_LEVELS:  # fewer steps leave out less, and cost less
+            steps = steps[np.linspace(0, len(steps) - 1, _MOST_LEVELS).astype(int)]
+        below = [*steps[:, 1].tolist(), np.inf]
+        best = [np.inf, *steps[:, 0].tolist()]
+        self._levels = [
+            _Level(
+                limit,
+                fastest * (1 - max(tolerance, LEAST_GAIN)),
+                relaxed.tails(live_below=limit) if in_use else relaxed.tails(ram_below=limit),
+            )
+            for limit, fastest in zip(below, best, strict=True)
+        ]
+
+    def alive(self, position: int, rows: Floats) -> NDArray[np.bool_]:
+        """Which labels at a position may become part of the front."""
+        return self._alive(position, rows[:, 0], rows[:, 0] - rows[:, 1], self.memory(rows))
+
+    def candidates(self, position: int, rows: Floats) -> NDArray[np.bool_]:
+        """Which epochs may lead from some of these labels to the front."""
+        last, steps = self._relaxed.steps(position)
+        begin = np.maximum(rows[:, 0].min(), rows[:, 1].min() + steps[:, 2])
+        time, slack = begin + steps[:, 0], steps[:, 0] - steps[:, 1]
+        memory = np.maximum(self.memory(rows).min(), steps[:, self._column])
+        may = np.zeros(len(last), dtype=bool)
+        for end in set(last.tolist()):
+            here = last == end
+            may[here] = self._alive(end + 1, time[here], slack[here], memory[here])
+        return may
+
+    def _alive(
+        self, position: int, time: Floats, slack: Floats, memory: Floats
+    ) -> NDArray[np.bool_]:
+        alive = np.zeros(len(time), dtype=bool)
+        for level in self._levels:
+            left = np.flatnonzero(~alive & (memory < level.below))
+            if len(left):
+                ends = time[left] + level.tails[position](slack[left])
+                alive[left] = ends < level.best
+        return alive

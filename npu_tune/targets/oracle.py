@@ -1,0 +1,194 @@
+"""What some targets know beyond single evaluations: the optimum, or a bound of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from npu_tune.errors import TargetError
+from npu_tune.network import Network
+from npu_tune.space import Configuration
+from npu_tune.targets.base import Target
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """An optimum.
+
+    Args:
+        configuration: evaluates to just these metrics.
+        metrics: all that the target reports.
+    """
+
+    configuration: Configuration
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The Pareto-optimal points of a whole space.
+
+    Args:
+        objectives: metrics that are minimised.
+        points: one configuration for each point, in rising order of the first objective.
+        tolerance: no configuration is better than every point by more than this share of the
+            first objective; 0 where the front is exact.
+        configurations: how many the space holds, duplicates included.
+        notes: what the space was restricted to.
+    """
+
+    objectives: tuple[str, ...]
+    points: tuple[FrontPoint, ...]
+    tolerance: float
+    configurations: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What no configuration falls below, metric by metric.
+
+    Args:
+        metrics: least figure by metric name.
+        notes: what it holds for.
+    """
+
+    metrics: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """A target that can tell how good a configuration of it can be at best."""
+
+    def front(
+        self,
+        network: Network,
+        *,
+        objectives: Sequence[str] = (),
+        base: Configuration | None = None,
+        tolerance: float = 0.0,
+        most_labels: int | None = None,
+        progress: Progress | None = None,
+    ) -> Front:
+        """The optima over all choices of layers, those of the whole network as in ``base``.
+
+        Raises:
+            TargetError: if it is out of reach for this network, base or objectives, or takes
+                more labels than allowed; a bound is there all the same.
+        """
+
+    def bound(self, network: Network, *, base: Configuration | None = None) -> Bound:
+        """A lower bound of some metrics over the same configurations."""
+
+
+def require_oracle(target: Target) -> Oracle:
+    """The target as an oracle.
+
+    Raises:
+        TargetError: if it is none.
+    """
+    if not isinstance(target, Oracle):
+        raise TargetError(
+            f"The target {target.name!r} knows no optima: its compiler can only be tried.",
+            remedy="Take a Neural-ART target, or compare studies with each other.",
+            target=target.name,
+        )
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How far an evaluation is from the best there can be.
+
+    Args:
+        cost: of the evaluation; the baseline costs 1.
+        least_cost: of the optimum, or a bound of it.
+        nearest: the optimum of this cost; None where only a bound is known.
+    """
+
+    cost: float
+    least_cost: float
+    nearest: FrontPoint | None
+
+    @property
+    def excess(self) -> float:
+        """By which share the evaluation is dearer than the best there can be."""
+        return self.cost / self.least_cost - 1.0
+
+
+def gap(
+    best: Front | Bound,
+    metrics: Mapping[str, float],
+    *,
+    weights: Mapping[str, float],
+    baseline: Mapping[str, float],
+) -> Gap:
+    """How much dearer an evaluation is than the best there can be.
+
+    Args:
+        best: optima of a space, or a bound.
+        metrics: of the evaluation.
+        weights: by metric; all are minimised.
+        baseline: metrics of what costs 1.
+
+    Raises:
+        TargetError: if front or bound say nothing of a metric that has a weight.
+    """
+    known = best.objectives if isinstance(best, Front) else tuple(best.metrics)
+    unknown = [name for name in weights if name not in known]
+    if unknown:
+        raise TargetError(
+            f"Of the metric {unknown[0]!r} the best there can be is not known.",
+            remedy=f"Weigh {', '.join(known)} alone.",
+            metric=unknown[0],
+        )
+
+    def cost(figures: Mapping[str, float]) -> float:
+        return sum(weight * figures[name] / baseline[name] for name, weight in weights.items())
+
+    if isinstance(best, Bound):
+        return Gap(cost(metrics), cost(best.metrics), None)
+    nearest = min(best.points, key=lambda point: cost(point.metrics))
+    return Gap(cost(metrics), cost(nearest.metrics), nearest)
+
+
+def hypervolume_share(
+    front: Front, evaluations: Iterable[Mapping[str, float]], *, reference: Mapping[str, float]
+) -> float | None:
+    """The volume that evaluations dominate, against that which the front dominates.
+
+    Args:
+        front: the optima.
+        evaluations: metrics.
+        reference: up to which volumes are counted, such as the metrics of the baseline.
+
+    Returns:
+        A share; None where the front dominates no volume.
+    """
+
+    def ratios(figures: Mapping[str, float]) -> tuple[float, ...]:
+        return tuple(figures[name] / reference[name] for name in front.objectives)
+
+    whole = _volume([ratios(point.metrics) for point in front.points])
+    reached = _volume([ratios(metrics) for metrics in evaluations])
+    return reached / whole if whole else None
+
+
+def _volume(points: list[tuple[float, ...]]) -> float:
+    """The volume between points and (1, ..., 1), slice by slice along the first axis."""
+    inside = sorted(point for point in points if all(value < 1.0 for value in point))
+    if not inside:
+        return 0.0
+    if len(inside[0]) == 1:
+        return 1.0 - inside[0][0]
+    total = 0.0
+    for index, point in enumerate(inside):
+        end = inside[index + 1][0] if index + 1 < len(inside) else 1.0
+        if end > point[0]:
+            total += (end - point[0]) * _volume([other[1:] for other in inside[: index + 1]])
+    return total
