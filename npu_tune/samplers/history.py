@@ -19,6 +19,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 _REPEATED = "duplicate_of"
 """The user attribute of a trial that was answered with another's evaluation."""
 
+_ENDLESS = 1e100
+"""A value from here on, or infinity or NaN, says as little as a failed trial; squares overflow."""
+
 
 class History:
     """The trials of a study as points of a layered space.
@@ -143,7 +146,7 @@ class History:
             self.repeats.add(index)
         self._finished.add(point)
         values = trial.values if trial.state == TrialState.COMPLETE else None
-        if values is not None and all(math.isfinite(value) for value in values):
+        if values is not None and all(abs(value) < _ENDLESS for value in values):
             self._values.append([s * v for s, v in zip(self._signs, values, strict=True)])
         else:
             self._values.append([math.nan] * len(self._signs))

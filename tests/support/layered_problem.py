@@ -55,6 +55,7 @@ class LayeredProblem:
         *,
         objectives: int = 1,
         trials: tuple[FrozenTrial, ...] = (),
+        profiles: bool = False,
     ) -> list[FrozenTrial]:
         """Runs a study in series up to ``budget`` trials, the default first."""
         study = SearchStudy(sampler, ["minimize"] * objectives, self.distributions)
@@ -64,7 +65,9 @@ class LayeredProblem:
         while len(study.study.trials) < budget:
             trial = study.ask()
             costs = self.costs(trial.params)
-            study.tell(trial, costs if objectives == 2 else [sum(costs) / 2])
+            attributes = {"profile": self.profile(trial.params)} if profiles else {}
+            values = costs if objectives == 2 else [sum(costs) / 2]
+            study.tell(trial, values, user_attrs=attributes)
         return study.study.get_trials(deepcopy=False)
 
     def best(self, sampler: BaseSampler, budget: int) -> float:
