@@ -76,6 +76,29 @@ def test_the_study_files_in_the_documentation_are_valid():
         parse_study(tomllib.loads(example), base=ROOT)
 
 
+def test_every_key_of_the_comparison_file_is_documented():
+    from npu_tune.compare import sections
+
+    page = (ROOT / "docs/compare.md").read_text()
+    for name, kind in {
+        "`[compare]`": sections.CompareSection,
+        "`[report]`": sections.ReportSection,
+        "`[replay]`": sections.ReplaySection,
+    }.items():
+        section = page.split(f"\n### {name}\n")[1].split("\n##")[0]
+        keys = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+        assert keys == list(kind.model_fields), name
+
+
+def test_the_comparison_file_in_the_documentation_is_valid():
+    import tomllib
+
+    from npu_tune.compare import parse_comparison
+
+    (example,) = blocks((ROOT / "docs/compare.md").read_text(), "toml")
+    parse_comparison(tomllib.loads(example), base=ROOT)
+
+
 def test_every_figure_of_the_hardware_that_a_study_varies_is_documented():
     from npu_tune.targets.neural_art.hardware import VARIABLE_FIGURES
 

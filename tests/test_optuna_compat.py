@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from trials import DISTRIBUTIONS, content, finished_trial
 
 from npu_tune import _optuna_compat as compat
-from npu_tune._optuna_compat import SearchStudy
+from npu_tune._optuna_compat import SearchStudy, carry_search_space, hypervolume
 
 SPACE = DISTRIBUTIONS | {
     "conv/only": IntDistribution(3, 3),
@@ -183,3 +183,18 @@ def test_only_this_module_uses_private_names_of_optuna(pytestconfig):
             assert "optuna._" not in text, module
             assert "._storage" not in text.replace("self._storage", ""), module
             assert "._trial_id" not in text, module
+
+
+def test_a_hypervolume_is_the_area_below_the_corner_that_points_dominate():
+    # Two boxes of 0.6 x 0.2 and 0.2 x 0.6 that overlap in 0.2 x 0.2.
+    assert hypervolume([[0.4, 0.8], [0.8, 0.4]], [1.0, 1.0]) == pytest.approx(0.2)
+    assert hypervolume([], [1.0, 1.0]) == 0.0
+
+
+def test_a_fresh_sampler_goes_on_with_the_search_space_of_the_one_before():
+    old, new = (NSGAIISampler(seed=seed) for seed in (0, 1))
+    study = optuna.create_study(sampler=old)
+    study.optimize(lambda trial: trial.suggest_int("x", 0, 9), n_trials=3)
+    carry_search_space(old, new)
+    assert new._search_space is old._search_space
+    assert list(new._search_space.calculate(study)) == ["x"]

@@ -107,6 +107,7 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
         where = "all targets" if target == ALL_TARGETS else target
         figure.suptitle(f"{objective}, {where}, {len(curves)} networks and targets")
         left, right = figure.subplots(1, 2)
+        is_empty = True
         for number, (sampler, regrets) in _numbered(analysis, _regrets(curves)):
             medians = np.nanmedian(np.stack([np.nanmedian(r, axis=0) for r in regrets]), axis=0)
             evaluations = np.arange(1, len(medians) + 1)
@@ -116,12 +117,15 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
                 "label": sampler,
                 "linewidth": 1.4,
             }
-            left.step(evaluations, np.maximum(medians, SMALLEST_REGRET), **style)
+            # Infinite where nothing feasible was found yet: nothing is drawn there.
+            shown = np.where(np.isfinite(medians), np.maximum(medians, SMALLEST_REGRET), np.nan)
+            left.step(evaluations, shown, **style)
+            is_empty = is_empty and bool(np.isnan(shown).all())
             reached = np.concatenate([first_reached(regret, within) for regret in regrets])
             reached = reached[~np.isnan(reached)]
             share = (reached[:, None] <= evaluations).mean(axis=0)
             right.step(evaluations, share, **style)
-        left.set_yscale("log")
+        left.set_yscale("linear" if is_empty else "log")
         left.set_title("Median regret over problems")
         left.set_ylabel("above the exact optimum or the best known")
         for formatted in (left.yaxis.set_major_formatter, left.yaxis.set_minor_formatter):

@@ -87,7 +87,7 @@ def _curves(result: ComparisonResult, problem: ProblemRecord, part: pd.DataFrame
             t: _behind(volume, reference.hypervolume or 0.0) for t, volume in volumes.items()
         }
     else:
-        regret = {title: cost / reference.cost - 1.0 for title, cost in best.items()}
+        regret = {title: _above(cost, reference.cost) for title, cost in best.items()}
     return ProblemCurves(problem, reference, best, volumes, regret)
 
 
@@ -103,6 +103,13 @@ def _by_sampler(
                 sampler.title,
                 curves(runs, column, seeds=section.seeds, budget=section.evaluations),
             )
+
+
+def _above(cost: Floats, reference: float) -> Floats:
+    if not np.isfinite(reference):  # nobody found anything feasible: all are equal
+        return cost
+    # Where more of a metric is better, a cost may be 0 or less.
+    return (cost - reference) / (abs(reference) or 1.0)
 
 
 def _behind(volume: Floats, reference: float) -> Floats:

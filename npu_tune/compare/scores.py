@@ -46,7 +46,7 @@ def _run_table(run: RunRecord, problem: ProblemRecord, reference_point: float) -
     cost = ratios @ np.array(list(problem.objective.weights.values()))
     feasible = (rows["failure"] == "").to_numpy()
     for metric, bound in problem.objective.limits.items():
-        feasible &= rows[metric].to_numpy() <= bound
+        feasible = feasible & (rows[metric].to_numpy() <= bound)
     allowed = np.where(feasible, cost, np.inf)
     best = np.minimum.accumulate(allowed)
     labels: dict[str, Any] = {

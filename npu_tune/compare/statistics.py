@@ -87,6 +87,10 @@ def _there(values: ArrayLike) -> Floats:
 def _quantile(values: Floats, share: float) -> float:
     if not len(values):
         return float("nan")
-    # Beside an infinite value, NumPy's interpolation finds NaN.
-    upper = float(np.quantile(values, share, method="higher"))
-    return float(np.quantile(values, share)) if np.isfinite(upper) else np.inf
+    ordered = np.sort(values)
+    position = share * (len(ordered) - 1)
+    below, above = ordered[int(np.floor(position))], ordered[int(np.ceil(position))]
+    # NumPy's own interpolation finds NaN beside an infinite value.
+    if not np.isfinite(above):
+        return float(below if position.is_integer() else above)
+    return float(below + (above - below) * (position % 1))

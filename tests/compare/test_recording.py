@@ -1,0 +1,53 @@
+import json
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from npu_tune.compare import read_recording, run_comparison
+from npu_tune.compare.comparing import RESULTS
+from npu_tune.compare.recording import merged, write_recording
+from npu_tune.errors import StorageError, UsageError
+
+
+@pytest.fixture
+def recording(comparison):
+    return run_comparison(comparison()).recording
+
+
+def test_a_recording_comes_back_as_it_was(recording, tmp_path):
+    write_recording(tmp_path / "r.parquet", recording)
+    again = read_recording(tmp_path / "r.parquet")
+    assert again.problems == recording.problems
+    assert again.runs == recording.runs
+    for run, known in zip(again.runs, recording.runs, strict=True):
+        pd.testing.assert_frame_equal(run.rows, known.rows)
+
+
+def test_merged_recordings_stand_in_the_given_order(recording):
+    order = [run.name for run in recording.runs][::-1]
+    assert [run.name for run in merged([recording, recording], order).runs] == order
+    assert [run.name for run in merged([recording], order[:1]).runs] == order[:1]
+
+
+def test_a_recording_of_another_schema_version_is_refused(recording, tmp_path):
+    path = tmp_path / "r.parquet"
+    write_recording(path, recording)
+    table = pq.read_table(path)
+    key = next(iter(table.schema.metadata))
+    meta = json.loads(table.schema.metadata[key]) | {"schema_version": 99}
+    pq.write_table(table.replace_schema_metadata({key: json.dumps(meta)}), path)
+    with pytest.raises(StorageError, match="schema version 99, and this npu-tune reads version 1"):
+        read_recording(path)
+
+
+def test_a_missing_or_damaged_recording_is_refused(recording, here):
+    with pytest.raises(UsageError, match="no recording"):
+        read_recording(here / "none.parquet")
+    path = here / "kept" / RESULTS
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StorageError, match="damaged"):
+        read_recording(path)
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    with pytest.raises(StorageError, match="no recording"):
+        read_recording(path)
