@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,23 +12,44 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import carry_search_space
-from npu_tune.errors import UsageError
-from npu_tune.samplers import LayerProfileSampler, LayerwiseSampler
+from npu_tune.errors import MissingExtraError, UsageError
+from npu_tune.samplers import (
+    LayerProfileSampler,
+    LayerwiseSampler,
+    QLearningSampler,
+    SimulatedAnnealingSampler,
+)
 from npu_tune.samplers.base import LayeredSampler
 
 _SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
+    "annealing": SimulatedAnnealingSampler,
+    "gp": GPSampler,
     "layerwise": LayerwiseSampler,
     "nsga2": NSGAIISampler,
     "nsga3": NSGAIIISampler,
     "profile": LayerProfileSampler,
+    "qlearning": QLearningSampler,
     "random": RandomSampler,
     "tpe": TPESampler,
 }
+
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    # Evaluations are repeatable, which Optuna's sampler does not take for granted.
+    "gp": {"deterministic_objective": True},
+}
+"""Options that study files may override, where Optuna's own are not the strongest."""
 
 
 def sampler_names() -> tuple[str, ...]:
@@ -36,7 +58,12 @@ def sampler_names() -> tuple[str, ...]:
 
 
 def make_sampler(
-    name: str, options: Mapping[str, Any], *, seed: int, context: Mapping[str, Any]
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+    context: Mapping[str, Any],
+    objectives: int | None = None,
 ) -> BaseSampler:
     """The sampler a study file asks for.
 
@@ -46,9 +73,11 @@ def make_sampler(
         seed: the study's.
         context: keyword arguments the runner knows (layer order, baseline, ...); given to
             samplers that take them, unless the study file says otherwise.
+        objectives: how many there are; None where that is not known yet.
 
     Raises:
         UsageError: if the name or an option is unknown, or the sampler refuses its value.
+        MissingExtraError: if the sampler needs an extra that is not installed.
     """
     kind = _SAMPLERS.get(name)
     if kind is None:
@@ -57,7 +86,10 @@ def make_sampler(
     for option in options:
         if option not in taken - {"seed"}:
             raise _unknown(f"sampler.{option}", option, sorted(taken - {"seed"}))
-    arguments = {key: value for key, value in context.items() if key in taken} | dict(options)
+    if kind is GPSampler:
+        _require_torch()
+    known = {key: value for key, value in context.items() if key in taken}
+    arguments = {**known, **_DEFAULTS.get(name, {}), **options}
 
     def make(trial_seed: int) -> BaseSampler:
         return kind(**arguments, seed=trial_seed)
@@ -65,9 +97,20 @@ def make_sampler(
     blame = partial(_options_blamed, name, options)
     with blame():
         sampler = make(seed)
-    if isinstance(sampler, LayeredSampler):
-        return sampler
+        if isinstance(sampler, LayeredSampler):
+            sampler.check_layers(context.get("layer_order", options.get("layer_order", ())))
+            if objectives is not None:
+                sampler.check_objectives(objectives)
+            return sampler
     return SeededPerTrial(make, seed=seed, guard=blame)
+
+
+def _require_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError(
+            "The sampler 'gp' needs PyTorch, which is not installed.",
+            remedy="Install it with `pip install 'npu-tune[gp]'`; its build for CPUs will do.",
+        )
 
 
 @contextmanager

@@ -175,7 +175,11 @@ class _Session:
     def run(self) -> StudyResult:
         study, objective = self._study, self._objective
         search = new_search(
-            study.sampler, seed=study.study.seed, space=self._space, objective=objective
+            study.sampler,
+            seed=study.study.seed,
+            space=self._space,
+            objective=objective,
+            evaluations=study.study.budget,
         )
         make_study_folder(study)
         with open_ledger(
@@ -243,16 +247,37 @@ class _Session:
 
 
 def new_search(
-    section: SamplerSection, *, seed: int, space: SearchSpace, objective: Objective
+    section: SamplerSection,
+    *,
+    seed: int,
+    space: SearchSpace,
+    objective: Objective,
+    evaluations: int | None = None,
 ) -> SearchStudy:
     """An Optuna study in memory with the sampler that a section asks for.
 
+    Args:
+        section: names the sampler.
+        seed: the study's.
+        space: what is searched.
+        objective: what is optimised.
+        evaluations: the budget, for samplers that plan ahead; None where there is none.
+
     Raises:
         UsageError: if the sampler is unknown or refuses its options.
+        MissingExtraError: if the sampler needs an extra that is not installed.
     """
-    context = {"layer_order": space.layers, "baseline": to_params(space, space.default)}
-    sampler = make_sampler(section.name, section.options, seed=seed, context=context)
-    return SearchStudy(sampler, objective.study_directions, to_distributions(space))
+    directions = objective.study_directions
+    context: dict[str, Any] = {
+        "layer_order": space.layers,
+        "baseline": to_params(space, space.default),
+    }
+    if evaluations is not None:
+        context["evaluations"] = evaluations
+    sampler = make_sampler(
+        section.name, section.options, seed=seed, context=context, objectives=len(directions)
+    )
+    return SearchStudy(sampler, directions, to_distributions(space))
 
 
 def target_starts(target: Target, network: Network) -> tuple[Start, ...]:

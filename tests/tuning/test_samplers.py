@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import importlib.util
+
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import UsageError
+from npu_tune.errors import MissingExtraError, UsageError
 from npu_tune.tuning.samplers import make_sampler, sampler_names
 
 DISTRIBUTIONS = {f"l{i}/k": IntDistribution(0, 9) for i in range(4)}
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="needs the extra gp"
+)
+every = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[needs_torch] * (name == "gp")) for name in sampler_names()],
+)
 
 
 def search(name, **options):
@@ -24,17 +33,19 @@ def go_on(study, trials):
     return told
 
 
-@pytest.mark.parametrize("name", sampler_names())
+@every
 def test_a_resumed_sampler_proposes_what_an_uninterrupted_one_does(name):
-    whole = go_on(search(name), 60)
+    # Gaussian processes take long, and start after ten trials already.
+    count, cut = (16, 12) if name == "gp" else (60, 25)
+    whole = go_on(search(name), count)
 
     resumed = search(name)
-    resumed.add(whole[:25])
+    resumed.add(whole[:cut])
 
-    assert [t.params for t in go_on(resumed, 35)] == [t.params for t in whole[25:]]
+    assert [t.params for t in go_on(resumed, count - cut)] == [t.params for t in whole[cut:]]
 
 
-@pytest.mark.parametrize("name", sampler_names())
+@every
 def test_another_seed_gives_another_search(name):
     other = make_sampler(name, {}, seed=6, context={})
     study = SearchStudy(other, ["minimize"], DISTRIBUTIONS)
@@ -66,3 +77,32 @@ def test_an_option_that_fails_at_the_first_proposal_is_a_usage_error():
 
     with pytest.raises(UsageError, match=r"'tpe' refuses its options"):
         go_on(study, 3)
+
+
+@pytest.mark.parametrize("name", ["annealing", "layerwise", "profile", "qlearning"])
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"layer_order": ["l1", "l9"]}, "'l9', which is no layer"),
+        ({"scalarization": [1.0]}, "one weight per objective"),
+    ],
+)
+def test_an_option_that_does_not_fit_the_study_is_refused_before_it_begins(name, options, match):
+    context = {"layer_order": ("l0", "l1", "l2", "l3")}
+    with pytest.raises(UsageError, match=match):
+        make_sampler(name, options, seed=0, context=context, objectives=2)
+
+
+def test_the_budget_reaches_samplers_that_plan_ahead():
+    def proposals(evaluations):
+        sampler = make_sampler("annealing", {}, seed=0, context={"evaluations": evaluations})
+        study = SearchStudy(sampler, ["minimize"], DISTRIBUTIONS)
+        return [trial.params for trial in go_on(study, 40)]
+
+    assert proposals(40) != proposals(4000)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"npu-tune\[gp\]"):
+        make_sampler("gp", {}, seed=0, context={})
