@@ -11,7 +11,12 @@ from npu_tune.network import Network
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
 from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
 from npu_tune.targets.neural_art.compiler.epoch import Epoch
-from npu_tune.targets.neural_art.compiler.placement import AUTO, PING_PONG
+from npu_tune.targets.neural_art.compiler.placement import (
+    AUTO,
+    BY_SIZE,
+    FIRST_FIT,
+    PING_PONG,
+)
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Option, Run, Scheduler, Settings
 from npu_tune.targets.neural_art.graph import Graph, graph_of
@@ -172,6 +177,11 @@ class Core:
         compiled, options = self._options(configuration)
         joined = _joined(compiled.scheduler.epochs(options))
         items = list(configuration.items_)
+        settings = compiled.scheduler.settings
+        if settings.placement == BY_SIZE and not settings.virtual_pools:
+            # Blocks cannot be placed together where they may not span pools.
+            by_size = (f"{NETWORK_SCOPE}/{PLACEMENT}", BY_SIZE)
+            items[items.index(by_size)] = (by_size[0], FIRST_FIT)
         for position, (start, stop) in enumerate(compiled.ranges):
             choice = options[position].choice
             # What is handed on within an epoch lies in no pool.

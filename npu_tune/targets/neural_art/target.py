@@ -18,8 +18,8 @@ from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.core import Core
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
 from npu_tune.targets.neural_art.hardware import HardwareVariants
-from npu_tune.targets.oracle import Bound, Front, Progress
 from npu_tune.targets.neural_art.program import program_document
+from npu_tune.targets.oracle import Bound, Front, Progress
 
 FIGURES = "1"
 """Raised whenever the same configuration gets other figures or a knob another meaning."""
@@ -55,13 +55,22 @@ class NeuralArtTarget:
 
         Raises:
             ModelError: for a format it does not read, an operator without static shapes, or a
-                layer that no memory pool can hold.
+                layer that no memory pool can hold, or more weights than flash can.
         """
         try:
             core = self._core(network)
-            core.run(core.space.default)
+            run = core.run(core.space.default)
         except EvaluationError as error:
             raise ModelError(error.message, remedy=error.remedy, **error.data) from error
+        flash = core.hardware(core.space.default).flash
+        stored = sum(step.epoch.total.stored for step in run.steps)
+        if stored > flash.size_bytes:
+            raise ModelError(
+                f"The weights of {network.name!r} take {stored} bytes, and {flash.name} has "
+                f"{flash.size_bytes}.",
+                remedy="Take a smaller network, or a hardware file with more flash.",
+                stored_bytes=stored,
+            )
 
     def space(self, network: Network) -> SearchSpace:
         """Network-wide knobs, those of the hardware that are explored, and those of each layer."""

@@ -310,3 +310,14 @@ def test_pools_of_other_kinds_are_offered_where_there_are_some(stm32n6, resnet8)
     layer = stm32n6.space(resnet8).layers[1]
     knob = stm32n6.space(resnet8).by_name[f"{layer}/output_pool"]
     assert knob.values == ("auto", "npu", "cpu")
+
+
+def test_weights_that_flash_cannot_hold_are_refused(tmp_path):
+    hardware = tmp_path / "small.toml"
+    hardware.write_text(
+        'based_on = "stm32n6"\nname = "small"\ndescription = "little flash"\n'
+        "[pools.octoFlash]\nsize_bytes = 1000\n"
+    )
+    target = load_target("neural-art-custom", {"hardware_file": str(hardware)})
+    with pytest.raises(ModelError, match=r"octoFlash has 1000\."):
+        target.check(zoo_network("resnet8"))

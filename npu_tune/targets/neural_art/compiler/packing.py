@@ -44,22 +44,37 @@ def pack(requests: Sequence[Request]) -> tuple[int, ...]:
         for low, high in busy:
             if low >= start + wanted.size:
                 break
-            start = max(start, -(-high // ALIGNMENT) * ALIGNMENT)
+            start = max(start, _aligned(high))
         offsets[index] = start
         placed.append(index)
     return tuple(offsets)
 
 
-def base_address(hardware: Hardware, size: int) -> int | None:
-    """Where ``size`` bytes of touching internal pools start; None where they do not fit.
+def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...] | None:
+    """Addresses in touching internal pools for packed requests; None where they do not fit.
 
-    Private RAM of the accelerator is taken if it suffices; otherwise the piece ends where the
-    private RAM ends, so that as much as possible lies in it.
+    Private RAM of the accelerator is taken if it suffices; otherwise all RAM from the lowest
+    address on. The largest blocks lie highest, where the private RAM usually is, so that as much
+    as possible is fast and no byte is left out below.
     """
+    offsets = pack(requests)
+    ends = [
+        _aligned(offset + wanted.size) for offset, wanted in zip(offsets, requests, strict=True)
+    ]
+    size = max(ends, default=0)
+    base = _base_address(hardware, size)
+    return None if base is None else tuple(base + size - end for end in ends)
+
+
+def _base_address(hardware: Hardware, size: int) -> int | None:
     pools = sorted(hardware.internal, key=lambda pool: pool.base)
     private = [pool for pool in pools if pool.kind is PoolKind.NPU] or pools
-    low, high = -(-private[0].base // ALIGNMENT) * ALIGNMENT, private[-1].end
+    low, high = _aligned(private[0].base), private[-1].end
     if size > high - low:
-        low = (high - size) // ALIGNMENT * ALIGNMENT
+        low = _aligned(pools[0].base)
     touching = all(one.end == other.base for one, other in pairwise(pools))
-    return low if low >= pools[0].base and low + size <= high and touching else None
+    return low if touching and low + size <= high else None
+
+
+def _aligned(address: int) -> int:
+    return -(-address // ALIGNMENT) * ALIGNMENT

@@ -29,7 +29,7 @@ from npu_tune.targets.neural_art.compiler.epoch import (
     may_join,
 )
 from npu_tune.targets.neural_art.compiler.machine import Machine, Step
-from npu_tune.targets.neural_art.compiler.packing import Request, base_address, pack
+from npu_tune.targets.neural_art.compiler.packing import Request, addresses
 from npu_tune.targets.neural_art.compiler.placement import (
     BY_SIZE,
     FIRST_FIT,
@@ -225,18 +225,12 @@ class Scheduler:
 
     def _packed(self, epochs: Sequence[Epoch]) -> Machine | None:
         """A machine whose memory was planned for these epochs; None where RAM is too small."""
-        requests = self._requests(epochs)
-        offsets = pack(requests)
-        size = max(
-            (offset + request.size for offset, request in zip(offsets, requests, strict=True)),
-            default=0,
-        )
-        base = base_address(self.hardware, size) if self.settings.virtual_pools else None
-        if base is None:
+        planned = None
+        if self.settings.virtual_pools:
+            planned = addresses(self.hardware, self._requests(epochs))
+        if planned is None:
             return None
-        memory = _PlannedMemory(
-            self.hardware, self.settings, [base + offset for offset in offsets]
-        )
+        memory = _PlannedMemory(self.hardware, self.settings, planned)
         return Machine(self.graph, self.hardware, self._rule, memory)
 
     def _requests(self, epochs: Sequence[Epoch]) -> list[Request]:

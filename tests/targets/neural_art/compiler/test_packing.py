@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_graphs import STM32N6, with_pools
 
-from npu_tune.targets.neural_art.compiler.packing import Request, base_address, pack
+from npu_tune.targets.neural_art.compiler.packing import Request, addresses, pack
 from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
 
 
@@ -54,29 +54,40 @@ def test_a_block_goes_into_the_gap_that_larger_ones_leave():
     assert max(ends(wanted, pack(wanted))) == 144
 
 
-def test_the_piece_lies_in_the_accelerators_own_ram_where_it_fits():
-    own = [pool for pool in STM32N6.internal if pool.name.startswith("npu")]
-    lowest = min(pool.base for pool in own)
-    assert base_address(STM32N6, 1000) == lowest
-    assert base_address(STM32N6, sum(pool.size_bytes for pool in own)) == lowest
+def placed(hardware, *sizes: int) -> list[tuple[int, int]]:
+    """Start and end of blocks that are all in use at one time."""
+    wanted = [Request(size, 0, 0) for size in sizes]
+    found = addresses(hardware, wanted)
+    return [] if found is None else [(a, a + s) for a, s in zip(found, sizes, strict=True)]
 
 
-def test_a_larger_piece_ends_where_the_accelerators_own_ram_ends():
-    own = [pool for pool in STM32N6.internal if pool.name.startswith("npu")]
-    high, size = max(pool.end for pool in own), sum(p.size_bytes for p in own) + 1600
-    assert base_address(STM32N6, size) == high - size
+OWN = [pool for pool in STM32N6.internal if pool.name.startswith("npu")]
+LOWEST = min(pool.base for pool in STM32N6.internal)
+OWN_BYTES = sum(pool.size_bytes for pool in OWN)
+
+
+def test_all_lies_in_the_accelerators_own_ram_where_it_fits():
+    lowest = min(pool.base for pool in OWN)
+    assert placed(STM32N6, 1008) == [(lowest, lowest + 1008)]
+    assert placed(STM32N6, OWN_BYTES)[0][0] == lowest
+
+
+def test_what_is_larger_starts_at_the_lowest_address_with_the_largest_block_on_top():
+    (large, small) = placed(STM32N6, OWN_BYTES, 1600)
+    assert small == (LOWEST, LOWEST + 1600)
+    assert large == (LOWEST + 1600, LOWEST + 1600 + OWN_BYTES)
     everything = sum(pool.size_bytes for pool in STM32N6.internal)
-    assert base_address(STM32N6, everything) == min(pool.base for pool in STM32N6.internal)
-    assert base_address(STM32N6, everything + 1) is None
+    assert placed(STM32N6, everything) == [(LOWEST, LOWEST + everything)]
+    assert placed(STM32N6, everything + 1) == []
 
 
-def test_there_is_no_piece_across_a_gap():
-    assert base_address(with_pools(1024, 1024, gap=64), 100) is None
-    assert base_address(with_pools(1024, 1024), 2048) is not None
+def test_nothing_lies_across_a_gap():
+    assert placed(with_pools(1024, 1024, gap=64), 100) == []
+    assert placed(with_pools(1024, 1024), 2048) != []
 
 
-def test_a_piece_starts_at_an_aligned_address():
+def test_addresses_are_aligned_where_pools_are_not():
     hardware = with_pools(1024, base=1000)
-    assert base_address(hardware, 1000) == 1008
+    assert [start for start, _ in placed(hardware, 500, 300)] == [1008 + 304, 1008]
     flat = replace(hardware, pools=hardware.pools[:1])
-    assert base_address(flat, 1024) is None
+    assert placed(flat, 1024) == []
