@@ -10,6 +10,7 @@ from pathlib import Path
 
 from npu_tune.compare.answers import answers_path
 from npu_tune.compare.comparison_file import comparison_to_toml
+from npu_tune.compare.exact import with_exact_fronts
 from npu_tune.compare.one_run import RunOrder
 from npu_tune.compare.orders import Workloads, load_workloads, run_orders, run_path
 from npu_tune.compare.performing import Listener, performed
@@ -68,8 +69,9 @@ def run_comparison(
     recordings = _recorded(folder, orders)
     if replay is not None:
         recordings.append(_replayed(replay.recorded, orders))
-    known = {run.name for recording in recordings for run in recording.runs}
-    missing = [order for order in orders if order.name not in known]
+    recorded = {run.name for recording in recordings for run in recording.runs}
+    missing = [order for order in orders if order.name not in recorded]
+    workloads: Workloads = {}
     failures: list[tuple[RunOrder, NpuTuneError]] = []
     if missing or replay is None:
         workloads = load_workloads(comparison)
@@ -79,7 +81,7 @@ def run_comparison(
         missing = [replace(order, replay=replay is not None) for order in missing]
         jobs = [_job(order, workloads, source, comparison) for order in missing]
         for finished in performed(
-            jobs, executor=comparison.executor, recorded=len(known), listener=listener
+            jobs, executor=comparison.executor, recorded=len(recorded), listener=listener
         ):
             if finished.recording is None:
                 failures.append((finished.order, finished.error))
@@ -90,6 +92,10 @@ def run_comparison(
     if not recording.runs:
         order, error = failures[0]
         raise type(error)(f"{order.name}: {error.message}", remedy=error.remedy, **error.data)
+    if comparison.compare.exact and workloads:
+        known = read_recording(folder / RESULTS) if (folder / RESULTS).is_file() else None
+        limit_s = comparison.compare.exact_limit
+        recording = with_exact_fronts(recording, known, workloads, limit_s=limit_s)
     write_recording(folder / RESULTS, recording)
     return ComparisonResult(comparison, recording, tuple(failures))
 

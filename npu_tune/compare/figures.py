@@ -75,7 +75,7 @@ def _draw_panels(
             for number, (sampler, values) in _numbered(analysis, lines):
                 _draw_band(axes, values, label=sampler, color=f"C{number}")
             axes.set_title(network, fontsize="medium")
-            _count_evaluations(axes)
+            _count_evaluations(axes, analysis)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         figure.supylabel(f"{label}\nmedian and quartiles over seeds", fontsize="medium")
@@ -134,7 +134,7 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
         right.set_ylim(0, 1.02)
         right.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         for axes in (left, right):
-            _count_evaluations(axes)
+            _count_evaluations(axes, analysis)
         right.legend(fontsize="small")
 
 
@@ -155,8 +155,9 @@ def _numbered(
     return ((titles.index(title), (title, values)) for title, values in by_sampler.items())
 
 
-def _count_evaluations(axes: Axes) -> None:
+def _count_evaluations(axes: Axes, analysis: Analysis) -> None:
     axes.set_xscale("log")
+    axes.set_xlim(1, max(analysis.result.comparison.compare.evaluations, 2))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("evaluations")
     axes.grid(visible=True, alpha=0.3)

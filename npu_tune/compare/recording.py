@@ -32,6 +32,20 @@ Front = tuple[tuple[float, ...], ...]
 """Points, each with one figure per metric of the objective, in its order."""
 
 
+@dataclass(frozen=True)
+class ExactFront:
+    """Pareto-optimal points, as a target told them.
+
+    Args:
+        points: of the objective's metrics.
+        covered: share of the choices of the whole network for which the target could tell them.
+            Below 1 there may be better points still.
+    """
+
+    points: Front
+    covered: float
+
+
 @dataclass(frozen=True, order=True)
 class ProblemName:
     """A network on a target with an objective, by their labels."""
@@ -66,7 +80,7 @@ class ProblemRecord:
     metrics: tuple[Metric, ...]
     objective: Objective
     baseline: Mapping[str, float]
-    exact: Front | None = None
+    exact: ExactFront | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -214,6 +228,7 @@ def _problem_document(problem: ProblemRecord) -> dict[str, Any]:
         "objective": dataclasses.asdict(problem.objective),
         "fingerprint": dict(problem.fingerprint),
         "baseline": dict(problem.baseline),
+        "exact": problem.exact and dataclasses.asdict(problem.exact),
     }
 
 
@@ -226,7 +241,7 @@ def _problem(document: Mapping[str, Any]) -> ProblemRecord:
             "name": ProblemName(**document["name"]),
             "metrics": tuple(metrics),
             "objective": Objective(**document["objective"]),
-            "exact": None if exact is None else tuple(tuple(point) for point in exact),
+            "exact": exact and ExactFront(tuple(map(tuple, exact["points"])), exact["covered"]),
         }
     )
 

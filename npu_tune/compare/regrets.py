@@ -19,6 +19,7 @@ from npu_tune.compare.scores import (
 )
 
 EXACT = "exact"
+PARTLY_EXACT = "partly exact"
 BEST_KNOWN = "best known"
 
 
@@ -27,8 +28,9 @@ class Reference:
     """What a problem's runs are held against.
 
     Args:
-        source: ``exact`` where the target told its exact front, else ``best known``: the best of
-            all runs that are compared.
+        source: ``exact`` where the target told its exact front; ``partly exact`` where it told
+            that for some choices of the whole network, and all runs stand in for the others;
+            else ``best known``: the best of all runs that are compared.
         cost: the lowest; the baseline's is the sum of the weights.
         hypervolume: of the front; None for an objective of one metric.
     """
@@ -119,10 +121,11 @@ def _behind(volume: Floats, reference: float) -> Floats:
 def _reference(problem: ProblemRecord, part: pd.DataFrame, corner: float) -> Reference:
     """From the exact front, or from all runs together."""
     weights = np.array(list(problem.objective.weights.values()))
+    source, points = BEST_KNOWN, loss_ratios(problem, part[part["feasible"]])
     if problem.exact is not None:
-        source, points = EXACT, front_ratios(problem, problem.exact)
-    else:
-        source, points = BEST_KNOWN, loss_ratios(problem, part[part["feasible"]])
+        exact = front_ratios(problem, problem.exact.points)
+        source = EXACT if problem.exact.covered == 1.0 else PARTLY_EXACT
+        points = exact if source == EXACT else np.concatenate([exact, points])
     costs = points @ weights
     return Reference(
         source=source,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
+from npu_tune.quantities import parse_duration_s
 from npu_tune.tuning.sections import (
     ExecutorSection,
     Limits,
@@ -25,6 +26,7 @@ from npu_tune.validation import Table
 
 DEFAULT_EVALUATIONS = 200
 DEFAULT_SEEDS = 10
+DEFAULT_EXACT_LIMIT_S = 1800.0
 
 
 def _seeds(value: object) -> object:
@@ -38,6 +40,10 @@ def _seeds(value: object) -> object:
             raise ValueError(f"the seed {twice} is there twice, so that two runs would be one")
         return tuple(value)
     return value
+
+
+def _duration(value: object) -> object:
+    return parse_duration_s(value) if isinstance(value, str) else value
 
 
 def first_twice(values: Iterable[Any]) -> Any | None:
@@ -69,7 +75,9 @@ class CompareSection(Table):
         seeds: a list, or how many, from 0 on.
         starts: gives the target's own proposals to every sampler, before its first one.
         shared_cache: keeps answers for the other runs and for later.
-        exact: asks the target for the exact front, where it can tell that.
+        exact: asks the target for the exact front, where it can tell that; this takes minutes.
+        exact_limit: how long the exact front of one problem may take, in seconds; ``1h`` in the
+            file.
         duplicates_in_a_row: so many proposals without a new configuration end a run.
     """
 
@@ -79,7 +87,8 @@ class CompareSection(Table):
     seeds: Seeds = tuple(range(DEFAULT_SEEDS))
     starts: bool = False
     shared_cache: bool = True
-    exact: bool = True
+    exact: bool = False
+    exact_limit: Annotated[PositiveFinite, BeforeValidator(_duration)] = DEFAULT_EXACT_LIMIT_S
     duplicates_in_a_row: PositiveInt = 1000
 
 

@@ -245,7 +245,8 @@ def _reading(analysis: Analysis) -> str:
         "evaluation too; a configuration that a run proposes a second time costs nothing. "
         "The regret of a weighted objective is best cost / reference - 1, that of a front "
         "1 - hypervolume / reference; the reference is the exact optimum or front where the "
-        "target can tell it, else the best of all runs here, which a longer search may beat. "
+        "target can tell it, else (best known) the best of all runs here, which a longer search "
+        "may beat, or (partly exact) the better of both. "
         "Hypervolumes reach up to "
         f"{comparison.report.reference_point:g} times the baseline in every metric."
     )
