@@ -90,7 +90,8 @@ def samples_of(rows: Sequence[PublishedRow]) -> list[Sample]:
     samples = []
     for row in rows:
         run = default_run(row.network)
-        parts = np.array([[s.compute_cycles, s.ram_cycles, s.flash_cycles] for s in run.steps])
+        figures = [step.figures for step in run.steps]
+        parts = np.array([[f.compute_cycles, f.ram_cycles, f.flash_cycles] for f in figures])
         cycles = sum(step.cycles for step in run.steps) + sum(run.waits)
         sample = Sample(
             row,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from npu_tune.targets.base import Evaluation, Kind, Metric
-from npu_tune.targets.neural_art.compiler.machine import Step
+from npu_tune.targets.neural_art.compiler.machine import Figures, Step
 from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.hardware import Hardware
@@ -30,25 +30,22 @@ METRICS = (
 
 def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
     """Everything a run says."""
-    cycles = energy = inside_bytes = outside_bytes = 0.0
-    live = stored = flash_bytes = parts = software = 0
+    steps, waits = run.steps, run.waits
+    sums = Figures(*map(sum, zip(*[step.figures for step in steps], strict=True)))
+    cycles = sums.cycles + sum(waits)
+    live = stored = parts = 0
     profile: dict[str, Mapping[str, float]] = {}
-    for step, wait in zip(run.steps, run.waits, strict=True):
-        epoch = step.epoch
-        cycles += step.cycles
-        energy += step.energy
-        inside_bytes += step.ram_bytes
-        outside_bytes += step.external_bytes
-        flash_bytes += step.flash_bytes
-        stored += epoch.total.stored
-        live = max(live, step.live_bytes)
-        if epoch.span.software:
-            software += 1
+    notes: tuple[str, ...] = ()
+    for step, wait in zip(steps, waits, strict=True):
+        total = step.epoch.total
+        stored += total.stored
+        live = max(live, step.placement.live_bytes)
+        if step.epoch.span.note:
+            notes = (*notes, step.epoch.span.note)
         else:
-            parts += epoch.total.parts
+            parts += total.parts
         profile.update(_waited(step, wait) if wait else step.rows)
-    cycles += sum(run.waits)
-    highest = tuple(map(max, run.machine.first_marks, *(step.marks for step in run.steps)))
+    highest = tuple(map(max, run.machine.first_marks, *[step.placement.marks for step in steps]))
     inside, outside = (
         sum(highest[: len(hardware.internal)]),
         sum(highest[len(hardware.internal) :]),
@@ -57,44 +54,37 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
         "latency_ms": cycles / (hardware.clock_mhz * 1e3),
         "ram_bytes": float(inside + outside),
         "cycles": cycles,
-        "energy": energy + cycles * hardware.energy.idle_cycle,
+        "energy": sums.energy + cycles * hardware.energy.idle_cycle,
         "peak_live_bytes": float(live),
         "internal_ram_bytes": float(inside),
         "external_ram_bytes": float(outside),
         "flash_bytes": float(stored),
-        "traffic_ram_bytes": inside_bytes,
-        "traffic_external_bytes": outside_bytes,
-        "traffic_flash_bytes": float(flash_bytes),
+        "traffic_ram_bytes": sums.ram_bytes,
+        "traffic_external_bytes": sums.external_bytes,
+        "traffic_flash_bytes": float(sums.flash_bytes),
         "hardware_epochs": float(parts),
-        "software_epochs": float(software),
+        "software_epochs": float(len(notes)),
     }
-    notes = _spilled(run) if outside else ()
-    return Evaluation(metrics, profile, (*(_on_cpu(run) if software else ()), *notes))
+    return Evaluation(metrics, profile, (*notes, *(_spilled(run) if outside else ())))
 
 
 def _waited(step: Step, wait: float) -> dict[str, Mapping[str, float]]:
     """The rows of an epoch that had to wait for its weights; they share that as the rest."""
-    longer = wait / step.cycles if step.cycles else 0.0
+    cycles = step.figures.cycles
+    longer = wait / cycles if cycles else 0.0
     return {
         name: row | {"cycles": row["cycles"] * (1 + longer), "wait_cycles": row["cycles"] * longer}
         for name, row in step.rows
     }
 
 
-def _on_cpu(run: Run) -> tuple[str, ...]:
-    operations = run.machine.graph.operations
-    return tuple(
-        f"{operations[step.epoch.first].name} runs on the CPU: "
-        f"{operations[step.epoch.first].software_reason}"
-        for step in run.steps
-        if step.epoch.software
-    )
-
-
 def _spilled(run: Run) -> tuple[str, ...]:
     """What lies in external RAM, with how much of it."""
     machine = run.machine
-    blocks = (*machine.live(machine.start), *(b for step in run.steps for b in step.placed))
+    blocks = (
+        *machine.live(machine.start),
+        *(b for step in run.steps for b in step.placement.placed),
+    )
     return tuple(
         f"{block.name} lies in external RAM ({block.end - block.start} bytes)"
         for block in blocks

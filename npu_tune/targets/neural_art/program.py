@@ -70,13 +70,13 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
             "start_cycle": start,
             "cycles": step.cycles,
             "waits_for_weights_cycles": wait,
-            "compute_cycles": step.compute_cycles,
-            "ram_cycles": step.ram_cycles,
-            "flash_cycles": step.flash_cycles,
+            "compute_cycles": step.figures.compute_cycles,
+            "ram_cycles": step.figures.ram_cycles,
+            "flash_cycles": step.figures.flash_cycles,
             "parts": step.epoch.total.parts,
             "reads": [name for name, _ in step.epoch.span.inputs],
             "writes": step.epoch.span.output,
-            "flash_bytes": step.flash_bytes,
+            "flash_bytes": step.figures.flash_bytes,
             "choices": _choices(run, step),
         }
         for index, (step, start, wait) in enumerate(
@@ -114,11 +114,11 @@ def _buffers(run: Run) -> Iterator[dict[str, Any]]:
     for block in run.machine.live(run.machine.start):
         yield _buffer(run, block, "input", 0, epoch_of.get(block.last, end))
     for index, step in enumerate(run.steps):
-        for block in step.placed:
+        for block in step.placement.placed:
             last = epoch_of.get(block.last, end)
             if block.name == step.epoch.span.output:
                 yield _buffer(run, block, "feature_map", index, max(index, last))
-            elif step.epoch.total.buffer and block is step.placed[1]:
+            elif step.epoch.total.buffer and block is step.placement.placed[1]:
                 yield _buffer(run, block, "weights", max(index - 1, 0), index)
             else:
                 yield _buffer(run, block, "partial_sums", index, index)

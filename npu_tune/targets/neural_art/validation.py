@@ -123,7 +123,7 @@ def estimated(
     has_weights = first.kind is Kind.CONVOLUTION
     return EpochEstimate(
         accelerators=sum(demand.accelerators for demand in step.epoch.demands),
-        compute_cycles=step.compute_cycles,
+        compute_cycles=step.figures.compute_cycles,
         max_cycles=step.cycles,
         default_accelerators=default_accelerators(shape_of(first, graph), hardware)
         if has_weights

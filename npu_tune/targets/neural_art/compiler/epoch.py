@@ -30,6 +30,7 @@ class Span:
         output_bytes: its size.
         scattered_out: elements that a copy writes one by one.
         software: True where the CPU does it.
+        note: why; "" where it does not.
         pools: pooling units that it needs.
         arithmetics: arithmetic units.
         functions: activation units.
@@ -44,6 +45,7 @@ class Span:
     output_bytes: int
     scattered_out: float
     software: bool
+    note: str
     pools: int
     arithmetics: int
     functions: int
@@ -96,6 +98,7 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
                 # A slice reads no more than it writes.
                 size = min(size, output.size_bytes)
             inputs.append((name, size))
+    is_software = operations[0].kind is Kind.SOFTWARE
     return Span(
         first=first,
         last=last,
@@ -104,7 +107,10 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
         output=output.name,
         output_bytes=output.size_bytes,
         scattered_out=float(output.elements) if operations[-1].op in SCATTERED else 0.0,
-        software=operations[0].kind is Kind.SOFTWARE,
+        software=is_software,
+        note=f"{operations[0].name} runs on the CPU: {operations[0].software_reason}"
+        if is_software
+        else "",
         pools=sum(operation.kind is Kind.POOL for operation in operations),
         arithmetics=sum(operation.kind is Kind.ARITHMETIC for operation in operations),
         functions=sum(

@@ -51,17 +51,11 @@ class Placement(NamedTuple):
     traffic: Traffic
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One epoch in one state of the memory; made once, then compared by identity.
+class Figures(NamedTuple):
+    """What an epoch costs; cycles are NPU cycles.
 
     Args:
-        epoch: what runs.
-        placed: blocks that came into use with it, the output first.
-        state: the memory it leaves.
-        marks: per pool, bytes up to the highest block that came into use.
-        live_bytes: most in use while it runs or its weights arrive.
-        cycles: NPU cycles, waiting for preloaded weights left out.
+        cycles: of the epoch, waiting for preloaded weights left out.
         slack: of these, cycles in which flash is idle.
         preloading: cycles flash needs before the epoch starts.
         compute_cycles: of the units.
@@ -73,11 +67,6 @@ class Step:
         energy: relative, idle power left out.
     """
 
-    epoch: Epoch
-    placed: tuple[Block, ...]
-    state: int
-    marks: tuple[int, ...]
-    live_bytes: int
     cycles: float
     slack: float
     preloading: float
@@ -89,25 +78,60 @@ class Step:
     flash_bytes: int
     energy: float
 
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One epoch in one state of the memory; made once, then compared by identity.
+
+    Args:
+        epoch: what runs.
+        placement: where its blocks went.
+        figures: what it costs.
+    """
+
+    epoch: Epoch
+    placement: Placement
+    figures: Figures
+
+    @property
+    def state(self) -> int:
+        """The memory it leaves."""
+        return self.placement.state
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """Per pool, bytes up to the highest block that came into use."""
+        return self.placement.marks
+
+    @property
+    def live_bytes(self) -> int:
+        """Most bytes in use while it runs or its weights arrive."""
+        return self.placement.live_bytes
+
+    @property
+    def cycles(self) -> float:
+        """NPU cycles, waiting for preloaded weights left out."""
+        return self.figures.cycles
+
     @cached_property
     def rows(self) -> tuple[tuple[str, dict[str, float]], ...]:
         """Per operation its name and what it costs, with nothing waited for.
 
         Operations of one epoch share its cycles by the cycles of their own units.
         """
-        demands = self.epoch.demands
+        demands, figures = self.epoch.demands, self.figures
         total = sum(demand.compute for demand in demands)
         rows = []
         for name, demand in zip(self.epoch.span.names, demands, strict=True):
             share = demand.compute / total if total else 1 / len(demands)
             row = {
-                "cycles": self.cycles * share,
+                "cycles": figures.cycles * share,
                 "compute_cycles": demand.compute,
-                "ram_cycles": self.ram_cycles * share,
-                "flash_cycles": self.flash_cycles * share,
+                "ram_cycles": figures.ram_cycles * share,
+                "flash_cycles": figures.flash_cycles * share,
                 "wait_cycles": 0.0,
                 "macs": demand.macs,
-                "live_bytes": self.live_bytes,
+                "live_bytes": self.placement.live_bytes,
                 "flash_bytes": demand.stored,
             }
             rows.append((name, row))
@@ -129,6 +153,7 @@ class Machine:
         }
         self._states: list[Live] = []
         self._numbers: dict[Live, int] = {}
+        self._living: dict[tuple[int, int], int] = {}
         self._placements: dict[tuple[int, Span, str, int, int], Placement] = {}
         self._traffics: dict[Any, Traffic] = {}
         self._steps: dict[tuple[int, Epoch], Step] = {}
@@ -174,6 +199,9 @@ class Machine:
 
     def _placement(self, state: int, epoch: Epoch) -> Placement:
         total, prefer = epoch.total, epoch.choices[-1].output_pool
+        if not total.buffer:
+            # Blocks that were read last in the epoch before only matter to weights that arrive.
+            state = self._still_in_use(state, epoch.span.first)
         key = (state, epoch.span, prefer, total.buffer, total.workspace)
         placement = self._placements.get(key)
         if placement is None:
@@ -186,6 +214,15 @@ class Machine:
             )
             self._placements[key] = placement
         return placement
+
+    def _still_in_use(self, state: int, position: int) -> int:
+        """The state without the blocks that no operation from a position on needs."""
+        key = (state, position)
+        found = self._living.get(key)
+        if found is None:
+            live = tuple(block for block in self._states[state] if block.last >= position)
+            found = self._living[key] = self._number(live)
+        return found
 
     def _place_all(
         self, before: Live, span: Span, *, prefer: str, buffer_bytes: int, workspace_bytes: int
@@ -286,12 +323,7 @@ class Machine:
         from_flash = streamed + arriving + total.serial
         filled = total.buffer and arriving + total.late if preloads else 0
         internal, external, moving = traffic.moved(total.reads, fetched, total.partial, filled)
-        return Step(
-            epoch,
-            placement.placed,
-            placement.state,
-            placement.marks,
-            placement.live_bytes,
+        figures = Figures(
             serial + busy + fixed,
             busy - flash,
             arriving * rate,
@@ -303,6 +335,7 @@ class Machine:
             from_flash,
             total.energy + moving + from_flash * self._flash_power,
         )
+        return Step(epoch, placement, figures)
 
 
 def _no_room(what: str, size: int) -> CompilerError:

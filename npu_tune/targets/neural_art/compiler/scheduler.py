@@ -186,9 +186,10 @@ class Scheduler:
         state, slack = machine.start, 0.0
         for epoch in epochs:
             step = machine.step(state, epoch)
-            waits.append(max(0.0, step.preloading - slack))
+            figures = step.figures
+            waits.append(max(0.0, figures.preloading - slack))
             steps.append(step)
-            state, slack = step.state, step.slack
+            state, slack = step.placement.state, figures.slack
         return Run(machine, tuple(steps), tuple(waits))
 
     def resolve(self, choices: Sequence[Choice]) -> list[Option]:

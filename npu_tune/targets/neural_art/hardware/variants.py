@@ -162,6 +162,13 @@ class HardwareVariants:
             self._made[values] = found
         return found
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.base, self.variants))
+
     @cached_property
     def _defaults(self) -> tuple[tuple[str, Value], ...]:
         return tuple((knob.full_name, knob.default) for knob in self.knobs())

@@ -43,7 +43,7 @@ def lifetimes(found: Run) -> list[tuple[int, int, Block]]:
     inputs = found.machine.live(found.machine.start)
     blocks = [(0, reading[block.name], block) for block in inputs]
     for number, step in enumerate(found.steps):
-        output, *others = step.placed
+        output, *others = step.placement.placed
         blocks.append((number, reading.get(output.name, number), output))
         for block in others:
             arrives = number - 1 if block.name.startswith("weights for") else number
