@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from npu_tune.space import Configuration
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.core import Core
@@ -27,12 +25,12 @@ def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> 
         base: gives the network-wide knobs; the default configuration by default.
     """
     relaxed, notes = _relaxed(core, rule, base)
-    cycles = _cycles(relaxed)
+    cycles = relaxed.least_cycles()
     metrics = {
         LATENCY: cycles / (core.hardware(base or core.space.default).clock_mhz * 1e3),
         CYCLES: cycles,
-        RAM: relaxed.least_ram_bytes,
-        LIVE: relaxed.least_live_bytes,
+        RAM: relaxed.least_memory(on_chip=True),
+        LIVE: relaxed.least_memory(on_chip=False),
     }
     return Bound(metrics, (*notes, _HOLDS_FOR))
 
@@ -42,7 +40,3 @@ def _relaxed(core: Core, rule: str, base: Configuration | None) -> tuple[Relaxed
     reduced = reduce_epochs(scheduler, core.space)
     relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), reduced.candidates)
     return relaxed, restrictions(reduced)
-
-
-def _cycles(relaxed: Relaxed) -> float:
-    return float(relaxed.tails()[0](np.zeros(1))[0])

@@ -19,7 +19,7 @@ from npu_tune.targets.neural_art.front.labels import Figures, Labels, Layer
 from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.pruning import Pruning
 from npu_tune.targets.neural_art.front.reduce import CHAIN, Candidate, Reduced, reduce_epochs
-from npu_tune.targets.neural_art.front.relaxed import Relaxed
+from npu_tune.targets.neural_art.front.relaxed import Relaxed, Tail
 from npu_tune.targets.oracle import Front, FrontPoint, Progress
 
 Floats = NDArray[np.float64]
@@ -33,9 +33,13 @@ OBJECTIVES = (LATENCY, RAM, CYCLES, LIVE, ENERGY)
 """Metrics that a front can be exact in."""
 
 MOST_LABELS = 200_000
-_OPENINGS = (24, 120)
+_OPENINGS = (48, 240)
 """Labels per position that the searches go on with which are to find good solutions fast."""
-_LIMITS = 12
+_FEW_LABELS = 2000
+"""That the search which leaves nothing out may keep before a better opening is tried."""
+_FIRST_RANGE = 8
+"""Times the least memory that is of interest before anything is known."""
+_LIMITS = 11
 """Limits on memory under which such a search keeps the fastest labels."""
 
 
@@ -134,7 +138,6 @@ class _Search:
         figures = Figures(self._pools, self._live, ENERGY in objectives)
         self._labels = Labels(scheduler, reduced.candidates, figures)
         self._relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), self._candidates)
-        self._tails = self._relaxed.tails()
         # Bounds are held against time and one sort of memory. Time is always carried: what it
         # leaves out makes up for the labels that it adds.
         several = self._live and self._pools
@@ -148,17 +151,30 @@ class _Search:
             self._keep(
                 self._labels.search(
                     pruning=self._pruning(),
-                    choose=partial(self._choose, most),
+                    choose=partial(self._choose, most, self._guides()),
                     progress=lambda done, of: self._tell("good solutions", done, of),
                 )
             )
-        self._keep(
-            self._labels.search(
-                pruning=self._pruning() if self._may_prune else None,
-                most_labels=most_labels,
-                progress=lambda done, of: self._tell("all solutions", done, of),
-            )
+            # Often these are enough to leave out nearly all the rest.
+            if self._complete(min(most_labels, _FEW_LABELS)):
+                return self._ways()
+        if not self._complete(most_labels):
+            raise _too_many(most_labels)
+        return self._ways()
+
+    def _complete(self, most_labels: int) -> bool:
+        """Searches without leaving out what may be better; False where that is too much."""
+        layers = self._labels.search(
+            pruning=self._pruning() if self._may_prune else None,
+            most_labels=most_labels,
+            progress=lambda done, of: self._tell("all solutions", done, of),
         )
+        if layers is None:
+            return False
+        self._keep(layers)
+        return True
+
+    def _ways(self) -> list[tuple[Candidate, ...]]:
         return [way for _, way in self._found]
 
     def _pruning(self) -> Pruning | None:
@@ -177,20 +193,46 @@ class _Search:
         memory: Floats = rows[:, 2 : 2 + self._pools + self._live].sum(axis=1)
         return memory
 
-    def _choose(self, most: int, position: int, rows: Floats) -> NDArray[np.intp]:
+    def _guides(self) -> list[tuple[Tail, ...]]:
+        """Tails under limits on memory, from the least that can do to the most of interest."""
+        on_chip = not self._live
+        if not (self._pools or self._live):
+            return [self._relaxed.tails()]
+        least = self._relaxed.least_memory(on_chip=on_chip) + 1.0
+        most = max(self._known[:, 1].max() if len(self._known) else 0.0, _FIRST_RANGE * least)
+        limits = np.geomspace(least, most, _LIMITS)
+        return [self._relaxed.tails(limit, on_chip=on_chip) for limit in (*limits, np.inf)]
+
+    def _choose(
+        self,
+        most: int,
+        guides: Sequence[tuple[Tail, ...]],
+        position: int,
+        rows: Floats,
+        in_use: Floats,
+    ) -> NDArray[np.intp]:
         """The labels that may end soonest, under several limits on memory."""
         if len(rows) <= most:
             return np.arange(len(rows))
-        ends = rows[:, 0] + self._tails[position](rows[:, 0] - rows[:, 1])
-        memory = self._memory(rows)
-        order = np.lexsort((memory, ends))
+        slack, memory = rows[:, 0] - rows[:, 1], self._memory(rows)
         chosen: set[int] = set()
-        for limit in np.quantile(memory, np.linspace(0, 1, _LIMITS)):
-            chosen.update(order[memory[order] <= limit][: most // _LIMITS].tolist())
-        return np.array(sorted(chosen))
+        share = most // (2 * len(guides))
+        for guide in guides:
+            ends = rows[:, 0] + guide[position](slack, in_use)
+            ends[memory >= guide[position].below] = np.inf
+            order = np.lexsort((memory, ends))[:share]
+            chosen.update(order[np.isfinite(ends[order])].tolist())
+        # Those that promise to end soonest may all need much memory in the end.
+        ends = rows[:, 0] + guides[-1][position](slack, in_use)
+        order = np.lexsort((memory, ends))
+        for limit in np.quantile(memory, np.linspace(0, 1, len(guides))):
+            chosen.update(order[memory[order] <= limit][:share].tolist())
+        return np.array(sorted(chosen), dtype=np.intp)
 
-    def _keep(self, layers: list[Layer]) -> None:
+    def _keep(self, layers: Sequence[Layer] | None) -> None:
         """Adds the solutions of a search to what is known."""
+        if layers is None:
+            return
         rows = layers[-1].rows
         for index, row in enumerate(rows):
             self._found.append((self._figures(row), self._way(layers, index)))
@@ -214,7 +256,7 @@ class _Search:
             found.append(float(row[-1] + row[0] * self._idle))
         return tuple(found)
 
-    def _way(self, layers: list[Layer], index: int) -> tuple[Candidate, ...]:
+    def _way(self, layers: Sequence[Layer], index: int) -> tuple[Candidate, ...]:
         way: list[Candidate] = []
         position = len(layers) - 1
         while position:
@@ -240,3 +282,11 @@ def _point(
     configuration = core.space.effective(base.replace(own))
     metrics = evaluation_of(core.run(configuration), core.hardware(configuration)).metrics
     return FrontPoint(configuration, metrics)
+
+
+def _too_many(most: int) -> TargetError:
+    return TargetError(
+        f"The exact front takes more than {most} labels.",
+        remedy="Allow more labels or a tolerance, leave an objective out, or take the bound.",
+        most_labels=most,
+    )

@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.errors import CompilerError, TargetError
+from npu_tune.errors import CompilerError
 from npu_tune.targets.neural_art.compiler.machine import Step
-from npu_tune.targets.neural_art.compiler.placement import live_bytes
+from npu_tune.targets.neural_art.compiler.placement import is_external, live_bytes
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.pruning import Pruning
@@ -38,6 +38,11 @@ Positions = NDArray[np.intp]
 
 TIME, EARLY = 0, 1
 """Columns of a label; the others follow as :class:`Figures` says."""
+
+
+_PER_CYCLE = 2**20
+"""Figures are rounded to this share of a cycle, so that sums of less than 8e9 cycles are exact:
+otherwise labels of equal time would differ in their last digits, and none dominate another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +75,11 @@ class Figures:
         """What a step adds: cycles, cycles that flash is busy or idle for good, and so on."""
         return (
             step.cycles,
-            step.cycles - step.slack,
+            step.cycles - step.figures.slack,
             *step.marks[: self.pools],
             *((step.live_bytes,) if self.live else ()),
-            *((step.energy,) if self.energy else ()),
-            step.preloading,
+            *((step.figures.energy,) if self.energy else ()),
+            step.figures.preloading,
         )
 
     def after(self, labels: Floats, steps: Floats) -> Floats:
@@ -131,8 +136,13 @@ _Ran = tuple[tuple[int, int], tuple[float, ...]]
 _Known = dict[int, _Ran | None]
 """Steps by candidate."""
 
-Choose = Callable[[int, Floats], Positions]
-"""Which labels of a position to go on with, for a search that is not exact."""
+Choose = Callable[[int, Floats, Floats], Positions]
+"""Which labels to go on with, for a search that is not exact: from the position, the labels, and
+the bytes in use where they are."""
+
+
+def _on_grid(figure: float) -> float:
+    return round(figure * _PER_CYCLE) / _PER_CYCLE
 
 
 class Labels:
@@ -163,17 +173,14 @@ class Labels:
         choose: Choose | None = None,
         most_labels: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> list[Layer]:
-        """The labels of every position, those of the finished network last.
+    ) -> list[Layer] | None:
+        """The labels of every position, those of the finished network last; None if too many.
 
         Args:
             pruning: leaves out what cannot become part of the front.
             choose: goes on with these only; the result is then no longer exact.
             most_labels: that may be kept.
             progress: is told how many positions are done, of how many.
-
-        Raises:
-            TargetError: if more labels would be kept.
         """
         end = len(self._candidates)
         waiting: list[dict[int, _Bundle]] = [defaultdict(_Bundle) for _ in range(end + 1)]
@@ -186,12 +193,13 @@ class Labels:
             layer = self._gathered(waiting[position])
             waiting[position].clear()
             if choose is not None and position < end:
-                kept = choose(position, layer.rows)
+                in_use = np.array([float(self._in_use(state)) for state in layer.states.tolist()])
+                kept = choose(position, layer.rows, in_use)
                 layer = Layer(layer.rows[kept], layer.states[kept], layer.parents[kept])
             layers.append(layer)
             total += len(layer.rows)
             if most_labels is not None and total > most_labels:
-                raise _too_many(most_labels, position, end)
+                return None
             if position < end:
                 self._go_on(position, layer, waiting, pruning)
             if progress is not None:
@@ -227,7 +235,7 @@ class Labels:
                 rows = self._figures.after(labels, move.steps)
                 which = np.arange(len(rows))
                 if pruning is not None:
-                    which = which[pruning.alive(move.last + 1, rows)]
+                    which = which[pruning.alive(move.last + 1, rows, self._in_use(move.state))]
                 which = which[nondominated(rows[which])]
                 if not len(which):
                     continue
@@ -266,6 +274,14 @@ class Labels:
         in_use = live_bytes(live) if self._figures.live else 0
         return rest, self._machine.memory.place(live, buffer), in_use
 
+    def _in_use(self, state: int) -> int:
+        """Bytes in use: on the chip where that is what labels count, else all."""
+        live = self._machine.live(state)
+        if self._figures.pools:
+            pool_at = self._machine.memory.pool_at
+            live = tuple(block for block in live if not is_external(pool_at(block.start)))
+        return live_bytes(live)
+
     def _moves(
         self, position: int, state: int, known: _Known, indices: Positions
     ) -> Iterator[_Moves]:
@@ -291,7 +307,7 @@ class Labels:
             step = self._machine.step(state, epoch)
         except CompilerError:  # no room: this is no way through the network
             return None
-        if epoch.total.preloaded and not step.preloading:
+        if epoch.total.preloaded and not step.figures.preloading:
             # No room for the weights: they are streamed, which another candidate states.
             return None
         return (epoch.last, step.state), self._figures.of_step(step)
@@ -301,12 +317,3 @@ def _by_buffer(candidates: tuple[Candidate, ...]) -> list[tuple[int, Positions]]
     """The candidates by the bytes of their preloaded weights."""
     sizes = np.array([candidate.epoch.total.buffer for candidate in candidates])
     return [(int(size), np.flatnonzero(sizes == size)) for size in np.unique(sizes)]
-
-
-def _too_many(most: int, position: int, end: int) -> TargetError:
-    return TargetError(
-        f"The exact front takes more than {most} labels: {position} of {end} operations are done.",
-        remedy="Allow more labels or a tolerance, leave an objective out, or take the bound.",
-        most_labels=most,
-        position=position,
-    )

@@ -62,7 +62,7 @@ class Pruning:
     ) -> None:
         self.memory = memory
         self._relaxed = relaxed
-        self._column = 3 if in_use else 4
+        self._on_chip = not in_use
         steps = known[np.argsort(known[:, 1])]
         if len(steps) > _MOST_LEVELS:  # fewer steps leave out less, and cost less
             steps = steps[np.linspace(0, len(steps) - 1, _MOST_LEVELS).astype(int)]
@@ -72,34 +72,57 @@ class Pruning:
             _Level(
                 limit,
                 fastest * (1 - max(tolerance, LEAST_GAIN)),
-                relaxed.tails(live_below=limit) if in_use else relaxed.tails(ram_below=limit),
+                relaxed.tails(limit, on_chip=self._on_chip),
             )
             for limit, fastest in zip(below, best, strict=True)
         ]
 
-    def alive(self, position: int, rows: Floats) -> NDArray[np.bool_]:
-        """Which labels at a position may become part of the front."""
-        return self._alive(position, rows[:, 0], rows[:, 0] - rows[:, 1], self.memory(rows))
+    def alive(self, position: int, rows: Floats, in_use: float) -> NDArray[np.bool_]:
+        """Which labels at a position may become part of the front.
+
+        Args:
+            position: of the labels.
+            rows: the labels.
+            in_use: bytes of the memory that is limited that are in use in their state.
+        """
+        slack = rows[:, 0] - rows[:, 1]
+        blocks = np.full(len(rows), in_use)
+        return self._alive(position, rows[:, 0], slack, self.memory(rows), blocks=blocks)
 
     def candidates(self, position: int, rows: Floats) -> NDArray[np.bool_]:
         """Which epochs may lead from some of these labels to the front."""
-        last, steps = self._relaxed.steps(position)
-        begin = np.maximum(rows[:, 0].min(), rows[:, 1].min() + steps[:, 2])
-        time, slack = begin + steps[:, 0], steps[:, 0] - steps[:, 1]
-        memory = np.maximum(self.memory(rows).min(), steps[:, self._column])
-        may = np.zeros(len(last), dtype=bool)
-        for end in set(last.tolist()):
-            here = last == end
-            may[here] = self._alive(end + 1, time[here], slack[here], memory[here])
+        steps = self._relaxed.steps(position, on_chip=self._on_chip)
+        begin = np.maximum(rows[:, 0].min(), rows[:, 1].min() + steps.preloading)
+        time = begin + steps.cycles
+        memory = np.maximum(self.memory(rows).min(), steps.needs)
+        may = np.zeros(len(time), dtype=bool)
+        for end in set(steps.last.tolist()):
+            here = steps.last == end
+            may[here] = self._alive(
+                end + 1,
+                time[here],
+                steps.slack[here],
+                memory[here],
+                blocks=steps.live[here],
+                spilled=steps.spilled[here],
+            )
         return may
 
     def _alive(
-        self, position: int, time: Floats, slack: Floats, memory: Floats
+        self,
+        position: int,
+        time: Floats,
+        slack: Floats,
+        memory: Floats,
+        *,
+        blocks: Floats,
+        spilled: Floats | None = None,
     ) -> NDArray[np.bool_]:
         alive = np.zeros(len(time), dtype=bool)
         for level in self._levels:
             left = np.flatnonzero(~alive & (memory < level.below))
             if len(left):
-                ends = time[left] + level.tails[position](slack[left])
-                alive[left] = ends < level.best
+                otherwise = np.inf if spilled is None else spilled[left]
+                rest = level.tails[position](slack[left], blocks[left], otherwise)
+                alive[left] = time[left] + rest < level.best
         return alive

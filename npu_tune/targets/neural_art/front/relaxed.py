@@ -19,6 +19,9 @@ something smaller gives something smaller. ``ram`` is at least
 
 Preloaded weights that find no room are streamed, as they would have been had nobody asked for
 preloading: such an epoch is the same as one that is tried anyway.
+
+Memory is kept as far as it needs no addresses: the blocks in use at one time need their bytes
+together. What an epoch leaves in use stays until the next one has its weights.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from npu_tune.targets.neural_art.compiler.epoch import Epoch
 from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
 from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
+from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.reduce import Candidate
 from npu_tune.targets.neural_art.graph import Graph
 from npu_tune.targets.neural_art.hardware import Hardware
@@ -47,16 +51,32 @@ class Tail:
     Args:
         preloading: per line, cycles of flash that the slack before can hide.
         cycles: per line, of everything else.
+        buffers: per line, bytes of preloaded weights, which arrive while everything that the
+            epoch before uses is still there.
+        below: bytes that must not be reached.
     """
 
     preloading: Floats
     cycles: Floats
+    buffers: Floats
+    below: float
 
-    def __call__(self, slack: Floats) -> Floats:
-        """Least cycles behind epochs that left so much slack; infinite where there is no way."""
+    def __call__(self, slack: Floats, in_use: Floats, spilled: Floats | float = np.inf) -> Floats:
+        """Least cycles behind epochs; infinite where there is no way.
+
+        Args:
+            slack: that the epochs left.
+            in_use: bytes that they left in use.
+            spilled: bytes that are needed if not all of these are counted.
+        """
         least = np.full(slack.shape, np.inf)
-        for preloading, cycles in zip(self.preloading, self.cycles, strict=True):
-            least = np.minimum(least, cycles + np.maximum(0.0, preloading - slack))
+        for preloading, cycles, buffer in zip(
+            self.preloading, self.cycles, self.buffers, strict=True
+        ):
+            ends = cycles + np.maximum(0.0, preloading - slack)
+            if buffer and self.below < np.inf:
+                ends[np.minimum(in_use + buffer, spilled) >= self.below] = np.inf
+            np.minimum(least, ends, out=least)
         return least
 
 
@@ -69,7 +89,35 @@ class _Ways:
     cycles: Floats
     slack: Floats
     live: Floats
-    ram: Floats
+    spilled: Floats
+    buffers: Floats
+
+    def needs(self, *, on_chip: bool) -> Floats:
+        """Bytes that must be in use at one time, on the chip or wherever they lie."""
+        return np.minimum(self.live, self.spilled) if on_chip else self.live
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The least that epochs add, one array element each; as in the machine's steps.
+
+    Args:
+        last: position of the last operation.
+        preloading: cycles of flash before the epoch.
+        cycles: of the epoch.
+        slack: of these, cycles in which flash is idle.
+        needs: bytes of memory.
+        live: bytes left in use.
+        spilled: bytes of memory if not all of these are counted.
+    """
+
+    last: NDArray[np.intp]
+    preloading: Floats
+    cycles: Floats
+    slack: Floats
+    needs: Floats
+    live: Floats
+    spilled: Floats
 
 
 class Relaxed:
@@ -94,53 +142,57 @@ class Relaxed:
         self._needs = _Needs(scheduler)
         self._ways = [self._ways_from(own) for own in candidates]
 
-    def tails(self, *, ram_below: float = np.inf, live_below: float = np.inf) -> tuple[Tail, ...]:
+    def tails(self, below: float = np.inf, *, on_chip: bool = True) -> tuple[Tail, ...]:
         """The least cycles of the operations from each position on.
 
         Args:
-            ram_below: bytes of RAM on the chip that the whole run must stay below.
-            live_below: bytes in use that it must stay below.
+            below: bytes of memory that the whole run must stay below.
+            on_chip: whether these are of RAM on the chip, or bytes in use wherever they lie.
         """
         nothing = np.zeros(1)
-        tails = [Tail(nothing, nothing)]
+        tails = [Tail(nothing, nothing, nothing, below)]
         for ways in reversed(self._ways):
+            spilled = ways.spilled if on_chip else np.full(len(ways.last), np.inf)
             total = np.full(len(ways.last), np.inf)
-            may = (ways.ram < ram_below) & (ways.live < live_below)
+            may = ways.needs(on_chip=on_chip) < below
             for last in set(ways.last[may].tolist()):
                 here = may & (ways.last == last)
                 behind = tails[len(self._ways) - 1 - last]
-                total[here] = ways.cycles[here] + behind(ways.slack[here])
-            tails.append(_least_lines(ways.preloading, total))
+                rest = behind(ways.slack[here], ways.live[here], spilled[here])
+                total[here] = ways.cycles[here] + rest
+            tails.append(_least_lines(ways, total, below))
         return tuple(reversed(tails))
 
-    def steps(self, position: int) -> tuple[NDArray[np.intp], Floats]:
+    def least_cycles(self) -> float:
+        """No run takes fewer cycles."""
+        nothing = np.zeros(1)
+        return float(self.tails()[0](nothing, nothing)[0])
+
+    def steps(self, position: int, *, on_chip: bool) -> Steps:
         """What each epoch that may start at a position adds to a label at least.
 
-        Returns:
-            The positions of their last operations, and the columns cycles, cycles - slack,
-            preloading, live bytes and RAM on the chip.
+        Args:
+            position: of the first operation.
+            on_chip: whether memory is RAM on the chip, or bytes in use wherever they lie.
         """
         ways = self._ways[position]
-        early = ways.cycles - ways.slack
-        figures = (ways.cycles, early, ways.preloading, ways.live, ways.ram)
-        return ways.last, np.column_stack(figures)
+        return Steps(
+            last=ways.last,
+            preloading=ways.preloading,
+            cycles=ways.cycles,
+            slack=ways.slack,
+            needs=ways.needs(on_chip=on_chip),
+            live=ways.live,
+            spilled=ways.spilled if on_chip else np.full(len(ways.last), np.inf),
+        )
 
-    @property
-    def least_live_bytes(self) -> float:
-        """No run has fewer bytes in use at some time."""
-        return self._least_need([ways.live for ways in self._ways])
-
-    @property
-    def least_ram_bytes(self) -> float:
-        """No run needs less RAM on the chip."""
-        return self._least_need([ways.ram for ways in self._ways])
-
-    def _least_need(self, needs: list[Floats]) -> float:
-        """Over all ways through the network, the least of the largest need on the way."""
+    def least_memory(self, *, on_chip: bool) -> float:
+        """No run has fewer bytes in use at some time: over all ways, the least largest need."""
         least = np.zeros(len(self._ways) + 1)
         for position in reversed(range(len(self._ways))):
             ways = self._ways[position]
-            least[position] = np.maximum(needs[position], least[ways.last + 1]).min()
+            needs = ways.needs(on_chip=on_chip)
+            least[position] = np.maximum(needs, least[ways.last + 1]).min()
         return float(least[0])
 
     def _ways_from(self, candidates: tuple[Candidate, ...]) -> _Ways:
@@ -153,14 +205,15 @@ class Relaxed:
         busy = max(total.compute * rule.compute_factor, self._ram_cycles(epoch), flash)
         serial = max(total.serial * rule.flash_cycles_per_byte, total.serial_cycles)
         fixed = rule.software_epoch_cycles if span.software else rule.epoch_cycles * total.parts
-        live, ram = self._needs.of(epoch)
+        live, spilled = self._needs.of(epoch)
         return (
             span.last,
             total.preloaded * rule.flash_cycles_per_byte,
             serial + busy + fixed,
             busy - flash,
             live,
-            ram,
+            spilled,
+            total.buffer,
         )
 
     def _ram_cycles(self, epoch: Epoch) -> float:
@@ -186,7 +239,7 @@ class _Needs:
         self._carried = [_carried(graph, first) for first in range(len(graph.operations))]
 
     def of(self, epoch: Epoch) -> tuple[float, float]:
-        """Live bytes, and what follows for the RAM on the chip.
+        """Live bytes, and the least RAM on the chip if a map is not on it.
 
         While the epoch runs, all maps that it or a later epoch reads are in use, its output, its
         partial sums and its preloaded weights. If all of that is on the chip, the marks of the
@@ -199,8 +252,8 @@ class _Needs:
         blocks = [*maps, span.output_bytes, total.workspace]
         live = float(sum(blocks) + total.buffer)
         if not self._may_spill:
-            return live, live
-        return live, min(live, *(self._marks_if_spilled(size) for size in blocks if size))
+            return live, np.inf
+        return live, min(self._marks_if_spilled(size) for size in blocks if size)
 
     def _marks_if_spilled(self, size: int) -> float:
         return float(
@@ -222,13 +275,11 @@ def _carried(graph: Graph, first: int) -> list[str]:
     ]
 
 
-def _least_lines(preloading: Floats, cycles: Floats) -> Tail:
-    """The lines that are the lowest for some slack."""
-    order = np.lexsort((cycles, preloading))
-    order = order[np.isfinite(cycles[order])]
-    kept: list[int] = []
-    for index in order.tolist():
-        # More to preload is worth it only where the rest is less, and by less than the rest.
-        if not kept or cycles[index] < cycles[kept[-1]]:
-            kept.append(index)
-    return Tail(preloading[kept], cycles[kept])
+def _least_lines(ways: _Ways, cycles: Floats, below: float) -> Tail:
+    """The lines that are the lowest for some slack and some bytes in use."""
+    lines = np.column_stack((ways.preloading, cycles, ways.buffers))
+    lines = lines[np.isfinite(cycles)]
+    if below == np.inf:
+        lines[:, 2] = 0.0
+    preloading, rest, buffers = lines[nondominated(lines)].T
+    return Tail(preloading, rest, buffers, below)
