@@ -10,12 +10,15 @@ import numpy as np
 from npu_tune.samplers.encoding import Contexts
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Choice, Point
-from npu_tune.samplers.profiles import Profiles
-from npu_tune.samplers.steps import change, random_choice
+from npu_tune.samplers.profiles import REACH, Profiles
+from npu_tune.samplers.steps import change, replaced
 from npu_tune.samplers.surrogate import Figure, Surrogate
 
 _FEW = 8
 """Of a parameter with more values, so many are drawn as changes of a good choice."""
+
+_DRAWN = 16
+"""How many choices of a layer are drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,51 @@ class Composer:
     random: np.random.Generator
     width: int = 8
 
-    def compose(self, start: Point, elite: Sequence[Point], aim: Aim) -> Point:
+    def compose(self, start: Point, elite: Sequence[Point], aim: Aim, window: range) -> Point:
         """The configuration that is predicted to be best, layers taken in their order.
 
         Args:
-            start: what the network's parameters and layers without profile are taken from.
+            start: what everything outside the window is taken from.
             elite: configurations whose choices are among those considered.
             aim: what is to be made small.
+            window: the layers that may change, in the profile's order.
         """
         slots = self.profiles.slots
         contexts = slots.contexts(start)
+        near = range(max(window.start - REACH, 0), min(window.stop + REACH, len(slots.layers)))
         candidates = [
             self._candidates(place, start, contexts[place], elite, aim)
-            for place in range(len(slots.layers))
+            if place in window
+            else self._unchanged(place, start, contexts[place], aim)
+            for place in near
         ]
-        chosen = self._beam(contexts, candidates, aim)
-        return change(
-            start,
-            {
-                layer: candidates[place].choices[chosen[place]]
-                for place, layer in enumerate(slots.layers)
-            },
-        )
+        chosen = self._beam(contexts, near, candidates, self._floor(start, near, aim), aim)
+        changes = {
+            slots.layers[place]: options.choices[number]
+            for place, options, number in zip(near, candidates, chosen, strict=True)
+        }
+        return change(start, changes)
+
+    def _floor(self, start: Point, near: range, aim: Aim) -> list[float]:
+        """Per peak figure the level below which nothing is gained: what the other layers need."""
+        number = self.profiles.number_of(start)
+        others = [place for place in range(len(self.profiles.layers)) if place not in near]
+        floor = []
+        for figure, ceiling in aim.ceiling.items():
+            held = 0.0
+            if number is not None and others:
+                held = max(
+                    float(self.profiles.figure(place, figure.column, figure.kind, [number])[0])
+                    for place in others
+                )
+            floor.append(max(ceiling, held))
+        return floor
+
+    def _unchanged(self, place: int, start: Point, context: Contexts, aim: Aim) -> _Candidates:
+        rows = context[None, :]
+        sums, _ = self._predict(place, rows, aim)
+        choice = start[self.profiles.layers[place]]
+        return _Candidates([choice], rows[:, : self.profiles.slots.own], sums)
 
     def _candidates(
         self, place: int, start: Point, context: Contexts, elite: Sequence[Point], aim: Aim
@@ -93,12 +119,13 @@ class Composer:
                     else self.random.integers(parameter.size, size=_FEW)
                 )
                 for value in values:
-                    pool[(*centre[:at], int(value), *centre[at + 1 :])] = None
-        for _ in range(24):
-            pool[random_choice(self.random, parameters)] = None
+                    pool[replaced(centre, at, int(value))] = None
+        sizes = self.profiles.space.sizes[layer]
+        drawn = self.random.integers(sizes, size=(_DRAWN, len(sizes)))
+        pool |= dict.fromkeys(map(tuple, drawn.tolist()))
         choices = list(pool)
         rows = np.repeat(context[None, :], len(choices), axis=0)
-        rows[:, : slots.own] = [slots.own_row(place, choice) for choice in choices]
+        rows[:, : slots.own] = slots.own_rows(place, choices)
         sums, peaks = self._predict(place, rows, aim)
         over = sum(
             aim.peaks[figure] * np.maximum(peak - aim.ceiling[figure], 0.0)
@@ -129,42 +156,49 @@ class Composer:
         peaks = {}
         for figure in aim.peaks:
             mean, deviation = self.surrogates[figure].predict(place, rows)
-            peaks[figure] = np.expm1(mean - aim.boldness * deviation)
+            peaks[figure] = np.expm1(mean - min(aim.boldness, 0.0) * deviation)
         return sums, peaks
 
-    def _beam(self, contexts: Contexts, candidates: Sequence[_Candidates], aim: Aim) -> list[int]:
+    def _beam(
+        self,
+        contexts: Contexts,
+        near: range,
+        candidates: Sequence[_Candidates],
+        floor: Sequence[float],
+        aim: Aim,
+    ) -> tuple[int, ...]:
         """The number of the candidate of each layer."""
-        slots = self.profiles.slots
-        own = slots.own
-        figures = list(aim.peaks)
+        own = self.profiles.slots.own
+        factors = np.array(list(aim.peaks.values()))
         # A state: the choices so far, what the layers before the last cost, and their peaks.
         states: list[tuple[int, ...]] = [(i,) for i in range(len(candidates[0].choices))]
         costs = np.zeros(len(states))
-        peaks = np.tile([aim.ceiling[f] for f in figures], (len(states), 1))
-        factors = np.array([aim.peaks[f] for f in figures])
-        for place in range(len(candidates)):
-            ahead = candidates[place + 1] if place + 1 < len(candidates) else None
+        peaks = np.tile(np.array(floor), (len(states), 1))
+        for at, place in enumerate(near):
+            ahead = candidates[at + 1] if at + 1 < len(candidates) else None
             count = len(ahead.choices) if ahead else 1
             rows = np.repeat(contexts[place][None, :], len(states) * count, axis=0)
             last = np.repeat([state[-1] for state in states], count)
-            rows[:, :own] = candidates[place].rows[last]
-            if place > 0:
-                before = np.repeat([state[-2] for state in states], count)
-                rows[:, own : 2 * own] = candidates[place - 1].rows[before]
-            if ahead:
-                rows[:, 2 * own : 3 * own] = np.tile(ahead.rows, (len(states), 1))
+            rows[:, :own] = candidates[at].rows[last]
+            for block, step in enumerate(self.profiles.slots.blocks):
+                here = slice(block * own, (block + 1) * own)
+                if step < 0 <= at + step:
+                    before = np.repeat([state[step - 1] for state in states], count)
+                    rows[:, here] = candidates[at + step].rows[before]
+                elif step == 1 and ahead:
+                    rows[:, here] = np.tile(ahead.rows, (len(states), 1))
             sums, seen = self._predict(place, rows, aim)
             total = np.repeat(costs, count) + sums
             highest = np.repeat(peaks, count, axis=0)
-            for at, figure in enumerate(figures):
-                highest[:, at] = np.maximum(highest[:, at], seen[figure])
+            for column, peak in enumerate(seen.values()):
+                highest[:, column] = np.maximum(highest[:, column], peak)
             score = total + highest @ factors
             if ahead:
                 score = score + np.tile(ahead.estimates, len(states))
             kept = self._keep(score, last, count)
             states = [(*states[i // count], i % count) if ahead else states[i] for i in kept]
             costs, peaks = total[kept], highest[kept]
-        return list(states[0])
+        return states[0]
 
     def _keep(self, score: Floats, last: Contexts, count: int) -> list[int]:
         """The best states, of each pair of choices at the end only one."""

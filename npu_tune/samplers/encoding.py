@@ -36,6 +36,8 @@ class Encoding:
         tokens = _tokens(slots)
         numbers = {token: number for number, token in enumerate(tokens)}
         self._missing = len(tokens)
+        self._token_slots = np.array([token[0] for token in tokens], dtype=np.int64)
+        self.own_tokens = int((self._token_slots < slots.own).sum())
         self._table = _table(slots, numbers, self._missing)
         self._vectors, self.vector_slots = _vectors(tokens)
         self._effects, self.effect_slots = _effects(tokens)
@@ -45,9 +47,25 @@ class Encoding:
         """Which tokens the contexts of one layer hold."""
         return self._hot(self._table[place, np.arange(contexts.shape[1]), contexts])
 
-    def vectors(self, hot: Floats, weights: Floats) -> Floats:
-        """Vectors of contexts, each slot's distances weighted."""
-        return hot @ (self._vectors * np.sqrt(weights[self.vector_slots]))
+    def vectors(self, hot: Floats) -> Floats:
+        """Vectors of contexts."""
+        return hot @ self._vectors
+
+    def distances(self, weights: Floats) -> Floats:
+        """Between any two tokens of the same slot, by the slot's weight; 0 between others."""
+        same = self._token_slots[:, None] == self._token_slots[None, :]
+        norms = np.einsum("ij,ij->i", self._vectors, self._vectors)
+        squares = norms[:, None] + norms[None, :] - 2.0 * self._vectors @ self._vectors.T
+        return np.where(same, np.maximum(squares, 0.0) * weights[self._token_slots, None], 0.0)
+
+    def spread_singles(self, single: Floats) -> Floats:
+        """Effects by token."""
+        return self._effects @ single
+
+    def spread_pairs(self, pairs: Floats) -> Floats:
+        """Effects of two own effects by own token."""
+        own = self._effects[: self.own_tokens, : self.own_effects]
+        return own @ pairs @ own.T
 
     def effects(self, hot: Floats) -> Floats:
         """Which effects the contexts have: zeros and ones."""

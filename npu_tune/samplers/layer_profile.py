@@ -19,13 +19,30 @@ from npu_tune.samplers.moves import Search
 from npu_tune.samplers.plan import Plan
 from npu_tune.samplers.profiles import MAX, SUM, Profiles
 from npu_tune.samplers.ranking import Scalarization, view
-from npu_tune.samplers.relation import Relation, default_relation, relate
+from npu_tune.samplers.relation import Relation, relate
 from npu_tune.samplers.steps import change
 from npu_tune.samplers.surrogate import Figure, Surrogate
 
 _CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
-_BOLDNESS = (0.0, 0.5, 0.0, 1.0)
-_NETWORK_SHARE = 0.25
+"""Down to which share of the best configuration's peak a lower one earns anything: one of these."""
+
+_BOLDNESS = (-1.0, 0.0, 0.5, 1.0, 2.0)
+"""By how many standard deviations a prediction is taken lower: one of these."""
+
+_PLAIN_SHARE = 0.15
+"""The share of proposals that are moves of the layer-wise search."""
+
+_NETWORK_SHARE = 0.1
+"""The share of proposals that change a parameter of the network alone."""
+
+_WHOLE_SHARE = 0.5
+"""The share of compositions that may change all layers, and not only a run of neighbours."""
+
+_MEAN_WIDTH = 4
+"""How many layers such a run has on average."""
+
+_ATTEMPTS = 4
+"""How often a composition that is known already is repeated, more boldly each time."""
 
 
 class LayerProfileSampler(LayeredSampler):
@@ -119,19 +136,30 @@ class LayerProfileSampler(LayeredSampler):
         profiles, random = learnt.profiles, search.random
         if number <= self._first_trials:
             yield _spread(random, search.history.space, profiles.points[0], self._first_share)
-        if random.random() < 0.25:
+        draw = random.random()
+        if draw < _PLAIN_SHARE:
             return
         relation = learnt.relation(search.view.scores)
         composer = Composer(
             profiles, {f: learnt.surrogate(f) for f in relation.factors}, random, self._beam_width
         )
         elite = [search.history.points[i] for i in search.view.beam]
-        for attempt in range(3):
-            start = search.kept()
-            if random.random() < _NETWORK_SHARE:
-                start = _other_network(random, search.history.space, start)
-            aim = learnt.aim(relation, elite[0], random, _BOLDNESS[number % 4] + attempt)
-            yield composer.compose(start, elite, aim)
+        if draw < _PLAIN_SHARE + _NETWORK_SHARE:
+            yield _other_network(random, search.history.space, elite[0])
+        count = len(profiles.layers)
+        for attempt in range(_ATTEMPTS):
+            boldness = _BOLDNESS[int(random.integers(len(_BOLDNESS)))] + attempt / 2
+            aim = learnt.aim(relation, elite[0], random, boldness)
+            yield composer.compose(search.kept(), elite, aim, _window(random, count))
+
+
+def _window(random: np.random.Generator, count: int) -> range:
+    """All layers, or a run of neighbouring ones."""
+    if random.random() < _WHOLE_SHARE:
+        return range(count)
+    width = min(int(random.geometric(1 / _MEAN_WIDTH)), count)
+    first = int(random.integers(count - width + 1))
+    return range(first, first + width)
 
 
 class Learnt:
@@ -153,8 +181,7 @@ class Learnt:
         return self._surrogates[figure]
 
     def relation(self, scores: Floats) -> Relation:
-        found = relate(self.profiles, scores[self.profiles.indices])
-        return found if found.part(SUM) else default_relation(self.profiles)
+        return relate(self.profiles, scores[self.profiles.indices])
 
     def aim(
         self, relation: Relation, best: Point, random: np.random.Generator, boldness: float

@@ -15,6 +15,9 @@ from npu_tune.samplers.layers import NETWORK_LAYER, Choice, LayeredSpace, Parame
 SUM, MAX = 0, 1
 """The two ways in which rows add up to a total."""
 
+REACH = 2
+"""How many layers away another one may be that a layer's cost depends on."""
+
 LARGEST = 1e100
 """Anything beyond is no cost but a mark of failure, and would overflow."""
 
@@ -71,6 +74,10 @@ class Profiles:
     def totals(self, kind: int) -> Floats:
         """Per trial and column, the sum or the maximum over the rows."""
         return np.array([total[:, kind] for total in self._totals])
+
+    def network(self) -> NDArray[np.int64]:
+        """Per trial the network's parameters."""
+        return np.array([rows[0, self.slots.network_start :] for rows in self._contexts])
 
     def figure(self, place: int, column: int, kind: int, numbers: Sequence[int]) -> Floats:
         """A column of one layer in some of the trials."""
@@ -171,7 +178,9 @@ class Slots:
         self.own = len(names)
         network = space.layers[self.network] if self.network is not None else ()
         self._network = [(i, p) for i, p in enumerate(network) if p.size > 1]
-        self.width = 3 * self.own + len(self._network)
+        self.blocks = (0, *(sign * step for step in range(1, REACH + 1) for sign in (-1, 1)))
+        self.network_start = len(self.blocks) * self.own
+        self.width = self.network_start + len(self._network)
         # Per layer: where in its choice stands what goes to which of its own slots.
         self.places: list[list[tuple[int, int]]] = [
             [(i, names[p.short_name]) for i, p in enumerate(space.layers[layer]) if p.size > 1]
@@ -180,20 +189,21 @@ class Slots:
         self.parameters: list[list[Parameter | None]] = []
         for at in range(len(layers)):
             row: list[Parameter | None] = [None] * self.width
-            for block, other in enumerate((at, at - 1, at + 1)):
+            for block, step in enumerate(self.blocks):
+                other = at + step
                 if 0 <= other < len(layers):
                     for i, slot in self.places[other]:
                         row[block * self.own + slot] = space.layers[layers[other]][i]
             for slot, (_, parameter) in enumerate(self._network):
-                row[3 * self.own + slot] = parameter
+                row[self.network_start + slot] = parameter
             self.parameters.append(row)
 
-    def own_row(self, at: int, choice: Sequence[int]) -> NDArray[np.int64]:
-        """A choice of one layer as its own slots; -1 where it has no parameter."""
-        row = np.full(self.own, -1, dtype=np.int64)
-        for i, slot in self.places[at]:
-            row[slot] = choice[i]
-        return row
+    def own_rows(self, at: int, choices: Sequence[Choice]) -> NDArray[np.int64]:
+        """Choices of one layer as its own slots; -1 where it has no parameter."""
+        rows = np.full((len(choices), self.own), -1, dtype=np.int64)
+        places = np.array(self.places[at])
+        rows[:, places[:, 1]] = np.array(choices)[:, places[:, 0]]
+        return rows
 
     def network_row(self, point: Point) -> NDArray[np.int64]:
         """The network's parameters of a point."""
@@ -206,10 +216,12 @@ class Slots:
         count, own = len(self.layers), self.own
         rows = np.full((count, self.width), -1, dtype=np.int64)
         for at, layer in enumerate(self.layers):
-            rows[at, :own] = self.own_row(at, point[layer])
-        rows[1:, own : 2 * own] = rows[:-1, :own]
-        rows[:-1, 2 * own : 3 * own] = rows[1:, :own]
-        rows[:, 3 * own :] = self.network_row(point)
+            rows[at, :own] = self.own_rows(at, [point[layer]])[0]
+        for block, step in enumerate(self.blocks[1:], start=1):
+            here = slice(max(-step, 0), count - max(step, 0))
+            there = slice(max(step, 0), count - max(-step, 0))
+            rows[here, block * own : (block + 1) * own] = rows[there, :own]
+        rows[:, self.network_start :] = self.network_row(point)
         return rows
 
 

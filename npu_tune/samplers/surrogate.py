@@ -15,7 +15,7 @@ from npu_tune.samplers.profiles import Profiles
 _MOST_ROWS = 3000
 """From how many observations the effects that layers share are fitted."""
 
-_MOST_NEAR = 128
+_MOST_NEAR = 96
 """How many observations of one layer are interpolated: half the best, half the newest."""
 
 _ALL_NEAR = 48
@@ -28,7 +28,7 @@ _NOISES = (0.1, 1.0, 10.0, 100.0)
 """Variances of noise that the regression tries, relative to the prior variance of an effect."""
 
 _JITTER = 1e-5
-_LEAST_WEIGHT = 0.01
+_LEAST_WEIGHT = 0.001
 _MOST_WEIGHT = 2.0
 
 
@@ -45,26 +45,26 @@ class Shared:
     """Effects that values have on the logarithm of a layer's figure, wherever they are chosen.
 
     Args:
-        single: per effect.
-        pairs: per two effects of the layer's own slots.
-        weights: per slot, how fast layers become unlike when it differs.
+        single: per token.
+        pairs: per two tokens of the layer's own slots.
+        distances: between tokens, how unlike they make two layers.
     """
 
     single: Floats
     pairs: Floats
-    weights: Floats
+    distances: Floats
 
-    def predict(self, effects: Floats) -> Floats:
-        own = effects[:, : len(self.pairs)]
-        return np.asarray(effects @ self.single + np.einsum("ij,ij->i", own @ self.pairs, own))
+    def predict(self, hot: Floats) -> Floats:
+        """The sum of the effects of some contexts."""
+        own = hot[:, : len(self.pairs)]
+        return np.asarray(hot @ self.single + np.einsum("ij,ij->i", own @ self.pairs, own))
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Local:
     """The interpolation of what the shared effects leave of one layer's figures."""
 
-    vectors: Floats
-    norms: Floats
+    distances: Floats
     inverse: Floats
     alpha: Floats
     spread: float
@@ -95,16 +95,14 @@ class Surrogate:
         shared = self.shared()
         local = self._fitted(place, shared)
         hot = self.encoding.one_hot(place, contexts)
-        mean = shared.predict(self.encoding.effects(hot)) + local.offset
-        vectors = self.encoding.vectors(hot, shared.weights)
-        kernel = _kernel(vectors, local.vectors, local.norms)
-        mean = mean + kernel @ local.alpha
+        kernel = np.exp(-(hot @ local.distances))
+        mean = shared.predict(hot) + local.offset + kernel @ local.alpha
         known = np.einsum("ij,ij->i", kernel @ local.inverse, kernel)
         return mean, local.spread * np.sqrt(np.clip(1.0 - known, 0.0, 1.0))
 
     def shared(self) -> Shared:
-        """The shared effects, fitted anew whenever a tenth more trials have come in."""
-        count = step_down(len(self.profiles), 12, 0.1)
+        """The shared effects, fitted anew whenever a seventh more trials have come in."""
+        count = step_down(len(self.profiles), 12, 0.15)
         if self._shared is None or self._shared_from != count:
             self._shared = _fit_shared(self, count)
             self._shared_from = count
@@ -118,7 +116,7 @@ class Surrogate:
 
     def _fitted(self, place: int, shared: Shared) -> _Local:
         seen = self.profiles.distinct[place]
-        count = step_down(len(seen), _ALL_NEAR, 0.06)
+        count = step_down(len(seen), _ALL_NEAR, 0.1)
         known = self._local.get(place)
         if known is not None and known[:2] == (self._shared_from, count):
             return known[2]
@@ -133,18 +131,17 @@ class Surrogate:
             best = np.argsort(logs[:half], kind="stable")[: _MOST_NEAR // 2]
             chosen = np.concatenate([np.sort(best), np.arange(half, len(numbers))])
             hot, logs = hot[chosen], logs[chosen]
-        left = logs - shared.predict(self.encoding.effects(hot))
+        left = logs - shared.predict(hot)
         offset = float(np.mean(left))
         left = left - offset
-        vectors = self.encoding.vectors(hot, shared.weights)
-        norms = np.einsum("ij,ij->i", vectors, vectors)
-        kernel = _kernel(vectors, vectors, norms)
+        distances = shared.distances @ hot.T
+        kernel = np.exp(-(hot @ distances))
         kernel[np.diag_indices_from(kernel)] += _JITTER
         inverse: Floats = np.asarray(np.linalg.inv(kernel), dtype=np.float64)
         alpha = inverse @ left
         # The scale under which what is left is most likely, and a little beyond that.
         spread = np.sqrt((max(float(left @ alpha), 0.0) + 2e-4) / (len(left) + 1.0))
-        return _Local(vectors, norms, inverse, alpha, float(spread), offset)
+        return _Local(distances, inverse, alpha, float(spread), offset)
 
 
 def step_down(count: int, all_up_to: int, share: float) -> int:
@@ -162,12 +159,6 @@ def step_down(count: int, all_up_to: int, share: float) -> int:
 def log_of(figures: Floats) -> Floats:
     """The logarithm under which figures are predicted; 0 for 0."""
     return np.asarray(np.log1p(np.maximum(figures, 0.0)))
-
-
-def _kernel(vectors: Floats, others: Floats, norms: Floats) -> Floats:
-    own = np.einsum("ij,ij->i", vectors, vectors)
-    distance = own[:, None] + norms[None, :] - 2.0 * (vectors @ others.T)
-    return np.asarray(np.exp(-np.maximum(distance, 0.0)))
 
 
 def _fit_shared(model: Surrogate, count: int) -> Shared:
@@ -201,7 +192,9 @@ def _fit_shared(model: Surrogate, count: int) -> Shared:
     matrix[pairs[0], pairs[1]] = pair
     left = target - design @ coefficients
     weights = _slot_weights(encoding, np.concatenate(hots), left, bounds)
-    return Shared(single, matrix, weights)
+    return Shared(
+        encoding.spread_singles(single), encoding.spread_pairs(matrix), encoding.distances(weights)
+    )
 
 
 def _pairs(encoding: Encoding) -> tuple[Contexts, Contexts]:
@@ -242,7 +235,7 @@ def _slot_weights(encoding: Encoding, hot: Floats, left: Floats, bounds: Sequenc
     first, second = _some_pairs(bounds)
     if len(first) < 2 * width:
         return start
-    vectors = encoding.vectors(hot, np.ones(width))
+    vectors = encoding.vectors(hot)
     squares = (vectors[first] - vectors[second]) ** 2
     member = (encoding.vector_slots[:, None] == np.arange(width)[None, :]).astype(float)
     distance = squares @ member

@@ -74,8 +74,8 @@ def test_profiles_let_it_find_more_than_others_do():
             for seed in range(3)
         )
 
-    ours = median(lambda seed: LayerProfileSampler(seed=seed), 60)
-    assert ours < median(lambda seed: LayerwiseSampler(seed=seed), 100)
+    ours = median(lambda seed: LayerProfileSampler(seed=seed), 80)
+    assert ours < median(lambda seed: LayerwiseSampler(seed=seed), 80) - 0.005
     assert ours < median(lambda seed: optuna.samplers.NSGAIISampler(seed=seed), 250) - 0.02
 
 
