@@ -77,5 +77,5 @@ def _write_summary(analysis: Analysis, path: Path) -> None:
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     # The time in a gzip file would make equal tables differ.
-    packed = {"method": "gzip", "mtime": 1} if path.suffix == ".gz" else None
+    packed = {"method": "gzip", "mtime": 1, "compresslevel": 6} if path.suffix == ".gz" else None
     table.to_csv(path, index=False, compression=packed)
