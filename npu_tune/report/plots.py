@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npu_tune.errors import UsageError
+from npu_tune.report.optimum import Optimum
 from npu_tune.report.pictures import picture
 from npu_tune.report.tables import BYTE_UNITS
 from npu_tune.targets import Metric
@@ -39,6 +40,48 @@ def plot_study(result: StudyResult, path: Path) -> None:
         left, right = figure.subplots(1, 2)
         _draw_front(left, result)
         _draw_best_so_far(right, result)
+
+
+def plot_optimum(
+    optimum: Optimum, trials: Iterable[Mapping[str, float]], path: Path, *, title: str
+) -> None:
+    """Draws the best there can be, and trials beside it, into ``path``.
+
+    Args:
+        optimum: its front is drawn as steps, its bound as lines.
+        trials: metrics of each.
+        path: of the picture.
+        title: above it.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+        UsageError: if the file's ending names no picture format.
+        StorageError: if the file cannot be written.
+    """
+    front, least = optimum.front, optimum.bound.metrics
+    by_name = {metric.name: metric for metric in optimum.metrics}
+    names = front.objectives if front else tuple(least)
+    # A front in one metric alone is drawn against the target's second one.
+    first, second = (by_name[name] for name in (*names, optimum.metrics[1].name)[:2])
+    with picture(path, width=6.5, height=4.5) as figure:
+        figure.suptitle(title)
+        axes = figure.subplots()
+        rows = list(trials)
+        if rows:
+            axes.scatter(*_points(rows, (first, second)), s=9, color="#9db7d5", label="trials")
+        if front is not None:
+            xs, ys = _points([point.metrics for point in front.points], (first, second))
+            axes.plot(
+                xs, ys, color="#1f4e9c", marker="o", markersize=4, linewidth=1,
+                drawstyle="steps-post", label="front",
+            )  # fmt: skip
+        for metric, line in ((first, axes.axvline), (second, axes.axhline)):
+            if metric.name in least:
+                line(_scaled(least[metric.name], metric), color="#808080", linestyle="--")
+        axes.plot([], [], color="#808080", linestyle="--", label="bound of each metric")
+        axes.set_xlabel(_label(first))
+        axes.set_ylabel(_label(second))
+        axes.legend(fontsize="small")
 
 
 def _draw_front(axes: Axes, result: StudyResult) -> None:

@@ -157,26 +157,32 @@ def gap(
     return Gap(cost(metrics), cost(nearest.metrics), nearest)
 
 
+_MARGIN = 1.1
+"""So that the ends of a front, which are the worst in one metric, count too."""
+
+
 def hypervolume_share(
-    front: Front, evaluations: Iterable[Mapping[str, float]], *, reference: Mapping[str, float]
-) -> float | None:
+    front: Front, evaluations: Iterable[Mapping[str, float]], *, baseline: Mapping[str, float]
+) -> float:
     """The volume that evaluations dominate, against that which the front dominates.
+
+    Volumes are counted up to a tenth above the worst figure of the baseline and the front.
 
     Args:
         front: the optima.
         evaluations: metrics.
-        reference: up to which volumes are counted, such as the metrics of the baseline.
-
-    Returns:
-        A share; None where the front dominates no volume.
+        baseline: metrics.
     """
+    reference = {
+        name: _MARGIN * max(baseline[name], *(point.metrics[name] for point in front.points))
+        for name in front.objectives
+    }
 
     def ratios(figures: Mapping[str, float]) -> tuple[float, ...]:
         return tuple(figures[name] / reference[name] for name in front.objectives)
 
     whole = _volume([ratios(point.metrics) for point in front.points])
-    reached = _volume([ratios(metrics) for metrics in evaluations])
-    return reached / whole if whole else None
+    return _volume([ratios(metrics) for metrics in evaluations]) / whole
 
 
 def _volume(points: list[tuple[float, ...]]) -> float:

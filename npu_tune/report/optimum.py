@@ -1,0 +1,152 @@
+"""How good the best there can be is, and how far a study is from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from npu_tune.report.tables import format_figure, table
+from npu_tune.space import Configuration
+from npu_tune.targets import Metric
+from npu_tune.targets.oracle import Bound, Front, Gap
+
+Document: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a study stands against the best there can be.
+
+    Args:
+        study: its name.
+        trial: number of its best trial.
+        gap: of that trial.
+        hypervolume_share: of the volume that the front dominates, what the study's trials reach;
+            None where only a bound is known.
+    """
+
+    study: str
+    trial: int
+    gap: Gap
+    hypervolume_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """What is known of the best there can be.
+
+    Args:
+        metrics: the target's.
+        default: configuration against which changes are shown.
+        front: the optima, None where they are out of reach.
+        bound: what nothing falls below.
+        reason: why there is no front; "" where there is one.
+        standing: of a study.
+    """
+
+    metrics: tuple[Metric, ...]
+    default: Configuration
+    front: Front | None
+    bound: Bound
+    reason: str = ""
+    standing: Standing | None = None
+
+
+def optimum_text(optimum: Optimum) -> str:
+    """The front or the bound for people, and where a study stands."""
+    front = optimum.front
+    parts = [_front_text(optimum, front) if front else _bound_text(optimum)]
+    parts += front.notes if front else optimum.bound.notes
+    if optimum.standing is not None:
+        parts.append(_standing_text(optimum.standing, front))
+    return "\n\n".join(parts)
+
+
+def optimum_document(optimum: Optimum) -> Document:
+    """The keys of the JSON answer, without model and target."""
+    front, standing = optimum.front, optimum.standing
+    return {
+        "kind": "bound" if front is None else "within tolerance" if front.tolerance else "exact",
+        "reason": optimum.reason,
+        "front": None if front is None else _front_document(front, optimum.default),
+        "bound": {"metrics": dict(optimum.bound.metrics), "notes": list(optimum.bound.notes)},
+        "standing": None
+        if standing is None
+        else {
+            "study": standing.study,
+            "trial": standing.trial,
+            "cost": standing.gap.cost,
+            "least_cost": standing.gap.least_cost,
+            "excess": standing.gap.excess,
+            "nearest": None
+            if standing.gap.nearest is None
+            else dict(standing.gap.nearest.metrics),
+            "hypervolume_share": standing.hypervolume_share,
+        },
+    }
+
+
+def _front_text(optimum: Optimum, front: Front) -> str:
+    by_name = {metric.name: metric for metric in optimum.metrics}
+    rows = [
+        [str(number), *_row(point.metrics, front.objectives, by_name)]
+        for number, point in enumerate(front.points)
+    ]
+    digits = len(str(front.configurations)) - 1
+    kind = f"within {front.tolerance:.2%}" if front.tolerance else "exact"
+    return (
+        f"Front ({kind}; {len(front.points)} points, of about 10^{digits} configurations)\n"
+        + table(["point", *front.objectives], rows)
+    )
+
+
+def _bound_text(optimum: Optimum) -> str:
+    by_name = {metric.name: metric for metric in optimum.metrics}
+    rows = [
+        [name, format_figure(figure, by_name.get(name))]
+        for name, figure in optimum.bound.metrics.items()
+    ]
+    return (
+        f"Bound, not a front: {optimum.reason}\n"
+        "No configuration falls below these figures, each for itself:\n"
+        + table(["metric", "at least"], rows)
+    )
+
+
+def _row(
+    figures: Mapping[str, float], names: tuple[str, ...], by_name: Mapping[str, Metric]
+) -> list[str]:
+    return [format_figure(figures[name], by_name.get(name)) for name in names]
+
+
+def _standing_text(standing: Standing, front: Front | None) -> str:
+    excess = standing.gap.excess
+    against = "the bound: an optimum may lie anywhere between" if front is None else "the optimum"
+    text = (
+        f"Study {standing.study}: the cost of its best trial ({standing.trial}) is "
+        f"{standing.gap.cost:.4f}, {excess:.2%} above {against} ({standing.gap.least_cost:.4f})."
+    )
+    if standing.hypervolume_share is None:
+        return text
+    return (
+        f"{text}\nIts trials reach {standing.hypervolume_share:.2%} of the volume that the front "
+        "dominates."
+    )
+
+
+def _front_document(front: Front, default: Configuration) -> Document:
+    return {
+        "objectives": list(front.objectives),
+        "tolerance": front.tolerance,
+        "configurations": float(front.configurations),
+        "notes": list(front.notes),
+        "points": [
+            {
+                "metrics": dict(point.metrics),
+                "configuration": dict(point.configuration),
+                "changes": point.configuration.difference(default),
+            }
+            for point in front.points
+        ],
+    }
