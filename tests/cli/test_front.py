@@ -21,7 +21,7 @@ def test_what_cannot_be_found_exactly_is_answered_with_the_bound(npu_tune):
 
 
 @pytest.mark.slow
-def test_a_study_is_held_against_the_optimum_in_the_documented_schema(npu_tune):
+def test_a_study_is_held_against_the_optimum_in_the_documented_schema(npu_tune, here):
     tuned = npu_tune(
         "tune", "ds-cnn", *N6, "--workers", 1, "--evaluations", 40, "--study", "s", "--quiet"
     )
