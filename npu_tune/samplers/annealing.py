@@ -92,7 +92,7 @@ class SimulatedAnnealingSampler(LayeredSampler):
         evaluations: the horizon of the schedule, normally the study's budget. The schedule starts
             anew after it, from the best trial. Trials that repeat another's answer do not count.
         restarts: how often until then a chain goes back to the best trial.
-        moves: the shares of the kinds of moves, see :class:`Moves`.
+        moves: the shares of the kinds of moves, see :class:`Moves`; a kind left out is not made.
         layer_order: names of layers in the order in which they are neighbours for moves along
             several layers; others follow in the study's order.
         baseline: parameters of the configuration to start from, used for the first trial.
@@ -145,7 +145,7 @@ class SimulatedAnnealingSampler(LayeredSampler):
             evaluations=evaluations,
             restarts=restarts,
         )
-        self._moves = Moves(**(moves or {}))
+        self._moves = Moves(**{**dict.fromkeys(move_names(), 0.0), **moves}) if moves else Moves()
 
     def _propose(
         self, study: Study, trial: FrozenTrial, history: History, random: np.random.Generator

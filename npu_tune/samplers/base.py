@@ -38,7 +38,8 @@ class LayeredSampler(BaseSampler, abc.ABC):
         layer_order: names of layers to visit first; others follow in the study's order. By
             default ``network`` comes first and the layers as the study has them.
         baseline: parameters of the configuration to start from, used for the first trial; trials
-            that start before one has completed change a single parameter of it.
+            that start before one has completed change a parameter of it, or a few if they are
+            many.
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None for the sampler's own way.
@@ -179,7 +180,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         turn = opening.turn(study, trial) if name in opening.baseline else None
         if turn is None:
             return random_value(random, distribution)
-        if turn == 0 or name != opening.changed(turn):
+        if turn == 0 or name not in opening.changed(turn):
             return opening.baseline[name]
         return other_value(random, distribution, opening.baseline[name])
 

@@ -44,7 +44,6 @@ class _Chain:
     weights: Floats | None
     current: _Place | None = None
     best: _Place | None = None
-    period: int = 0
     corrected: float = 1.0
     accepted: float = 0.0
 
@@ -56,6 +55,7 @@ class _State:
     chains: list[_Chain]
     scale: Floats | None = None
     evaluations: int = 0
+    period: int = 0
     changes: list[float] = field(default_factory=list)
     median_change: float = 0.0
 
@@ -116,23 +116,28 @@ class Chains:
             state = state.copy()
             for _, index in self._waiting:
                 self._step(state, history, index)
-        chain = self._restarted(state, number % len(state.chains))
+        chain = state.chains[number % len(state.chains)]
         place = chain.current or chain.best
         return None if place is None else history.points[place.index]
 
     def _step(self, state: _State, history: History, index: int) -> None:
         """Goes through one finished trial."""
+        if not np.isnan(history.values[index]).any():
+            self._visit(state, history, index)
         state.evaluations += index not in history.repeats
-        values = history.values[index]
-        if np.isnan(values).any():
-            return
+        period = self._cooling.period(state.evaluations)
+        if period != state.period:
+            state.period = period
+            state.chains = [replace(chain, current=None) for chain in state.chains]
+
+    def _visit(self, state: _State, history: History, index: int) -> None:
+        """Lets the trial's chain go there or not, and all chains know of it."""
         number = history.numbers[index]
         if state.scale is None:
-            state.scale = first_scale(values[None], np.array([number]))
+            state.scale = first_scale(history.values[[index]], np.array([number]))
         own = number % len(state.chains)
-        chain = self._restarted(state, own)
-        place = self._place(history, index, state.scale, chain)
-        state.chains[own] = self._moved(state, chain, place, number)
+        place = self._place(history, index, state.scale, state.chains[own])
+        state.chains[own] = self._moved(state, state.chains[own], place, number)
         for at, other in enumerate(state.chains):
             seen = self._place(history, index, state.scale, other)
             if other.best is None or seen.rank < other.best.rank:
@@ -156,12 +161,6 @@ class Chains:
             correction = self._cooling.correction(state.evaluations, share)
             chain = replace(chain, accepted=share, corrected=chain.corrected * correction)
         return replace(chain, current=place) if accepted else chain
-
-    def _restarted(self, state: _State, number: int) -> _Chain:
-        """The chain, back at the best one where that is due."""
-        chain = state.chains[number]
-        period = self._cooling.period(state.evaluations)
-        return chain if period == chain.period else replace(chain, current=None, period=period)
 
     def _place(self, history: History, index: int, scale: Floats, chain: _Chain) -> _Place:
         values = history.values[index]

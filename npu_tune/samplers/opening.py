@@ -37,9 +37,14 @@ class Opening:
             return None
         return trial.number if any(map(self._claims_baseline, earlier)) else 0
 
-    def changed(self, turn: int) -> str:
-        """The parameter in which a neighbour differs; another one for each in turn."""
-        return self._order[turn % len(self._order)]
+    def changed(self, turn: int) -> frozenset[str]:
+        """The parameters in which a neighbour differs.
+
+        One, another one for each in turn; when each has had its turn, two, and so on.
+        """
+        cycle, first = divmod(turn, len(self._order))
+        count = min(cycle + 1, len(self._order))
+        return frozenset(self._order[(first + k) % len(self._order)] for k in range(count))
 
     @cached_property
     def _order(self) -> list[str]:

@@ -45,11 +45,9 @@ _SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
     "tpe": TPESampler,
 }
 
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    # Evaluations are repeatable, which Optuna's sampler does not take for granted.
-    "gp": {"deterministic_objective": True},
-}
-"""Options that study files may override, where Optuna's own are not the strongest."""
+_GENERATIONS = 20
+_POPULATIONS = (10, 50)
+"""A population that lets genetic algorithms breed about so often within the budget, in bounds."""
 
 
 def sampler_names() -> tuple[str, ...]:
@@ -89,7 +87,7 @@ def make_sampler(
     if kind is GPSampler:
         _require_torch()
     known = {key: value for key, value in context.items() if key in taken}
-    arguments = {**known, **_DEFAULTS.get(name, {}), **options}
+    arguments = {**known, **_strongest(kind, context.get("evaluations")), **options}
 
     def make(trial_seed: int) -> BaseSampler:
         return kind(**arguments, seed=trial_seed)
@@ -103,6 +101,17 @@ def make_sampler(
                 sampler.check_objectives(objectives)
             return sampler
     return SeededPerTrial(make, seed=seed, guard=blame)
+
+
+def _strongest(kind: Callable[..., BaseSampler], evaluations: int | None) -> dict[str, Any]:
+    """Options with which an Optuna sampler does better than with its own defaults."""
+    if kind is GPSampler:
+        # Evaluations are repeatable, which Optuna does not take for granted.
+        return {"deterministic_objective": True}
+    if kind in {NSGAIISampler, NSGAIIISampler} and evaluations is not None:
+        low, high = _POPULATIONS
+        return {"population_size": min(max(evaluations // _GENERATIONS, low), high)}
+    return {}
 
 
 def _require_torch() -> None:

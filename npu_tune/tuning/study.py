@@ -268,16 +268,17 @@ def new_search(
         MissingExtraError: if the sampler needs an extra that is not installed.
     """
     directions = objective.study_directions
-    context: dict[str, Any] = {
-        "layer_order": space.layers,
-        "baseline": to_params(space, space.default),
-    }
+    distributions = to_distributions(space)
+    # What has one value only cannot be changed, so trials beside the baseline must not try to.
+    default = to_params(space, space.default).items()
+    baseline = {name: value for name, value in default if not distributions[name].single()}
+    context: dict[str, Any] = {"layer_order": space.layers, "baseline": baseline}
     if evaluations is not None:
         context["evaluations"] = evaluations
     sampler = make_sampler(
         section.name, section.options, seed=seed, context=context, objectives=len(directions)
     )
-    return SearchStudy(sampler, directions, to_distributions(space))
+    return SearchStudy(sampler, directions, distributions)
 
 
 def target_starts(target: Target, network: Network) -> tuple[Start, ...]:

@@ -102,6 +102,17 @@ def test_the_budget_reaches_samplers_that_plan_ahead():
     assert proposals(40) != proposals(4000)
 
 
+@pytest.mark.parametrize(("evaluations", "population"), [(40, 10), (400, 20), (9000, 50)])
+def test_genetic_algorithms_get_a_population_that_fits_the_budget(evaluations, population):
+    def proposals(options, context):
+        sampler = make_sampler("nsga2", options, seed=0, context=context)
+        study = SearchStudy(sampler, ["minimize"], DISTRIBUTIONS)
+        return [trial.params for trial in go_on(study, 60)]
+
+    ours = proposals({}, {"evaluations": evaluations})
+    assert ours == proposals({"population_size": population}, {})
+
+
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"npu-tune\[gp\]"):
