@@ -29,7 +29,8 @@ class Aim:
         sums: factor by figure that is added up over layers.
         peaks: factor by figure of which the highest counts.
         ceiling: by peak figure, the level below which lowering it further earns nothing.
-        boldness: how many standard deviations a prediction is lowered by.
+        boldness: by how many standard deviations predictions of sums are lowered; those of peaks
+            are taken as they are, since a single layer that misses one spoils the whole.
     """
 
     sums: Mapping[Figure, float]
@@ -155,8 +156,8 @@ class Composer:
             sums += factor * np.expm1(mean - aim.boldness * deviation)
         peaks = {}
         for figure in aim.peaks:
-            mean, deviation = self.surrogates[figure].predict(place, rows)
-            peaks[figure] = np.expm1(mean - min(aim.boldness, 0.0) * deviation)
+            mean, _ = self.surrogates[figure].predict(place, rows)
+            peaks[figure] = np.expm1(mean)
         return sums, peaks
 
     def _beam(

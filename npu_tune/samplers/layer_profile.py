@@ -35,8 +35,11 @@ _PLAIN_SHARE = 0.15
 _NETWORK_SHARE = 0.1
 """The share of proposals that change a parameter of the network alone."""
 
-_WHOLE_SHARE = 0.5
+_WHOLE_SHARE = 0.15
 """The share of compositions that may change all layers, and not only a run of neighbours."""
+
+_WHOLE_TRIALS = 50
+"""After so many trials that share has fallen, from all, as far as it does."""
 
 _MEAN_WIDTH = 4
 """How many layers such a run has on average."""
@@ -150,12 +153,14 @@ class LayerProfileSampler(LayeredSampler):
         for attempt in range(_ATTEMPTS):
             boldness = _BOLDNESS[int(random.integers(len(_BOLDNESS)))] + attempt / 2
             aim = learnt.aim(relation, elite[0], random, boldness)
-            yield composer.compose(search.kept(), elite, aim, _window(random, count))
+            yield composer.compose(
+                search.kept(), elite, aim, _window(random, count, len(profiles))
+            )
 
 
-def _window(random: np.random.Generator, count: int) -> range:
+def _window(random: np.random.Generator, count: int, trials: int) -> range:
     """All layers, or a run of neighbouring ones."""
-    if random.random() < _WHOLE_SHARE:
+    if random.random() < max(_WHOLE_SHARE, 1.0 - trials / _WHOLE_TRIALS):
         return range(count)
     width = min(int(random.geometric(1 / _MEAN_WIDTH)), count)
     first = int(random.integers(count - width + 1))

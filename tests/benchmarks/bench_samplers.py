@@ -4,8 +4,8 @@
 
 Every run starts with the target's default. The cost is the package's default: equal weights of
 the target's first two metrics relative to the default's (`--metrics` takes others; `--pareto`
-gives samplers one objective per metric). A figure is the best cost after so many trials, the
-median over seeds; repeated configurations count. `--runs` keeps runs, so that a table grows over
+gives samplers one objective per metric). A figure is the best cost after so many trials, with
+`--pareto` the hypervolume up to 1.1 times the default (more is better), the median over seeds; repeated configurations count. `--runs` keeps runs, so that a table grows over
 several calls.
 
     python tests/benchmarks/bench_samplers.py --overhead
@@ -27,7 +27,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from npu_tune._optuna_compat import SearchStudy
+from npu_tune._optuna_compat import SearchStudy, hypervolume
 from npu_tune.errors import EvaluationError
 from npu_tune.network import Network
 from npu_tune.network.zoo import zoo_network
@@ -44,6 +44,7 @@ NETWORKS = (
     "squeezenet-128-c101",
 )
 CHECKPOINTS = (10, 20, 50, 100, 200, 300, 1000)
+CORNER = 1.1
 Values = list[list[float]]
 
 
@@ -145,13 +146,17 @@ def _print_table(network: str, curves: dict[str, list[Values]], options: Any) ->
     print(f"\n{network}, {options.seeds} seeds")
     print(f"{'sampler':<12}" + "".join(f"{n:>9}" for n in points))
     for sampler, runs in curves.items():
-        best = [statistics.median(_best(run, n) for run in runs) for n in points]
+        best = [statistics.median(_figure(run, n) for run in runs) for n in points]
         print(f"{sampler:<12}" + "".join(f"{value:>9.4f}" for value in best))
     sys.stdout.flush()
 
 
-def _best(run: Values, count: int) -> float:
-    return min((sum(v) / len(v) for v in run[:count]), default=float("nan"))
+def _figure(run: Values, count: int) -> float:
+    """The best cost so far; of several objectives the hypervolume up to 1.1 times the default."""
+    told = np.array(run[:count])
+    if told.shape[1] == 1:
+        return float(told.min())
+    return hypervolume(np.minimum(told, CORNER), [CORNER] * told.shape[1])
 
 
 def _print_overhead(options: argparse.Namespace) -> None:
