@@ -15,8 +15,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
-    NSGAIIISampler,
-    NSGAIISampler,
     RandomSampler,
     TPESampler,
 )
@@ -32,13 +30,14 @@ from npu_tune.samplers import (
     SimulatedAnnealingSampler,
 )
 from npu_tune.samplers.base import LayeredSampler
+from npu_tune.tuning.genetic import NSGAII, NSGAIII
 
 _SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
     "annealing": SimulatedAnnealingSampler,
     "gp": GPSampler,
     "layerwise": LayerwiseSampler,
-    "nsga2": NSGAIISampler,
-    "nsga3": NSGAIIISampler,
+    "nsga2": NSGAII,
+    "nsga3": NSGAIII,
     "profile": LayerProfileSampler,
     "qlearning": QLearningSampler,
     "random": RandomSampler,
@@ -108,7 +107,7 @@ def _strongest(kind: Callable[..., BaseSampler], evaluations: int | None) -> dic
     if kind is GPSampler:
         # Evaluations are repeatable, which Optuna does not take for granted.
         return {"deterministic_objective": True}
-    if kind in {NSGAIISampler, NSGAIIISampler} and evaluations is not None:
+    if kind in {NSGAII, NSGAIII} and evaluations is not None:
         low, high = _POPULATIONS
         return {"population_size": min(max(evaluations // _GENERATIONS, low), high)}
     return {}
