@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -50,6 +51,17 @@ def test_every_error_class_has_a_documented_exit_code():
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     used = {getattr(errors, name).exit_code for name in dir(errors) if name.endswith("Error")}
     assert used | {0, 130, 141} == documented
+
+
+def test_every_sampler_is_documented_with_all_its_arguments():
+    from npu_tune import samplers
+    from npu_tune.tuning.samplers import sampler_names
+
+    page = (ROOT / "docs/samplers.md").read_text()
+    assert {name for name in sampler_names() if f"`{name}`" not in page} == set()
+    for kind in (samplers.SimulatedAnnealingSampler, samplers.QLearningSampler):
+        arguments = inspect.signature(kind).parameters
+        assert {name for name in arguments if f"`{name}`" not in page} == set()
 
 
 def test_every_key_of_the_study_file_is_documented():
