@@ -86,9 +86,7 @@ def run(
 
 def figures(graph: Graph, choices=None, *, hardware: Hardware = STM32N6, **how) -> dict:
     """The metrics of the same."""
-    return dict(
-        evaluation_of(run(graph, choices, hardware=hardware, **how), hardware).metrics
-    )
+    return dict(evaluation_of(run(graph, choices, hardware=hardware, **how), hardware).metrics)
 
 
 def with_units(hardware: Hardware, **units: int) -> Hardware:
