@@ -20,6 +20,10 @@ _FEW = 8
 _DRAWN = 16
 """How many choices of a layer are drawn at random."""
 
+_CAUTION = 1.0
+"""By how many standard deviations a peak is taken higher than predicted: one layer that misses
+it spoils the whole."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -29,8 +33,7 @@ class Aim:
         sums: factor by figure that is added up over layers.
         peaks: factor by figure of which the highest counts.
         ceiling: by peak figure, the level below which lowering it further earns nothing.
-        boldness: by how many standard deviations predictions of sums are lowered; those of peaks
-            are taken as they are, since a single layer that misses one spoils the whole.
+        boldness: by how many standard deviations predictions of sums are lowered.
     """
 
     sums: Mapping[Figure, float]
@@ -156,8 +159,8 @@ class Composer:
             sums += factor * np.expm1(mean - aim.boldness * deviation)
         peaks = {}
         for figure in aim.peaks:
-            mean, _ = self.surrogates[figure].predict(place, rows)
-            peaks[figure] = np.expm1(mean)
+            mean, deviation = self.surrogates[figure].predict(place, rows)
+            peaks[figure] = np.expm1(mean + _CAUTION * deviation)
         return sums, peaks
 
     def _beam(

@@ -68,15 +68,15 @@ def test_another_seed_gives_another_search():
 
 
 def test_profiles_let_it_find_more_than_others_do():
-    def median(make, budget):
-        return statistics.median(
+    def mean(make, budget):
+        return statistics.mean(
             _best(_search(make(seed), budget, problem=LayeredProblem(layers=16, seed=seed)))
             for seed in range(3)
         )
 
-    ours = median(lambda seed: LayerProfileSampler(seed=seed), 80)
-    assert ours < median(lambda seed: LayerwiseSampler(seed=seed), 80) - 0.005
-    assert ours < median(lambda seed: optuna.samplers.NSGAIISampler(seed=seed), 250) - 0.02
+    ours = mean(lambda seed: LayerProfileSampler(seed=seed), 40)
+    assert ours < mean(lambda seed: LayerwiseSampler(seed=seed), 40) - 0.02
+    assert ours < mean(lambda seed: optuna.samplers.NSGAIISampler(seed=seed), 200) - 0.01
 
 
 def test_without_profiles_it_learns_from_totals():
@@ -117,7 +117,10 @@ PROFILES = st.one_of(
     st.just({"columns": ["cycles"]}),
 )
 VALUES = st.one_of(
-    st.none(), st.just(1.0), st.floats(-1e30, 1e30), st.sampled_from((math.nan, math.inf))
+    st.none(),
+    st.just(1.0),
+    st.floats(-1e6, 1e6).map(lambda v: round(v, 3)),
+    st.sampled_from((math.nan, math.inf)),
 )
 
 
