@@ -46,10 +46,8 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
             parts += total.parts
         profile.update(_waited(step, wait) if wait else step.rows)
     highest = tuple(map(max, run.machine.first_marks, *[step.placement.marks for step in steps]))
-    inside, outside = (
-        sum(highest[: len(hardware.internal)]),
-        sum(highest[len(hardware.internal) :]),
-    )
+    pools_inside = len(run.machine.memory.internal)
+    inside, outside = sum(highest[:pools_inside]), sum(highest[pools_inside:])
     metrics = {
         "latency_ms": cycles / (hardware.clock_mhz * 1e3),
         "ram_bytes": float(inside + outside),
