@@ -33,7 +33,7 @@ OBJECTIVES = (LATENCY, RAM, CYCLES, LIVE, ENERGY)
 """Metrics that a front can be exact in."""
 
 MOST_LABELS = 200_000
-_OPENINGS = (48, 240)
+_OPENINGS = (48, 240, 1000)
 """Labels per position that the searches go on with which are to find good solutions fast."""
 _FEW_LABELS = 2000
 """That the search which leaves nothing out may keep before a better opening is tried."""

@@ -230,7 +230,7 @@ class Labels:
             labels = layer.rows[members]
             worth = offered
             if pruning is not None:
-                worth = offered[pruning.candidates(position, labels)[offered]]
+                worth = pruning.candidates(position, labels, offered)
             for move in self._moves(position, state, known, worth):
                 rows = self._figures.after(labels, move.steps)
                 which = np.arange(len(rows))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.targets.neural_art.front.relaxed import Relaxed, Tail
+from npu_tune.targets.neural_art.front.relaxed import Relaxed, Steps, Tail
 
 Floats = NDArray[np.float64]
 
@@ -76,6 +76,9 @@ class Pruning:
             )
             for limit, fastest in zip(below, best, strict=True)
         ]
+        self._below = np.array([[level.below] for level in self._levels])
+        self._best = np.array([[level.best] for level in self._levels])
+        self._ways = [self._ways_from(position) for position in range(relaxed.positions)]
 
     def alive(self, position: int, rows: Floats, in_use: float) -> NDArray[np.bool_]:
         """Which labels at a position may become part of the front.
@@ -85,44 +88,36 @@ class Pruning:
             rows: the labels.
             in_use: bytes of the memory that is limited that are in use in their state.
         """
-        slack = rows[:, 0] - rows[:, 1]
+        time, slack, memory = rows[:, 0], rows[:, 0] - rows[:, 1], self.memory(rows)
         blocks = np.full(len(rows), in_use)
-        return self._alive(position, rows[:, 0], slack, self.memory(rows), blocks=blocks)
-
-    def candidates(self, position: int, rows: Floats) -> NDArray[np.bool_]:
-        """Which epochs may lead from some of these labels to the front."""
-        steps = self._relaxed.steps(position, on_chip=self._on_chip)
-        begin = np.maximum(rows[:, 0].min(), rows[:, 1].min() + steps.preloading)
-        time = begin + steps.cycles
-        memory = np.maximum(self.memory(rows).min(), steps.needs)
-        may = np.zeros(len(time), dtype=bool)
-        for end in set(steps.last.tolist()):
-            here = steps.last == end
-            may[here] = self._alive(
-                end + 1,
-                time[here],
-                steps.slack[here],
-                memory[here],
-                blocks=steps.live[here],
-                spilled=steps.spilled[here],
-            )
-        return may
-
-    def _alive(
-        self,
-        position: int,
-        time: Floats,
-        slack: Floats,
-        memory: Floats,
-        *,
-        blocks: Floats,
-        spilled: Floats | None = None,
-    ) -> NDArray[np.bool_]:
-        alive = np.zeros(len(time), dtype=bool)
+        alive = np.zeros(len(rows), dtype=bool)
         for level in self._levels:
             left = np.flatnonzero(~alive & (memory < level.below))
             if len(left):
-                otherwise = np.inf if spilled is None else spilled[left]
-                rest = level.tails[position](slack[left], blocks[left], otherwise)
+                rest = level.tails[position](slack[left], blocks[left])
                 alive[left] = time[left] + rest < level.best
         return alive
+
+    def candidates(
+        self, position: int, rows: Floats, offered: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Which of some epochs may lead from some of these labels to the front."""
+        steps, rests = self._ways[position]
+        begin = np.maximum(rows[:, 0].min(), rows[:, 1].min() + steps.preloading[offered])
+        time = begin + steps.cycles[offered]
+        memory = np.maximum(self.memory(rows).min(), steps.needs[offered])
+        may = (time + rests[:, offered] < self._best) & (memory < self._below)
+        worth: NDArray[np.intp] = offered[may.any(axis=0)]
+        return worth
+
+    def _ways_from(self, position: int) -> tuple[Steps, Floats]:
+        """The epochs from a position, and per level and epoch the least cycles behind it."""
+        steps = self._relaxed.steps(position, on_chip=self._on_chip)
+        rests = np.empty((len(self._levels), len(steps.last)))
+        for end in set(steps.last.tolist()):
+            here = np.flatnonzero(steps.last == end)
+            for level, rest in zip(self._levels, rests, strict=True):
+                rest[here] = level.tails[end + 1](
+                    steps.slack[here], steps.live[here], steps.spilled[here]
+                )
+        return steps, rests

@@ -69,14 +69,13 @@ class Tail:
             in_use: bytes that they left in use.
             spilled: bytes that are needed if not all of these are counted.
         """
-        least = np.full(slack.shape, np.inf)
-        for preloading, cycles, buffer in zip(
-            self.preloading, self.cycles, self.buffers, strict=True
-        ):
-            ends = cycles + np.maximum(0.0, preloading - slack)
-            if buffer and self.below < np.inf:
-                ends[np.minimum(in_use + buffer, spilled) >= self.below] = np.inf
-            np.minimum(least, ends, out=least)
+        if not len(self.cycles):
+            return np.full(slack.shape, np.inf)
+        ends = np.maximum(0.0, self.preloading[:, None] - slack) + self.cycles[:, None]
+        if self.below < np.inf:
+            needs = np.minimum(in_use + self.buffers[:, None], spilled)
+            ends[(needs >= self.below) & (self.buffers[:, None] > 0)] = np.inf
+        least: Floats = ends.min(axis=0)
         return least
 
 
@@ -141,6 +140,7 @@ class Relaxed:
         self._cycles_per_byte = 1 / sum(1 / pool.cycles_per_byte for pool in pools)
         self._needs = _Needs(scheduler)
         self._ways = [self._ways_from(own) for own in candidates]
+        self.positions = len(candidates)
 
     def tails(self, below: float = np.inf, *, on_chip: bool = True) -> tuple[Tail, ...]:
         """The least cycles of the operations from each position on.
