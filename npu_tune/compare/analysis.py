@@ -36,7 +36,8 @@ class Analysis:
         medians: per problem, sampler and checkpoint: quartiles of cost, hypervolume and regret.
         arrivals: per problem, sampler and level: quartiles of the evaluations until it was
             reached, infinite where it was not, and the share of runs that reached it.
-        pairs: per problem, checkpoint and ordered pair of samplers: regrets, effect, p-value.
+        pairs: per problem, checkpoint and ordered pair of samplers: seeds of both, regrets,
+            effect, p-value.
         overall: the same over all problems of a scope; see :func:`scopes`.
     """
 
@@ -120,7 +121,7 @@ def final_of(rival: str) -> str:
 
 
 _PAIR_COLUMNS = [
-    *("network", "target", "objective", "evaluations", "sampler", "rival"),
+    *("network", "target", "objective", "evaluations", "sampler", "rival", "seeds"),
     *("regret", "rival_regret", "outcome", "a12", "p"),
 ]
 
@@ -135,12 +136,18 @@ def _pairs(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
                     "evaluations": checkpoint,
                     "sampler": sampler,
                     "rival": rival,
+                    "seeds": _in_both(at[sampler], at[rival]),
                     "regret": regret,
                     "rival_regret": rival_regret,
                     "outcome": _outcome(regret, rival_regret),
                     "a12": a12(at[sampler], at[rival]),
                     "p": wilcoxon_p(at[sampler], at[rival]),
                 }
+
+
+def _in_both(ours: Floats, theirs: Floats) -> int:
+    """How many pairs of runs there are."""
+    return int((~np.isnan(ours) & ~np.isnan(theirs)).sum())
 
 
 def _outcome(ours: float, theirs: float) -> str:
@@ -151,7 +158,7 @@ def _outcome(ours: float, theirs: float) -> str:
 
 _OVERALL_COLUMNS = [
     *("objective", "target", "evaluations", "sampler", "rival", "problems"),
-    *("wins", "ties", "losses", "a12", "p_runs", "p_problems"),
+    *("wins", "ties", "losses", "a12", "pairs", "p_runs", "p_problems"),
 ]
 
 
@@ -200,6 +207,7 @@ def _overall(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
                 "ties": int(counts.get("tie", 0)),
                 "losses": int(counts.get("loss", 0)),
                 "a12": float(part["a12"].mean()),
+                "pairs": _in_both(ours, theirs),
                 "p_runs": wilcoxon_p(ours, theirs),
                 "p_problems": wilcoxon_p(part["regret"], part["rival_regret"]),
             }

@@ -70,6 +70,7 @@ def parse_comparison(
             error, model=ComparisonFile, source=source, whole="comparison file", kind=UsageError
         ) from error
     _require_labels(comparison, source)
+    _require_seeds(comparison, source)
     _require_report(comparison, source)
     return _resolved(comparison, base, name)
 
@@ -96,6 +97,21 @@ def _require_labels(comparison: ComparisonFile, source: str) -> None:
                 remedy="Give one of them a `label` of its own.",
                 key=kind,
                 value=twice,
+            )
+
+
+def _require_seeds(comparison: ComparisonFile, source: str) -> None:
+    """Sees that no sampler runs with a seed that the comparison lacks: there is no rival to it."""
+    every = comparison.compare.seeds
+    for sampler in comparison.sampler:
+        other = next((seed for seed in sampler.seeds or () if seed not in every), None)
+        if other is not None:
+            raise UsageError(
+                f"{source}: the sampler {sampler.title!r} asks for the seed {other}, which is "
+                "none of 'compare.seeds'.",
+                remedy="Choose among the seeds of [compare], or add it there.",
+                key="sampler.seeds",
+                value=other,
             )
 
 

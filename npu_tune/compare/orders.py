@@ -50,6 +50,7 @@ def run_orders(comparison: ComparisonFile) -> list[RunOrder]:
         for name, objective in _problems(comparison)
         for seed in section.seeds
         for sampler in comparison.sampler
+        if seed in comparison.seeds_of(sampler)
     ]
 
 

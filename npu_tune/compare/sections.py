@@ -115,10 +115,15 @@ class ComparedTarget(TargetSection):
 
 
 class ComparedSampler(SamplerSection):
-    """``[[sampler]]``: as ``[sampler]`` of a study file, with a label for tables."""
+    """``[[sampler]]``: as ``[sampler]`` of a study file, with a label for tables.
+
+    Args:
+        seeds: of those of the comparison, the ones this sampler runs with; all if absent.
+    """
 
     name: str
     label: Label | None = None
+    seeds: Seeds | None = None
 
     @property
     def title(self) -> str:
@@ -209,8 +214,13 @@ class ComparisonFile(Table):
     @property
     def planned(self) -> int:
         """How many runs there are."""
-        sides = (self.network, self.target, self.sampler, self.objective, self.compare.seeds)
-        return math.prod(map(len, sides))
+        problems = math.prod(map(len, (self.network, self.target, self.objective)))
+        return problems * sum(len(self.seeds_of(sampler)) for sampler in self.sampler)
+
+    def seeds_of(self, sampler: ComparedSampler) -> tuple[int, ...]:
+        """What a sampler runs with, in the order of ``[compare]``."""
+        every = self.compare.seeds
+        return every if sampler.seeds is None else tuple(s for s in every if s in sampler.seeds)
 
     def moved(self, *, replay: Path | None, folder: Path | None) -> ComparisonFile:
         """The same comparison with a recording to replay, or in another folder."""

@@ -16,6 +16,7 @@ from npu_tune.compare.analysis import (
     scopes,
 )
 from npu_tune.compare.regrets import ProblemCurves
+from npu_tune.compare.sections import ComparisonFile
 from npu_tune.compare.statistics import median
 
 _STANDINGS = (
@@ -52,11 +53,24 @@ def _heading(analysis: Analysis) -> str:
         f"{len(comparison.compare.seeds)} seeds",
     ]
     planned = comparison.planned
-    cut = "" if runs == planned else f" **{planned - runs} of {planned} runs are missing.**"
+    missing = "" if runs == planned else f" **{planned - runs} of {planned} runs are missing.**"
     return (
         f"# {comparison.name}\n\n"
         f"{' x '.join(counts)}, {comparison.compare.evaluations:,} evaluations each, "
-        f"{runs:,} runs.{cut}"
+        f"{runs:,} runs.{missing}{_cut(comparison)}"
+    )
+
+
+def _cut(comparison: ComparisonFile) -> str:
+    """Which samplers do not run with every seed."""
+    every = len(comparison.compare.seeds)
+    counts = {sampler.title: len(comparison.seeds_of(sampler)) for sampler in comparison.sampler}
+    fewer = [f"{title} {count}" for title, count in counts.items() if count < every]
+    if not fewer:
+        return ""
+    return (
+        f"\n\nOf the {every} seeds, {', '.join(fewer)}: their medians are over those, and tests "
+        "pair the seeds that both samplers have."
     )
 
 
@@ -101,6 +115,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
         rows.append(
             [
                 str(sampler),
+                _seeds(own["seeds"]),
                 f"{rank:.2f}",
                 *(_percent(regret) for regret in regrets),
                 _evaluations(median(arrived["evaluations"])),
@@ -109,6 +124,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
         )
     header = [
         "sampler",
+        "seeds",
         "mean rank",
         *(f"regret at {checkpoint:,}" for checkpoint in checkpoints),
         f"evaluations to {level}",
@@ -260,6 +276,12 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %" if np.isfinite(share) else "-"
+
+
+def _seeds(numbers: pd.Series[int]) -> str:
+    """How many runs stand behind each median."""
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _evaluations(number: float) -> str:

@@ -191,6 +191,19 @@ def test_one_target_that_fails_does_not_take_the_others_along(comparison):
     assert len(result.recording.runs) == len(result.failures) == 4
 
 
+def test_runs_with_all_seeds_are_found_again_by_a_sampler_with_fewer(comparison):
+    def asked(**more):
+        samplers = [{"name": "random"}, {"name": "layerwise", **more}]
+        return comparison(compare={"evaluations": 8, "seeds": 3}, sampler=samplers)
+
+    standings = []
+    fewer = run_comparison(asked(seeds=[1]), listener=standings.append)
+    assert standings[0].planned == 4
+    more = run_comparison(asked(), listener=standings.append)
+    assert (standings[-1].recorded, standings[-1].planned) == (4, 6)
+    assert set(rows(fewer)) < set(rows(more))
+
+
 def test_worker_processes_find_what_one_process_finds(comparison):
     inline = run_comparison(comparison())
     asked = {"evaluations": 8, "seeds": 2, "folder": "processes"}

@@ -20,6 +20,20 @@ def test_seeds_are_a_list_or_how_many(comparison):
     assert comparison(compare={"seeds": [7, 5]}).compare.seeds == (7, 5)
 
 
+def test_a_sampler_runs_with_the_comparisons_seeds_or_some_of_them(comparison):
+    given = comparison(
+        compare={"seeds": [9, 0, 1, 2]},
+        sampler=[
+            {"name": "random"},
+            {"name": "tpe", "seeds": 2},
+            {"name": "nsga2", "seeds": [1, 9]},
+        ],
+    )
+    assert [given.seeds_of(s) for s in given.sampler] == [(9, 0, 1, 2), (0, 1), (9, 1)]
+    assert given.planned == 8
+    assert given.sampler[1].options == {}
+
+
 def test_the_budget_is_always_a_checkpoint(comparison):
     compare = {"evaluations": 100}
     assert comparison(compare=compare).checkpoints == (10, 25, 50, 100)
@@ -41,6 +55,9 @@ def test_a_comparison_is_called_after_its_file_and_kept_beside_it(comparison, he
         ({"compare": {"budget": 3}}, "no key 'compare.budget'"),
         ({"network": []}, "'network' .* must not be empty"),
         ({"network": [{"path": "x", "pth": "y"}]}, "no key 'network.pth'.*'path'"),
+        ({"sampler": [{"name": "tpe", "seeds": 3}]}, "'tpe' asks for the seed 2, .* none of"),
+        ({"sampler": [{"name": "tpe", "seeds": [1, 1]}]}, "the seed 1 is there twice"),
+        ({"sampler": [{"name": "tpe", "seeds": []}]}, "sampler.seeds.*must not be empty"),
         ({"sampler": [{"label": "x"}]}, "'sampler.name' is missing"),
         ({"sampler": [{"name": "tpe"}, {"name": "tpe"}]}, r"two tables \[\[sampler\]\].*'tpe'"),
         ({"network": [{"path": "a/x.onnx"}, {"path": "b/x.onnx"}]}, r"\[\[network\]\].*'x'"),

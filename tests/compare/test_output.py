@@ -112,6 +112,42 @@ def test_the_summary_says_what_is_missing(analysed):
     assert "default configuration cannot be evaluated" in text
 
 
+@pytest.fixture
+def with_fewer_seeds(analysed):
+    """Random search has all five seeds, and the layer-wise search two of them."""
+    return analysed(
+        compare={"evaluations": 8, "seeds": 5, "folder": "kept"},
+        sampler=[{"name": "random"}, {"name": "layerwise", "seeds": [3, 1]}],
+    )
+
+
+def test_medians_are_over_the_seeds_that_a_sampler_has(with_fewer_seeds):
+    table, medians = with_fewer_seeds.table, with_fewer_seeds.medians
+    final = medians[medians["evaluations"] == 8].set_index("sampler")
+    assert final["seeds"].to_dict() == {"random": 5, "layerwise": 2}
+    last = table[(table["evaluation"] == 8) & (table["sampler"] == "layerwise")]
+    assert sorted(last["seed"]) == [1, 3]
+    assert final.loc["layerwise", "cost"] == pytest.approx(last["best"].mean())
+    assert with_fewer_seeds.arrivals["reached"].between(0.0, 1.0).all()
+
+
+def test_tests_pair_the_seeds_that_both_samplers_have(with_fewer_seeds):
+    pairs, overall = with_fewer_seeds.pairs, with_fewer_seeds.overall
+    assert set(pairs["seeds"]) == {2}
+    assert set(overall["pairs"]) == {2}
+    # Two pairs allow no smaller p than 0.5.
+    assert (pairs["p"] >= 0.5).all()
+    assert not overall.isna().any(axis=None)
+
+
+def test_the_summary_and_the_figures_say_who_had_fewer_seeds(with_fewer_seeds, tmp_path):
+    text = summary_text(with_fewer_seeds)
+    assert "Of the 5 seeds, layerwise 2:" in text
+    assert "missing" not in text
+    assert "| layerwise | 2 |" in text
+    assert len(write_output(with_fewer_seeds, tmp_path)) > 7
+
+
 def test_one_sampler_alone_is_compared_with_nobody(analysed, tmp_path):
     analysis = analysed(sampler=[{"name": "random"}])
     assert analysis.overall.empty
