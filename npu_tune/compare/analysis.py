@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from npu_tune.compare.comparing import ComparisonResult
+from npu_tune.compare.fronts import Floats
 from npu_tune.compare.recording import ProblemName
+from npu_tune.compare.references import problem_references, with_igd_plus
 from npu_tune.compare.regrets import ProblemCurves, problem_curves
-from npu_tune.compare.scores import Floats, tidy_table
+from npu_tune.compare.scores import tidy_table
 from npu_tune.compare.statistics import a12, first_reached, holm, median, quartiles, wilcoxon_p
 
 TIE = 1e-9
@@ -33,7 +35,8 @@ class Analysis:
         result: the comparison.
         table: tidy, one row per evaluation.
         problems: the curves, by name.
-        medians: per problem, sampler and checkpoint: quartiles of cost, hypervolume and regret.
+        medians: per problem, sampler and checkpoint: quartiles of cost, hypervolume, IGD+,
+            share of feasible evaluations, and regret.
         arrivals: per problem, sampler and level: quartiles of the evaluations until it was
             reached, infinite where it was not, and the share of runs that reached it.
         pairs: per problem, checkpoint and ordered pair of samplers: seeds of both, regrets,
@@ -57,8 +60,11 @@ def analyse(result: ComparisonResult) -> Analysis:
         MissingExtraError: if SciPy is not installed.
     """
     comparison = result.comparison
-    table = tidy_table(result.recording, reference_point=comparison.report.reference_point)
-    problems = problem_curves(result, table)
+    recording, corner = result.recording, comparison.report.reference_point
+    table = tidy_table(recording, reference_point=corner)
+    references = problem_references(recording, table, reference_point=corner)
+    table = with_igd_plus(table, recording, references)
+    problems = problem_curves(result, table, references)
     pairs = pd.DataFrame(_pairs(problems, comparison.checkpoints), columns=_PAIR_COLUMNS)
     return Analysis(
         result=result,
@@ -77,7 +83,13 @@ def _labels(name: ProblemName) -> Row:
 
 def _medians(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
     for name, curve in problems.items():
-        columns = {"cost": curve.best, "hypervolume": curve.hypervolume, "regret": curve.regret}
+        columns = {
+            "cost": curve.best,
+            "hypervolume": curve.hypervolume,
+            "igd_plus": curve.igd_plus,
+            "feasible": curve.feasible,
+            "regret": curve.regret,
+        }
         for sampler, regret in curve.regret.items():
             for checkpoint in checkpoints:
                 seeds = int((~np.isnan(regret[:, -1])).sum())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
+
+from npu_tune.compare.fronts import front_of
 from npu_tune.compare.orders import Workload, Workloads
 from npu_tune.compare.recording import ExactFront, ProblemRecord, Recording
 from npu_tune.errors import TargetError
@@ -15,7 +17,6 @@ from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace
 from npu_tune.targets.oracle import Front as FrontOfLayers
 from npu_tune.targets.oracle import Oracle, Progress
 from npu_tune.tuning.objective import MAXIMIZE
-from npu_tune.tuning.records import dominates
 
 
 def with_exact_fronts(
@@ -80,16 +81,8 @@ def exact_front(
     }
     if not feasible:
         return None
-    return ExactFront(tuple(_nondominated(sorted(feasible))), len(told) / len(bases))
-
-
-def _nondominated(points: list[tuple[float, ...]]) -> Iterator[tuple[float, ...]]:
-    """Of points in ascending order, those that no other one dominates."""
-    kept: list[tuple[float, ...]] = []
-    for point in points:
-        if not any(dominates(better, point) for better in kept):
-            kept.append(point)
-            yield point
+    points = front_of(np.array(list(feasible)))
+    return ExactFront(tuple(map(tuple, points.tolist())), len(told) / len(bases))
 
 
 def _bases(space: SearchSpace) -> list[Configuration]:

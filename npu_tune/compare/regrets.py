@@ -9,35 +9,10 @@ import numpy as np
 import pandas as pd
 
 from npu_tune.compare.comparing import ComparisonResult
+from npu_tune.compare.fronts import Floats
 from npu_tune.compare.recording import ProblemName, ProblemRecord
-from npu_tune.compare.scores import (
-    Floats,
-    curves,
-    front_ratios,
-    hypervolume_share,
-    loss_ratios,
-)
-
-EXACT = "exact"
-PARTLY_EXACT = "partly exact"
-BEST_KNOWN = "best known"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a problem's runs are held against.
-
-    Args:
-        source: ``exact`` where the target told its exact front; ``partly exact`` where it told
-            that for some choices of the whole network, and all runs stand in for the others;
-            else ``best known``: the best of all runs that are compared.
-        cost: the lowest; the baseline's is the sum of the weights.
-        hypervolume: of the front; None for an objective of one metric.
-    """
-
-    source: str
-    cost: float
-    hypervolume: float | None
+from npu_tune.compare.references import Reference, References, by_problem
+from npu_tune.compare.scores import curves
 
 
 @dataclass(frozen=True)
@@ -51,6 +26,8 @@ class ProblemCurves:
         reference: what regrets count from.
         best: lowest cost so far.
         hypervolume: share of the box so far; empty for an objective of one metric.
+        igd_plus: IGD+ so far against the reference front; empty for a weighted objective.
+        feasible: share of the evaluations so far that did not fail and keep to the limits.
         regret: how far behind the reference: ``best / reference - 1`` for a weighted objective,
             ``1 - hypervolume / reference`` for a front. 0 is as good as the reference.
     """
@@ -59,38 +36,49 @@ class ProblemCurves:
     reference: Reference
     best: Mapping[str, Floats]
     hypervolume: Mapping[str, Floats]
+    igd_plus: Mapping[str, Floats]
+    feasible: Mapping[str, Floats]
     regret: Mapping[str, Floats]
 
 
 def problem_curves(
-    result: ComparisonResult, table: pd.DataFrame
+    result: ComparisonResult, table: pd.DataFrame, references: References
 ) -> Mapping[ProblemName, ProblemCurves]:
     """The curves of every problem that has runs.
 
     Args:
         result: the comparison.
-        table: its tidy table.
+        table: its tidy table, ``igd_plus`` included.
+        references: what each problem's runs are held against.
     """
-    keys = ["network", "target", "objective"]
-    parts = table.groupby(keys, observed=True, sort=False)
-    by_name = {ProblemName(*map(str, key)): part for key, part in parts}
-    recorded = result.recording.by_problem
-    return {name: _curves(result, recorded[name], by_name[name]) for name in recorded}
+    recorded, parts = result.recording.by_problem, by_problem(table)
+    return {name: _curves(result, recorded[name], parts[name], references[name]) for name in parts}
 
 
-def _curves(result: ComparisonResult, problem: ProblemRecord, part: pd.DataFrame) -> ProblemCurves:
-    corner = result.comparison.report.reference_point
-    reference = _reference(problem, part, corner)
+def _curves(
+    result: ComparisonResult, problem: ProblemRecord, part: pd.DataFrame, reference: Reference
+) -> ProblemCurves:
+    objective = problem.objective
     best = dict(_by_sampler(result, part, "best"))
-    several = len(problem.objective.weights) > 1
+    several = len(objective.weights) > 1
     volumes = dict(_by_sampler(result, part, "hypervolume")) if several else {}
-    if problem.objective.pareto:
+    if objective.pareto:
         regret = {
             t: _behind(volume, reference.hypervolume or 0.0) for t, volume in volumes.items()
         }
     else:
         regret = {title: _above(cost, reference.cost) for title, cost in best.items()}
-    return ProblemCurves(problem, reference, best, volumes, regret)
+    so_far = part.groupby(["sampler", "seed"], observed=True)["feasible"].cumsum()
+    shares = part.assign(feasible=so_far / part["evaluation"])
+    return ProblemCurves(
+        problem=problem,
+        reference=reference,
+        best=best,
+        hypervolume=volumes,
+        igd_plus=dict(_by_sampler(result, part, "igd_plus")) if objective.pareto else {},
+        feasible=dict(_by_sampler(result, shares, "feasible")),
+        regret=regret,
+    )
 
 
 def _by_sampler(
@@ -116,19 +104,3 @@ def _above(cost: Floats, reference: float) -> Floats:
 
 def _behind(volume: Floats, reference: float) -> Floats:
     return 1.0 - volume / reference if reference > 0 else volume * 0.0
-
-
-def _reference(problem: ProblemRecord, part: pd.DataFrame, corner: float) -> Reference:
-    """From the exact front, or from all runs together."""
-    weights = np.array(list(problem.objective.weights.values()))
-    source, points = BEST_KNOWN, loss_ratios(problem, part[part["feasible"]])
-    if problem.exact is not None:
-        exact = front_ratios(problem, problem.exact.points)
-        source = EXACT if problem.exact.covered == 1.0 else PARTLY_EXACT
-        points = exact if source == EXACT else np.concatenate([exact, points])
-    costs = points @ weights
-    return Reference(
-        source=source,
-        cost=float(costs.min()) if len(costs) else np.inf,
-        hypervolume=hypervolume_share(points, corner) if points.shape[1] > 1 else None,
-    )

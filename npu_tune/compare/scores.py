@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from npu_tune._optuna_compat import hypervolume
+from npu_tune.compare.fronts import Floats, hypervolume_so_far
 from npu_tune.compare.recording import Front, ProblemRecord, Recording, RunRecord
 from npu_tune.tuning.objective import MAXIMIZE
-from npu_tune.tuning.records import dominates
-
-Floats = NDArray[np.float64]
 
 
 def tidy_table(recording: Recording, *, reference_point: float) -> pd.DataFrame:
@@ -82,31 +78,6 @@ def loss_ratios(problem: ProblemRecord, rows: pd.DataFrame) -> Floats:
 def front_ratios(problem: ProblemRecord, front: Front) -> Floats:
     """The same for the points of a front."""
     return loss_ratios(problem, pd.DataFrame(front, columns=[*problem.objective.weights]))
-
-
-def hypervolume_so_far(ratios: Floats, feasible: NDArray[np.bool_], corner: float) -> Floats:
-    """Per evaluation the hypervolume of all before and with it, as a share of the whole box."""
-    axes = ratios.shape[1]
-    volumes = np.full(len(ratios), np.nan)
-    if axes < 2:
-        return volumes
-    front: list[tuple[float, ...]] = []
-    reference, whole, volume = np.full(axes, corner), corner**axes, 0.0
-    inside = feasible & (ratios < corner).all(axis=1)
-    for number, point in enumerate(map(tuple, ratios.tolist())):
-        if inside[number] and not any(dominates(kept, point) for kept in front):
-            front = [kept for kept in front if not dominates(point, kept)] + [point]
-            volume = hypervolume(front, reference) / whole
-        volumes[number] = volume
-    return volumes
-
-
-def hypervolume_share(points: Floats, corner: float) -> float:
-    """The hypervolume of points as a share of the whole box."""
-    inside = points[(points < corner).all(axis=1)]
-    axes = points.shape[1]
-    whole: float = corner**axes
-    return hypervolume(inside, np.full(axes, corner)) / whole
 
 
 def curves(table: pd.DataFrame, column: str, *, seeds: Sequence[int], budget: int) -> Floats:

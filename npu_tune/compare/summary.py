@@ -20,12 +20,13 @@ from npu_tune.compare.sections import ComparisonFile
 from npu_tune.compare.statistics import median
 
 _STANDINGS = (
-    "Regrets are medians over problems of the median over seeds, ranks are those at the end, 1 "
-    "being best. Below, the problems won, tied and lost by the median at the end. A12 is how "
-    "often a run of the first is better than one of the second (0.5: no difference), in the mean "
-    "over problems. p is of Wilcoxon's signed-rank test over pairs of runs of the same problem "
-    "and seed; Holm adjusts it for all pairs of samplers; the last one pairs the medians of "
-    "problems, and so counts every problem once. `overall.csv` has every pair and checkpoint."
+    "Regrets, IGD+ and shares of feasible evaluations are medians over problems of the median "
+    "over seeds, the last two at the end, as are ranks, 1 being best. Below, the problems won, "
+    "tied and lost by the median at the end. A12 is how often a run of the first is better than "
+    "one of the second (0.5: no difference), in the mean over problems. p is of Wilcoxon's "
+    "signed-rank test over pairs of runs of the same problem and seed; Holm adjusts it for all "
+    "pairs of samplers; the last one pairs the medians of problems, and so counts every problem "
+    "once. `overall.csv` has every pair and checkpoint."
 )
 
 
@@ -104,6 +105,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
     arrivals = in_scope(analysis.arrivals, objective, target)
     arrivals = arrivals[arrivals["level"] == level]
     final = medians[medians["evaluations"] == checkpoints[-1]]
+    has_front = bool(final["igd_plus"].notna().any())
     # Sums of the same figures in another order are one result.
     ranks = final.groupby(["network", "target"])["regret"].transform(lambda r: r.round(9).rank())
     ranks = ranks.groupby(final["sampler"]).mean().sort_values(kind="stable")
@@ -111,6 +113,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
     for sampler, rank in ranks.items():
         own = medians[medians["sampler"] == sampler]
         regrets = (median(own.loc[own["evaluations"] == c, "regret"]) for c in checkpoints)
+        last = final[final["sampler"] == sampler]
         arrived = arrivals[arrivals["sampler"] == sampler]
         rows.append(
             [
@@ -118,8 +121,10 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
                 _seeds(own["seeds"]),
                 f"{rank:.2f}",
                 *(_percent(regret) for regret in regrets),
+                *([_short(median(last["igd_plus"]))] if has_front else []),
                 _evaluations(median(arrived["evaluations"])),
                 _percent(float(arrived["reached"].mean())),
+                _percent(median(last["feasible"])),
             ]
         )
     header = [
@@ -127,8 +132,10 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
         "seeds",
         "mean rank",
         *(f"regret at {checkpoint:,}" for checkpoint in checkpoints),
+        *(["IGD+"] if has_front else []),
         f"evaluations to {level}",
         "runs that got there",
+        "feasible",
     ]
     return markdown_table(header, rows)
 
@@ -264,7 +271,9 @@ def _reading(analysis: Analysis) -> str:
         "target can tell it, else (best known) the best of all runs here, which a longer search "
         "may beat, or (partly exact) the better of both. "
         "Hypervolumes reach up to "
-        f"{comparison.report.reference_point:g} times the baseline in every metric."
+        f"{comparison.report.reference_point:g} times the baseline in every metric. IGD+ is how "
+        "far the front falls short of the reference front, in multiples of the baseline: 0 where "
+        "it does nowhere. An evaluation is feasible that did not fail and keeps to the limits."
     )
 
 
@@ -276,6 +285,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %" if np.isfinite(share) else "-"
+
+
+def _short(number: float) -> str:
+    return f"{number:.4f}" if np.isfinite(number) else "-"
 
 
 def _seeds(numbers: pd.Series[int]) -> str:

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,6 +62,45 @@ def test_the_regret_of_a_front_is_what_it_lacks_in_hypervolume(analysed):
     wanted = 1.0 - volume / curve.reference.hypervolume
     assert curve.regret["random"][:, -1] == pytest.approx(wanted)
     assert (wanted > 0).any()
+
+
+def test_fronts_are_held_against_the_reference_front_of_their_problem(analysed):
+    objectives = [{"mode": "pareto", "label": "front"}, {"mode": "weighted"}]
+    analysis = analysed(objective=objectives)
+    front = analysis.table["objective"] == "front"
+    assert (analysis.table.loc[front, "igd_plus"] >= 0.0).all()
+    assert analysis.table.loc[~front, "igd_plus"].isna().all()
+    # The reference is the best of all runs together: some lack a part of it.
+    curve = analysis.problems[ProblemName("net", "fake-npu", "front")]
+    finals = np.concatenate([values[:, -1] for values in curve.igd_plus.values()])
+    assert finals.max() > 0.0
+    last = analysis.medians[front_at_the_end(analysis.medians)].set_index("sampler")
+    assert last.loc["random", "igd_plus"] == pytest.approx(curve.igd_plus["random"][:, -1].mean())
+    assert "| IGD+ |" in summary_text(analysis)
+
+
+def front_at_the_end(medians):
+    return (medians["objective"] == "front") & (medians["evaluations"] == 8)
+
+
+def test_a_single_run_is_its_own_reference_front(analysed):
+    alone = {"compare": {"evaluations": 8, "seeds": 1}, "sampler": [{"name": "random"}]}
+    analysis = analysed(objective={"mode": "pareto", "label": "front"}, **alone)
+    assert analysis.medians["igd_plus"].iloc[-1] == 0.0
+    assert analysis.medians["hypervolume"].iloc[-1] > 0.0
+
+
+def test_the_share_of_feasible_evaluations_counts_those_so_far(analysed):
+    free = analysed().table
+    limit = float(free["sram_bytes"].median())
+    analysis = analysed(objective={"label": "limited", "limits": {"sram_bytes": limit}})
+    table, medians = analysis.table, analysis.medians
+    own = table[(table["sampler"] == "random") & (table["evaluation"] <= 4)]
+    wanted = own.groupby("seed")["feasible"].mean()
+    at = medians[(medians["sampler"] == "random") & (medians["evaluations"] == 4)]
+    assert at["feasible"].tolist() == pytest.approx([wanted.median()])
+    assert 0.0 < table["feasible"].mean() < 1.0
+    assert "| feasible |" in summary_text(analysis)
 
 
 def test_outcomes_of_both_directions_mirror_each_other(analysed):

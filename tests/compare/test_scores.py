@@ -1,8 +1,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from npu_tune.compare.recording import (
     ProblemName,
@@ -11,7 +9,7 @@ from npu_tune.compare.recording import (
     RunName,
     RunRecord,
 )
-from npu_tune.compare.scores import curves, hypervolume_share, hypervolume_so_far, tidy_table
+from npu_tune.compare.scores import curves, tidy_table
 from npu_tune.targets import Kind, Metric
 from npu_tune.tuning.objective import Objective
 
@@ -59,31 +57,6 @@ def test_failed_and_infeasible_evaluations_are_never_the_best():
 def test_more_of_a_metric_that_is_maximized_costs_less():
     tidy = table([(100, 15, "", False)], directions={"cycles": "minimize", "bytes": "maximize"})
     assert tidy["cost"].tolist() == pytest.approx([0.75])
-
-
-def test_hypervolumes_are_shares_of_the_box_up_to_the_reference_point():
-    ratios = np.array([[1.0, 1.0], [0.5, 1.2], [0.6, 0.6], [0.55, 1.0]])
-    volumes = hypervolume_so_far(ratios, np.ones(4, dtype=bool), 1.1)
-    # A point beyond the corner adds nothing; the last one adds a strip beside the front.
-    parts = [0.1 * 0.1, 0.1 * 0.1, 0.5 * 0.5, 0.5 * 0.5 + 0.05 * 0.1]
-    assert volumes.tolist() == pytest.approx([part / 1.1**2 for part in parts])
-
-
-def test_infeasible_points_add_no_hypervolume():
-    volumes = hypervolume_so_far(np.array([[0.5, 0.5]]), np.array([False]), 1.1)
-    assert volumes.tolist() == [0.0]
-
-
-def test_there_is_no_hypervolume_of_one_metric():
-    assert np.isnan(hypervolume_so_far(np.array([[0.5]]), np.array([True]), 1.1)).all()
-
-
-@given(st.lists(st.tuples(*[st.floats(0.1, 1.3)] * 3), min_size=1, max_size=12))
-def test_the_hypervolume_so_far_ends_at_that_of_all_points(points):
-    ratios = np.array(points)
-    volumes = hypervolume_so_far(ratios, np.ones(len(points), dtype=bool), 1.1)
-    assert volumes[-1] == pytest.approx(hypervolume_share(ratios, 1.1))
-    assert (np.diff(volumes) >= -1e-12).all()
 
 
 def test_curves_are_extended_to_the_budget_and_empty_for_missing_seeds():
