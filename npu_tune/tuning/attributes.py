@@ -129,7 +129,8 @@ def unpack_profile(packed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _short(value: float | None) -> float | int | None:
-    return int(value) if value is not None and value.is_integer() else value
+    # Only floats have `is_integer` before Python 3.12, and a target may count in integers.
+    return int(value) if value is not None and float(value).is_integer() else value
 
 
 def study_attributes(

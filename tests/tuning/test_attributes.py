@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,3 +24,9 @@ def test_column_names_are_kept_once():
     packed = pack_profile({"a": {"cycles": 3.0}, "b": {"cycles": 4.5}})
 
     assert packed == {"columns": ["cycles"], "rows": {"a": [3], "b": [4.5]}}
+
+
+def test_figures_may_be_integers():
+    packed = pack_profile({"a": {"cycles": 3, "bytes": np.int64(4)}, "b": {"cycles": 2**60}})
+
+    assert json.loads(json.dumps(packed))["rows"] == {"a": [3, 4], "b": [2**60, None]}
