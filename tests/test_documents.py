@@ -161,7 +161,10 @@ def test_the_constraints_name_no_place_and_cover_every_dependency():
     pins = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     assert all(re.fullmatch(r"#.*|[\w.-]+==[\w.+!-]+", line) for line in lines)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    extras = project["optional-dependencies"]
+    # PyTorch is larger than everything else together, and part of no tested environment.
+    del extras["gp"]
+    wanted = [*project["dependencies"], *chain(*extras.values())]
     names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
     assert names - {"npu-tune"} <= pins
 
