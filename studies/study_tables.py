@@ -1,0 +1,307 @@
+"""The tables of the studies of samplers, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cells import (
+    PROBLEM,
+    count,
+    four_digits,
+    is_of,
+    markdown,
+    outcomes,
+    p_value,
+    percent,
+    problem_cell,
+    rows_by_problem,
+    source,
+)
+
+from npu_tune.compare import Analysis
+from npu_tune.compare.analysis import TIE
+from npu_tune.compare.statistics import median, wilcoxon_p
+
+RIVALS = ("tpe", "nsga2", "annealing")
+"""Those that `profile` is held against, the best of them on each problem."""
+
+OURS = "profile"
+PAPER_SAMPLER, PAPER_RIVAL = "layerwise", "annealing"
+
+
+# Any comparison -----------------------------------------------------------------------------
+
+
+def standings(analysis: Analysis) -> str:
+    """Per sampler: median regret at every checkpoint, and how soon it is within 1 %."""
+    medians, arrivals = analysis.medians, analysis.arrivals
+    near = arrivals[arrivals["level"].str.startswith("within")]
+    comparison = analysis.result.comparison
+    final = medians[medians["evaluations"] == comparison.checkpoints[-1]]
+    ranks = final.groupby(PROBLEM)["regret"].transform(lambda regrets: regrets.round(9).rank())
+    rows = []
+    for sampler, rank in ranks.groupby(final["sampler"]).mean().sort_values().items():
+        own = medians[medians["sampler"] == sampler]
+        arrived = near[near["sampler"] == sampler]
+        rows.append(
+            [
+                str(sampler),
+                f"{rank:.2f}",
+                *(
+                    percent(median(own.loc[own["evaluations"] == checkpoint, "regret"]))
+                    for checkpoint in comparison.checkpoints
+                ),
+                count(median(arrived["evaluations"])),
+                percent(float(arrived["reached"].mean()), 0),
+            ]
+        )
+    header = [
+        "sampler",
+        "mean rank",
+        *(f"regret at {checkpoint:,}" for checkpoint in comparison.checkpoints),
+        "evaluations to within 1 %",
+        "runs that got there",
+    ]
+    return markdown(header, rows)
+
+
+def costs(analysis: Analysis) -> str:
+    """Per network and sampler the median cost at the end, and the reference."""
+    return rows_by_problem(
+        analysis,
+        lambda curve: {name: median(best[:, -1]) for name, best in curve.best.items()},
+        four_digits,
+        lambda curve: f"{curve.reference.cost:.4f} ({curve.reference.source})",
+    )
+
+
+def regrets(analysis: Analysis) -> str:
+    """Per network and sampler the median regret at the end."""
+    return _regrets_at(analysis, analysis.result.comparison.checkpoints[-1])
+
+
+def regrets_at_200(analysis: Analysis) -> str:
+    """The same at 200 evaluations."""
+    return _regrets_at(analysis, 200)
+
+
+def _regrets_at(analysis: Analysis, evaluations: int) -> str:
+    return rows_by_problem(
+        analysis,
+        lambda curve: {n: median(r[:, evaluations - 1]) for n, r in curve.regret.items()},
+        percent,
+        source,
+    )
+
+
+def pairs(analysis: Analysis) -> str:
+    """The rival of the file against everyone else, at 200 evaluations and at the end."""
+    comparison = analysis.result.comparison
+    first = comparison.report.rival or comparison.sampler[0].title
+    overall = analysis.overall[analysis.overall["sampler"] == first]
+    at = sorted({200, comparison.checkpoints[-1]} & set(overall["evaluations"]))
+    rows = [
+        [
+            str(row["objective"]),
+            f"{row['sampler']} : {row['rival']}",
+            f"{row['evaluations']:,}",
+            f"{row['wins']} / {row['ties']} / {row['losses']}",
+            f"{row['a12']:.2f}",
+            str(row["pairs"]),
+            *(p_value(row[column]) for column in ("p_runs", "p_holm", "p_problems")),
+        ]
+        for checkpoint in at
+        for row in overall[overall["evaluations"] == checkpoint].to_dict("records")
+    ]
+    header = ["objective", "pair", "evaluations", "won / tied / lost", "A12"]
+    return markdown([*header, "pairs of runs", "p", "p (Holm)", "p (problems)"], rows)
+
+
+# profile against the best rival --------------------------------------------------------------
+
+
+def against_best(analysis: Analysis) -> str:
+    """Per network: who of the rivals ends best, and how soon `profile` is there."""
+    rows, counts, better = [], [], []
+    last = analysis.result.comparison.checkpoints[-1]
+    medians, arrivals = analysis.medians, analysis.arrivals
+    for name in analysis.problems:
+        own = medians[is_of(medians, name)]
+        finals = own[own["evaluations"] == last].set_index("sampler")["regret"]
+        best = min((rival for rival in RIVALS if rival in finals), key=lambda r: finals[r])
+        levels = arrivals[is_of(arrivals, name) & (arrivals["sampler"] == OURS)]
+        needed = float(levels.loc[levels["level"] == f"final of {best}", "evaluations"].iloc[0])
+        at = own[own["evaluations"] == min(200, last)].set_index("sampler")["regret"]
+        rival_at = min(at[rival] for rival in RIVALS if rival in at)
+        counts.append(needed)
+        better.append(at[OURS] < rival_at - TIE)
+        rows.append(
+            [
+                problem_cell(analysis, name),
+                best,
+                percent(finals[best]),
+                count(needed),
+                percent(at[OURS]),
+                percent(rival_at),
+            ]
+        )
+    rows.append(["**median**", "", "", f"**{count(median(counts))}**", "", ""])
+    rows.append(["**better at 200**", "", "", "", f"**{sum(better)} of {len(better)}**", ""])
+    header = [
+        "network",
+        "best rival at the end",
+        "its regret",
+        f"evaluations until `{OURS}` is there",
+        f"`{OURS}` at {min(200, last)}",
+        "best rival there",
+    ]
+    return markdown(header, rows)
+
+
+def near_reference(analysis: Analysis) -> str:
+    """How near `profile` is to the reference, by evaluations."""
+    medians = analysis.medians[analysis.medians["sampler"] == OURS]
+    checkpoints = analysis.result.comparison.checkpoints
+    rows = []
+    for name, curve in analysis.problems.items():
+        own = medians[is_of(medians, name)].set_index("evaluations")["regret"]
+        cells = [percent(own[checkpoint]) for checkpoint in checkpoints]
+        rows.append([problem_cell(analysis, name), *cells, curve.reference.source])
+    within = [
+        f"**{sum(medians.loc[medians['evaluations'] == c, 'regret'] <= 0.01)} of {len(rows)}**"
+        for c in checkpoints
+    ]
+    rows.append(["**within 1 %**", *within, ""])
+    return markdown(["network", *(f"{c:,}" for c in checkpoints), "reference"], rows)
+
+
+# The published experiment --------------------------------------------------------------------
+
+
+def readings(analysis: Analysis) -> str:
+    """Both readings of 15 % and 43 %, per objective and number of evaluations."""
+    rows = []
+    for objective, part in analysis.medians.groupby("objective", sort=False):
+        for checkpoint, at in part.groupby("evaluations"):
+            table = at.pivot_table(index="network", columns="sampler", values="cost")
+            ours, theirs = table[PAPER_SAMPLER], table[PAPER_RIVAL]
+            gains = (1 - ours[theirs < 1]) / (1 - theirs[theirs < 1]) - 1
+            rows.append(
+                [
+                    str(objective),
+                    f"{checkpoint:,}",
+                    percent(1 - median(ours), 1),
+                    percent(1 - median(theirs), 1),
+                    percent(median(1 - ours / theirs), 1),
+                    percent(median(gains), 1),
+                    outcomes(ours - theirs),
+                    p_value(wilcoxon_p(ours, theirs)),
+                ]
+            )
+    header = [
+        "objective",
+        "evaluations",
+        f"`{PAPER_SAMPLER}` below the baseline",
+        f"`{PAPER_RIVAL}` below it",
+        "cost lower by",
+        "improvement larger by",
+        "won / tied / lost",
+        "p (problems)",
+    ]
+    return markdown(header, rows)
+
+
+def networks(analysis: Analysis) -> str:
+    """Cost of both at the end, network by network."""
+    last = analysis.result.comparison.checkpoints[-1]
+    final = analysis.medians[analysis.medians["evaluations"] == last]
+    seeds = analysis.pairs[
+        (analysis.pairs["evaluations"] == last) & (analysis.pairs["sampler"] == PAPER_SAMPLER)
+    ]
+    rows = []
+    for name in analysis.problems:
+        own = final[is_of(final, name)].set_index("sampler")["cost"]
+        pair = seeds[is_of(seeds, name)].iloc[0]
+        rows.append(
+            [
+                name.objective,
+                name.network,
+                *(f"{own[sampler]:.4f}" for sampler in (PAPER_SAMPLER, PAPER_RIVAL)),
+                percent(1 - own[PAPER_SAMPLER] / own[PAPER_RIVAL]),
+                f"{pair['a12']:.2f}",
+                p_value(pair["p"]),
+            ]
+        )
+    header = ["objective", "network", PAPER_SAMPLER, PAPER_RIVAL, "lower by", "A12", "p (seeds)"]
+    return markdown(header, rows)
+
+
+# Fronts --------------------------------------------------------------------------------------
+
+
+def shares(analysis: Analysis) -> str:
+    """Hypervolume as a share of the reference's, per network and sampler, at the end."""
+    return rows_by_problem(
+        analysis,
+        lambda curve: {name: 1 - median(r[:, -1]) for name, r in curve.regret.items()},
+        four_digits,
+        source,
+        best_of=max,
+    )
+
+
+def distances(analysis: Analysis) -> str:
+    """IGD+ from the reference front, per network and sampler, at the end."""
+    return rows_by_problem(
+        analysis,
+        lambda curve: {name: median(d[:, -1]) for name, d in curve.igd_plus.items()},
+        four_digits,
+        source,
+    )
+
+
+# Hardware ------------------------------------------------------------------------------------
+
+
+def latencies(analysis: Analysis) -> str:
+    """Per network and limit the least latency in ms that meets it, a target in each column."""
+    table = analysis.table
+    allowed = table[table["feasible"]]
+    keys = ["objective", "network"]
+    by_run = allowed.groupby([*keys, "target", "seed"], observed=True)["latency_ms"].min()
+    least = by_run.groupby([*keys, "target"], observed=True).median()
+    targets = [target.title for target in analysis.result.comparison.target]
+    rows = [
+        [
+            objective.title,
+            network.title,
+            *(
+                f"{least[key]:.3f}"
+                if (key := (objective.title, network.title, target)) in least.index
+                else "none"
+                for target in targets
+            ),
+        ]
+        for objective in analysis.result.comparison.objective
+        for network in analysis.result.comparison.network
+    ]
+    return markdown(["limit", "network", *targets], rows)
+
+
+TABLES: Mapping[str, Callable[[Analysis], str]] = {
+    table.__name__: table
+    for table in (
+        standings,
+        costs,
+        regrets,
+        regrets_at_200,
+        pairs,
+        against_best,
+        near_reference,
+        readings,
+        networks,
+        shares,
+        distances,
+        latencies,
+    )
+}
