@@ -19,6 +19,7 @@ from npu_tune.compare.sections import (
 from npu_tune.network import Network
 from npu_tune.targets import Target, load_target
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.study import load_study_network, new_search
 
 
@@ -90,6 +91,8 @@ def load_workloads(comparison: ComparisonFile) -> Workloads:
 
 def _require_searchable(comparison: ComparisonFile, workload: Workload) -> None:
     space = workload.target.space(workload.network)
+    for sampler in comparison.sampler:
+        require_layers(sampler.name, space)
     for section in comparison.objective:
         objective = Objective.of(section, section.limits, workload.target.metrics)
         for sampler in comparison.sampler:

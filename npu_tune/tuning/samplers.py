@@ -30,6 +30,7 @@ from npu_tune.samplers import (
     SimulatedAnnealingSampler,
 )
 from npu_tune.samplers.base import LayeredSampler
+from npu_tune.space import NETWORK_SCOPE, SearchSpace
 from npu_tune.tuning.genetic import NSGAII, NSGAIII
 
 _SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
@@ -52,6 +53,24 @@ _POPULATIONS = (10, 50)
 def sampler_names() -> tuple[str, ...]:
     """The samplers a study file may name."""
     return tuple(_SAMPLERS)
+
+
+def require_layers(name: str, space: SearchSpace) -> None:
+    """Sees that a sampler that walks layers was not asked for where there are none.
+
+    Raises:
+        UsageError: if it was.
+    """
+    kind = _SAMPLERS.get(name)
+    walks = inspect.isclass(kind) and issubclass(kind, LayeredSampler)
+    if walks and not set(space.layers) - {NETWORK_SCOPE}:
+        raise UsageError(
+            f"The sampler {name!r} walks layers, and no layer of this network has a knob on this "
+            "target.",
+            remedy="Choose a sampler that needs none: tpe, nsga2, nsga3, gp or random.",
+            key="sampler.name",
+            value=name,
+        )
 
 
 def make_sampler(

@@ -37,7 +37,7 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Budget, Problem, Runner
-from npu_tune.tuning.samplers import make_sampler
+from npu_tune.tuning.samplers import make_sampler, require_layers
 from npu_tune.tuning.sections import ModelSection, SamplerSection, StudyFile
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 
@@ -198,6 +198,8 @@ class _Session:
         """Makes the ledger this study's, or sees that it already is."""
         identity = study_identity(self._network, self._target, self._space, self._objective)
         if not require_same_study(ledger, identity):
+            if "name" in self._study.sampler.model_fields_set:
+                require_layers(self._study.sampler.name, self._space)
             about = study_attributes(
                 model=self._network.name,
                 metrics=self._target.metrics,

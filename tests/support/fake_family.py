@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fake_targets import Failing, Hanging, LayeredTarget, Loud, Where
+from fake_targets import Failing, Flat, Hanging, LayeredTarget, Loud, Where
 
 from npu_tune.errors import TargetError
 from npu_tune.targets import Target, TargetOptions
 
 DESCRIPTIONS = {
     "fake-npu": "adds up made-up cycles",
+    "fake-flat": "has no knobs of layers",
     "fake-failing": "refuses one choice of its first knob",
     "fake-broken": "refuses even its default",
     "fake-hanging": "never answers for anything but its default",
@@ -41,6 +42,7 @@ class FakeFamily:
         where = Where("network/strategy", "speed")
         return {
             "fake-npu": inner,
+            "fake-flat": Flat(inner),
             "fake-failing": Failing(inner, where),
             "fake-broken": Failing(inner, Where("network/strategy", "size")),
             "fake-hanging": Hanging(inner),

@@ -171,6 +171,19 @@ class Wrapped:
 
 
 @dataclass(frozen=True)
+class Flat(Wrapped):
+    """Has knobs of the whole network only."""
+
+    def space(self, network: Network) -> SearchSpace:
+        space = self.inner.space(network)
+        return SearchSpace(tuple(knob for knob in space.knobs if knob.layer == "network"))
+
+    def evaluate(self, network: Network, configuration: Configuration) -> Evaluation:
+        whole = self.inner.space(network).default.replace(dict(configuration))
+        return self.inner.evaluate(network, whole)
+
+
+@dataclass(frozen=True)
 class Where:
     """Picks the configurations in which a knob has a value; None stands for any but the default."""
 

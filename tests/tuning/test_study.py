@@ -10,6 +10,7 @@ from fake_targets import (
     Counting,
     Drifting,
     Failing,
+    Flat,
     LayeredTarget,
     Spoiling,
     Where,
@@ -372,6 +373,22 @@ def test_the_wall_time_ends_a_study_over_all_its_runs(tmp_path):
 
     assert first.stopped == again.stopped == "wall time"
     assert len(first.trials) == len(again.trials) == 1
+
+
+@pytest.mark.parametrize("sampler", ["annealing", "layerwise", "profile", "qlearning"])
+def test_a_sampler_that_walks_layers_is_refused_where_there_are_none(tmp_path, sampler):
+    with pytest.raises(UsageError, match=f"'{sampler}' walks layers, and no layer .* tpe, nsga2"):
+        run_fake(tmp_path / "s", target=Flat(), sampler={"name": sampler})
+
+
+@pytest.mark.parametrize("sampler", [{}, {"name": "tpe"}])
+def test_a_space_without_layers_is_searched_by_others_and_by_default(tmp_path, sampler):
+    result = run_fake(tmp_path / "s", target=Flat(), sampler=sampler)
+    assert len(evaluated(result)) == 2
+    # What the folder keeps names the sampler, and goes on all the same.
+    kept = load_study_file(tmp_path / "s" / "study.toml")
+    again = run_study(kept, network=fake_network(), target=Flat())
+    assert len(evaluated(again)) == 2
 
 
 def test_a_target_without_references_or_starts_to_offer_only_warns(tmp_path):
