@@ -12,6 +12,7 @@ import pandas as pd
 
 from npu_tune.compare.comparing import ComparisonResult
 from npu_tune.compare.fronts import Floats
+from npu_tune.compare.labels import ALL_TARGETS
 from npu_tune.compare.recording import ProblemName
 from npu_tune.compare.references import problem_references, with_igd_plus
 from npu_tune.compare.regrets import ProblemCurves, problem_curves
@@ -20,8 +21,6 @@ from npu_tune.compare.statistics import a12, first_reached, holm, median, quarti
 
 TIE = 1e-9
 """Medians closer than this are equal: sums of the same figures in another order."""
-
-ALL_TARGETS = "all"
 
 Problems = Mapping[ProblemName, ProblemCurves]
 Row = dict[str, object]

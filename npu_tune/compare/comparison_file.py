@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import tomli_w
 from pydantic import ValidationError
 
+from npu_tune.compare.labels import ALL_TARGETS, file_words
 from npu_tune.compare.sections import (
     ComparedNetwork,
     ComparisonFile,
@@ -95,6 +96,24 @@ def _require_labels(comparison: ComparisonFile, source: str) -> None:
             raise UsageError(
                 f"{source}: two tables [[{kind}]] are called {twice!r}.",
                 remedy="Give one of them a `label` of its own.",
+                key=kind,
+                value=twice,
+            )
+    if ALL_TARGETS in (entry.title for entry in comparison.target):
+        raise UsageError(
+            f"{source}: a target is called {ALL_TARGETS!r}, as tables call all targets together.",
+            remedy="Give it another `label`.",
+            key="target.label",
+            value=ALL_TARGETS,
+        )
+    for kind in ("target", "objective"):  # figures are named after these
+        twice = first_twice(file_words([entry.title]).lower() for entry in kinds[kind])
+        if twice is not None:
+            raise UsageError(
+                f"{source}: two tables [[{kind}]] have labels that are both {twice!r} in the names "
+                "of figures.",
+                remedy="Give them labels that differ in more than punctuation and case, within "
+                "40 characters.",
                 key=kind,
                 value=twice,
             )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from npu_tune.compare.analysis import ALL_TARGETS, Analysis, near, scopes
+from npu_tune.compare.analysis import Analysis, near, scopes
 from npu_tune.compare.fronts import Floats
-from npu_tune.compare.orders import file_words
+from npu_tune.compare.labels import ALL_TARGETS, file_words
 from npu_tune.compare.regrets import ProblemCurves
 from npu_tune.compare.statistics import first_reached
 from npu_tune.report.pictures import picture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from npu_tune.compare.labels import file_words
 from npu_tune.compare.one_run import RunOrder
 from npu_tune.compare.recording import SCHEMA_VERSION, ProblemName, RunName
 from npu_tune.compare.sections import (
@@ -16,6 +16,7 @@ from npu_tune.compare.sections import (
     ComparedSampler,
     ComparisonFile,
 )
+from npu_tune.errors import UsageError
 from npu_tune.network import Network
 from npu_tune.targets import Target, load_target
 from npu_tune.tuning.objective import Objective
@@ -64,11 +65,6 @@ def run_path(folder: Path, order: RunOrder) -> Path:
     return folder / "runs" / f"{file_words(labels)}--{order.name.seed}--{digest}.parquet"
 
 
-def file_words(labels: Iterable[str]) -> str:
-    """Labels as a part of a file name; two dashes between them."""
-    return "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", label)[:40].strip("-.") for label in labels)
-
-
 def load_workloads(comparison: ComparisonFile) -> Workloads:
     """Loads every network for every target, and sees that all can be searched as asked.
 
@@ -95,6 +91,13 @@ def _require_searchable(comparison: ComparisonFile, workload: Workload) -> None:
         require_layers(sampler.name, space)
     for section in comparison.objective:
         objective = Objective.of(section, section.limits, workload.target.metrics)
+        if objective.pareto and len(objective.weights) < 2:
+            raise UsageError(
+                f"The objective {section.title!r} has mode = 'pareto', which needs several metrics, "
+                f"and {workload.target.name} has one.",
+                remedy="Use mode = 'weighted'.",
+                key="objective.mode",
+            )
         for sampler in comparison.sampler:
             new_search(sampler, seed=0, space=space, objective=objective)
 

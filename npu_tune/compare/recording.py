@@ -192,20 +192,21 @@ def read_recording(path: Path) -> Recording:
     try:
         table = pq.read_table(path)
         meta = json.loads((table.schema.metadata or {})[_META])
-    except (OSError, KeyError, pa.ArrowException, ValueError) as error:
+        version = meta["schema_version"]
+        if version == SCHEMA_VERSION:
+            return _recording(meta, table.to_pandas())
+    except (OSError, LookupError, TypeError, pa.ArrowException, ValueError) as error:
         raise StorageError(
             f"{path} is no recording of a comparison, or a damaged one.",
             remedy="Remove it, and run the comparison again.",
             path=str(path),
         ) from error
-    if meta["schema_version"] != SCHEMA_VERSION:
-        raise StorageError(
-            f"The recording {path} has the schema version {meta['schema_version']}, and this "
-            f"npu-tune reads version {SCHEMA_VERSION}.",
-            remedy="Read it with the version of npu-tune that wrote it, or record it again.",
-            schema_version=meta["schema_version"],
-        )
-    return _recording(meta, table.to_pandas())
+    raise StorageError(
+        f"The recording {path} has the schema version {version}, and this npu-tune reads version "
+        f"{SCHEMA_VERSION}.",
+        remedy="Read it with the version of npu-tune that wrote it, or record it again.",
+        schema_version=version,
+    )
 
 
 def _recording(meta: Mapping[str, Any], rows: pd.DataFrame) -> Recording:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from npu_tune.compare.analysis import (
-    ALL_TARGETS,
     Analysis,
     final_of,
     in_scope,
     near,
     scopes,
 )
+from npu_tune.compare.labels import ALL_TARGETS
 from npu_tune.compare.regrets import ProblemCurves
 from npu_tune.compare.sections import ComparisonFile
 from npu_tune.compare.statistics import median

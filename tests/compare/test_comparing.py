@@ -166,7 +166,16 @@ def test_a_folder_with_runs_of_another_compiler_is_refused(comparison):
         ({"network": [{"path": "no-such"}]}, ModelError, "no-such"),
         ({"target": [{"name": "no-such"}]}, TargetError, "no-such"),
         ({"objective": {"metrics": ["cicles"]}}, UsageError, "'cicles'"),
-        ({"target": [{"name": "fake-flat"}]}, UsageError, "'layerwise' walks layers, and no layer"),
+        (
+            {"target": [{"name": "fake-lone"}], "objective": {"mode": "pareto"}},
+            UsageError,
+            "needs several metrics, and fake-npu has one",
+        ),
+        (
+            {"target": [{"name": "fake-flat"}]},
+            UsageError,
+            "'layerwise' walks layers, and no layer",
+        ),
     ],
 )
 def test_what_does_not_exist_is_refused_before_anything_runs(comparison, here, tables, kind, said):

@@ -65,6 +65,11 @@ def test_a_comparison_is_called_after_its_file_and_kept_beside_it(comparison, he
             {"objective": {"mode": "pareto", "metrics": ["cycles"]}},
             "'pareto' needs several metrics, and there is one",
         ),
+        ({"target": [{"name": "x", "label": "all"}]}, "a target is called 'all'"),
+        (
+            {"target": [{"name": "x", "label": "a b"}, {"name": "x", "label": "A-b"}]},
+            r"two tables \[\[target\]\] have labels that are both 'a-b' in the names of figures",
+        ),
         ({"objective": [{"metrics": ["cycles"]}] * 2}, r"\[\[objective\]\].*'weighted-cycles'"),
         ({"report": {"checkpoints": [4, 9]}}, "checkpoint 9 lies beyond the 8 evaluations"),
         ({"report": {"rival": "layerwis"}}, "no sampler 'layerwis'.*Did you mean 'layerwise'"),

@@ -30,14 +30,39 @@ def test_merged_recordings_stand_in_the_given_order(recording):
     assert [run.name for run in merged([recording], order[:1]).runs] == order[:1]
 
 
-def test_a_recording_of_another_schema_version_is_refused(recording, tmp_path):
-    path = tmp_path / "r.parquet"
-    write_recording(path, recording)
+def with_meta(path, change):
+    """Writes what a change makes of the recording's description in the place of it."""
     table = pq.read_table(path)
     key = next(iter(table.schema.metadata))
-    meta = json.loads(table.schema.metadata[key]) | {"schema_version": 99}
-    pq.write_table(table.replace_schema_metadata({key: json.dumps(meta)}), path)
-    with pytest.raises(StorageError, match="schema version 99, and this npu-tune reads version 1"):
+    meta = json.dumps(change(json.loads(table.schema.metadata[key])))
+    pq.write_table(table.replace_schema_metadata({key: meta}), path)
+
+
+@pytest.mark.parametrize("version", [0, 99, "1"])
+def test_a_recording_of_another_schema_version_is_refused(recording, tmp_path, version):
+    path = tmp_path / "r.parquet"
+    write_recording(path, recording)
+    with_meta(path, lambda meta: meta | {"schema_version": version})
+    with pytest.raises(
+        StorageError, match=f"version {version}, and this npu-tune reads version 1"
+    ):
+        read_recording(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: [],
+        lambda meta: {"runs": meta["runs"]},
+        lambda meta: meta | {"problems": []},
+        lambda meta: meta | {"runs": [{"name": "x"}]},
+    ],
+)
+def test_a_recording_whose_description_is_no_description_is_refused(recording, tmp_path, change):
+    path = tmp_path / "r.parquet"
+    write_recording(path, recording)
+    with_meta(path, change)
+    with pytest.raises(StorageError, match="damaged"):
         read_recording(path)
 
 

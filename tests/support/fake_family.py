@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fake_targets import Failing, Flat, Hanging, LayeredTarget, Loud, Where
+from fake_targets import Failing, Flat, Hanging, LayeredTarget, Lone, Loud, Where
 
 from npu_tune.errors import TargetError
 from npu_tune.targets import Target, TargetOptions
@@ -13,6 +13,7 @@ from npu_tune.targets import Target, TargetOptions
 DESCRIPTIONS = {
     "fake-npu": "adds up made-up cycles",
     "fake-flat": "has no knobs of layers",
+    "fake-lone": "has a single metric",
     "fake-failing": "refuses one choice of its first knob",
     "fake-broken": "refuses even its default",
     "fake-hanging": "never answers for anything but its default",
@@ -43,6 +44,7 @@ class FakeFamily:
         return {
             "fake-npu": inner,
             "fake-flat": Flat(inner),
+            "fake-lone": Lone(inner),
             "fake-failing": Failing(inner, where),
             "fake-broken": Failing(inner, Where("network/strategy", "size")),
             "fake-hanging": Hanging(inner),

@@ -184,6 +184,15 @@ class Flat(Wrapped):
 
 
 @dataclass(frozen=True)
+class Lone(Wrapped):
+    """Has a single metric."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return self.inner.metrics[:1]
+
+
+@dataclass(frozen=True)
 class Where:
     """Picks the configurations in which a knob has a value; None stands for any but the default."""
 
