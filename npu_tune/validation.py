@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from npu_tune.errors import NpuTuneError
@@ -26,6 +29,34 @@ class Table(BaseModel):
     """A TOML table: no unknown keys, and no value taken for one of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, Any]:
+    """The tables of a TOML file, not validated yet.
+
+    Args:
+        path: of the file.
+        whole: what it is called in errors, such as ``study file``.
+        kind: the class of the exceptions.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise kind(
+            f"Cannot read the {whole} {path}: {error.strerror}.",
+            remedy="Check the path.",
+            path=str(path),
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise kind(
+            f"The {whole} {path} is not TOML: {error}.", remedy="Mend it.", path=str(path)
+        ) from error
+
+
+def to_toml(table: BaseModel) -> str:
+    """A validated document as TOML text; keys without a value and empty tables are left out."""
+    document = table.model_dump(exclude_none=True, mode="json")
+    return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
 
 
 def table_error(

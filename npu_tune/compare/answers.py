@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from npu_tune.closing import Closing
 from npu_tune.errors import (
     CompilerCrashError,
     CompilerError,
@@ -52,7 +52,7 @@ def answers_path(
     return folder / f"{target}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.sqlite"
 
 
-class SharedAnswers:
+class SharedAnswers(Closing):
     """What was evaluated already, by the key of :class:`npu_tune.tuning.cache.EvaluationKeys`.
 
     Any number of processes of one machine may use the same file: SQLite's write-ahead log lets
@@ -96,19 +96,7 @@ class SharedAnswers:
             )
 
     def close(self) -> None:
-        """Lets go of the file."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

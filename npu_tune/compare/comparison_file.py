@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Protocol
 
-import tomli_w
 from pydantic import ValidationError
 
 from npu_tune.compare.labels import ALL_TARGETS, file_words
 from npu_tune.compare.sections import (
-    ComparedNetwork,
     ComparisonFile,
     ReplaySection,
     first_twice,
 )
 from npu_tune.errors import UsageError
-from npu_tune.tuning.sections import is_model_file_name
-from npu_tune.validation import known_remedy, table_error
+from npu_tune.tuning.study_file import resolved_model, resolved_target
+from npu_tune.validation import known_remedy, read_toml, table_error, to_toml
 
 
 class _Titled(Protocol):
@@ -33,20 +30,7 @@ def load_comparison(path: Path | str) -> ComparisonFile:
         UsageError: names the key, the value and the remedy.
     """
     path = Path(path)
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"Cannot read the comparison file {path}: {error.strerror}.",
-            remedy="Check the path.",
-            path=str(path),
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"The comparison file {path} is not TOML: {error}.",
-            remedy="Mend it.",
-            path=str(path),
-        ) from error
+    document = read_toml(path, whole="comparison file", kind=UsageError)
     return parse_comparison(document, base=path.resolve().parent, source=str(path), name=path.stem)
 
 
@@ -78,8 +62,7 @@ def parse_comparison(
 
 def comparison_to_toml(comparison: ComparisonFile) -> str:
     """The comparison file as TOML text; :func:`load_comparison` reads it back."""
-    document = comparison.model_dump(exclude_none=True, mode="json")
-    return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
+    return to_toml(comparison)
 
 
 def _require_labels(comparison: ComparisonFile, source: str) -> None:
@@ -155,7 +138,7 @@ def _require_report(comparison: ComparisonFile, source: str) -> None:
 
 
 def _resolved(comparison: ComparisonFile, base: Path, name: str) -> ComparisonFile:
-    """Makes paths absolute; an option that names no file beside the file stays as it is."""
+    """Makes paths absolute."""
     section = comparison.compare
     name = section.name or name
     replay = comparison.replay
@@ -164,28 +147,8 @@ def _resolved(comparison: ComparisonFile, base: Path, name: str) -> ComparisonFi
             "compare": section.model_copy(
                 update={"name": name, "folder": (base / (section.folder or name)).resolve()}
             ),
-            "network": tuple(_resolved_network(entry, base) for entry in comparison.network),
-            "target": tuple(
-                entry.model_copy(update={k: _existing(v, base) for k, v in entry.options.items()})
-                for entry in comparison.target
-            ),
+            "network": tuple(resolved_model(entry, base) for entry in comparison.network),
+            "target": tuple(resolved_target(entry, base) for entry in comparison.target),
             "replay": replay and ReplaySection(recorded=base / replay.recorded),
         }
     )
-
-
-def _resolved_network(network: ComparedNetwork, base: Path) -> ComparedNetwork:
-    path = network.path
-    is_path = "/" in path or is_model_file_name(path) or (base / path).is_file()
-    calibration = network.calibration
-    return network.model_copy(
-        update={
-            "path": str(base / path) if is_path else path,
-            "calibration": calibration and base / calibration,
-        }
-    )
-
-
-def _existing(value: Any, base: Path) -> Any:
-    is_file = isinstance(value, str) and value and (base / value).is_file()
-    return str(base / value) if is_file else value

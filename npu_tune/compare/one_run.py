@@ -23,8 +23,9 @@ from npu_tune.network import Network
 from npu_tune.space import Configuration
 from npu_tune.targets import Evaluation, Target
 from npu_tune.tuning.cache import EvaluationKeys, KnownTrials
-from npu_tune.tuning.executors import Executor, Outcome
+from npu_tune.tuning.executors import Outcome
 from npu_tune.tuning.executors.evaluate import evaluate
+from npu_tune.tuning.executors.inline import InlineExecutor
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import ProgressMeter
 from npu_tune.tuning.runner import Budget, Problem, Runner
@@ -158,7 +159,7 @@ def _problem_record(
     )
 
 
-class _CachedExecutor(Executor):
+class _CachedExecutor(InlineExecutor):
     """Answers from what is known, else evaluates in this process, one at a time."""
 
     def __init__(
@@ -171,32 +172,15 @@ class _CachedExecutor(Executor):
         answers: SharedAnswers,
         watch: Callable[[str | None], None],
     ) -> None:
+        super().__init__(target, network)
         self._order = order
-        self._target = target
-        self._network = network
         self._keys = keys
         self._answers = answers
         self._watch = watch
-        self._waiting: tuple[int, Configuration] | None = None
         self.seconds = 0.0
         self.was_known = False
 
-    @property
-    def capacity(self) -> int:
-        return 1
-
-    @property
-    def free(self) -> int:
-        return 0 if self._waiting else 1
-
-    def submit(self, ticket: int, configuration: Configuration) -> None:
-        self._waiting = (ticket, configuration)
-
-    def wait(self, timeout_s: float) -> Outcome | None:  # noqa: ARG002 - nothing to wait for
-        if self._waiting is None:
-            return None
-        ticket, configuration = self._waiting
-        self._waiting = None
+    def _answer(self, ticket: int, configuration: Configuration) -> Outcome:
         key = self._keys.key(configuration)
         known = self._answers.find(key)
         self.was_known = known is not None
@@ -217,9 +201,6 @@ class _CachedExecutor(Executor):
         if answer is not None:
             self._answers.learn(key, answer)
         return outcome
-
-    def shutdown(self) -> None:
-        self._waiting = None
 
 
 class _History:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from npu_tune.compare.answers import SharedAnswers
 from npu_tune.compare.one_run import RunOrder, perform
@@ -15,6 +13,7 @@ from npu_tune.compare.recording import Recording
 from npu_tune.errors import ExecutorError, NpuTuneError
 from npu_tune.network import Network
 from npu_tune.targets import Target
+from npu_tune.tuning.executors.base import WorkerPool
 from npu_tune.tuning.executors.evaluate import quiet
 
 
@@ -74,13 +73,8 @@ def attempt(job: Job, *, watch: Callable[[str | None], None] = lambda _: None) -
     return Finished(job.order, recording)
 
 
-class RunPool(ABC):
+class RunPool(WorkerPool[Finished]):
     """Performs runs, several at a time."""
-
-    @property
-    @abstractmethod
-    def free(self) -> int:
-        """How many runs may be submitted now."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:
@@ -89,29 +83,6 @@ class RunPool(ABC):
         Raises:
             ExecutorError: if no worker can be started.
         """
-
-    @abstractmethod
-    def wait(self, timeout_s: float) -> Finished | None:
-        """The next run that has ended, or None if none ends in time.
-
-        Raises:
-            ExecutorError: if workers cannot go on.
-        """
-
-    @abstractmethod
-    def shutdown(self) -> None:
-        """Ends every worker; running runs are dropped."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.shutdown()
 
 
 class InlinePool(RunPool):
@@ -134,5 +105,5 @@ class InlinePool(RunPool):
         with quiet():
             return attempt(job)
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         self._waiting = None

@@ -5,26 +5,28 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Pipe, wait
 
 from npu_tune.compare.answers import SharedAnswers
 from npu_tune.compare.pools import Finished, Job, RunPool
 from npu_tune.compare.recording import RunName
 from npu_tune.errors import (
     CompilerCrashError,
-    CompilerTimeoutError,
     EvaluationError,
     ExecutorError,
 )
+from npu_tune.tuning.executors.children import (
+    describe_exit,
+    end_child,
+    start_child,
+    took_too_long,
+)
 from npu_tune.tuning.executors.payload import pack
-from npu_tune.tuning.executors.process import ONE_THREAD, describe_exit
 from npu_tune.tuning.executors.reaper import Reaper
 
 MOST_LOSSES = 2
@@ -79,28 +81,10 @@ class RunWorker:
             self.slate = Slate(file.fileno())
             self.connection, theirs = Pipe()
             with theirs:
-                self._process = self._spawn(theirs, file.fileno())
+                self._process = start_child(
+                    "npu_tune.compare.worker", theirs.fileno(), file.fileno()
+                )
         reaper.watch(self._process.pid)
-
-    @staticmethod
-    def _spawn(theirs: Connection, slate: int) -> subprocess.Popen[bytes]:
-        program = "from npu_tune.compare.worker import main; main()"
-        passed = (theirs.fileno(), slate)
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-c", program, *map(str, passed)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=passed,
-                start_new_session=True,
-                env={**os.environ, **ONE_THREAD},
-            )
-        except OSError as error:
-            raise ExecutorError(
-                f"A worker process cannot be started: {error.strerror}.",
-                remedy="Use fewer workers.",
-            ) from error
 
     def submit(self, job: Job) -> None:
         """Gives it a run; target and network are sent only if it does not have them yet."""
@@ -132,10 +116,7 @@ class RunWorker:
 
     def kill(self) -> str:
         """Ends the worker and everything in its process group; says how it ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._reaper.forget(self._process.pid)
-        status = self._process.wait()
+        status = end_child(self._process, self._reaper)
         self.connection.close()
         self.slate.close()
         return describe_exit(status)
@@ -186,7 +167,7 @@ class ProcessPool(RunPool):
             self._end_if_late(worker)
         return None
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
@@ -221,12 +202,7 @@ class ProcessPool(RunPool):
             return
         worker.kill()
         self._workers.remove(worker)
-        error = CompilerTimeoutError(
-            f"The evaluation took longer than {self._timeout_s:g} s.",
-            remedy="Raise 'executor.timeout_s' if the compiler needs that long.",
-            timeout_s=self._timeout_s,
-        )
-        self._blame(job, under_way[0], error)
+        self._blame(job, under_way[0], took_too_long(self._timeout_s))
 
     def _blame(self, job: Job, key: str, error: EvaluationError) -> None:
         """Writes down what an evaluation did to its worker, and has the run tried again."""

@@ -117,7 +117,7 @@ class RayPool(RunPool):
         finished: Finished = answer
         return finished if job is not None else None
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         for slot in self._slots:
             self._ray.kill(slot.actor)
         self._slots.clear()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import tomli_w
 from pydantic import ValidationError
 
 from npu_tune.errors import UsageError
@@ -18,7 +16,10 @@ from npu_tune.tuning.sections import (
     is_model_file_name,
     model_name,
 )
-from npu_tune.validation import table_error
+from npu_tune.validation import read_toml, table_error, to_toml
+
+Model = TypeVar("Model", bound=ModelSection)
+Target = TypeVar("Target", bound=TargetSection)
 
 __all__ = [
     "ModelSection",
@@ -37,18 +38,7 @@ def load_study_file(path: Path | str) -> StudyFile:
         UsageError: names the key, the value and the remedy.
     """
     path = Path(path)
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"Cannot read the study file {path}: {error.strerror}.",
-            remedy="Check the path.",
-            path=str(path),
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"The study file {path} is not TOML: {error}.", remedy="Mend it.", path=str(path)
-        ) from error
+    document = read_toml(path, whole="study file", kind=UsageError)
     return parse_study(document, base=path.resolve().parent, source=str(path))
 
 
@@ -69,31 +59,46 @@ def parse_study(document: dict[str, Any], *, base: Path, source: str = "study") 
 
 def study_file_to_toml(study: StudyFile) -> str:
     """The study file as TOML text; :func:`load_study_file` reads it back."""
-    document = study.model_dump(exclude_none=True, mode="json")
-    return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
+    return to_toml(study)
 
 
-def _resolved(study: StudyFile, base: Path) -> StudyFile:
-    """Makes paths absolute; an option that names no file beside the study file stays as it is."""
+def resolved_model(model: Model, base: Path) -> Model:
+    """With absolute paths, those in the file counted from ``base``; names of networks stay."""
+    path = model.path
+    is_path = "/" in path or is_model_file_name(path) or (base / path).is_file()
+    return model.model_copy(
+        update={
+            "path": str(base / path) if is_path else path,
+            "calibration": model.calibration and base / model.calibration,
+        }
+    )
+
+
+def resolved_target(target: Target, base: Path) -> Target:
+    """The same for the options; one that names no file beside the study file stays as it is."""
 
     def existing(value: Any) -> Any:
         is_file = isinstance(value, str) and value and (base / value).is_file()
         return str(base / value) if is_file else value
 
-    path = study.model.path
-    is_path = "/" in path or is_model_file_name(path) or (base / path).is_file()
-    model = study.model.model_copy(update={"path": str(base / path) if is_path else path})
-    if model.calibration is not None:
-        model = model.model_copy(update={"calibration": base / model.calibration})
-    options = {key: existing(value) for key, value in study.target.options.items()}
+    return target.model_copy(update={k: existing(v) for k, v in target.options.items()})
+
+
+def _resolved(study: StudyFile, base: Path) -> StudyFile:
+    """Makes paths absolute."""
     section = study.study.model_copy(
         update={
             "folder": (base / (study.study.folder or study.name)).resolve(),
             "storage": _resolved_storage(study.study.storage, base),
         }
     )
-    target = TargetSection(name=study.target.name, **options)
-    return study.model_copy(update={"model": model, "target": target, "study": section})
+    return study.model_copy(
+        update={
+            "model": resolved_model(study.model, base),
+            "target": resolved_target(study.target, base),
+            "study": section,
+        }
+    )
 
 
 def _resolved_storage(storage: str | None, base: Path) -> str | None:

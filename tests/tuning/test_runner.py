@@ -48,7 +48,7 @@ class Moody(Executor):
             return Outcome(ticket, None, WorkerLostError("gone"), 0.0)
         return evaluate(TARGET, NETWORK, ticket, configuration)
 
-    def shutdown(self):
+    def close(self):
         self._busy.clear()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from typing import Generic, TypeVar
 
+from npu_tune.closing import Closing
 from npu_tune.errors import EvaluationError
 from npu_tune.space import Configuration
 from npu_tune.targets import Evaluation
@@ -29,7 +29,31 @@ class Outcome:
     seconds: float
 
 
-class Executor(ABC):
+Answer = TypeVar("Answer")
+
+
+class WorkerPool(Closing, Generic[Answer]):
+    """Workers that hand back what they were given to do, several things at a time."""
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """How many more things may be submitted now."""
+
+    @abstractmethod
+    def wait(self, timeout_s: float) -> Answer | None:
+        """The next answer, or None if none comes in time.
+
+        Raises:
+            ExecutorError: if workers cannot go on.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends every worker and whatever it started; what they are at is dropped."""
+
+
+class Executor(WorkerPool[Outcome]):
     """Evaluates configurations of one network on one target, several at a time.
 
     An executor never raises what a configuration caused: that is an outcome. It raises
@@ -41,11 +65,6 @@ class Executor(ABC):
     def capacity(self) -> int:
         """How many evaluations run at a time when all workers are well."""
 
-    @property
-    @abstractmethod
-    def free(self) -> int:
-        """How many configurations may be submitted now."""
-
     @abstractmethod
     def submit(self, ticket: int, configuration: Configuration) -> None:
         """Starts an evaluation; only called while ``free`` is positive.
@@ -53,26 +72,3 @@ class Executor(ABC):
         Raises:
             ExecutorError: if no worker can be started.
         """
-
-    @abstractmethod
-    def wait(self, timeout_s: float) -> Outcome | None:
-        """The next finished evaluation, or None if none finishes in time.
-
-        Raises:
-            ExecutorError: if all workers are lost.
-        """
-
-    @abstractmethod
-    def shutdown(self) -> None:
-        """Ends every worker and whatever it started; running evaluations are dropped."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.shutdown()

@@ -32,10 +32,13 @@ class InlineExecutor(Executor):
         if self._waiting is None:
             return None
         ticket, configuration = self._waiting
-        with quiet():
-            outcome = evaluate(self._target, self._network, ticket, configuration)
+        outcome = self._answer(ticket, configuration)
         self._waiting = None
         return outcome
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         self._waiting = None
+
+    def _answer(self, ticket: int, configuration: Configuration) -> Outcome:
+        with quiet():
+            return evaluate(self._target, self._network, ticket, configuration)

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Pipe, wait
 from typing import IO
 
 from npu_tune.errors import (
     CompilerCrashError,
-    CompilerTimeoutError,
     EvaluationError,
     ExecutorError,
     WorkerLostError,
 )
 from npu_tune.space import Configuration
 from npu_tune.tuning.executors.base import Executor, Outcome
+from npu_tune.tuning.executors.children import (
+    describe_exit,
+    end_child,
+    start_child,
+    took_too_long,
+)
 from npu_tune.tuning.executors.reaper import Reaper
 from npu_tune.tuning.executors.worker import Ready, Unfit
 
 START_TIMEOUT_S = 120.0
 """For a worker to import the target's compiler, on a machine that is busy with other workers."""
-
-ONE_THREAD = dict.fromkeys(
-    (
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-    ),
-    "1",
-)
-"""Workers share the processors among themselves; each one's libraries must not do so again."""
 
 _LAST_WORDS_BYTES = 2000
 
@@ -75,27 +66,13 @@ class WorkerProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
         self.connection, theirs = Pipe()
         with theirs:
-            self._process = self._spawn(payload, theirs)
-        reaper.watch(self._process.pid)
-
-    def _spawn(self, payload: IO[bytes], theirs: Connection) -> subprocess.Popen[bytes]:
-        program = "from npu_tune.tuning.executors.worker import main; main()"
-        passed = (theirs.fileno(), payload.fileno())
-        try:
-            return subprocess.Popen(
-                [sys.executable, "-c", program, *map(str, passed)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+            self._process = start_child(
+                "npu_tune.tuning.executors.worker",
+                theirs.fileno(),
+                payload.fileno(),
                 stderr=self._stderr,
-                pass_fds=passed,
-                start_new_session=True,
-                env={**os.environ, **ONE_THREAD},
             )
-        except OSError as error:
-            raise ExecutorError(
-                f"A worker process cannot be started: {error.strerror}.",
-                remedy="Use fewer workers.",
-            ) from error
+        reaper.watch(self._process.pid)
 
     @property
     def idle(self) -> bool:
@@ -150,10 +127,7 @@ class WorkerProcess:
         if not self.alive:
             return self._process.wait()
         self.alive = False
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._reaper.forget(self._process.pid)
-        status = self._process.wait()
+        status = end_child(self._process, self._reaper)
         self.connection.close()
         self._stderr.close()
         return status
@@ -175,13 +149,7 @@ class WorkerProcess:
                 remedy="Use fewer workers.",
             )
         self.kill()
-        return self._failed(
-            CompilerTimeoutError(
-                f"The evaluation took longer than {self._timeout_s:g} s.",
-                remedy="Raise 'executor.timeout_s' if the compiler needs that long.",
-                timeout_s=self._timeout_s,
-            )
-        )
+        return self._failed(took_too_long(self._timeout_s))
 
     def _died(self) -> Outcome:
         words = self._last_words()
@@ -228,7 +196,7 @@ class ProcessExecutor(Executor):
         self._has_started = False
         self._failed_starts = 0
         try:
-            self._payload = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `shutdown`
+            self._payload = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
             self._payload.write(payload)
             self._payload.flush()
         except OSError as error:
@@ -268,7 +236,7 @@ class ProcessExecutor(Executor):
             if left <= 0:
                 return None
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
@@ -296,12 +264,3 @@ class ProcessExecutor(Executor):
         self._failed_starts += 1
         if not self._has_started or self._failed_starts > FAILED_STARTS:
             raise error
-
-
-def describe_exit(status: int) -> str:
-    """What an exit status says, such as ``killed by SIGSEGV``."""
-    if status >= 0:
-        return f"exit status {status}"
-    with contextlib.suppress(ValueError):
-        return f"killed by {signal.Signals(-status).name}"
-    return f"killed by signal {-status}"

@@ -129,7 +129,7 @@ class RayExecutor(Executor):
             )
         return outcome
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         for slot in self._slots:
             self._ray.kill(slot.actor)
         self._slots.clear()
@@ -148,7 +148,7 @@ class RayExecutor(Executor):
         )
         if missing:
             total = self._ray.cluster_resources().get("CPU", 0)
-            self.shutdown()
+            self.close()
             raise ExecutorError(
                 f"The Ray cluster has room for {len(done)} of {self._capacity} workers: it has "
                 f"{total:g} processors, and others may use them too.",

@@ -58,8 +58,8 @@ class RetryingExecutor(Executor):
             return dataclasses.replace(outcome, error=again)
         return outcome
 
-    def shutdown(self) -> None:
-        self._executor.shutdown()
+    def close(self) -> None:
+        self._executor.close()
 
     def _may_retry(self, ticket: int, error: EvaluationError) -> bool:
         most = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Any, Self
+from abc import abstractmethod
+from typing import Any
 
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from npu_tune.closing import Closing
 from npu_tune.errors import StorageError, StudyMismatchError
 
 
-class Ledger(ABC):
+class Ledger(Closing):
     """A study on storage, as a list of finished trials and some attributes.
 
     Plain Optuna opens the storage as an ordinary study. There is one writer at a time, and any
@@ -52,21 +52,6 @@ class Ledger(ABC):
     @abstractmethod
     def set_attribute(self, key: str, value: Any) -> None:
         """Sets a study attribute to a JSON value. Raises StorageError."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Lets go of the storage; the ledger is not used afterwards."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check_writable(self) -> None:
         if self.read_only:

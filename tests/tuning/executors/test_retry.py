@@ -43,7 +43,7 @@ class Scripted(Executor):
         error = self.script.popleft()
         return Outcome(ticket, None if error else Evaluation({"a": 1.0}), error, 0.0)
 
-    def shutdown(self):
+    def close(self):
         pass
 
 
