@@ -167,6 +167,6 @@ class SimulatedAnnealingSampler(LayeredSampler):
             proposal = self._moves.apply(random, space, point)
             if attempt > 1:
                 proposal = nudged(random, space, proposal, attempt // 2)
-            if history.is_new(proposal):
+            if proposal not in history.taken:
                 return proposal
         return random_point(random, space)

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 
 from npu_tune.samplers.drawing import other_value, random_value
 from npu_tune.samplers.history import History
-from npu_tune.samplers.layers import NETWORK_LAYER, Effective, Point, layer_of
+from npu_tune.samplers.layers import NETWORK_LAYER, Point, layer_of
 from npu_tune.samplers.opening import Opening
 from npu_tune.samplers.ranking import Scalarization
 from npu_tune.samplers.reading import StudyReader
@@ -43,9 +43,6 @@ class LayeredSampler(BaseSampler, abc.ABC):
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None for the sampler's own way.
-        effective: from all parameters to those they amount to; trials that amount to the same
-            are taken for one, and what is proposed amounts to nothing but itself. None where
-            every parameter always has an effect.
         seed: of the random choices; None for another one each time.
     """
 
@@ -56,13 +53,11 @@ class LayeredSampler(BaseSampler, abc.ABC):
         baseline: Mapping[str, Any] | None,
         scalarization: Scalarization | None,
         seed: int | None,
-        effective: Effective | None = None,
     ) -> None:
         if isinstance(scalarization, str) or isinstance(layer_order, str):
             raise TypeError("`scalarization` and `layer_order` are no strings.")
         self._layer_order = layer_order
         self._scalarization = scalarization
-        self._effective = effective
         self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self._opening = Opening(dict(baseline or {}), self._seed)
         self._start_afresh()
@@ -163,7 +158,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
                 name: self._first_value(study, trial, name, distribution)
                 for name, distribution in search_space.items()
             }
-        return space.decode(space.canonical(point))
+        return space.decode(point)
 
     def sample_independent(
         self,
@@ -191,7 +186,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
 
     def _reader(self, study: Study) -> StudyReader:
         if study not in self._readers:
-            self._readers[study] = StudyReader(self._effective)
+            self._readers[study] = StudyReader()
         return self._readers[study]
 
     def _warn_once(self, study: Study) -> None:

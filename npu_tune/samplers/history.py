@@ -34,11 +34,11 @@ class History:
         directions: of its objectives.
 
     Attributes:
-        points: of the finished trials, in the order in which they were read, in canonical form.
+        points: of the finished trials, in the order in which they were read.
         numbers: per point the trial's number.
         repeats: indices of the points that only repeat another trial's answer, as this package's
             runner marks them; they have cost no evaluation.
-        taken: points of finished and running trials, in canonical form.
+        taken: points of finished and running trials.
     """
 
     def __init__(self, space: LayeredSpace, directions: Sequence[StudyDirection]) -> None:
@@ -84,7 +84,7 @@ class History:
             elif trial.state == TrialState.RUNNING and trial.params:
                 point = self.space.encode(trial.params)
                 if point is not None:
-                    running.append(self.space.canonical(point))
+                    running.append(point)
         for trial in trials[settled:]:
             if not trial.state.is_finished():
                 break
@@ -106,10 +106,6 @@ class History:
     def violations(self) -> Floats:
         """Per point by how much constraints are violated; 0 where feasible."""
         return self._violations.array[:, 0]
-
-    def is_new(self, point: Point) -> bool:
-        """Whether nothing that amounts to the same is finished or running."""
-        return self.space.canonical(point) not in self.taken
 
     def tried(self, layer: int) -> int:
         """How many trials, finished or running, repeat another but for this layer."""
@@ -143,7 +139,6 @@ class History:
         point = self.space.encode(trial.params)
         if point is None:
             return
-        point = self.space.canonical(point)
         index = len(self.points)
         self.points.append(point)
         self.numbers.append(trial.number)

@@ -14,7 +14,7 @@ from npu_tune.samplers.base import LayeredSampler, check_count
 from npu_tune.samplers.compose import Aim, Composer
 from npu_tune.samplers.encoding import Encoding
 from npu_tune.samplers.history import Floats, History
-from npu_tune.samplers.layers import Choice, Effective, LayeredSpace, Point
+from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.moves import Search
 from npu_tune.samplers.plan import Plan
 from npu_tune.samplers.profiles import MAX, SUM, Profiles
@@ -75,7 +75,6 @@ class LayerProfileSampler(LayeredSampler):
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None to search along the Pareto front.
         profile_key: the user attribute that holds a trial's profile.
-        effective: from all parameters to those they amount to, see :class:`LayeredSampler`.
         seed: of the random choices; None for another one each time.
     """
 
@@ -88,16 +87,11 @@ class LayerProfileSampler(LayeredSampler):
         first_share: float = 0.5,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
-        effective: Effective | None = None,
         profile_key: str = "profile",
         seed: int | None = None,
     ) -> None:
         super().__init__(
-            layer_order=layer_order,
-            baseline=baseline,
-            scalarization=scalarization,
-            effective=effective,
-            seed=seed,
+            layer_order=layer_order, baseline=baseline, scalarization=scalarization, seed=seed
         )
         check_count("beam_width", beam_width)
         if not isinstance(first_trials, int) or first_trials < 0:

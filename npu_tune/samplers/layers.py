@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -18,13 +18,6 @@ Choice: TypeAlias = tuple[int, ...]
 
 Point: TypeAlias = tuple[Choice, ...]
 """A choice per layer: a whole configuration."""
-
-Effective: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""From a trial's parameters to those they amount to: what has no effect is set to its default."""
-
-
-_MOST_KNOWN = 64
-"""How many points' canonical ones are remembered: a proposal is looked at more than once."""
 
 
 def layer_of(name: str) -> str:
@@ -82,27 +75,20 @@ class LayeredSpace:
     Args:
         names: of the layers.
         layers: the parameters of each.
-        effective: says which points amount to the same; None where all are different.
     """
 
     names: tuple[str, ...]
     layers: tuple[tuple[Parameter, ...], ...]
-    effective: Effective | None = field(default=None, compare=False, repr=False)
-    _known: dict[Point, Point] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
-        cls,
-        distributions: Mapping[str, BaseDistribution],
-        order: Sequence[str] | None,
-        effective: Effective | None = None,
+        cls, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
     ) -> LayeredSpace | None:
         """The space of the discrete parameters; None where no name has a layer part.
 
         Args:
             distributions: by parameter name; a layer is what precedes the last ``/``.
             order: names of layers to visit first, in this order; the others follow as they come.
-            effective: says which points amount to the same.
         """
         discrete = [
             Parameter(name, distribution)
@@ -117,7 +103,7 @@ class LayeredSpace:
         first = [NETWORK_LAYER] if order is None else list(order)
         names = [name for name in first if name in groups]
         names += [name for name in groups if name not in names]
-        return cls(tuple(names), tuple(tuple(groups[name]) for name in names), effective)
+        return cls(tuple(names), tuple(tuple(groups[name]) for name in names))
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -163,18 +149,6 @@ class LayeredSpace:
                 choice.append(index)
             point.append(tuple(choice))
         return tuple(point)
-
-    def canonical(self, point: Point) -> Point:
-        """The point that stands for all that amount to the same."""
-        if self.effective is None:
-            return point
-        known = self._known.get(point)
-        if known is None:
-            known = self.encode(self.effective(self.decode(point))) or point
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[point] = known
-        return known
 
     def decode(self, point: Point) -> dict[str, Any]:
         """The parameters of a point."""

@@ -58,7 +58,7 @@ class Search:
         return effects_of(self.history, self.view.scores, layer, point[layer])
 
     def is_new(self, point: Point) -> bool:
-        return self.history.is_new(point)
+        return point not in self.history.taken
 
 
 def visit(search: Search, point: Point, layer: int) -> Point | None:

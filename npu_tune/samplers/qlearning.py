@@ -121,7 +121,7 @@ class QLearningSampler(LayeredSampler):
         for attempt in range(_ATTEMPTS if worth else 0):
             share = epsilon + attempt / len(worth)
             point = table.walk.point_of(_walked(random, worth, share, table.usual))
-            if history.is_new(point):
+            if point not in history.taken:
                 return point
         return random_point(random, history.space)
 

@@ -9,18 +9,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.history import History
-from npu_tune.samplers.layers import Effective, LayeredSpace
+from npu_tune.samplers.layers import LayeredSpace
 
 
 class StudyReader:
-    """A study's space and trials; what it holds is checked against the trials at every use.
+    """A study's space and trials; what it holds is checked against the trials at every use."""
 
-    Args:
-        effective: says which parameters amount to the same; None where all are different.
-    """
-
-    def __init__(self, effective: Effective | None = None) -> None:
-        self._effective = effective
+    def __init__(self) -> None:
         self._history: History | None = None
         self._space: LayeredSpace | None = None
         self._space_of: Mapping[str, BaseDistribution] = {}
@@ -47,7 +42,7 @@ class StudyReader:
             if isinstance(distribution, (IntDistribution, CategoricalDistribution))
         }
         if self._space_of != discrete:
-            self._space = LayeredSpace.of(discrete, order, self._effective)
+            self._space = LayeredSpace.of(discrete, order)
             self._space_of = discrete
         return self._space
 

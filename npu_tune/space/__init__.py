@@ -2,13 +2,12 @@
 
 from npu_tune.space.knob import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
 from npu_tune.space.listing import format_space, log10_size, space_as_dict
-from npu_tune.space.optuna import EffectiveParams, from_params, to_distributions, to_params
+from npu_tune.space.optuna import from_params, to_distributions, to_params
 from npu_tune.space.ray import from_ray_config, to_param_space
 
 __all__ = [
     "NETWORK_SCOPE",
     "Configuration",
-    "EffectiveParams",
     "Knob",
     "SearchSpace",
     "Value",

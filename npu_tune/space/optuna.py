@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -40,26 +38,6 @@ def from_params(space: SearchSpace, params: Mapping[str, Any]) -> Configuration:
     return Configuration(
         tuple((knob.full_name, _value(knob, params)) for knob in space.knobs),
     )
-
-
-@dataclass(frozen=True)
-class EffectiveParams:
-    """From a trial's parameters to those of its effective configuration.
-
-    Args:
-        space: has the rule.
-    """
-
-    space: SearchSpace
-
-    def __call__(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters that are missing are taken to be at their defaults."""
-        complete = {**self._default, **params} if len(params) < len(self._default) else params
-        return to_params(self.space, self.space.effective(from_params(self.space, complete)))
-
-    @cached_property
-    def _default(self) -> dict[str, Any]:
-        return to_params(self.space, self.space.default)
 
 
 def _distribution(knob: Knob) -> BaseDistribution:

@@ -16,7 +16,7 @@ from npu_tune.errors import (
     UsageError,
 )
 from npu_tune.network import Network
-from npu_tune.space import EffectiveParams, SearchSpace, to_distributions, to_params
+from npu_tune.space import SearchSpace, to_distributions, to_params
 from npu_tune.targets import Start, Target, load_target
 from npu_tune.tuning.attributes import (
     ELAPSED,
@@ -274,11 +274,7 @@ def new_search(
     # What has one value only cannot be changed, so trials beside the baseline must not try to.
     default = to_params(space, space.default).items()
     baseline = {name: value for name, value in default if not distributions[name].single()}
-    context: dict[str, Any] = {
-        "layer_order": space.layers,
-        "baseline": baseline,
-        "effective": EffectiveParams(space),
-    }
+    context: dict[str, Any] = {"layer_order": space.layers, "baseline": baseline}
     if evaluations is not None:
         context["evaluations"] = evaluations
     sampler = make_sampler(
