@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from npu_tune.report.optimum import Optimum, Standing, optimum_document, optimum_text
+from npu_tune.space import Configuration
+from npu_tune.targets import Kind, Metric
+from npu_tune.targets.oracle import Bound, Front, FrontPoint, Gap
+
+DEFAULT = Configuration.of({"a/block": 8, "b/block": 8})
+METRICS = (Metric("ms", "ms", Kind.SIMULATED), Metric("ram", "B", Kind.SIMULATED))
+FAST = FrontPoint(DEFAULT.replace({"a/block": 16}), {"ms": 2.5, "ram": 4096.0})
+SMALL = FrontPoint(DEFAULT, {"ms": 4.0, "ram": 2048.0})
+BOUND = Bound({"ms": 1.5, "ram": 1024.0}, notes=("It holds for one accelerator.",))
+
+
+def front(tolerance=0.0):
+    return Front(("ms", "ram"), (FAST, SMALL), tolerance, 3 * 10**12, notes=("Without tiles.",))
+
+
+def known(**more):
+    return Optimum(METRICS, DEFAULT, **{"front": front(), "bound": BOUND} | more)
+
+
+def standing(nearest=FAST, share=0.9, trial=7):
+    return Standing("mine", trial, Gap(0.66, 0.6, nearest), share)
+
+
+OUT_OF_REACH = {"front": None, "reason": "The front takes more than 2 labels."}
+
+
+def test_a_front_lists_its_points_with_their_figures():
+    text = optimum_text(known())
+    lines = text.splitlines()
+    assert lines[0] == "Front (exact; 2 points, of about 10^12 configurations)"
+    assert lines[2].split() == ["0", "2.5", "4.0", "KiB"]
+    assert lines[3].split() == ["1", "4", "2.0", "KiB"]
+    assert "Without tiles." in text
+    assert "accelerator" not in text
+
+
+def test_a_front_that_is_not_exact_says_how_far_off_it_may_be():
+    optimum = known(front=front(tolerance=0.01))
+    assert "Front (within 1.00%; 2 points" in optimum_text(optimum)
+    assert optimum_document(optimum)["kind"] == "within tolerance"
+
+
+def test_without_a_front_the_bound_is_told_and_the_reason():
+    text = optimum_text(known(**OUT_OF_REACH))
+    assert "Bound, not a front: The front takes more than 2 labels." in text
+    assert "It holds for one accelerator." in text
+    assert [line.split() for line in text.splitlines() if line.startswith("ram")] == [
+        ["ram", "1.0", "KiB"]
+    ]
+
+
+def test_a_study_is_held_against_the_optimum():
+    text = optimum_text(known(standing=standing()))
+    assert "Study mine: the cost of its best trial (7) is 0.6600" in text
+    assert "10.00% above the optimum (0.6000)." in text
+    assert "Its trials reach 90.00% of the volume" in text
+
+
+def test_against_a_bound_a_study_is_said_to_have_unknown_distance():
+    text = optimum_text(known(standing=standing(nearest=None, share=None), **OUT_OF_REACH))
+    assert "above the bound: an optimum may lie anywhere between" in text
+    assert "of the volume" not in text
+
+
+def test_the_document_holds_the_points_with_what_they_change():
+    document = optimum_document(known(standing=standing()))
+    assert json.loads(json.dumps(document)) == document
+    assert document["kind"] == "exact"
+    assert document["front"]["points"][0]["changes"] == {"a/block": 16}
+    assert document["front"]["points"][1]["changes"] == {}
+    assert document["bound"]["metrics"] == {"ms": 1.5, "ram": 1024.0}
+    assert document["standing"]["excess"] == pytest.approx(0.1)
+    assert document["standing"]["nearest"] == {"ms": 2.5, "ram": 4096.0}
+
+
+def test_the_document_of_a_bound_has_no_front():
+    document = optimum_document(known(standing=standing(nearest=None, share=None), **OUT_OF_REACH))
+    assert document["kind"] == "bound"
+    assert document["reason"] == OUT_OF_REACH["reason"]
+    assert document["front"] is None
+    assert document["standing"]["nearest"] is None
+    assert document["standing"]["hypervolume_share"] is None
+    assert optimum_document(known())["standing"] is None
