@@ -50,8 +50,8 @@ class History:
         self.points: list[Point] = []
         self.numbers: list[int] = []
         self.repeats: set[int] = set()
-        self._values = _Rows(len(directions))
-        self._violations = _Rows(1)
+        self._values = GrowingTable(len(directions))
+        self._violations = GrowingTable(1)
         self._finished: set[Point] = set()
         self.taken: set[Point] = set()
         # Per layer: finished trials that are alike in all other layers, by a hash of those.
@@ -175,14 +175,14 @@ class History:
                 self._running[layer] += others in self._alike[layer]
 
 
-class _Rows:
+class GrowingTable:
     """A table that grows by rows, without being copied for each."""
 
     def __init__(self, width: int) -> None:
         self._table: Floats = np.empty((64, width))
         self._length = 0
 
-    def append(self, row: Sequence[float]) -> None:
+    def append(self, row: Sequence[float] | Floats) -> None:
         if self._length == len(self._table):
             self._table = np.concatenate([self._table, np.empty_like(self._table)])
         self._table[self._length] = row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,14 +13,17 @@ from npu_tune.samplers.base import LayeredSampler, check_count
 from npu_tune.samplers.compose import Aim, Composer
 from npu_tune.samplers.encoding import Encoding
 from npu_tune.samplers.history import Floats, History
-from npu_tune.samplers.layers import Choice, LayeredSpace, Point
+from npu_tune.samplers.layers import NETWORK_LAYER, Choice, LayeredSpace, Point
 from npu_tune.samplers.moves import Search
+from npu_tune.samplers.patchwork import patchwork
 from npu_tune.samplers.plan import Plan
 from npu_tune.samplers.profiles import MAX, SUM, Profiles
 from npu_tune.samplers.ranking import Scalarization, view
 from npu_tune.samplers.relation import Relation, relate
-from npu_tune.samplers.steps import change
+from npu_tune.samplers.segments import Segments
+from npu_tune.samplers.steps import change, replaced
 from npu_tune.samplers.surrogate import Figure, Surrogate
+from npu_tune.samplers.variation import Variation
 
 _CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
 """Down to which share of the best configuration's peak a lower one earns anything: one of these."""
@@ -29,11 +31,25 @@ _CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
 _BOLDNESS = (-1.0, 0.0, 0.5, 1.0, 2.0)
 """By how many standard deviations a prediction is taken lower: one of these."""
 
-_PLAIN_SHARE = 0.15
-"""The share of proposals that are moves of the layer-wise search."""
+_PREDICTED_SHARE = 0.35
+"""The share of proposals that are composed of what the model predicts; most others are variations
+of what is put together from runs of layers that were seen."""
 
 _NETWORK_SHARE = 0.1
-"""The share of proposals that change a parameter of the network alone."""
+"""The share of proposals that change a parameter of the network alone, and of variations that
+change one too."""
+
+_MANY_SHARE = 0.5
+"""The share of variations that change many runs of layers; they teach more than they gain."""
+
+_MANY = 0.7
+"""The share of runs that those change."""
+
+_FEW = 1.5
+"""How many runs the other variations change on average."""
+
+_VARIATIONS = 30
+"""How often a variation that is known already is repeated, with more changes each time."""
 
 _WHOLE_SHARE = 0.15
 """The share of compositions that may change all layers, and not only a run of neighbours."""
@@ -108,15 +124,6 @@ class LayerProfileSampler(LayeredSampler):
         self._profile_key = profile_key
         self._plan = Plan()
 
-    def _start_afresh(self) -> None:
-        super()._start_afresh()
-        self._learnt: weakref.WeakKeyDictionary[History, Learnt] = weakref.WeakKeyDictionary()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        del state["_learnt"]
-        return state
-
     def _propose(
         self, study: Study, trial: FrozenTrial, history: History, random: np.random.Generator
     ) -> Point | None:
@@ -124,31 +131,32 @@ class LayerProfileSampler(LayeredSampler):
         if seen is None or not seen.beam:
             return None
         search = Search(history, seen, random)
-        learnt = self._learnt.get(history)
-        if learnt is None:
-            learnt = self._learnt[history] = Learnt(history.space, self._profile_key)
+        learnt = self._derive(history, lambda: Learnt(history.space, self._profile_key))
         learnt.read(history, study.get_trials(deepcopy=False))
-        if not len(learnt.profiles):
-            return self._plan.propose(search)
-        for point in self._proposals(search, learnt, trial.number):
-            if search.is_new(point):
-                return point
+        if len(learnt.profiles):
+            for point in self._proposals(search, learnt, trial.number):
+                if search.is_new(point):
+                    return point
         return self._plan.propose(search)
 
     def _proposals(self, search: Search, learnt: Learnt, number: int) -> Iterator[Point]:
-        profiles, random = learnt.profiles, search.random
+        space, random = search.history.space, search.random
         if number <= self._first_trials:
-            yield _spread(random, search.history.space, profiles.points[0], self._first_share)
-        draw = random.random()
-        if draw < _PLAIN_SHARE:
-            return
+            yield _spread(random, space, learnt.profiles.points[0], self._first_share)
         relation = learnt.relation(search.view.scores)
+        draw = random.random()
+        if draw < _PREDICTED_SHARE:
+            yield from self._predicted(search, learnt, relation)
+        elif draw < _PREDICTED_SHARE + _NETWORK_SHARE:
+            yield _other_network(random, space, search.best)
+        yield from _varied(search, learnt, relation)
+
+    def _predicted(self, search: Search, learnt: Learnt, relation: Relation) -> Iterator[Point]:
+        profiles, random = learnt.profiles, search.random
         composer = Composer(
             profiles, {f: learnt.surrogate(f) for f in relation.factors}, random, self._beam_width
         )
         elite = [search.history.points[i] for i in search.view.beam]
-        if draw < _PLAIN_SHARE + _NETWORK_SHARE:
-            yield _other_network(random, search.history.space, elite[0])
         count = len(profiles.layers)
         for attempt in range(_ATTEMPTS):
             boldness = _BOLDNESS[int(random.integers(len(_BOLDNESS)))] + attempt / 2
@@ -156,6 +164,25 @@ class LayerProfileSampler(LayeredSampler):
             yield composer.compose(
                 search.kept(), elite, aim, _window(random, count, len(profiles))
             )
+
+
+def _varied(search: Search, learnt: Learnt, relation: Relation) -> Iterator[Point]:
+    """What is put together from runs of layers that were seen, and variations of that."""
+    space, random, layers = search.history.space, search.random, learnt.profiles.layers
+    found = patchwork(learnt.segments, relation, len(layers), random)
+    point = change(
+        search.kept(), {layers[place]: choice for place, choice in found.choices.items()}
+    )
+    share = _MANY if random.random() < _MANY_SHARE else 0.0
+    if not share:
+        yield point
+    for attempt in range(_VARIATIONS):
+        few = min(_FEW / len(found.runs) * (1 + attempt / 5), _MANY)
+        varied = Variation(space, layers, learnt.segments, random, point)
+        proposal = varied.of(found.runs, share or few)
+        if random.random() < _NETWORK_SHARE:
+            proposal = _other_network(random, space, proposal)
+        yield proposal
 
 
 def _window(random: np.random.Generator, count: int, trials: int) -> range:
@@ -172,11 +199,13 @@ class Learnt:
 
     def __init__(self, space: LayeredSpace, key: str) -> None:
         self.profiles = Profiles(space, key)
+        self.segments = Segments(space)
         self._encoding: Encoding | None = None
         self._surrogates: dict[Figure, Surrogate] = {}
 
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
         self.profiles.read(history, trials)
+        self.segments.read(self.profiles)
 
     def surrogate(self, figure: Figure) -> Surrogate:
         if figure not in self._surrogates:
@@ -216,11 +245,14 @@ def _spread(random: np.random.Generator, space: LayeredSpace, start: Point, shar
 
 
 def _other_network(random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:
-    """One parameter of the network changed."""
-    if "network" not in space.names:
+    """One parameter of the network changed, where there is one to change."""
+    if NETWORK_LAYER not in space.names:
         return point
-    layer = space.names.index("network")
-    choice = list(point[layer])
-    at = int(random.integers(len(choice)))
-    choice[at] = int(random.integers(space.layers[layer][at].size))
-    return change(point, {layer: tuple(choice)})
+    layer = space.names.index(NETWORK_LAYER)
+    places = [place for place, size in enumerate(space.sizes[layer]) if size > 1]
+    if not places:
+        return point
+    at = places[int(random.integers(len(places)))]
+    value = int(random.integers(space.sizes[layer][at] - 1))
+    value += value >= point[layer][at]
+    return change(point, {layer: replaced(point[layer], at, value)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,13 @@ REACH = 2
 LARGEST = 1e100
 """Anything beyond is no cost but a mark of failure, and would overflow."""
 
+TOGETHER = "epoch"
+"""The column whose figure is the same in neighbouring rows of layers that ran together."""
+
 Rows = Mapping[str, Mapping[str, float]]
+
+Run: TypeAlias = tuple[int, int]
+"""Places of the first and the last of layers that ran together."""
 
 
 class Profiles:
@@ -38,6 +44,7 @@ class Profiles:
         layers: indices of the layers that have rows, in the order of the profile.
         columns: of the profiles.
         indices: of the history's points that have a profile.
+        runs: per such point, the layers that ran together, in order; single ones too.
     """
 
     def __init__(self, space: LayeredSpace, key: str) -> None:
@@ -48,6 +55,7 @@ class Profiles:
         self.columns: tuple[str, ...] = ()
         self.indices: list[int] = []
         self.points: list[Point] = []
+        self.runs: list[tuple[Run, ...]] = []
         self._numbers: dict[Point, int] = {}
         self._slots: Slots | None = None
         self._places: dict[str, int] = {}
@@ -83,6 +91,11 @@ class Profiles:
         """A column of one layer in some of the trials."""
         return np.array([self._figures[number][place, column, kind] for number in numbers])
 
+    def over(self, run: Run, kind: int, number: int) -> Floats:
+        """Per column, the sum or the maximum over a run of layers in one trial."""
+        figures = self._figures[number][run[0] : run[1] + 1, :, kind]
+        return np.asarray(figures.sum(axis=0) if kind == SUM else figures.max(axis=0))
+
     def contexts(self, place: int, numbers: Sequence[int]) -> NDArray[np.int64]:
         """The choices around a layer in some of the trials; see :class:`Slots`."""
         if not numbers:
@@ -111,6 +124,7 @@ class Profiles:
     def _start(self, rows: Rows) -> bool:
         """Settles layers and columns; False where a profile has none that say anything."""
         columns = dict.fromkeys(column for row in rows.values() for column in row)
+        columns.pop(TOGETHER, None)
         known = {name: i for i, name in enumerate(self.space.names) if self.space.choices[i] > 1}
         found = [name for name in rows if name in known and name != NETWORK_LAYER]
         if not columns or not found:
@@ -127,9 +141,12 @@ class Profiles:
         if self._slots is None and not self._start(rows):
             return
         figures = np.zeros((len(self.layers), len(self.columns), 2))
+        epochs: list[float | None] = [None] * len(self.layers)
         place = 0
         for name, row in rows.items():
-            place = self._places.get(name, place)
+            if name in self._places:
+                place = self._places[name]
+                epochs[place] = row.get(TOGETHER)
             values = np.array([row.get(column, 0.0) for column in self.columns])
             figures[place, :, SUM] += values
             figures[place, :, MAX] = np.maximum(figures[place, :, MAX], values)
@@ -138,6 +155,7 @@ class Profiles:
         number = len(self.indices)
         self.indices.append(index)
         self.points.append(point)
+        self.runs.append(_runs(epochs))
         self._numbers[point] = number
         self._figures.append(figures)
         totals = np.stack([figures[:, :, SUM].sum(axis=0), figures[:, :, MAX].max(axis=0)], axis=1)
@@ -223,6 +241,16 @@ class Slots:
             rows[here, block * own : (block + 1) * own] = rows[there, :own]
         rows[:, self.network_start :] = self.network_row(point)
         return rows
+
+
+def _runs(epochs: Sequence[float | None]) -> tuple[Run, ...]:
+    """Neighbouring places with the same number; places without one stand alone."""
+    starts = [
+        place
+        for place, epoch in enumerate(epochs)
+        if place == 0 or epoch is None or epoch != epochs[place - 1]
+    ]
+    return tuple(zip(starts, [start - 1 for start in (*starts[1:], len(epochs))], strict=True))
 
 
 def unpacked(packed: Any) -> Rows:

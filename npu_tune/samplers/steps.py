@@ -75,7 +75,7 @@ def nudged(
         layer = int(random.choice(space.movable))
         places = [place for place, size in enumerate(space.sizes[layer]) if size > 1]
         place = places[int(random.integers(len(places)))]
-        value = _other_index(random, space.layers[layer][place], point[layer][place])
+        value = other_index(random, space.layers[layer][place], point[layer][place])
         point = change(point, {layer: replaced(point[layer], place, value)})
     return point
 
@@ -86,7 +86,8 @@ def rechosen(random: np.random.Generator, space: LayeredSpace, point: Point) -> 
     return change(point, {layer: random_choice(random, space.layers[layer])})
 
 
-def _other_index(random: np.random.Generator, parameter: Parameter, present: int) -> int:
+def other_index(random: np.random.Generator, parameter: Parameter, present: int) -> int:
+    """Another value of a parameter; of an ordered one mostly a neighbour."""
     if parameter.ordered and random.random() < _NEIGHBOURS:
         step = int(random.geometric(_NEAREST)) * (1 if random.random() < 0.5 else -1)
         if not 0 <= present + step < parameter.size:

@@ -36,7 +36,7 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
     live = stored = parts = 0
     profile: dict[str, Mapping[str, float]] = {}
     notes: tuple[str, ...] = ()
-    for step, wait in zip(steps, waits, strict=True):
+    for number, (step, wait) in enumerate(zip(steps, waits, strict=True)):
         total = step.epoch.total
         stored += total.stored
         live = max(live, step.placement.live_bytes)
@@ -44,7 +44,8 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
             notes = (*notes, step.epoch.span.note)
         else:
             parts += total.parts
-        profile.update(_waited(step, wait) if wait else step.rows)
+        rows = _waited(step, wait) if wait else dict(step.rows)
+        profile |= {name: row | {"epoch": number} for name, row in rows.items()}
     highest = tuple(map(max, run.machine.first_marks, *[step.placement.marks for step in steps]))
     pools_inside = len(run.machine.memory.internal)
     inside, outside = sum(highest[:pools_inside]), sum(highest[pools_inside:])
