@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,14 +29,26 @@ def tidy_table(recording: Recording, *, reference_point: float) -> pd.DataFrame:
         for run in recording.runs
     ]
     table = pd.concat(frames, ignore_index=True)
-    names = ["network", "target", "objective", "sampler", "failure"]
-    table = table.astype(dict.fromkeys(names, "category"))
+    run_of_row = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    # Labels are put in all at once: run by run, they would take longer than all the rest.
+    labels = {
+        "network": [run.name.problem.network for run in recording.runs],
+        "target": [run.name.problem.target for run in recording.runs],
+        "objective": [run.name.problem.objective for run in recording.runs],
+        "sampler": [run.name.sampler for run in recording.runs],
+    }
+    named = {name: pd.Categorical(values).take(run_of_row) for name, values in labels.items()}
+    seeds = np.array([run.name.seed for run in recording.runs])[run_of_row]
+    table = table.assign(**named, seed=seeds, failure=table["failure"].astype("category"))
+    first = [*labels, "seed", "evaluation"]
     last = ["cost", "feasible", "failure", "cached", "best", "hypervolume"]
-    return table[[column for column in table if column not in last] + last]
+    metrics = [column for column in table if column not in first + last]
+    return table[first + metrics + last]
 
 
 def _run_table(run: RunRecord, problem: ProblemRecord, reference_point: float) -> pd.DataFrame:
-    name, rows = run.name, run.rows
+    """The columns of a run, but for its labels."""
+    rows = run.rows
     ratios = loss_ratios(problem, rows)
     cost = ratios @ np.array(list(problem.objective.weights.values()))
     feasible = (rows["failure"] == "").to_numpy()
@@ -45,16 +56,8 @@ def _run_table(run: RunRecord, problem: ProblemRecord, reference_point: float) -
         feasible = feasible & (rows[metric].to_numpy() <= bound)
     allowed = np.where(feasible, cost, np.inf)
     best = np.minimum.accumulate(allowed)
-    labels: dict[str, Any] = {
-        "network": name.problem.network,
-        "target": name.problem.target,
-        "objective": name.problem.objective,
-        "sampler": name.sampler,
-        "seed": name.seed,
-        "evaluation": np.arange(1, len(rows) + 1),
-    }
-    table = rows.assign(**labels)[[*labels, *rows.columns]]
-    return table.assign(
+    return rows.assign(
+        evaluation=np.arange(1, len(rows) + 1),
         cost=cost,
         feasible=feasible,
         best=np.where(np.isfinite(best), best, np.nan),

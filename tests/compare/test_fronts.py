@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npu_tune._optuna_compat import hypervolume
 from npu_tune.compare.fronts import (
     entering,
     front_of,
@@ -79,8 +80,22 @@ def test_there_is_no_hypervolume_of_one_metric():
 def test_the_hypervolume_so_far_ends_at_that_of_all_points(points):
     ratios = np.array(points)
     volumes = hypervolume_so_far(ratios, np.ones(len(points), dtype=bool), 1.1)
-    assert volumes[-1] == pytest.approx(hypervolume_share(ratios, 1.1))
+    assert volumes[-1] == pytest.approx(hypervolume_share(front_of(ratios), 1.1))
     assert (np.diff(volumes) >= -1e-12).all()
+
+
+@given(some_points)
+def test_hypervolumes_are_those_that_optuna_finds(points):
+    inside = points[(points < 1.1).all(axis=1)]
+    reference = hypervolume(inside, np.full(points.shape[1], 1.1)) / 1.1 ** points.shape[1]
+    assert hypervolume_share(front_of(points), 1.1) == pytest.approx(reference)
+
+
+@given(sets(2), st.randoms(use_true_random=False))
+def test_equal_fronts_of_two_metrics_have_equal_volumes_to_the_bit(points, random):
+    mixed = np.array(random.sample(points.tolist(), len(points)))
+    ends = [hypervolume_so_far(rows, all_of(rows), 1.1)[-1] for rows in (points, mixed)]
+    assert ends[0] == ends[1] == hypervolume_share(front_of(points), 1.1)
 
 
 def test_igd_plus_is_what_the_nearest_point_is_worse_by_in_the_mean_over_the_reference():
