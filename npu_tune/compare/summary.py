@@ -15,6 +15,14 @@ from npu_tune.compare.analysis import (
     scopes,
 )
 from npu_tune.compare.labels import ALL_TARGETS
+from npu_tune.compare.markdown import (
+    count_of_seeds,
+    evaluations,
+    four_digits,
+    markdown_table,
+    p_value,
+    percent,
+)
 from npu_tune.compare.regrets import ProblemCurves
 from npu_tune.compare.sections import ComparisonFile
 from npu_tune.compare.statistics import median
@@ -118,13 +126,13 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
         rows.append(
             [
                 str(sampler),
-                _seeds(own["seeds"]),
+                count_of_seeds(own["seeds"]),
                 f"{rank:.2f}",
-                *(_percent(regret) for regret in regrets),
-                *([_short(median(last["igd_plus"]))] if has_front else []),
-                _evaluations(median(arrived["evaluations"])),
-                _percent(float(arrived["reached"].mean())),
-                _percent(median(last["feasible"])),
+                *(percent(regret) for regret in regrets),
+                *([four_digits(median(last["igd_plus"]))] if has_front else []),
+                evaluations(median(arrived["evaluations"])),
+                percent(float(arrived["reached"].mean())),
+                percent(median(last["feasible"])),
             ]
         )
     header = [
@@ -157,9 +165,9 @@ def _pairs(analysis: Analysis, objective: str, target: str) -> str:
             row["sampler"],
             row["rival"],
             f"{row['wins']} / {row['ties']} / {row['losses']}",
-            _evaluations(median(own.loc[own["level"] == final_of(row["rival"]), "evaluations"])),
+            evaluations(median(own.loc[own["level"] == final_of(row["rival"]), "evaluations"])),
             f"{row['a12']:.2f}",
-            *(_p(row[column]) for column in ("p_runs", "p_holm", "p_problems")),
+            *(p_value(row[column]) for column in ("p_runs", "p_holm", "p_problems")),
         ]
         for row in final.to_dict("records")
     ]
@@ -208,7 +216,7 @@ def _lost_to(lost: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
     for rival, part in lost.groupby("rival", sort=False):
         places = [
             f"{' '.join(row[column] for column in columns)} "
-            f"({_percent(row['regret'])} : {_percent(row['rival_regret'])}, p {_p(row['p'])})"
+            f"({percent(row['regret'])} : {percent(row['rival_regret'])}, p {p_value(row['p'])})"
             for row in part.to_dict("records")
         ]
         yield f"to {rival} on {', '.join(places)}"
@@ -251,7 +259,8 @@ def _problem_table(analysis: Analysis, curves: Sequence[ProblemCurves]) -> str:
 def _marked(value: float | None, best: float) -> str:
     if value is None or not np.isfinite(value):
         return "-"
-    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
+    text = four_digits(value)
+    return f"**{text}**" if value == best else text
 
 
 def _reading(analysis: Analysis) -> str:
@@ -275,31 +284,3 @@ def _reading(analysis: Analysis) -> str:
         "far the front falls short of the reference front, in multiples of the baseline: 0 where "
         "it does nowhere. An evaluation is feasible that did not fail and keeps to the limits."
     )
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %" if np.isfinite(share) else "-"
-
-
-def _short(number: float) -> str:
-    return f"{number:.4f}" if np.isfinite(number) else "-"
-
-
-def _seeds(numbers: pd.Series[int]) -> str:
-    """How many runs stand behind each median."""
-    low, high = int(numbers.min()), int(numbers.max())
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
-def _evaluations(number: float) -> str:
-    return f"{number:,.0f}" if np.isfinite(number) else "not reached"
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
