@@ -17,6 +17,10 @@ Scalarization: TypeAlias = Sequence[float] | Callable[[Sequence[float]], float]
 """Weights of the objectives relative to the first completed trial, or a function to minimise."""
 
 
+_NOTHING = 1e-40
+"""A value up to here is no scale to divide by: squares of what comes out would overflow."""
+
+
 @dataclass(frozen=True)
 class View:
     """The trials of a history seen along one direction.
@@ -72,7 +76,7 @@ def view(
 def first_scale(values: Floats, numbers: Integers) -> Floats:
     """The first completed trial's values, by which objectives are made comparable."""
     first = np.abs(values[np.argmin(numbers)])
-    return np.where(first > 0, first, 1.0)
+    return np.where(first > _NOTHING, first, 1.0)
 
 
 def emphasis(turn: int, count: int) -> Floats:
