@@ -43,20 +43,24 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
         _replace(folder / STUDY_FILE, study_file_to_toml(kept).encode())
 
 
+def is_study_folder(folder: Path) -> bool:
+    """Whether a study has begun in the folder."""
+    return (folder / STUDY_FILE).is_file()
+
+
 def read_study_folder(folder: Path) -> StudyFile:
     """The study file of a study folder.
 
     Raises:
         UsageError: if there is no study in the folder.
     """
-    path = folder / STUDY_FILE
-    if not path.is_file():
+    if not is_study_folder(folder):
         raise UsageError(
             f"There is no study in {folder}.",
             remedy="Give the folder that `npu-tune tune --study` or `npu-tune run` made.",
             folder=str(folder),
         )
-    return load_study_file(path)
+    return load_study_file(folder / STUDY_FILE)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,12 @@ from npu_tune.tuning.cache import SCHEMA_VERSION, EvaluationKeys, KnownTrials
 from npu_tune.tuning.executors import Executor
 from npu_tune.tuning.executors.evaluate import quiet
 from npu_tune.tuning.executors.factory import make_executor
-from npu_tune.tuning.folder import make_study_folder, read_study_folder, write_study_folder
+from npu_tune.tuning.folder import (
+    is_study_folder,
+    make_study_folder,
+    read_study_folder,
+    write_study_folder,
+)
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, open_ledger
 from npu_tune.tuning.objective import Objective
@@ -174,6 +179,9 @@ class _Session:
 
     def run(self) -> StudyResult:
         study, objective = self._study, self._objective
+        # What the folder of a study names may have been the default, which copes.
+        if "name" in study.sampler.model_fields_set and not is_study_folder(study.folder):
+            require_layers(study.sampler.name, self._space)
         search = new_search(
             study.sampler,
             seed=study.study.seed,
@@ -198,8 +206,6 @@ class _Session:
         """Makes the ledger this study's, or sees that it already is."""
         identity = study_identity(self._network, self._target, self._space, self._objective)
         if not require_same_study(ledger, identity):
-            if "name" in self._study.sampler.model_fields_set:
-                require_layers(self._study.sampler.name, self._space)
             about = study_attributes(
                 model=self._network.name,
                 metrics=self._target.metrics,

@@ -1,3 +1,6 @@
+import json
+
+import pyarrow.parquet as pq
 import pytest
 
 COMPARISON = """
@@ -64,7 +67,11 @@ def test_runs_that_fail_are_told_and_the_others_kept(npu_tune, file, here):
     ("change", "code"),
     [
         (("seeds = 2", "seeds = [1, 1]"), 2),
+        (("evaluations = 6", "evaluations = 0"), 2),
         (('"random"', '"layerwise"'), 2),
+        (('"random"', '"random"\nseeds = [7]'), 2),
+        (("fake-npu", "fake-flat"), 2),
+        (("[executor]", '[objective]\nmode = "pareto"\nmetrics = ["cycles"]\n[executor]'), 2),
         (("ds-cnn", "no-such"), 3),
         (("fake-npu", "no-such"), 4),
     ],
@@ -74,3 +81,16 @@ def test_what_makes_no_sense_ends_with_its_documented_code(npu_tune, file, here,
     ended = npu_tune("compare", file)
     assert ended.code == code
     assert "Traceback" not in ended.err
+    assert not (here / "small").exists()
+
+
+def test_a_recording_of_another_schema_version_ends_with_its_documented_code(npu_tune, file, here):
+    npu_tune("compare", file, "--quiet")
+    path = here / "small" / "results.parquet"
+    table = pq.read_table(path)
+    ((key, text),) = table.schema.metadata.items()
+    meta = json.dumps(json.loads(text) | {"schema_version": 2})
+    pq.write_table(table.replace_schema_metadata({key: meta}), path)
+    ended = npu_tune("compare", file, "--quiet", "--folder", "again", "--replay", path)
+    assert ended.code == 7
+    assert "schema version 2" in ended.err

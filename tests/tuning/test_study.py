@@ -379,6 +379,7 @@ def test_the_wall_time_ends_a_study_over_all_its_runs(tmp_path):
 def test_a_sampler_that_walks_layers_is_refused_where_there_are_none(tmp_path, sampler):
     with pytest.raises(UsageError, match=f"'{sampler}' walks layers, and no layer .* tpe, nsga2"):
         run_fake(tmp_path / "s", target=Flat(), sampler={"name": sampler})
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize("sampler", [{}, {"name": "tpe"}])
