@@ -68,13 +68,13 @@ class LayerProfileSampler(LayeredSampler):
     """Learns from the profile of every trial what each layer costs, and composes what is best.
 
     A trial whose profile is known (a user attribute: figures per layer) says of every layer what
-    it costs with its present choice between its present neighbours, so one trial teaches
-    something about all layers at once. The first trials spread over the space; after those most
-    proposals are whole configurations that a model of the layers' figures predicts to be best,
-    put together by a beam search over the layers, more or less boldly; the others are the moves
-    of :class:`LayerwiseSampler`. How the objectives come out of the profile (which figures are
-    added up, of which the highest counts) is found out from the trials. Without profiles it
-    searches as :class:`LayerwiseSampler` does, which learns from totals.
+    it costs, so one trial teaches something about all layers at once. The first trials spread
+    over the space. After those, proposals are put together from the runs of layers that cost
+    least wherever they were seen, with many or few of them varied; others are composed by a beam
+    search from what a model predicts of every layer between its neighbours. How the objectives
+    come out of the profile (which figures are added up, of which the highest counts) is found out
+    from the trials. Without profiles it searches as :class:`LayerwiseSampler` does, which learns
+    from totals.
 
     Everything is derived from the study's trials, and every proposal from the seed and the
     trial's number: an interrupted search goes on as if nothing had happened.

@@ -220,6 +220,26 @@ def test_the_rows_of_the_profile_add_up_to_the_cycles(target, network):
         assert {knob.layer for knob in space.knobs} - {"network"} <= evaluation.profile.keys()
 
 
+def test_rows_that_share_an_epoch_have_its_number(target, network):
+    space = target.space(network)
+    chains = [knob.full_name for knob in space.knobs if knob.name == "chain"]
+    joined = 0
+    for configuration in some_configurations(space, 12, seed=8):
+        effective = space.effective(configuration)
+        try:
+            rows = target.evaluate(network, configuration).profile
+        except EvaluationError:
+            continue
+        names = list(rows)
+        for name in chains:
+            layer = name.rpartition("/")[0]
+            after = names[names.index(layer) + 1]
+            together = rows[layer]["epoch"] == rows[after]["epoch"]
+            assert together == effective[name]
+            joined += together
+    assert joined or not chains
+
+
 def test_a_configuration_survives_optuna_and_ray(target, network):
     space = target.space(network)
     assert list(to_distributions(space)) == [knob.full_name for knob in space.knobs]
