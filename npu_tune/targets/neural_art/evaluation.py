@@ -45,7 +45,7 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
         else:
             parts += total.parts
         rows = _waited(step, wait) if wait else dict(step.rows)
-        profile |= {name: row | {"epoch": number} for name, row in rows.items()}
+        profile |= {name: {**row, "epoch": number} for name, row in rows.items()}
     highest = tuple(map(max, run.machine.first_marks, *[step.placement.marks for step in steps]))
     pools_inside = len(run.machine.memory.internal)
     inside, outside = sum(highest[:pools_inside]), sum(highest[pools_inside:])
