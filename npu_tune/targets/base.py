@@ -44,7 +44,8 @@ class Evaluation:
     Args:
         metrics: figure by metric name.
         profile: per layer, in execution order: layer name to figure by column name. The column
-            ``cycles`` is there on every target; a layer's share of the total can be read off.
+            ``cycles`` is there on every target; a layer's share of the total can be read off. A
+            column ``epoch`` has the same number in neighbouring rows that ran together.
         notes: what a person should know, such as operators that stayed on the CPU.
     """
 
