@@ -121,39 +121,37 @@ def pairs(analysis: Analysis) -> str:
 
 
 def against_best(analysis: Analysis) -> str:
-    """Per network: who of the rivals ends best, and how soon `profile` is there."""
-    rows, counts, better = [], [], []
+    """Per network how soon `profile` is where each rival ends, and how it stands at 200."""
+    rivals = [r for r in RIVALS if r in set(analysis.medians["sampler"])]
     last = analysis.result.comparison.checkpoints[-1]
     medians, arrivals = analysis.medians, analysis.arrivals
+    rows, needed, better = [], [], []
     for name in analysis.problems:
         own = medians[is_of(medians, name)]
-        finals = own[own["evaluations"] == last].set_index("sampler")["regret"]
-        best = min((rival for rival in RIVALS if rival in finals), key=lambda r: finals[r])
         levels = arrivals[is_of(arrivals, name) & (arrivals["sampler"] == OURS)]
-        needed = float(levels.loc[levels["level"] == f"final of {best}", "evaluations"].iloc[0])
+        reached = levels.set_index("level")["evaluations"]
+        finals = own[own["evaluations"] == last].set_index("sampler")["regret"]
+        best = min(rivals, key=lambda rival: finals[rival])
         at = own[own["evaluations"] == min(200, last)].set_index("sampler")["regret"]
-        rival_at = min(at[rival] for rival in RIVALS if rival in at)
-        counts.append(needed)
-        better.append(at[OURS] < rival_at - TIE)
+        needed.append([*(reached[f"final of {r}"] for r in rivals), reached[f"final of {best}"]])
+        better.append(at[OURS] < at[rivals].min() - TIE)
         rows.append(
             [
                 problem_cell(analysis, name),
-                best,
-                percent(finals[best]),
-                count(needed),
+                *map(count, needed[-1][:-1]),
+                f"{count(needed[-1][-1])} ({best})",
                 percent(at[OURS]),
-                percent(rival_at),
+                f"{percent(at[rivals].min())} ({at[rivals].idxmin()})",
             ]
         )
-    rows.append(["**median**", "", "", f"**{count(median(counts))}**", "", ""])
-    rows.append(["**better at 200**", "", "", "", f"**{sum(better)} of {len(better)}**", ""])
+    middle = (f"**{count(median(column))}**" for column in zip(*needed, strict=True))
+    rows.append(["**median; better at 200**", *middle, f"**{sum(better)} of {len(better)}**", ""])
     header = [
-        "network",
-        "best rival at the end",
-        "its regret",
-        f"evaluations until `{OURS}` is there",
-        f"`{OURS}` at {min(200, last)}",
-        "best rival there",
+        f"evaluations until `{OURS}` is where a rival ends",
+        *rivals,
+        "the best of them",
+        f"`{OURS}` at 200",
+        "best rival at 200",
     ]
     return markdown(header, rows)
 
@@ -264,12 +262,11 @@ def distances(analysis: Analysis) -> str:
 
 
 def latencies(analysis: Analysis) -> str:
-    """Per network and limit the least latency in ms that meets it, a target in each column."""
+    """Per network and limit the least latency in ms of all runs, a target in each column."""
     table = analysis.table
     allowed = table[table["feasible"]]
     keys = ["objective", "network"]
-    by_run = allowed.groupby([*keys, "target", "seed"], observed=True)["latency_ms"].min()
-    least = by_run.groupby([*keys, "target"], observed=True).median()
+    least = allowed.groupby([*keys, "target"], observed=True)["latency_ms"].min()
     targets = [target.title for target in analysis.result.comparison.target]
     rows = [
         [
