@@ -39,6 +39,13 @@ _NETWORK_SHARE = 0.1
 """The share of proposals that change a parameter of the network alone, and of variations that
 change one too."""
 
+_DIRECT_SHARE = 0.5
+"""The share of proposals that are moves of the layer-wise search once the rest has brought nothing
+for long: those learn from totals, and so see what profiles do not say."""
+
+_PATIENCE = 80
+"""After so many trials without a gain such moves are made."""
+
 _MANY_SHARE = 0.5
 """The share of variations that change many runs of layers; they teach more than they gain."""
 
@@ -143,6 +150,8 @@ class LayerProfileSampler(LayeredSampler):
         space, random = search.history.space, search.random
         if number <= self._first_trials:
             yield _spread(random, space, learnt.profiles.points[0], self._first_share)
+        if search.trials_since_best > _PATIENCE and random.random() < _DIRECT_SHARE:
+            return
         relation = learnt.relation(search.view.scores)
         draw = random.random()
         if draw < _PREDICTED_SHARE:

@@ -132,6 +132,7 @@ class Step:
                 "wait_cycles": 0.0,
                 "macs": demand.macs,
                 "live_bytes": self.placement.live_bytes,
+                "ram_bytes": sum(self.placement.marks),
                 "flash_bytes": demand.stored,
             }
             rows.append((name, row))
