@@ -10,20 +10,20 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from npu_tune.samplers.base import LayeredSampler, check_count
-from npu_tune.samplers.compose import Aim, Composer
-from npu_tune.samplers.encoding import Encoding
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import NETWORK_LAYER, Choice, LayeredSpace, Point
 from npu_tune.samplers.moves import Search
-from npu_tune.samplers.patchwork import patchwork
 from npu_tune.samplers.plan import Plan
-from npu_tune.samplers.profiles import MAX, SUM, Profiles
+from npu_tune.samplers.profile.compose import Aim, Composer
+from npu_tune.samplers.profile.encoding import Encoding
+from npu_tune.samplers.profile.patchwork import patchwork
+from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
+from npu_tune.samplers.profile.relation import Relation, relate
+from npu_tune.samplers.profile.segments import Segments
+from npu_tune.samplers.profile.surrogate import Figure, Surrogate
+from npu_tune.samplers.profile.variation import Variation
 from npu_tune.samplers.ranking import Scalarization, view
-from npu_tune.samplers.relation import Relation, relate
-from npu_tune.samplers.segments import Segments
 from npu_tune.samplers.steps import change, replaced
-from npu_tune.samplers.surrogate import Figure, Surrogate
-from npu_tune.samplers.variation import Variation
 
 _CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
 """Down to which share of the best configuration's peak a lower one earns anything: one of these."""

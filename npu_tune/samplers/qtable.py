@@ -10,7 +10,7 @@ import numpy as np
 from optuna.trial import FrozenTrial
 
 from npu_tune.samplers.history import Floats, History
-from npu_tune.samplers.profiles import unpacked
+from npu_tune.samplers.profile.profiles import unpacked
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.walk import Walk
 

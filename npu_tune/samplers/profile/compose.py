@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.samplers.encoding import Contexts
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Choice, Point
-from npu_tune.samplers.profiles import REACH, Profiles
+from npu_tune.samplers.profile.encoding import Contexts
+from npu_tune.samplers.profile.profiles import REACH, Profiles
+from npu_tune.samplers.profile.surrogate import Figure, Surrogate
 from npu_tune.samplers.steps import change, replaced
-from npu_tune.samplers.surrogate import Figure, Surrogate
 
 _FEW = 8
 """Of a parameter with more values, so many are drawn as changes of a good choice."""

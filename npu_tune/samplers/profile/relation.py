@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats
-from npu_tune.samplers.profiles import LARGEST, MAX, SUM, Profiles
-from npu_tune.samplers.surrogate import Figure
+from npu_tune.samplers.profile.profiles import LARGEST, MAX, SUM, Profiles
+from npu_tune.samplers.profile.surrogate import Figure
 
 _WORTHWHILE = 0.8
 """A further figure must leave no more than this share of what was unexplained before."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
-from npu_tune.samplers.profiles import Run
-from npu_tune.samplers.segments import Segments
+from npu_tune.samplers.profile.profiles import Run
+from npu_tune.samplers.profile.segments import Segments
 from npu_tune.samplers.steps import change, other_index, replaced
 
 _MERGED = 0.4

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats, GrowingTable
 from npu_tune.samplers.layers import Choice, LayeredSpace
-from npu_tune.samplers.profiles import MAX, SUM, Profiles, Run
+from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles, Run
 
 _OFTEN = 3
 """So often must a value have been seen before something is concluded from what it goes with."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Parameter
-from npu_tune.samplers.profiles import Slots
+from npu_tune.samplers.profile.profiles import Slots
 
 _GRID = 12
 """Into how many steps a long ordered parameter is divided."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npu_tune.samplers.encoding import Contexts, Encoding
 from npu_tune.samplers.history import Floats
-from npu_tune.samplers.profiles import Profiles
+from npu_tune.samplers.profile.encoding import Contexts, Encoding
+from npu_tune.samplers.profile.profiles import Profiles
 
 _MOST_ROWS = 3000
 """From how many observations the effects that layers share are fitted."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Choice
-from npu_tune.samplers.profiles import MAX, SUM, Run
-from npu_tune.samplers.relation import Relation
-from npu_tune.samplers.segments import Segments
+from npu_tune.samplers.profile.profiles import MAX, SUM, Run
+from npu_tune.samplers.profile.relation import Relation
+from npu_tune.samplers.profile.segments import Segments
 
 _CEILINGS = 10
 """For so many limits on the peak the best sum is looked for."""
