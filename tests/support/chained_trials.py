@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace
