@@ -48,7 +48,10 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--workers", type=int, help="Evaluations at a time. [default: one per processor]")
 @click.option("--timeout", metavar="TIME", help="What one evaluation may take. [default: 5m]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
-@click.option("--sampler", help="layerwise (default), nsga2, nsga3, random or tpe.")
+@click.option(
+    "--sampler",
+    help="layerwise (default), profile, annealing, qlearning, tpe, nsga2, nsga3, gp or random.",
+)
 @click.option(
     "--objective",
     metavar="WEIGHTS",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,7 @@ import pytest
 from npu_tune import __version__, errors
 from npu_tune.cli import main as main_module
 from npu_tune.cli.main import commands
+from npu_tune.tuning.samplers import sampler_names
 
 HEAVY = {"ray", "ethosu", "onnxruntime", "onnx", "optuna", "numpy", "pandas", "matplotlib"}
 
@@ -66,6 +68,11 @@ def test_every_command_has_a_help_text(npu_tune):
         ended = npu_tune(name, "--help")
         assert ended.code == 0
         assert "--json" in ended.out
+
+
+def test_the_help_of_tune_names_every_sampler(npu_tune):
+    words = re.findall(r"\w+", npu_tune("tune", "--help").out)
+    assert set(sampler_names()) <= set(words)
 
 
 @pytest.mark.parametrize("kind", list(all_errors()), ids=lambda kind: kind.__name__)
