@@ -67,30 +67,20 @@ def standings(analysis: Analysis) -> str:
 
 def costs(analysis: Analysis) -> str:
     """Per network and sampler the median cost at the end, and the reference."""
+    return _costs_at(analysis, analysis.result.comparison.checkpoints[-1])
+
+
+def costs_at_200(analysis: Analysis) -> str:
+    """The same after 200 evaluations."""
+    return _costs_at(analysis, 200)
+
+
+def _costs_at(analysis: Analysis, evaluations: int) -> str:
     return rows_by_problem(
         analysis,
-        lambda curve: {name: median(best[:, -1]) for name, best in curve.best.items()},
+        lambda curve: {name: median(b[:, evaluations - 1]) for name, b in curve.best.items()},
         four_digits,
         lambda curve: f"{curve.reference.cost:.4f} ({curve.reference.source})",
-    )
-
-
-def regrets(analysis: Analysis) -> str:
-    """Per network and sampler the median regret at the end."""
-    return _regrets_at(analysis, analysis.result.comparison.checkpoints[-1])
-
-
-def regrets_at_200(analysis: Analysis) -> str:
-    """The same at 200 evaluations."""
-    return _regrets_at(analysis, 200)
-
-
-def _regrets_at(analysis: Analysis, evaluations: int) -> str:
-    return rows_by_problem(
-        analysis,
-        lambda curve: {n: median(r[:, evaluations - 1]) for n, r in curve.regret.items()},
-        percent,
-        source,
     )
 
 
@@ -290,8 +280,7 @@ TABLES: Mapping[str, Callable[[Analysis], str]] = {
     for table in (
         standings,
         costs,
-        regrets,
-        regrets_at_200,
+        costs_at_200,
         pairs,
         against_best,
         near_reference,
