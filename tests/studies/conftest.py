@@ -5,4 +5,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "neural-art"))
+STUDIES = Path(__file__).parents[2] / "studies"
+sys.path[:0] = [str(STUDIES), str(STUDIES / "neural-art")]
