@@ -40,8 +40,9 @@ class NSGAIII(_ParentsInOrder, NSGAIIISampler):
     def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
         # Those before are selected first, each with the lots of its own generation.
         self.get_parent_population(study, generation - 1)
-        selecting = NSGAIIISampler(**{**self._options, "seed": generation})
-        return selecting.select_parent(study, generation)
+        # Of this very class, by whose name Optuna marks the generation of every trial.
+        selecting = NSGAIII(**{**self._options, "seed": generation})
+        return super(NSGAIII, selecting).select_parent(study, generation)
 
 
 NSGAIII.__signature__ = inspect.signature(NSGAIIISampler)  # type: ignore[attr-defined]

@@ -33,3 +33,10 @@ def test_genetic_algorithms_go_on_in_the_middle_of_any_generation(name, cut):
     resumed.add(whole[:cut])
 
     assert [t.params for t in go_on(resumed, 45 - cut)] == [t.params for t in whole[cut:]]
+
+
+@pytest.mark.filterwarnings("ignore:NSGAIIISampler is experimental")
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_genetic_algorithms_breed_from_the_better_trials(name):
+    totals = [trial.values[0] for trial in go_on(search(name), 120)]
+    assert sum(totals[-30:]) < 0.9 * sum(totals[:30])
