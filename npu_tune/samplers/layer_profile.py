@@ -23,7 +23,7 @@ from npu_tune.samplers.profile.segments import Segments
 from npu_tune.samplers.profile.surrogate import Figure, Surrogate
 from npu_tune.samplers.profile.variation import Variation
 from npu_tune.samplers.ranking import Scalarization, view
-from npu_tune.samplers.steps import change, replaced
+from npu_tune.samplers.steps import any_other, change, replaced
 
 _CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
 """Down to which share of the best configuration's peak a lower one earns anything: one of these."""
@@ -262,6 +262,5 @@ def _other_network(random: np.random.Generator, space: LayeredSpace, point: Poin
     if not places:
         return point
     at = places[int(random.integers(len(places)))]
-    value = int(random.integers(space.sizes[layer][at] - 1))
-    value += value >= point[layer][at]
+    value = any_other(random, space.sizes[layer][at], point[layer][at])
     return change(point, {layer: replaced(point[layer], at, value)})

@@ -73,11 +73,17 @@ def nudged(
     """One parameter of one layer moved, an ordered one mostly to a neighbour; maybe more often."""
     for _ in range(times):
         layer = int(random.choice(space.movable))
-        places = [place for place, size in enumerate(space.sizes[layer]) if size > 1]
-        place = places[int(random.integers(len(places)))]
-        value = other_index(random, space.layers[layer][place], point[layer][place])
-        point = change(point, {layer: replaced(point[layer], place, value)})
+        point = change(point, {layer: nudged_choice(random, space.layers[layer], point[layer])})
     return point
+
+
+def nudged_choice(
+    random: np.random.Generator, parameters: Sequence[Parameter], choice: Choice
+) -> Choice:
+    """One parameter of a layer moved, an ordered one mostly to a neighbour."""
+    places = [place for place, parameter in enumerate(parameters) if parameter.size > 1]
+    place = places[int(random.integers(len(places)))]
+    return replaced(choice, place, _other_index(random, parameters[place], choice[place]))
 
 
 def rechosen(random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:
@@ -86,13 +92,17 @@ def rechosen(random: np.random.Generator, space: LayeredSpace, point: Point) -> 
     return change(point, {layer: random_choice(random, space.layers[layer])})
 
 
-def other_index(random: np.random.Generator, parameter: Parameter, present: int) -> int:
-    """Another value of a parameter; of an ordered one mostly a neighbour."""
+def any_other(random: np.random.Generator, size: int, present: int) -> int:
+    """Another one of so many values, uniformly."""
+    other = int(random.integers(size - 1))
+    return other + (other >= present)
+
+
+def _other_index(random: np.random.Generator, parameter: Parameter, present: int) -> int:
     if parameter.ordered and random.random() < _NEIGHBOURS:
         step = int(random.geometric(_NEAREST)) * (1 if random.random() < 0.5 else -1)
         if not 0 <= present + step < parameter.size:
             step = -step
         if 0 <= present + step < parameter.size:
             return present + step
-    other = int(random.integers(parameter.size - 1))
-    return other + (other >= present)
+    return any_other(random, parameter.size, present)

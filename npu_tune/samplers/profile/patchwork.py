@@ -83,13 +83,10 @@ def _shortest(
     grouped = segments.grouped()
     usable = np.where(peaks <= limit, sums, np.inf)[grouped.order]
     least = np.minimum.reduceat(usable, grouped.starts)
-    ending: list[list[tuple[int, int]]] = [[] for _ in range(places)]
-    for group, (first, last) in enumerate(grouped.runs):
-        ending[last].append((first, group))
     costs = [0.0] + [np.inf] * places
     back: list[tuple[int, int]] = [(0, 0)] * (places + 1)
-    for last, options in enumerate(ending):
-        for first, group in options:
+    for last in range(places):
+        for first, group in grouped.by_last.get(last, ()):
             cost = costs[first] + float(least[group])
             if cost < costs[last + 1]:
                 costs[last + 1] = cost

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,14 @@ class Grouped:
     runs: tuple[Run, ...]
     order: NDArray[np.int64]
     starts: NDArray[np.int64]
+
+    @cached_property
+    def by_last(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """By the last layer of a run, its first one and the run's number."""
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for number, (first, last) in enumerate(self.runs):
+            found[last].append((first, number))
+        return found
 
 
 class Segments:

@@ -10,7 +10,7 @@ import numpy as np
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.profile.profiles import Run
 from npu_tune.samplers.profile.segments import Segments
-from npu_tune.samplers.steps import change, other_index, replaced
+from npu_tune.samplers.steps import change, nudged_choice, replaced
 
 _MERGED = 0.4
 """How often two neighbouring runs are joined, where it is known what joins layers."""
@@ -88,10 +88,7 @@ class Variation:
         """One parameter of a layer gets another value."""
         layer = self.layers[place]
         parameters = self.space.layers[layer]
-        at = int(self.random.choice([i for i, p in enumerate(parameters) if p.size > 1]))
-        choice = self._choice(place)
-        value = other_index(self.random, parameters[at], choice[at])
-        self._changes[layer] = replaced(choice, at, value)
+        self._changes[layer] = nudged_choice(self.random, parameters, self._choice(place))
 
     def _along(self, first: int) -> None:
         """A parameter of some layers from one on gets the same or a similar value."""
