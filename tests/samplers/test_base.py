@@ -13,22 +13,11 @@ from hypothesis import strategies as st
 from layered_problem import LayeredProblem, quiet
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
+from our_samplers import SAMPLERS
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.samplers import (
-    LayerProfileSampler,
-    LayerwiseSampler,
-    QLearningSampler,
-    SimulatedAnnealingSampler,
-)
 
 PROBLEM = LayeredProblem(layers=6)
-SAMPLERS = {
-    "layerwise": LayerwiseSampler,
-    "profile": LayerProfileSampler,
-    "annealing": SimulatedAnnealingSampler,
-    "qlearning": QLearningSampler,
-}
 RIVALS = {name: SAMPLERS[name] for name in ("annealing", "qlearning")}
 TINY = {
     "a/x": IntDistribution(0, 2),

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import pytest
 from layered_problem import LayeredProblem, quiet
+from our_samplers import SAMPLERS
 from simulated_workers import work
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.samplers import (
-    LayerProfileSampler,
-    LayerwiseSampler,
-    QLearningSampler,
-    SimulatedAnnealingSampler,
-)
 
 PROBLEM = LayeredProblem(layers=6)
-SAMPLERS = {
-    "layerwise": LayerwiseSampler,
-    "profile": LayerProfileSampler,
-    "annealing": SimulatedAnnealingSampler,
-    "qlearning": QLearningSampler,
-}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,15 @@
+"""The samplers of this package, by the names that study files use."""
+
+from npu_tune.samplers import (
+    LayerProfileSampler,
+    LayerwiseSampler,
+    QLearningSampler,
+    SimulatedAnnealingSampler,
+)
+
+SAMPLERS = {
+    "layerwise": LayerwiseSampler,
+    "profile": LayerProfileSampler,
+    "annealing": SimulatedAnnealingSampler,
+    "qlearning": QLearningSampler,
+}
