@@ -17,10 +17,11 @@ from npu_tune.samplers.plan import Plan
 from npu_tune.samplers.profile.compose import Aim, Composer
 from npu_tune.samplers.profile.encoding import Encoding
 from npu_tune.samplers.profile.patchwork import patchwork
-from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
+from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles, Run
 from npu_tune.samplers.profile.relation import Relation, relate
 from npu_tune.samplers.profile.segments import Segments
 from npu_tune.samplers.profile.surrogate import Figure, Surrogate
+from npu_tune.samplers.profile.sweeps import Sweep, sweeps_of, swept
 from npu_tune.samplers.profile.variation import Variation
 from npu_tune.samplers.ranking import Scalarization, view
 from npu_tune.samplers.steps import any_other, change, replaced
@@ -30,6 +31,14 @@ _CEILINGS = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
 
 _BOLDNESS = (-1.0, 0.0, 0.5, 1.0, 2.0)
 """By how many standard deviations a prediction is taken lower: one of these."""
+
+_SWEEP_SHARE = 0.5
+"""The share of proposals after the first ones that are sweeps, as long as there are new ones of the
+first configuration; the shares below are of the rest. 0.35 and 0.75 did a little worse."""
+
+_RESWEEP_SHARE = 0.3
+"""How often, of that share, there is a sweep of what is best by now once there are none of the
+first configuration. 0 and 0.6 did worse."""
 
 _PREDICTED_SHARE = 0.5
 """The share of proposals that are composed of what the model predicts; most others are variations
@@ -61,7 +70,7 @@ _VARIATIONS = 30
 _WHOLE_SHARE = 0.15
 """The share of compositions that may change all layers, and not only a run of neighbours."""
 
-_WHOLE_TRIALS = 50
+_WHOLE_TRIALS = 100
 """After so many trials that share has fallen, from all, as far as it does."""
 
 _MEAN_WIDTH = 4
@@ -76,9 +85,10 @@ class LayerProfileSampler(LayeredSampler):
 
     A trial whose profile is known (a user attribute: figures per layer) says of every layer what
     it costs, so one trial teaches something about all layers at once. The first trials spread
-    over the space. After those, proposals are put together from the runs of layers that cost
-    least wherever they were seen, with many or few of them varied; others are composed by a beam
-    search from what a model predicts of every layer between its neighbours. How the objectives
+    over the space; sweeps then give one parameter the same value in all layers, so that every
+    layer tells what that value does to it. Other proposals are put together from the runs of
+    layers that cost least wherever they were seen, with many or few of them varied, or composed
+    by a beam search from what a model predicts of every layer between its neighbours. How the objectives
     come out of the profile (which figures are added up, of which the highest counts) is found out
     from the trials. Without profiles it searches as :class:`LayerwiseSampler` does, which learns
     from totals.
@@ -106,7 +116,7 @@ class LayerProfileSampler(LayeredSampler):
         *,
         layer_order: Sequence[str] | None = None,
         beam_width: int = 6,
-        first_trials: int = 8,
+        first_trials: int = 4,
         first_share: float = 0.5,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
@@ -150,6 +160,8 @@ class LayerProfileSampler(LayeredSampler):
         space, random = search.history.space, search.random
         if number <= self._first_trials:
             yield _spread(random, space, learnt.profiles.points[0], self._first_share)
+        elif random.random() < _SWEEP_SHARE:
+            yield from _swept(search, learnt)
         if search.trials_since_best > _PATIENCE and random.random() < _DIRECT_SHARE:
             return
         relation = learnt.relation(search.view.scores)
@@ -175,20 +187,40 @@ class LayerProfileSampler(LayeredSampler):
             )
 
 
+def _swept(search: Search, learnt: Learnt) -> Iterator[Point]:
+    """The next sweep of the first configuration, or now and then one of what is best by now."""
+    start = learnt.profiles.points[0]
+    fresh = (point for sweep in learnt.sweeps if search.is_new(point := swept(start, sweep)))
+    first = next(fresh, None)
+    if first is not None:
+        yield first
+    elif search.random.random() < _RESWEEP_SHARE:
+        _, best = _put_together(search, learnt, learnt.relation(search.view.scores))
+        for number in search.random.permutation(len(learnt.sweeps)):
+            yield swept(best, learnt.sweeps[int(number)])
+
+
+def _put_together(
+    search: Search, learnt: Learnt, relation: Relation
+) -> tuple[Sequence[Run], Point]:
+    """The best that can be put together from runs of layers that were seen, and those runs."""
+    layers = learnt.profiles.layers
+    found = patchwork(learnt.segments, relation, len(layers), search.random)
+    changes = {layers[place]: choice for place, choice in found.choices.items()}
+    return found.runs, change(search.kept(), changes)
+
+
 def _varied(search: Search, learnt: Learnt, relation: Relation) -> Iterator[Point]:
     """What is put together from runs of layers that were seen, and variations of that."""
     space, random, layers = search.history.space, search.random, learnt.profiles.layers
-    found = patchwork(learnt.segments, relation, len(layers), random)
-    point = change(
-        search.kept(), {layers[place]: choice for place, choice in found.choices.items()}
-    )
+    runs, point = _put_together(search, learnt, relation)
     share = _MANY if random.random() < _MANY_SHARE else 0.0
     if not share:
         yield point
     for attempt in range(_VARIATIONS):
-        few = min(_FEW / len(found.runs) * (1 + attempt / 5), _MANY)
+        few = min(_FEW / len(runs) * (1 + attempt / 5), _MANY)
         varied = Variation(space, layers, learnt.segments, random, point)
-        proposal = varied.of(found.runs, share or few)
+        proposal = varied.of(runs, share or few)
         if random.random() < _NETWORK_SHARE:
             proposal = _other_network(random, space, proposal)
         yield proposal
@@ -209,6 +241,7 @@ class Learnt:
     def __init__(self, space: LayeredSpace, key: str) -> None:
         self.profiles = Profiles(space, key)
         self.segments = Segments(space)
+        self.sweeps: tuple[Sweep, ...] = sweeps_of(space)
         self._encoding: Encoding | None = None
         self._surrogates: dict[Figure, Surrogate] = {}
 
