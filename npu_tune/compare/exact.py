@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from npu_tune.compare.fronts import front_of
 from npu_tune.compare.orders import Workload, Workloads
 from npu_tune.compare.recording import ExactFront, ProblemRecord, Recording
 from npu_tune.errors import TargetError
-from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace
 from npu_tune.targets.oracle import Front as FrontOfLayers
 from npu_tune.targets.oracle import Oracle, Progress
 from npu_tune.tuning.objective import MAXIMIZE
@@ -57,8 +55,8 @@ def exact_front(
         limit_s: how long it may take.
 
     Returns:
-        The front with the share of the choices of the whole network that it covers; None where
-        the target cannot tell it for any.
+        The front with the share of those choices that it covers; None where the target cannot tell
+        it for any.
     """
     target, network, objective = workload.target, workload.network, problem.objective
     wanted = tuple(dict.fromkeys([*objective.weights, *objective.limits]))
@@ -66,7 +64,7 @@ def exact_front(
         return None
     deadline = _until(time.monotonic() + limit_s)
     told: list[FrontOfLayers] = []
-    bases = _bases(target.space(network))
+    bases = target.bases(network)
     for base in bases:
         with contextlib.suppress(TargetError):
             deadline("the front", len(told), len(bases))
@@ -83,15 +81,6 @@ def exact_front(
         return None
     points = front_of(np.array(list(feasible)))
     return ExactFront(tuple(map(tuple, points.tolist())), len(told) / len(bases))
-
-
-def _bases(space: SearchSpace) -> list[Configuration]:
-    """The default, and it with every other choice of the knobs of the whole network."""
-    knobs = [knob for knob in space.knobs if knob.layer == NETWORK_SCOPE]
-    names = [knob.full_name for knob in knobs]
-    choices = product(*(knob.values for knob in knobs))
-    others = (space.default.replace(dict(zip(names, c, strict=True))) for c in choices)
-    return list(dict.fromkeys([space.default, *others]))
 
 
 def _until(deadline: float) -> Progress:

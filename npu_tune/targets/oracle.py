@@ -82,6 +82,12 @@ class Oracle(Protocol):
                 more labels than allowed; a bound is there all the same.
         """
 
+    def bases(self, network: Network) -> tuple[Configuration, ...]:
+        """Configurations, the default first, the fronts over which together hold that of the space.
+
+        Choices of the whole network that gain nothing over another one may be left out.
+        """
+
     def bound(self, network: Network, *, base: Configuration | None = None) -> Bound:
         """A lower bound of some metrics over the same configurations."""
 

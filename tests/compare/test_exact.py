@@ -34,6 +34,10 @@ class Knowing(Wrapped):
         points = tuple(FrontPoint(base, row) for row in figures)
         return Front(tuple(objectives), points, self.tolerance, 10)
 
+    def bases(self, network):
+        default = self.space(network).default
+        return tuple(default.replace({"network/strategy": value}) for value in ("size", "speed"))
+
     def bound(self, network, *, base=None):
         return Bound({})
 

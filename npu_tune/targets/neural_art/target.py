@@ -131,6 +131,12 @@ class NeuralArtTarget:
             progress=progress,
         )
 
+    def bases(self, network: Network) -> tuple[Configuration, ...]:
+        """All choices of the whole network but thresholds of splitting; see :mod:`.front`."""
+        from npu_tune.targets.neural_art.front import bases  # noqa: PLC0415 -- seldom asked
+
+        return bases(self._core(network).space)
+
     def bound(self, network: Network, *, base: Configuration | None = None) -> Bound:
         """What no configuration falls below, whatever layers choose; see :mod:`.front`."""
         from npu_tune.targets.neural_art.front import lower_bound  # noqa: PLC0415 -- seldom asked

@@ -1,6 +1,7 @@
 """Exact fronts over the compiler's whole space, and bounds where they are out of reach."""
 
+from npu_tune.targets.neural_art.front.bases import bases
 from npu_tune.targets.neural_art.front.bounds import lower_bound
 from npu_tune.targets.neural_art.front.exact import MOST_LABELS, OBJECTIVES, exact_front
 
-__all__ = ["MOST_LABELS", "OBJECTIVES", "exact_front", "lower_bound"]
+__all__ = ["MOST_LABELS", "OBJECTIVES", "bases", "exact_front", "lower_bound"]
