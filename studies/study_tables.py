@@ -22,7 +22,7 @@ from npu_tune.compare import Analysis
 from npu_tune.compare.analysis import TIE
 from npu_tune.compare.statistics import median, wilcoxon_p
 
-RIVALS = ("tpe", "nsga2", "annealing")
+RIVALS = ("tpe", "nsga2", "gp", "annealing")
 """Those that `profile` is held against, the best of them on each problem."""
 
 OURS = "profile"

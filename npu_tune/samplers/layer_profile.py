@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -189,9 +190,7 @@ class LayerProfileSampler(LayeredSampler):
 
 def _swept(search: Search, learnt: Learnt) -> Iterator[Point]:
     """The next sweep of the first configuration, or now and then one of what is best by now."""
-    start = learnt.profiles.points[0]
-    fresh = (point for sweep in learnt.sweeps if search.is_new(point := swept(start, sweep)))
-    first = next(fresh, None)
+    first = next(filter(search.is_new, learnt.first_sweeps), None)
     if first is not None:
         yield first
     elif search.random.random() < _RESWEEP_SHARE:
@@ -248,6 +247,11 @@ class Learnt:
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
         self.profiles.read(history, trials)
         self.segments.read(self.profiles)
+
+    @cached_property
+    def first_sweeps(self) -> tuple[Point, ...]:
+        """The sweeps of the first configuration; there is one from the first profile on."""
+        return tuple(swept(self.profiles.points[0], sweep) for sweep in self.sweeps)
 
     def surrogate(self, figure: Figure) -> Surrogate:
         if figure not in self._surrogates:
