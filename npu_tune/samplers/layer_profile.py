@@ -89,10 +89,10 @@ class LayerProfileSampler(LayeredSampler):
     over the space; sweeps then give one parameter the same value in all layers, so that every
     layer tells what that value does to it. Other proposals are put together from the runs of
     layers that cost least wherever they were seen, with many or few of them varied, or composed
-    by a beam search from what a model predicts of every layer between its neighbours. How the objectives
-    come out of the profile (which figures are added up, of which the highest counts) is found out
-    from the trials. Without profiles it searches as :class:`LayerwiseSampler` does, which learns
-    from totals.
+    by a beam search from what a model predicts of every layer between its neighbours. How the
+    objectives come out of the profile (which figures are added up, of which the highest counts)
+    is found out from the trials. Without profiles it searches as :class:`LayerwiseSampler` does,
+    which learns from totals.
 
     Everything is derived from the study's trials, and every proposal from the seed and the
     trial's number: an interrupted search goes on as if nothing had happened.
