@@ -38,8 +38,8 @@ class ExactFront:
 
     Args:
         points: of the objective's metrics.
-        covered: share of the choices of the whole network for which the target could tell them.
-            Below 1 there may be better points still.
+        covered: share of the choices of the whole network, of those that may gain anything, for
+            which the target could tell them. Below 1 there may be better points still.
     """
 
     points: Front
