@@ -162,7 +162,7 @@ class LayerProfileSampler(LayeredSampler):
         if number <= self._first_trials:
             yield _spread(random, space, learnt.profiles.points[0], self._first_share)
         elif random.random() < _SWEEP_SHARE:
-            yield from _swept(search, learnt)
+            yield from _sweeps(search, learnt)
         if search.trials_since_best > _PATIENCE and random.random() < _DIRECT_SHARE:
             return
         relation = learnt.relation(search.view.scores)
@@ -188,7 +188,7 @@ class LayerProfileSampler(LayeredSampler):
             )
 
 
-def _swept(search: Search, learnt: Learnt) -> Iterator[Point]:
+def _sweeps(search: Search, learnt: Learnt) -> Iterator[Point]:
     """The next sweep of the first configuration, or now and then one of what is best by now."""
     first = next(filter(search.is_new, learnt.first_sweeps), None)
     if first is not None:

@@ -30,10 +30,12 @@ def sweeps_of(space: LayeredSpace) -> tuple[Sweep, ...]:
         if space.names[layer] == NETWORK_LAYER:
             continue
         for at, parameter in enumerate(parameters):
+            if parameter.size < 2:
+                continue
+            name = parameter.short_name
+            sizes[name] = min(sizes.get(name, parameter.size), parameter.size)
             for label, value in _values(parameter):
-                found[parameter.short_name, label][layer, at] = value
-                known = sizes.get(parameter.short_name, parameter.size)
-                sizes[parameter.short_name] = min(known, parameter.size)
+                found[name, label][layer, at] = value
     return tuple(sweep for (name, _), sweep in sorted(found.items(), key=lambda e: sizes[e[0][0]]))
 
 
@@ -46,9 +48,7 @@ def swept(point: Point, sweep: Sweep) -> Point:
 
 
 def _values(parameter: Parameter) -> Iterator[tuple[object, int]]:
-    """Values of a parameter, as indices, each with what is alike between layers."""
-    if parameter.size < 2:
-        return
+    """Values of a parameter that has several, as indices, each with what is alike between layers."""
     if not parameter.ordered and parameter.size <= _POSITIONS:
         for value in range(parameter.size):
             yield repr(parameter.value_of(value)), value
