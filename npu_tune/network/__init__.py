@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
 
 if TYPE_CHECKING:
-    from npu_tune.network.load import is_built_in, load_network, to_int8
-    from npu_tune.network.quantize import load_calibration, quantize_to_tflite
+    from npu_tune.network.load import is_built_in, load_network
+    from npu_tune.network.quantize import load_calibration, quantize_to_tflite, to_int8
     from npu_tune.network.read import network_from_bytes, read_network
     from npu_tune.network.zoo import zoo_names, zoo_network
 
@@ -41,7 +41,7 @@ _HOMES = {
     "network_from_bytes": "npu_tune.network.read",
     "quantize_to_tflite": "npu_tune.network.quantize",
     "read_network": "npu_tune.network.read",
-    "to_int8": "npu_tune.network.load",
+    "to_int8": "npu_tune.network.quantize",
     "zoo_names": "npu_tune.network.zoo",
     "zoo_network": "npu_tune.network.zoo",
 }

@@ -8,6 +8,8 @@ from typing import Literal
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
+from npu_tune.network.onnx.reader import read_onnx
+from npu_tune.network.tflite.reader import read_tflite
 
 Format = Literal["tflite", "onnx", "tosa"]
 
@@ -67,15 +69,11 @@ def network_from_bytes(
         ModelError: if the content is damaged or of another format.
     """
     if model_format == "tflite":
-        from npu_tune.network.tflite_reader import read_tflite  # noqa: PLC0415
-
         return read_tflite(model_bytes, name=name)
     if model_format == "tosa":
         if model_bytes[4:8] != b"TOSA":
             raise ModelError(f"{name!r} is not a TOSA file.", remedy=_REMEDY)
         return Network(name, "tosa", (), {}, (), (), model_bytes)
-    from npu_tune.network.onnx_reader import read_onnx  # noqa: PLC0415
-
     return read_onnx(model_bytes, name=name, weights_folder=weights_folder)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
 
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
 
@@ -21,7 +21,7 @@ class _Affine:
     axis: int
 
 
-def fold_affine(graph: Graph) -> None:
+def fold_affine(graph: OnnxGraph) -> None:
     """Folds scales and offsets per channel into the convolution or Gemm that feeds them.
 
     Where nothing can take them up, those of feature maps become a depthwise convolution with a
@@ -43,7 +43,7 @@ def fold_affine(graph: Graph) -> None:
     graph.remove_unused()
 
 
-def _affine_of(graph: Graph, node: Node) -> _Affine | None:
+def _affine_of(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
     if node.op == "BatchNormalization":
         gamma, beta, mean, variance = (graph.constants[name] for name in node.inputs[1:5])
         epsilon = float(node.attributes.get("epsilon", 1e-5))
@@ -87,7 +87,7 @@ def _single_axis(constant: tuple[int, ...], shape: tuple[int, ...]) -> int | Non
     return varying[0] if len(varying) == 1 else None
 
 
-def _fold_into(graph: Graph, producer: Node, affine: _Affine) -> bool:
+def _fold_into(graph: OnnxGraph, producer: OnnxNode, affine: _Affine) -> bool:
     if producer.op not in {"Conv", "Gemm"} or affine.source in graph.ranges:
         return False
     channels_axis = 1 if producer.op == "Conv" else len(graph.shapes[affine.source]) - 1
@@ -110,7 +110,7 @@ def _fold_into(graph: Graph, producer: Node, affine: _Affine) -> bool:
     return True
 
 
-def _as_depthwise(graph: Graph, node: Node, affine: _Affine) -> None:
+def _as_depthwise(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     channels = len(affine.factor)
     weights = graph.add_constant(
         f"{node.output}/weights", affine.factor.reshape(channels, 1, 1, 1)
@@ -120,12 +120,12 @@ def _as_depthwise(graph: Graph, node: Node, affine: _Affine) -> None:
     node.attributes = {"kernel_shape": [1, 1], "group": channels}
 
 
-def _as_arithmetic(graph: Graph, node: Node, affine: _Affine) -> None:
+def _as_arithmetic(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     shape = (1, -1) + (1,) * (len(graph.shapes[node.output]) - 2)
     scaled = graph.new_name(f"{node.output}/scaled")
     graph.shapes[scaled] = graph.shapes[node.output]
     factor = graph.add_constant(f"{node.output}/factor", affine.factor.reshape(shape))
     offset = graph.add_constant(f"{node.output}/offset", affine.offset.reshape(shape))
-    multiply = Node("Mul", f"{node.name}/scale", [affine.source, factor], [scaled])
+    multiply = OnnxNode("Mul", f"{node.name}/scale", [affine.source, factor], [scaled])
     graph.nodes.insert(graph.nodes.index(node), multiply)
     node.op, node.inputs, node.attributes = "Add", [scaled, offset], {}

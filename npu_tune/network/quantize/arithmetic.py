@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.network.quantize.graph import Array
+from npu_tune.network.onnx.graph import Array
 
 LOWEST, HIGHEST = -128, 127
 _STEPS = HIGHEST - LOWEST

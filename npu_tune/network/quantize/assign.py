@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.network.onnx.graph import Array
 from npu_tune.network.quantize.arithmetic import (
     Parameters,
     bias_parameters,
@@ -16,7 +17,6 @@ from npu_tune.network.quantize.arithmetic import (
     quantize_bias,
     weight_parameters,
 )
-from npu_tune.network.quantize.graph import Array
 from npu_tune.network.quantize.ranges import Range
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp, TfliteTensor
 from npu_tune.network.quantize.write import WrittenTensor

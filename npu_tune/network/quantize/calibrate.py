@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from npu_tune.errors import MissingExtraError, ModelError, NpuTuneWarning
 from npu_tune.network.model import Network
-from npu_tune.network.quantize.graph import Graph
-from npu_tune.network.quantize.onnx_graph import graph_to_onnx
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.proto import graph_to_onnx
 
 Calibration = Mapping[str, NDArray[Any]]
 
@@ -149,7 +149,7 @@ def random_calibration(
     }
 
 
-def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
+def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     """Runs a graph in onnxruntime and notes what every run-time tensor holds."""
     session = _session(graph)
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
@@ -186,7 +186,7 @@ def _statistics(value: NDArray[Any]) -> Statistics:
     )
 
 
-def _session(graph: Graph) -> Any:
+def _session(graph: OnnxGraph) -> Any:
     try:
         import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
     except ImportError as error:

@@ -9,7 +9,9 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
-from npu_tune.network.onnx_model import open_onnx
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.model import open_onnx
+from npu_tune.network.onnx.proto import graph_from_onnx
 from npu_tune.network.quantize.assign import quantize_graph
 from npu_tune.network.quantize.calibrate import (
     Calibration,
@@ -18,14 +20,12 @@ from npu_tune.network.quantize.calibrate import (
     random_calibration,
 )
 from npu_tune.network.quantize.equalize import equalize
-from npu_tune.network.quantize.graph import Graph
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.lower import check_operators, lower
-from npu_tune.network.quantize.onnx_graph import graph_from_onnx
 from npu_tune.network.quantize.ranges import choose_ranges
 from npu_tune.network.quantize.simplify import simplify
 from npu_tune.network.quantize.write import write_tflite
-from npu_tune.network.read import read_network
+from npu_tune.network.read import network_from_bytes, read_network
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,33 @@ class Conversion:
     model_bytes: bytes = field(repr=False)
     input_permutations: tuple[Permutation, ...]
     output_permutations: tuple[Permutation, ...]
+
+
+def to_int8(
+    network: Network,
+    *,
+    calibration: Calibration | None = None,
+    samples: int = 32,
+    seed: int = 0,
+) -> Network:
+    """Quantizes an ONNX network to int8 TFLite, see :func:`convert`; returns others unchanged.
+
+    Args:
+        network: in any format.
+        calibration: per input, typical values with the samples along the first dimension; None
+            for seeded random values, with a warning.
+        samples: number of random samples where there is no calibration.
+        seed: of the random samples.
+
+    Raises:
+        ModelError: if the calibration does not match the network.
+        UnsupportedOperatorError: if an operator has no int8 TFLite form; names the node.
+        MissingExtraError: if onnxruntime is not installed.
+    """
+    if network.format != "onnx":
+        return network
+    model_bytes = quantize_to_tflite(network, calibration=calibration, samples=samples, seed=seed)
+    return network_from_bytes(model_bytes, "tflite", network.name)
 
 
 def quantize_to_tflite(
@@ -124,7 +151,7 @@ def convert(
     return Conversion(model_bytes, lowered.input_permutations, lowered.output_permutations)
 
 
-def _check_ends(network: Network, graph: Graph) -> None:
+def _check_ends(network: Network, graph: OnnxGraph) -> None:
     """Refuses networks whose inputs are no real numbers, or whose outputs are known beforehand."""
     for name in graph.inputs:
         dtype = network.tensors[name].dtype

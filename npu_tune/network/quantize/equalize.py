@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
 from npu_tune.network.quantize.calibrate import Statistics
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
 
 _HOMOGENEOUS = frozenset(
     {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LeakyRelu", "MaxPool", "Relu"}
@@ -27,7 +27,7 @@ _FEWEST_POSITIONS = 16
 """Of a feature map: on fewer, some samples say too little about the range of a single channel."""
 
 
-def equalize(graph: Graph, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
+def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Rescales channels between pairs of convolutions, in place.
 
     Args:
@@ -52,7 +52,7 @@ def equalize(graph: Graph, statistics: Mapping[str, Statistics]) -> dict[str, St
     return updated
 
 
-def _until_next_layer(graph: Graph, node: Node) -> tuple[list[str], Node | None]:
+def _until_next_layer(graph: OnnxGraph, node: OnnxNode) -> tuple[list[str], OnnxNode | None]:
     """The tensors from a convolution to the only other one that reads it, and that one."""
     tensors = [node.output]
     reader = graph.only_consumer(node.output)
@@ -71,11 +71,11 @@ def _until_next_layer(graph: Graph, node: Node) -> tuple[list[str], Node | None]
     return tensors, reader if fits else None
 
 
-def _groups(node: Node) -> int:
+def _groups(node: OnnxNode) -> int:
     return int(node.attributes.get("group", 1))
 
 
-def _factors(graph: Graph, reader: Node, seen: Statistics) -> NDArray[np.float64]:
+def _factors(graph: OnnxGraph, reader: OnnxNode, seen: Statistics) -> NDArray[np.float64]:
     spans = np.maximum(np.abs(seen.lows), np.abs(seen.highs))
     alive = spans > spans.max() / 1e6
     wished = np.ones_like(spans)
@@ -95,15 +95,15 @@ def _factors(graph: Graph, reader: Node, seen: Statistics) -> NDArray[np.float64
     return np.asarray(2.0 ** np.rint(np.log2(factors)))
 
 
-def _is_depthwise(node: Node) -> bool:
+def _is_depthwise(node: OnnxNode) -> bool:
     return _groups(node) > 1
 
 
-def _store_weights(graph: Graph, node: Node, weights: Array) -> None:
+def _store_weights(graph: OnnxGraph, node: OnnxNode, weights: Array) -> None:
     node.inputs[1] = graph.add_constant(f"{node.output}/equalized", real(weights))
 
 
-def _multiply_outputs(graph: Graph, node: Node, factors: Array) -> None:
+def _multiply_outputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:
     weights = graph.constants[node.inputs[1]]
     _store_weights(graph, node, weights * factors.reshape(-1, *[1] * (weights.ndim - 1)))
     bias = graph.constant(node, 2)
@@ -112,7 +112,7 @@ def _multiply_outputs(graph: Graph, node: Node, factors: Array) -> None:
         node.inputs[2] = graph.add_constant(f"{node.output}/equalized_bias", real(scaled))
 
 
-def _divide_inputs(graph: Graph, node: Node, factors: Array) -> None:
+def _divide_inputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:
     weights = graph.constants[node.inputs[1]]
     if _is_depthwise(node):
         divisors = np.repeat(factors, weights.shape[0] // len(factors)).reshape(-1, 1, 1, 1)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
-from npu_tune.network.quantize.graph import Graph, Node
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
-_LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
+_LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Add": ops_math.binary,
     "AveragePool": ops_pool.average_pool,
     "Clip": ops_math.clip,
@@ -80,7 +80,7 @@ class Lowered:
     output_permutations: tuple[Permutation, ...]
 
 
-def check_operators(graph: Graph) -> None:
+def check_operators(graph: OnnxGraph) -> None:
     """Refuses a graph with an operator that cannot be written, before any work is done.
 
     Raises:
@@ -96,7 +96,7 @@ def check_operators(graph: Graph) -> None:
             )
 
 
-def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
+def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
     """Writes every node of a simplified graph as TFLite operators.
 
     Args:
@@ -129,7 +129,7 @@ def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
     )
 
 
-def _input_order(graph: Graph, name: str) -> Permutation:
+def _input_order(graph: OnnxGraph, name: str) -> Permutation:
     """Channels last for feature maps: inputs that a convolution or the like reads."""
     shape = graph.shapes[name]
     if len(shape) != 4:

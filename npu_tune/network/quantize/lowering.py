@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.graph import Array, Graph, Node
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, TfliteTensor
 
 
-def unsupported(node: Node, reason: str) -> UnsupportedOperatorError:
+def unsupported(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
     """The error for a node that cannot be written as int8 TFLite."""
     return UnsupportedOperatorError(
         f"The {node} cannot be written as int8 TFLite: {reason}.",
@@ -32,7 +32,7 @@ class Lowering:
         ranges: smallest and largest value of every run-time tensor.
     """
 
-    def __init__(self, graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
+    def __init__(self, graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> None:
         self.graph = graph
         self.ranges = ranges
         self.result = TfliteGraph()

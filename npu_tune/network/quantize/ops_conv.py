@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Array, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxNode, real
 from npu_tune.network.quantize.layout import CHANNELS_LAST
 from npu_tune.network.quantize.lowering import Lowering, unsupported
 from npu_tune.network.quantize.tflite_graph import TfliteOp
@@ -43,7 +43,7 @@ class Window:
         return 0 if self.is_same else 1
 
 
-def window_of(lowering: Lowering, node: Node, kernel: Pair) -> Window:
+def window_of(lowering: Lowering, node: OnnxNode, kernel: Pair) -> Window:
     """Reads kernel, strides, dilations and pads of a convolution or pooling."""
     sizes = lowering.graph.shapes[node.inputs[0]][2:]
     outputs = lowering.graph.shapes[node.output][2:]
@@ -72,7 +72,7 @@ def window_of(lowering: Lowering, node: Node, kernel: Pair) -> Window:
     )
 
 
-def _pads_before(node: Node, needed: list[int]) -> tuple[int, ...]:
+def _pads_before(node: OnnxNode, needed: list[int]) -> tuple[int, ...]:
     mode = node.attributes.get("auto_pad", b"NOTSET").decode()
     if mode == "SAME_UPPER":
         return tuple(total // 2 for total in needed)
@@ -93,7 +93,7 @@ def padded(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
     return target
 
 
-def _bias(lowering: Lowering, node: Node, channels: int) -> Array:
+def _bias(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
     if len(node.inputs) < 3 or not node.inputs[2]:
         return np.zeros(channels, np.float32)
     value = lowering.graph.constant(node, 2)
@@ -102,14 +102,14 @@ def _bias(lowering: Lowering, node: Node, channels: int) -> Array:
     return real(np.broadcast_to(value.reshape(-1), (channels,)))
 
 
-def _constant_weights(lowering: Lowering, node: Node) -> Array:
+def _constant_weights(lowering: Lowering, node: OnnxNode) -> Array:
     weights = lowering.graph.constant(node, 1)
     if weights is None:
         raise unsupported(node, "its weights are computed at run time")
     return weights
 
 
-def convolution(lowering: Lowering, node: Node) -> None:
+def convolution(lowering: Lowering, node: OnnxNode) -> None:
     """Conv: plain, depthwise or grouped."""
     weights = _constant_weights(lowering, node)
     if weights.ndim != 4:
@@ -204,7 +204,7 @@ def _grouped(
     lowering.emit("CONCATENATION", results, [target], Axis=3)
 
 
-def transposed_convolution(lowering: Lowering, node: Node) -> None:
+def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
     """ConvTranspose; what TFLite cannot pad is computed whole and cut."""
     weights = _constant_weights(lowering, node)
     strides, pads = node.ints("strides", (1, 1)), node.ints("pads", (0, 0, 0, 0))
@@ -274,7 +274,7 @@ def slice_of(
     lowering.emit("STRIDED_SLICE", inputs, [target])
 
 
-def fully_connected(lowering: Lowering, node: Node) -> None:
+def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
     """Gemm; weights are stored as outputs x inputs."""
     weights = _constant_weights(lowering, node)
     if node.attributes.get("transA", 0):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.onnx.graph import OnnxNode, real
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.graph import Node, real
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering, unsupported
 
@@ -18,7 +18,7 @@ _UNARY = {
 }
 
 
-def binary(lowering: Lowering, node: Node) -> None:
+def binary(lowering: Lowering, node: OnnxNode) -> None:
     """Arithmetic of two tensors, broadcast as ONNX does."""
     shapes = [lowering.graph.shapes[name] for name in node.inputs]
     result_shape = lowering.graph.shapes[node.output]
@@ -30,7 +30,7 @@ def binary(lowering: Lowering, node: Node) -> None:
     lowering.emit(_BINARY[node.op], operands, [lowering.write(node.output, order)])
 
 
-def common_order(lowering: Lowering, node: Node) -> Permutation:
+def common_order(lowering: Lowering, node: OnnxNode) -> Permutation:
     """The order in which most data already is: that of the largest full-rank input."""
     rank = len(lowering.graph.shapes[node.output])
     candidates = [
@@ -66,16 +66,16 @@ def _operand(
     return lowering.read(widened, order)
 
 
-def divide(lowering: Lowering, node: Node) -> None:
+def divide(lowering: Lowering, node: OnnxNode) -> None:
     """Div by a constant: a multiplication."""
     divisor = lowering.graph.constant(node, 1)
     if divisor is None:
         raise unsupported(node, "its divisor is computed at run time")
     reciprocal = lowering.graph.add_constant(f"{node.output}/reciprocal", real(1.0 / divisor))
-    binary(lowering, Node("Mul", node.name, [node.inputs[0], reciprocal], node.outputs))
+    binary(lowering, OnnxNode("Mul", node.name, [node.inputs[0], reciprocal], node.outputs))
 
 
-def unary(lowering: Lowering, node: Node) -> None:
+def unary(lowering: Lowering, node: OnnxNode) -> None:
     """Activations without parameters."""
     name = node.inputs[0]
     source = lowering.read(name)
@@ -83,7 +83,7 @@ def unary(lowering: Lowering, node: Node) -> None:
     lowering.emit(_UNARY[node.op], [source], [target])
 
 
-def leaky_relu(lowering: Lowering, node: Node) -> None:
+def leaky_relu(lowering: Lowering, node: OnnxNode) -> None:
     """LeakyRelu."""
     name = node.inputs[0]
     source = lowering.read(name)
@@ -92,7 +92,7 @@ def leaky_relu(lowering: Lowering, node: Node) -> None:
     lowering.emit("LEAKY_RELU", [source], [target], Alpha=alpha)
 
 
-def elu(lowering: Lowering, node: Node) -> None:
+def elu(lowering: Lowering, node: OnnxNode) -> None:
     """Elu."""
     if float(node.attributes.get("alpha", 1.0)) != 1.0:
         raise unsupported(node, "its alpha is not 1")
@@ -101,7 +101,7 @@ def elu(lowering: Lowering, node: Node) -> None:
     lowering.emit("ELU", [source], [lowering.write(node.output, lowering.permutation(name))])
 
 
-def prelu(lowering: Lowering, node: Node) -> None:
+def prelu(lowering: Lowering, node: OnnxNode) -> None:
     """PRelu; one slope per channel or for all."""
     slope = lowering.graph.constant(node, 1)
     if slope is None:
@@ -117,7 +117,7 @@ def prelu(lowering: Lowering, node: Node) -> None:
     lowering.emit("PRELU", [lowering.read(name), alpha], [target])
 
 
-def _limits(lowering: Lowering, node: Node) -> tuple[float, float]:
+def _limits(lowering: Lowering, node: OnnxNode) -> tuple[float, float]:
     """Lower and upper limit of a Clip; they became inputs with operator set 11."""
     limits = []
     for position, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):
@@ -132,7 +132,7 @@ def _limits(lowering: Lowering, node: Node) -> tuple[float, float]:
     return limits[0], limits[1]
 
 
-def clip(lowering: Lowering, node: Node) -> None:
+def clip(lowering: Lowering, node: OnnxNode) -> None:
     """Clip: ReLU, ReLU6, or limits that the range of the codes enforces."""
     low, high = _limits(lowering, node)
     name = node.inputs[0]
@@ -154,7 +154,7 @@ def clip(lowering: Lowering, node: Node) -> None:
         raise unsupported(node, f"its limits {low:g} and {high:g} leave zero out")
 
 
-def hard_sigmoid(lowering: Lowering, node: Node) -> None:
+def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:
     """``clip(slope x + offset, 0, 1)`` as ``slope * clip(x + offset / slope, 0, 1 / slope)``."""
     slope = float(node.attributes.get("alpha", 0.2))
     offset = float(node.attributes.get("beta", 0.5))
@@ -172,7 +172,7 @@ def hard_sigmoid(lowering: Lowering, node: Node) -> None:
     lowering.emit("MUL", [shifted, factor], [target])
 
 
-def softmax(lowering: Lowering, node: Node) -> None:
+def softmax(lowering: Lowering, node: OnnxNode) -> None:
     """Softmax; TFLite computes it along the last dimension."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])

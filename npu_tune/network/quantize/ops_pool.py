@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.network.quantize.graph import Node, real
+from npu_tune.network.onnx.graph import OnnxNode, real
 from npu_tune.network.quantize.layout import CHANNELS_LAST, identity
 from npu_tune.network.quantize.lowering import Lowering, unsupported
 from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, padded, window_of
@@ -16,7 +16,7 @@ _LOWEST_REAL = -1e30
 """Saturates to the lowest code: the neutral element of a maximum."""
 
 
-def _pool_window(lowering: Lowering, node: Node) -> Window:
+def _pool_window(lowering: Lowering, node: OnnxNode) -> Window:
     kernel = node.ints("kernel_shape")
     if len(kernel) != 2:
         raise unsupported(node, f"it has {len(kernel)} spatial dimensions")
@@ -38,7 +38,7 @@ def _emit_pool(lowering: Lowering, op: str, source: str, target: str, window: Wi
     )
 
 
-def max_pool(lowering: Lowering, node: Node) -> None:
+def max_pool(lowering: Lowering, node: OnnxNode) -> None:
     """MaxPool; pads never win."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise unsupported(node, "it also hands out where the maxima are")
@@ -77,7 +77,7 @@ def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
     return target
 
 
-def global_max_pool(lowering: Lowering, node: Node) -> None:
+def global_max_pool(lowering: Lowering, node: OnnxNode) -> None:
     """GlobalMaxPool: a window as large as the map."""
     _, _, height, width = _feature_map(lowering, node)
     window = Window((height, width), (1, 1), (1, 1), (0, 0), (0, 0), is_same=False)
@@ -85,14 +85,14 @@ def global_max_pool(lowering: Lowering, node: Node) -> None:
     _emit_pool(lowering, "MAX_POOL_2D", source, lowering.write(node.output, CHANNELS_LAST), window)
 
 
-def _feature_map(lowering: Lowering, node: Node) -> tuple[int, int, int, int]:
+def _feature_map(lowering: Lowering, node: OnnxNode) -> tuple[int, int, int, int]:
     shape = lowering.graph.shapes[node.inputs[0]]
     if len(shape) != 4:
         raise unsupported(node, f"its input has {len(shape)} dimensions")
     return shape[0], shape[1], shape[2], shape[3]
 
 
-def average_pool(lowering: Lowering, node: Node) -> None:
+def average_pool(lowering: Lowering, node: OnnxNode) -> None:
     """AveragePool; positions at the border are corrected where TFLite counts otherwise."""
     window = _pool_window(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
@@ -121,7 +121,7 @@ def average_pool(lowering: Lowering, node: Node) -> None:
 
 
 def _counted(
-    node: Node, window: Window, sizes: tuple[int, int], outputs: tuple[int, ...]
+    node: OnnxNode, window: Window, sizes: tuple[int, int], outputs: tuple[int, ...]
 ) -> NDArray[np.float64]:
     """How many elements ONNX divides by, for every output position."""
     includes_pads = bool(node.attributes.get("count_include_pad", 0))
@@ -136,7 +136,7 @@ def _counted(
     return np.outer(along[0], along[1]).astype(np.float64)
 
 
-def global_average_pool(lowering: Lowering, node: Node) -> None:
+def global_average_pool(lowering: Lowering, node: OnnxNode) -> None:
     """GlobalAveragePool."""
     _feature_map(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
@@ -155,7 +155,7 @@ def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ..
         lowering.emit_reshape(kept, target)
 
 
-def reduce_mean(lowering: Lowering, node: Node) -> None:
+def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
     """ReduceMean over any dimensions."""
     rank = len(lowering.graph.shapes[node.inputs[0]])
     given = lowering.graph.constant(node, 1)
@@ -177,7 +177,7 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
     )
 
 
-def resize(lowering: Lowering, node: Node) -> None:
+def resize(lowering: Lowering, node: OnnxNode) -> None:
     """Resize and Upsample, where TFLite reads the same positions."""
     before, after = (lowering.graph.shapes[name] for name in (node.inputs[0], node.output))
     mode = node.attributes.get("mode", b"nearest").decode()
@@ -212,7 +212,7 @@ def resize(lowering: Lowering, node: Node) -> None:
     )
 
 
-def _scale(lowering: Lowering, node: Node, axis: int) -> float:
+def _scale(lowering: Lowering, node: OnnxNode, axis: int) -> float:
     """The scale the node states, which may differ a little from the ratio of the sizes."""
     stated = node.attributes.get("scales")
     position = 1 if node.op == "Upsample" or lowering.graph.opset < 11 else 2
@@ -223,7 +223,9 @@ def _scale(lowering: Lowering, node: Node, axis: int) -> float:
     return lowering.graph.shapes[node.output][axis] / lowering.graph.shapes[node.inputs[0]][axis]
 
 
-def _onnx_positions(lowering: Lowering, node: Node, mode: str, axis: int) -> NDArray[np.float64]:
+def _onnx_positions(
+    lowering: Lowering, node: OnnxNode, mode: str, axis: int
+) -> NDArray[np.float64]:
     """Where ONNX reads for every output position along one axis."""
     size_in = lowering.graph.shapes[node.inputs[0]][axis]
     size_out = lowering.graph.shapes[node.output][axis]

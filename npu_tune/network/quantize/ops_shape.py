@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.onnx.graph import OnnxNode, real
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.graph import Node, real
 from npu_tune.network.quantize.lowering import Lowering, unsupported
 from npu_tune.network.quantize.ops_conv import REFLECT, slice_of
 from npu_tune.network.quantize.ops_math import common_order
 
 
-def reshape(lowering: Lowering, node: Node) -> None:
+def reshape(lowering: Lowering, node: OnnxNode) -> None:
     """Reshape, Flatten, Squeeze, Unsqueeze and Identity."""
     name = node.inputs[0]
     before, after = lowering.graph.shapes[name], lowering.graph.shapes[node.output]
@@ -40,7 +40,7 @@ def _feeds_only_gemms(lowering: Lowering, name: str) -> bool:
     )
 
 
-def transpose(lowering: Lowering, node: Node) -> None:
+def transpose(lowering: Lowering, node: OnnxNode) -> None:
     """Only the bookkeeping changes; data moves where a later operator needs it to."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
@@ -49,7 +49,7 @@ def transpose(lowering: Lowering, node: Node) -> None:
     lowering.alias(node.output, lowering.read(name), order)
 
 
-def concat(lowering: Lowering, node: Node) -> None:
+def concat(lowering: Lowering, node: OnnxNode) -> None:
     """Concat."""
     order = common_order(lowering, node)
     axis = int(node.attributes["axis"]) % len(order)
@@ -63,7 +63,7 @@ def concat(lowering: Lowering, node: Node) -> None:
     lowering.emit("CONCATENATION", parts, [target], Axis=order.index(axis))
 
 
-def split(lowering: Lowering, node: Node) -> None:
+def split(lowering: Lowering, node: OnnxNode) -> None:
     """Split into equal or other parts."""
     name = node.inputs[0]
     order = lowering.permutation(name)
@@ -79,7 +79,7 @@ def split(lowering: Lowering, node: Node) -> None:
         lowering.emit("SPLIT_V", [source, lengths, place], targets, NumSplits=len(sizes))
 
 
-def slice_(lowering: Lowering, node: Node) -> None:
+def slice_(lowering: Lowering, node: OnnxNode) -> None:
     """Slice with positive steps."""
     name = node.inputs[0]
     shape, order = lowering.graph.shapes[name], lowering.permutation(name)
@@ -98,7 +98,7 @@ def slice_(lowering: Lowering, node: Node) -> None:
 
 
 def _slice_arguments(
-    lowering: Lowering, node: Node, rank: int
+    lowering: Lowering, node: OnnxNode, rank: int
 ) -> tuple[list[int], list[int], list[int]]:
     """Starts, axes and steps; they were attributes before operator set 10."""
     found: list[list[int] | None] = []
@@ -117,7 +117,7 @@ def _slice_arguments(
     return starts, places, steps or [1] * len(starts)
 
 
-def pad(lowering: Lowering, node: Node) -> None:
+def pad(lowering: Lowering, node: OnnxNode) -> None:
     """Pad with zeros, or with what a mirror at the border shows."""
     name = node.inputs[0]
     order = lowering.permutation(name)

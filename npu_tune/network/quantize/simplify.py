@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.onnx.fold import fold_constants, remove_identities, remove_quantizers
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, real
 from npu_tune.network.quantize.affine import fold_affine
-from npu_tune.network.quantize.fold import fold_constants, remove_identities, remove_quantizers
-from npu_tune.network.quantize.graph import Graph, Node, real
 from npu_tune.network.quantize.ranks import adjust_ranks
 
 
-def simplify(graph: Graph) -> None:
+def simplify(graph: OnnxGraph) -> None:
     """Rewrites a graph in place; it computes the same values under the same names.
 
     Raises:
@@ -27,16 +27,16 @@ def simplify(graph: Graph) -> None:
     fold_affine(graph)
 
 
-def _split_sums(graph: Graph) -> None:
+def _split_sums(graph: OnnxGraph) -> None:
     """Sum, Max and Min of several tensors become chains of two at a time."""
     pairwise = {"Sum": "Add", "Max": "Max", "Min": "Min"}
-    nodes: list[Node] = []
+    nodes: list[OnnxNode] = []
     for node in graph.nodes:
         if node.op not in pairwise or (node.op != "Sum" and len(node.inputs) == 2):
             nodes.append(node)
             continue
         if len(node.inputs) == 1:
-            nodes.append(Node("Identity", node.name, node.inputs, node.outputs))
+            nodes.append(OnnxNode("Identity", node.name, node.inputs, node.outputs))
             continue
         partial = node.inputs[0]
         for index, name in enumerate(node.inputs[1:], start=1):
@@ -44,13 +44,13 @@ def _split_sums(graph: Graph) -> None:
             result = node.output if last else graph.new_name(f"{node.output}/{index}")
             graph.shapes[result] = np.broadcast_shapes(graph.shapes[partial], graph.shapes[name])
             nodes.append(
-                Node(pairwise[node.op], f"{node.name}/{index}", [partial, name], [result])
+                OnnxNode(pairwise[node.op], f"{node.name}/{index}", [partial, name], [result])
             )
             partial = result
     graph.nodes = nodes
 
 
-def _make_gemms(graph: Graph) -> None:
+def _make_gemms(graph: OnnxGraph) -> None:
     """A MatMul of a matrix with constant weights becomes a Gemm, which can carry a bias."""
     for node in graph.nodes:
         if node.op != "MatMul":
@@ -60,7 +60,7 @@ def _make_gemms(graph: Graph) -> None:
             node.op = "Gemm"
 
 
-def _split_gemms(graph: Graph) -> None:
+def _split_gemms(graph: OnnxGraph) -> None:
     """Gemm's alpha and beta move into its constants."""
     for node in graph.nodes:
         if node.op != "Gemm":
@@ -74,7 +74,7 @@ def _split_gemms(graph: Graph) -> None:
                 )
 
 
-def _join_hard_swish(graph: Graph) -> None:
+def _join_hard_swish(graph: OnnxGraph) -> None:
     """``x * HardSigmoid(x)`` with a slope of 1/6 is HardSwish, whatever spelled it out."""
     if graph.opset < 14:  # HardSwish is that young, and the graph must stay valid ONNX
         return

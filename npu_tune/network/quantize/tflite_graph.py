@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from npu_tune.network.quantize.graph import Array
+from npu_tune.network.onnx.graph import Array
 
 Role = Literal["activation", "constant", "weights", "bias", "index"]
 

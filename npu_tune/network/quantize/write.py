@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from npu_tune.network.onnx.graph import Array
 from npu_tune.network.quantize.arithmetic import Parameters
-from npu_tune.network.quantize.graph import Array
 from npu_tune.network.quantize.tflite_graph import TfliteOp
 
 # Options table of every operator that is written, and the lowest version of the operator whose

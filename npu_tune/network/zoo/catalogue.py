@@ -12,6 +12,7 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
+from npu_tune.network.quantize import to_int8
 from npu_tune.network.read import network_from_bytes
 from npu_tune.network.zoo import topologies
 from npu_tune.network.zoo.efficientnet import efficientnet_v2_b0
@@ -229,8 +230,6 @@ def zoo_network(
     network = network_from_bytes(model.SerializeToString(deterministic=True), "onnx", name)
     if format == "onnx":
         return network
-    from npu_tune.network.load import to_int8  # noqa: PLC0415 - it imports the zoo
-
     generator = np.random.default_rng(seed)
     calibration = {
         label: generator.uniform(

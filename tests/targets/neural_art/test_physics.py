@@ -28,7 +28,7 @@ from npu_tune.targets.neural_art.compiler.choice import Choice
 from npu_tune.targets.neural_art.compiler.rule import VENDOR, CostRule, cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.graph import Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationKind
 
 OVERS = ("input_channels", "kernels", "stripes")
 COMPUTE_ONLY = CostRule(0.0, 0.0, 0.0, 1.0)
@@ -69,7 +69,7 @@ def test_more_accelerators_never_take_more_compute_cycles(over, graph):
     cycles = [
         step(
             graph, Choice(accelerators=number, parallel_over=over), hardware=hardware
-        ).figures.compute_cycles
+        ).costs.compute_cycles
         for number in range(1, 7)
     ]
     assert all(more <= fewer for fewer, more in pairwise(cycles))
@@ -89,9 +89,9 @@ def test_accelerators_speed_a_layer_up_that_waits_for_them(over):
 def test_a_chain_of_accelerators_passes_no_more_than_144_products_per_cycle():
     graph = chain(image(256, 16), {"kernels": 96})
     found = step(graph, Choice(accelerators=4), rule=VENDOR)
-    assert graph.operations[0].macs / found.figures.compute_cycles == pytest.approx(144)
+    assert graph.operations[0].macs / found.costs.compute_cycles == pytest.approx(144)
     beside = step(graph, Choice(accelerators=4, parallel_over="kernels"), rule=VENDOR)
-    assert beside.figures.compute_cycles < found.figures.compute_cycles
+    assert beside.costs.compute_cycles < found.costs.compute_cycles
 
 
 @pytest.mark.parametrize("rule", ["calibrated", "vendor"])
@@ -204,8 +204,8 @@ def test_preloading_speeds_up_a_layer_that_waits_for_flash_behind_one_that_does_
     graph = chain(image(64, 32), {"kernels": 64, "taps": 3}, {"kernels": 256, "stride": 2})
     rule = CostRule(8.0, 0.0, 0.0, 1.0)
     streamed = run(graph, rule=rule)
-    assert streamed.steps[0].figures.slack > streamed.steps[1].figures.flash_cycles
-    assert streamed.steps[1].figures.flash_cycles > streamed.steps[1].figures.compute_cycles
+    assert streamed.steps[0].costs.slack > streamed.steps[1].costs.flash_cycles
+    assert streamed.steps[1].costs.flash_cycles > streamed.steps[1].costs.compute_cycles
     preloaded = figures(graph, [Choice(), Choice(weights="preload")], rule=rule)
     assert preloaded["cycles"] < figures(graph, rule=rule)["cycles"]
 
@@ -220,8 +220,8 @@ def test_preloading_into_idle_flash_never_slows_a_layer_that_does_not_wait_for_r
     early = run(graph, [Choice(), Choice(weights="preload")], rule=rule)
     first, second = early.steps
     assume(
-        second.figures.preloading <= first.figures.slack
-        and second.figures.ram_cycles <= second.figures.compute_cycles
+        second.costs.preloading <= first.costs.slack
+        and second.costs.ram_cycles <= second.costs.compute_cycles
     )
     assert early.waits == (0.0, 0.0)
     late = run(graph, rule=rule)
@@ -231,8 +231,8 @@ def test_preloading_into_idle_flash_never_slows_a_layer_that_does_not_wait_for_r
 def test_an_epoch_waits_for_preloaded_weights_that_flash_could_not_bring_in_time():
     found = run(HEAVY, [Choice(), Choice(weights="preload")], rule=CostRule(6.0, 0.0, 0.0, 1.0))
     first, second = found.steps
-    assert second.figures.preloading > first.figures.slack
-    assert found.waits == (0.0, second.figures.preloading - first.figures.slack)
+    assert second.costs.preloading > first.costs.slack
+    assert found.waits == (0.0, second.costs.preloading - first.costs.slack)
 
 
 def test_weights_that_find_no_room_are_streamed_after_all():
@@ -273,7 +273,7 @@ def test_weights_of_low_entropy_are_stored_in_few_bytes():
 def test_units_that_unpack_weights_limit_how_fast_they_arrive():
     graph = chain(image(512, 1), {"kernels": 512, "entropy_bits": 0.0})
     found = step(graph, Choice(weight_compression=True), rule=COMPUTE_ONLY)
-    assert found.figures.compute_cycles >= 512 * 512
+    assert found.costs.compute_cycles >= 512 * 512
 
 
 # Epochs -----------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ def test_tiles_lose_where_weights_are_reloaded_for_few_pixels():
 
 def test_copies_of_the_weights_share_the_pixels():
     cycles = [
-        step(ON_TILES, RESIDENT._replace(dimc_copies=copies), hardware=DIMC).figures.compute_cycles
+        step(ON_TILES, RESIDENT._replace(dimc_copies=copies), hardware=DIMC).costs.compute_cycles
         for copies in (1, 2)
     ]
     assert cycles[1] == cycles[0] / 2
@@ -446,7 +446,7 @@ def test_what_does_not_fit_any_more_is_reloaded_into_the_tiles_that_are_left():
     found = run(graph, RESIDENT, hardware=replace(DIMC, dimc=replace(DIMC.dimc, tiles=9)))
     chosen = [s.epoch.choices[0] for s in found.steps]
     assert [choice.dimc_residency for choice in chosen] == ["resident", "resident", "reload"]
-    assert found.steps[2].figures.flash_bytes == 128 * 128
+    assert found.steps[2].costs.flash_bytes == 128 * 128
 
 
 @given(st.lists(choices, min_size=4, max_size=4), st.integers(1, 12))
@@ -487,18 +487,16 @@ def test_the_calibrated_rule_adds_what_starting_an_epoch_costs():
     graph = chain(image(8, 8), {"kernels": 8})
     constants = STM32N6.calibration
     fitted = step(graph)
-    slowest = max(
-        fitted.figures.compute_cycles, fitted.figures.ram_cycles, fitted.figures.flash_cycles
-    )
+    slowest = max(fitted.costs.compute_cycles, fitted.costs.ram_cycles, fitted.costs.flash_cycles)
     assert fitted.cycles == pytest.approx(slowest + constants.epoch_cycles)
-    assert step(graph, rule=VENDOR).figures.flash_cycles == 6 * 64
-    assert fitted.figures.flash_cycles == pytest.approx(64 * constants.flash_cycles_per_byte)
+    assert step(graph, rule=VENDOR).costs.flash_cycles == 6 * 64
+    assert fitted.costs.flash_cycles == pytest.approx(64 * constants.flash_cycles_per_byte)
 
 
 def test_the_cpu_takes_its_cycles_per_element_in_its_own_clock():
     source = image(10, 4)
     out = replace(source, name="out")
-    soft = Operation("softmax", "Softmax", Kind.SOFTWARE, ("in",), "out")
+    soft = Operation("softmax", "Softmax", OperationKind.SOFTWARE, ("in",), "out")
     graph = replace(
         chain(source, {"kernels": 1}), operations=(soft,), maps={"in": source, "out": out},
         outputs=("out",),

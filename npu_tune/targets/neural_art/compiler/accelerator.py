@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from npu_tune.targets.neural_art.graph import Kind
+from npu_tune.targets.neural_art.graph import OperationKind
 
 _WINDOW = 3
 """Rows and columns of a window that one pass covers."""
@@ -56,7 +56,7 @@ class Shape:
         input_bytes: of the first input.
     """
 
-    kind: Kind
+    kind: OperationKind
     channels_in: int
     channels_out: int
     rows_out: int
@@ -80,9 +80,9 @@ class Shape:
 
 def unit_cycles(shape: Shape) -> float:
     """Cycles of anything but a convolution on one unit of its kind."""
-    if shape.kind is Kind.POOL:
+    if shape.kind is OperationKind.POOL:
         return float(shape.elements_in)
-    if shape.kind in (Kind.ARITHMETIC, Kind.ACTIVATION):
+    if shape.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION):
         return float(shape.elements_out)
     return 0.0
 

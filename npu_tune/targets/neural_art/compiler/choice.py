@@ -7,7 +7,7 @@ from math import ceil
 from typing import NamedTuple
 
 from npu_tune.targets.neural_art.compiler.accelerator import Shape
-from npu_tune.targets.neural_art.graph import Kind
+from npu_tune.targets.neural_art.graph import OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 
 INPUT_CHANNELS = "input_channels"
@@ -77,7 +77,7 @@ def effective_choice(
         shares: of the operation, see :func:`shares_of`.
         hardware: gives the units.
     """
-    if shape.kind is not Kind.CONVOLUTION:
+    if shape.kind is not OperationKind.CONVOLUTION:
         return NEUTRAL._replace(chain=choice.chain, output_pool=choice.output_pool)
     if choice.unit == DIMC and hardware.dimc is not None:
         return NEUTRAL._replace(

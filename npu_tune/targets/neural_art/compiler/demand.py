@@ -23,7 +23,7 @@ from npu_tune.targets.neural_art.compiler.weights import (
     stored_weight_bytes,
     streamed_weight_bytes,
 )
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Dimc, Hardware
 
 PARTIAL_SUM_BYTES = 4
@@ -81,7 +81,7 @@ class Demand(NamedTuple):
     parts: int = 1
 
 
-def shape_of(operation: Operation, graph: Graph) -> Shape:
+def shape_of(operation: Operation, graph: OperationGraph) -> Shape:
     """The numbers that cycles depend on."""
     maps = [graph.maps[name] for name in operation.inputs]
     output = graph.maps[operation.output]
@@ -101,9 +101,9 @@ def shape_of(operation: Operation, graph: Graph) -> Shape:
     )
 
 
-def _channels_in(operation: Operation, graph: Graph) -> int:
+def _channels_in(operation: Operation, graph: OperationGraph) -> int:
     """Input channels; of a fully connected layer behind a map, all elements of the map."""
-    if operation.kind is not Kind.CONVOLUTION or operation.weights is None:
+    if operation.kind is not OperationKind.CONVOLUTION or operation.weights is None:
         return graph.maps[operation.inputs[0]].channels
     taps = operation.kernel[0] * operation.kernel[1]
     channels_out = graph.maps[operation.output].channels
@@ -127,12 +127,12 @@ def demand_of(
         hardware: gives the units.
         free_tiles: tiles that hold nothing for good.
     """
-    if operation.kind is Kind.SOFTWARE:
+    if operation.kind is OperationKind.SOFTWARE:
         elements = shape.elements_in + shape.elements_out
         ratio = hardware.clock_mhz / hardware.cpu_clock_mhz
         cpu_cycles = elements * hardware.cpu_cycles_per_element
         return Demand(cpu_cycles * ratio, energy=cpu_cycles * hardware.energy.cpu_cycle)
-    if operation.kind is not Kind.CONVOLUTION:
+    if operation.kind is not OperationKind.CONVOLUTION:
         cycles = unit_cycles(shape)
         constants = stored_weight_bytes(operation, shape)
         return Demand(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Units
 
 SCATTERED = frozenset({"Load", "Transpose", "TRANSPOSE", "Concat", "CONCATENATION"})
@@ -83,7 +83,7 @@ class Epoch:
         return self.span.software
 
 
-def make_span(graph: Graph, first: int, last: int) -> Span:
+def make_span(graph: OperationGraph, first: int, last: int) -> Span:
     """The span of neighbouring operations."""
     operations = graph.operations[first : last + 1]
     inside = {operation.output for operation in operations[:-1]}
@@ -94,11 +94,11 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
             if name in inside:
                 continue
             size = graph.maps[name].size_bytes
-            if operation.kind is Kind.COPY and len(operation.inputs) == 1:
+            if operation.kind is OperationKind.COPY and len(operation.inputs) == 1:
                 # A slice reads no more than it writes.
                 size = min(size, output.size_bytes)
             inputs.append((name, size))
-    is_software = operations[0].kind is Kind.SOFTWARE
+    is_software = operations[0].kind is OperationKind.SOFTWARE
     return Span(
         first=first,
         last=last,
@@ -111,10 +111,10 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
         note=f"{operations[0].name} runs on the CPU: {operations[0].software_reason}"
         if is_software
         else "",
-        pools=sum(operation.kind is Kind.POOL for operation in operations),
-        arithmetics=sum(operation.kind is Kind.ARITHMETIC for operation in operations),
+        pools=sum(operation.kind is OperationKind.POOL for operation in operations),
+        arithmetics=sum(operation.kind is OperationKind.ARITHMETIC for operation in operations),
         functions=sum(
-            operation.kind is Kind.ACTIVATION or operation.activation == "lut"
+            operation.kind is OperationKind.ACTIVATION or operation.activation == "lut"
             for operation in operations
         ),
         line_bytes=_line_bytes(graph, operations),
@@ -147,7 +147,7 @@ def _together(demands: tuple[Demand, ...]) -> Demand:
     )
 
 
-def joinable(graph: Graph, position: int) -> bool:
+def joinable(graph: OperationGraph, position: int) -> bool:
     """Whether the operation after this one could share its epoch, choices permitting.
 
     It must be the only one that reads what this one writes, and both must run on units that
@@ -157,7 +157,12 @@ def joinable(graph: Graph, position: int) -> bool:
     if position + 1 >= len(operations):
         return False
     before, after = operations[position], operations[position + 1]
-    streaming = (Kind.CONVOLUTION, Kind.POOL, Kind.ARITHMETIC, Kind.ACTIVATION)
+    streaming = (
+        OperationKind.CONVOLUTION,
+        OperationKind.POOL,
+        OperationKind.ARITHMETIC,
+        OperationKind.ACTIVATION,
+    )
     return (
         before.kind in streaming
         and after.kind in streaming
@@ -195,12 +200,12 @@ def may_join(
     )
 
 
-def _line_bytes(graph: Graph, operations: tuple[Operation, ...]) -> int:
+def _line_bytes(graph: OperationGraph, operations: tuple[Operation, ...]) -> int:
     """Bytes of the rows that windows behind the first operation need at one time."""
     total = 0
     for operation in operations[1:]:
-        is_window = operation.kind is Kind.CONVOLUTION or (
-            operation.kind is Kind.POOL and not operation.global_pool
+        is_window = operation.kind is OperationKind.CONVOLUTION or (
+            operation.kind is OperationKind.POOL and not operation.global_pool
         )
         if is_window:
             source = graph.maps[operation.inputs[0]]

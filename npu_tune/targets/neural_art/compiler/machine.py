@@ -25,7 +25,7 @@ from npu_tune.targets.neural_art.compiler.placement import (
 )
 from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.compiler.traffic import Traffic
-from npu_tune.targets.neural_art.graph import Graph
+from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.hardware import Hardware
 
 _MOST_REMEMBERED = 50_000
@@ -51,7 +51,7 @@ class Placement(NamedTuple):
     traffic: Traffic
 
 
-class Figures(NamedTuple):
+class EpochCosts(NamedTuple):
     """What an epoch costs; cycles are NPU cycles.
 
     Args:
@@ -86,12 +86,12 @@ class Step:
     Args:
         epoch: what runs.
         placement: where its blocks went.
-        figures: what it costs.
+        costs: what it costs.
     """
 
     epoch: Epoch
     placement: Placement
-    figures: Figures
+    costs: EpochCosts
 
     @property
     def state(self) -> int:
@@ -111,7 +111,7 @@ class Step:
     @property
     def cycles(self) -> float:
         """NPU cycles, waiting for preloaded weights left out."""
-        return self.figures.cycles
+        return self.costs.cycles
 
     @cached_property
     def rows(self) -> tuple[tuple[str, dict[str, float]], ...]:
@@ -119,16 +119,16 @@ class Step:
 
         Operations of one epoch share its cycles by the cycles of their own units.
         """
-        demands, figures = self.epoch.demands, self.figures
+        demands, costs = self.epoch.demands, self.costs
         total = sum(demand.compute for demand in demands)
         rows = []
         for name, demand in zip(self.epoch.span.names, demands, strict=True):
             share = demand.compute / total if total else 1 / len(demands)
             row = {
-                "cycles": figures.cycles * share,
+                "cycles": costs.cycles * share,
                 "compute_cycles": demand.compute,
-                "ram_cycles": figures.ram_cycles * share,
-                "flash_cycles": figures.flash_cycles * share,
+                "ram_cycles": costs.ram_cycles * share,
+                "flash_cycles": costs.flash_cycles * share,
                 "wait_cycles": 0.0,
                 "macs": demand.macs,
                 "live_bytes": self.placement.live_bytes,
@@ -142,7 +142,9 @@ class Step:
 class Machine:
     """A hardware with a memory policy and a cost rule, running the epochs of one graph."""
 
-    def __init__(self, graph: Graph, hardware: Hardware, rule: CostRule, memory: Memory) -> None:
+    def __init__(
+        self, graph: OperationGraph, hardware: Hardware, rule: CostRule, memory: Memory
+    ) -> None:
         self.graph = graph
         self.memory = memory
         self._flash_power = hardware.flash.read_power
@@ -324,7 +326,7 @@ class Machine:
         from_flash = streamed + arriving + total.serial
         filled = total.buffer and arriving + total.late if preloads else 0
         internal, external, moving = traffic.moved(total.reads, fetched, total.partial, filled)
-        figures = Figures(
+        costs = EpochCosts(
             serial + busy + fixed,
             busy - flash,
             arriving * rate,
@@ -336,7 +338,7 @@ class Machine:
             from_flash,
             total.energy + moving + from_flash * self._flash_power,
         )
-        return Step(epoch, placement, figures)
+        return Step(epoch, placement, costs)
 
 
 def _no_room(what: str, size: int) -> CompilerError:

@@ -37,7 +37,7 @@ from npu_tune.targets.neural_art.compiler.placement import (
     Memory,
 )
 from npu_tune.targets.neural_art.compiler.rule import CostRule
-from npu_tune.targets.neural_art.graph import Graph, Kind
+from npu_tune.targets.neural_art.graph import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 
 
@@ -95,7 +95,7 @@ class Scheduler:
     """The compiler for one graph, hardware and settings."""
 
     def __init__(
-        self, graph: Graph, hardware: Hardware, rule: CostRule, settings: Settings
+        self, graph: OperationGraph, hardware: Hardware, rule: CostRule, settings: Settings
     ) -> None:
         self.graph = graph
         self.hardware = hardware
@@ -186,10 +186,10 @@ class Scheduler:
         state, slack = machine.start, 0.0
         for epoch in epochs:
             step = machine.step(state, epoch)
-            figures = step.figures
-            waits.append(max(0.0, figures.preloading - slack))
+            costs = step.costs
+            waits.append(max(0.0, costs.preloading - slack))
             steps.append(step)
-            state, slack = step.placement.state, figures.slack
+            state, slack = step.placement.state, costs.slack
         return Run(machine, tuple(steps), tuple(waits))
 
     def resolve(self, choices: Sequence[Choice]) -> list[Option]:
@@ -208,7 +208,7 @@ class Scheduler:
                 continue
             operation, shape = self.graph.operations[position], self._shapes[position]
             needed = tiles_needed(operation, shape, choice, dimc) * choice.dimc_copies
-            if shape.kind is Kind.CONVOLUTION and needed <= free:
+            if shape.kind is OperationKind.CONVOLUTION and needed <= free:
                 free -= needed
             else:
                 resolved[position] = choice._replace(dimc_residency=RELOAD)

@@ -15,14 +15,13 @@ from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.core import Core
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.front.labels import Figures, Labels, Layer
+from npu_tune.targets.neural_art.front.columns import Floats, LabelColumns
+from npu_tune.targets.neural_art.front.labels import LabelSearch, PositionLabels
 from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.pruning import Pruning
 from npu_tune.targets.neural_art.front.reduce import CHAIN, Candidate, Reduced, reduce_epochs
 from npu_tune.targets.neural_art.front.relaxed import Relaxed, Tail
 from npu_tune.targets.oracle import Front, FrontPoint, Progress
-
-Floats = NDArray[np.float64]
 
 LATENCY = "latency_ms"
 CYCLES = "cycles"
@@ -135,8 +134,8 @@ class _Search:
         self._objectives = objectives
         self._pools = len(scheduler.hardware.internal) if RAM in objectives else 0
         self._live = LIVE in objectives
-        figures = Figures(self._pools, self._live, ENERGY in objectives)
-        self._labels = Labels(scheduler, reduced.candidates, figures)
+        columns = LabelColumns(self._pools, self._live, ENERGY in objectives)
+        self._labels = LabelSearch(scheduler, reduced.candidates, columns)
         self._relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), self._candidates)
         # Bounds are held against time and one sort of memory. Time is always carried: what it
         # leaves out makes up for the labels that it adds.
@@ -229,7 +228,7 @@ class _Search:
             chosen.update(order[memory[order] <= limit][:share].tolist())
         return np.array(sorted(chosen), dtype=np.intp)
 
-    def _keep(self, layers: Sequence[Layer] | None) -> None:
+    def _keep(self, layers: Sequence[PositionLabels] | None) -> None:
         """Adds the solutions of a search to what is known."""
         if layers is None:
             return
@@ -256,7 +255,7 @@ class _Search:
             found.append(float(row[-1] + row[0] * self._idle))
         return tuple(found)
 
-    def _way(self, layers: Sequence[Layer], index: int) -> tuple[Candidate, ...]:
+    def _way(self, layers: Sequence[PositionLabels], index: int) -> tuple[Candidate, ...]:
         way: list[Candidate] = []
         position = len(layers) - 1
         while position:

@@ -45,7 +45,7 @@ class Pruning:
     Args:
         relaxed: gives the bounds.
         known: one row per solution: cycles, bytes of memory.
-        memory: of labels, one row each as :class:`~.labels.Figures` says, the bytes of memory
+        memory: of labels, one row each as :class:`~.columns.LabelColumns` says, the bytes of memory
             so far.
         in_use: True where that memory is the live bytes, False where it is RAM on the chip.
         tolerance: share of its time that a solution must gain to count as faster.

@@ -38,7 +38,7 @@ from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.reduce import Candidate
-from npu_tune.targets.neural_art.graph import Graph
+from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.hardware import Hardware
 
 Floats = NDArray[np.float64]
@@ -230,7 +230,7 @@ class _Needs:
     """Bytes that an epoch needs at one time, wherever they lie, and on the chip."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        graph: Graph = scheduler.graph
+        graph: OperationGraph = scheduler.graph
         self._sizes = {name: graph.maps[name].size_bytes for name in graph.maps}
         self._hardware: Hardware = scheduler.hardware
         self._may_spill = any(
@@ -265,7 +265,7 @@ class _Needs:
         )
 
 
-def _carried(graph: Graph, first: int) -> list[str]:
+def _carried(graph: OperationGraph, first: int) -> list[str]:
     """Maps written before an operation that it or a later one reads, or that are outputs."""
     written = {*graph.inputs, *(operation.output for operation in graph.operations[:first])}
     return [

@@ -12,12 +12,12 @@ import numpy as np
 
 from npu_tune.network.macs import layer_macs
 from npu_tune.network.model import Network, printable_names
-from npu_tune.network.quantize.graph import Array, Graph, Node
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.constants import entropy_bits
-from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation, Weights
+from npu_tune.targets.neural_art.graph.model import FeatureMap, Operation, OperationKind, Weights
 from npu_tune.targets.neural_art.graph.roles import Roles, Shape
-from npu_tune.targets.neural_art.graph.step import Step, Trait
+from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Builder:
         channels_last: how this format usually orders dimensions.
     """
 
-    def __init__(self, network: Network, graph: Graph, *, channels_last: bool) -> None:
+    def __init__(self, network: Network, graph: OnnxGraph, *, channels_last: bool) -> None:
         self.network = network
         self.graph = graph
         self.channels_last = channels_last
-        self.steps: list[Step] = []
+        self.steps: list[UnfusedOperation] = []
         self.maps: dict[str, FeatureMap] = {}
         self.notes: Counter[str] = Counter()
         self._values: dict[str, _Value] = {}
@@ -64,7 +64,7 @@ class Builder:
         """The order of dimensions that operators of this format with so many expect."""
         return axes.letters(rank, channels_last=self.channels_last)
 
-    def run_time(self, node: Node) -> list[str]:
+    def run_time(self, node: OnnxNode) -> list[str]:
         return self.graph.run_time_inputs(node)
 
     def map_of(self, tensor: str) -> str:
@@ -116,7 +116,9 @@ class Builder:
         self._values[tensor] = _Value(name, roles)
         label = self._transposed_by.get(tensor) or printable_names([f"{tensor}/transposed"])[0]
         self.steps.append(
-            Step(Operation(self._unique(label), "Transpose", Kind.COPY, (source,), name))
+            UnfusedOperation(
+                Operation(self._unique(label), "Transpose", OperationKind.COPY, (source,), name)
+            )
         )
 
     def _bits(self, tensor: str) -> int:
@@ -141,8 +143,8 @@ class Builder:
 
     def add(
         self,
-        node: Node,
-        kind: Kind,
+        node: OnnxNode,
+        kind: OperationKind,
         inputs: Iterable[str],
         output: str,
         *,
@@ -153,7 +155,7 @@ class Builder:
         operation = Operation(
             self._unique(node.name), node.op, kind, tuple(inputs), output, **fields
         )
-        self.steps.append(Step(operation, frozenset(traits)))
+        self.steps.append(UnfusedOperation(operation, frozenset(traits)))
 
     def _unique(self, base: str) -> str:
         count, name = 1, base
@@ -163,7 +165,7 @@ class Builder:
         self._given_names.add(name)
         return name
 
-    def macs(self, node: Node) -> int:
+    def macs(self, node: OnnxNode) -> int:
         return layer_macs(self.network, self._layers[node.name])
 
     def weights(self, values: Array, *, channel_axis: int, bias_channels: int = 0) -> Weights:
@@ -187,7 +189,7 @@ class Builder:
         if np.prod(sizes) == known.elements:
             self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
 
-    def transpose(self, node: Node, permutation: Shape) -> None:
+    def transpose(self, node: OnnxNode, permutation: Shape) -> None:
         """A view where only the names of dimensions change, else a COPY."""
         source, target = node.inputs[0], node.output
         value = self._values[source]
@@ -201,7 +203,7 @@ class Builder:
             self.copy(node, [source], target)
 
     def copy(
-        self, node: Node, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
+        self, node: OnnxNode, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
     ) -> None:
         """Data moves; dimensions keep their roles where there are as many of them."""
         rank = len(self.shape(target))
@@ -217,7 +219,7 @@ class Builder:
             else self.read(name)
             for name in sources
         ]
-        self.add(node, Kind.COPY, maps, self.write(target, order), traits=traits)
+        self.add(node, OperationKind.COPY, maps, self.write(target, order), traits=traits)
 
     def _completed(self, tensor: str, roles: Roles) -> Sequence[str] | None:
         """Roles with those of units filled in, for a tensor that has more there."""
@@ -231,19 +233,19 @@ class Builder:
             result[axis] = role
         return result
 
-    def activation(self, node: Node, function: str, source: str | None = None) -> None:
+    def activation(self, node: OnnxNode, function: str, source: str | None = None) -> None:
         """A function of one element: ``relu`` or ``lut``."""
         tensor = node.inputs[0] if source is None else source
         inputs = [self.read(tensor)]
         self.add(
             node,
-            Kind.ACTIVATION,
+            OperationKind.ACTIVATION,
             inputs,
             self.write(node.output, self.roles(tensor)),
             activation=function,
         )
 
-    def software(self, node: Node, reason: str) -> None:
+    def software(self, node: OnnxNode, reason: str) -> None:
         """Runs on the CPU; one operation for every output that is read and not yet computed."""
         inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
         first = next((x for x in self.run_time(node)), None)
@@ -255,7 +257,7 @@ class Builder:
             order = self.roles(first) if same and first is not None else None
             self.add(
                 node,
-                Kind.SOFTWARE,
+                OperationKind.SOFTWARE,
                 inputs,
                 self.write(target, order),
                 software_reason=reason,
@@ -265,7 +267,7 @@ class Builder:
         return tensor in self.graph.outputs or bool(self.graph.consumers(tensor))
 
 
-Handler = Callable[[Builder, Node], None]
+Handler = Callable[[Builder, OnnxNode], None]
 """Turns a node into steps of the builder."""
 
 _MIXING = frozenset({"Transpose", "TRANSPOSE"})

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder
-from npu_tune.targets.neural_art.graph.model import Kind
-from npu_tune.targets.neural_art.graph.step import Trait
+from npu_tune.targets.neural_art.graph.model import OperationKind
+from npu_tune.targets.neural_art.graph.unfused import Trait
 
 
-def arithmetic(builder: Builder, node: Node, function: str, *, activation: str = "") -> None:
+def arithmetic(builder: Builder, node: OnnxNode, function: str, *, activation: str = "") -> None:
     """Add, subtract, multiply, divide, larger or smaller of: of maps and constants."""
     inputs = builder.run_time(node)
     if len(inputs) == 1 and len(node.inputs) == 2:
@@ -36,7 +36,7 @@ def arithmetic(builder: Builder, node: Node, function: str, *, activation: str =
         result = builder.write(target, order)
         builder.add(
             node,
-            Kind.ARITHMETIC,
+            OperationKind.ARITHMETIC,
             [partial, other],
             result,
             activation=activation if last else "",
@@ -56,13 +56,13 @@ def _aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
     return builder.read(name, own if covered else None)
 
 
-def _partial(builder: Builder, node: Node, position: int) -> str:
+def _partial(builder: Builder, node: OnnxNode, position: int) -> str:
     name = builder.graph.new_name(f"{node.output}/{position}")
     builder.graph.shapes[name] = builder.shape(node.output)
     return name
 
 
-def function(builder: Builder, node: Node, kind: str) -> None:
+def function(builder: Builder, node: OnnxNode, kind: str) -> None:
     """A function of one element: ``relu`` for clipping ones, else ``lut``."""
     if len(builder.run_time(node)) > 1:
         builder.software(node, "its parameters are computed at run time")
@@ -70,7 +70,7 @@ def function(builder: Builder, node: Node, kind: str) -> None:
         builder.activation(node, kind)
 
 
-def power(builder: Builder, node: Node) -> None:
+def power(builder: Builder, node: OnnxNode) -> None:
     """Elements to a constant power."""
     exponent = builder.graph.constant(node, 1)
     if exponent is not None and exponent.size == 1:
@@ -80,7 +80,7 @@ def power(builder: Builder, node: Node) -> None:
 
 
 def _with_constant(
-    builder: Builder, node: Node, function: str, source: str, activation: str
+    builder: Builder, node: OnnxNode, function: str, source: str, activation: str
 ) -> None:
     constant = next(
         builder.graph.constants[name] for name in node.inputs if name in builder.graph.constants
@@ -102,7 +102,7 @@ def _with_constant(
     )
     builder.add(
         node,
-        Kind.ARITHMETIC,
+        OperationKind.ARITHMETIC,
         [builder.read(source)],
         builder.write(node.output, roles),
         weights=weights,
@@ -126,7 +126,7 @@ def _traits(
     return []
 
 
-def scale_and_offset(builder: Builder, node: Node) -> None:
+def scale_and_offset(builder: Builder, node: OnnxNode) -> None:
     """Batch normalization: a factor and an offset per channel."""
     source = node.inputs[0]
     order = builder.usual(len(builder.shape(source)))
@@ -137,7 +137,7 @@ def scale_and_offset(builder: Builder, node: Node) -> None:
     gamma = builder.graph.constants[node.inputs[1]]
     builder.add(
         node,
-        Kind.ARITHMETIC,
+        OperationKind.ARITHMETIC,
         [builder.read(source, order)],
         builder.write(node.output, order),
         weights=builder.weights(gamma.reshape(1, -1), channel_axis=0, bias_channels=gamma.size),

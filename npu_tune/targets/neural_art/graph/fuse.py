@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation
-from npu_tune.targets.neural_art.graph.step import Step, Trait
+from npu_tune.targets.neural_art.graph.model import FeatureMap, Operation, OperationKind
+from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
-_COMPUTING = (Kind.CONVOLUTION, Kind.ARITHMETIC, Kind.POOL)
+_COMPUTING = (OperationKind.CONVOLUTION, OperationKind.ARITHMETIC, OperationKind.POOL)
 
 
 def fused(
-    steps: Sequence[Step], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
+    steps: Sequence[UnfusedOperation], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
 ) -> list[Operation]:
     """Fuses, drops what nobody reads and puts followers behind their convolutions.
 
@@ -28,7 +28,7 @@ def fused(
     return _followed([step.operation for step in kept])
 
 
-def _live(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
+def _live(steps: Sequence[UnfusedOperation], outputs: Sequence[str]) -> list[UnfusedOperation]:
     needed = set(outputs)
     kept = []
     for step in reversed(steps):
@@ -38,9 +38,9 @@ def _live(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
     return kept[::-1]
 
 
-def _without_pads(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
+def _without_pads(steps: list[UnfusedOperation], outputs: Sequence[str]) -> list[UnfusedOperation]:
     """Convolutions and pools add rows and columns of zeros themselves."""
-    windows = (Kind.CONVOLUTION, Kind.POOL)
+    windows = (OperationKind.CONVOLUTION, OperationKind.POOL)
     others = {
         name
         for step in steps
@@ -59,22 +59,24 @@ def _without_pads(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
     ]
 
 
-def _with(step: Step, **changes: object) -> Step:
+def _with(step: UnfusedOperation, **changes: object) -> UnfusedOperation:
     return replace(step, operation=replace(step.operation, **changes))  # type: ignore[arg-type]
 
 
-def _is_function(step: Step) -> bool:
+def _is_function(step: UnfusedOperation) -> bool:
     """Whether it computes every element from one element."""
-    return step.operation.kind is Kind.ACTIVATION or Trait.SCALAR in step.traits
+    return step.operation.kind is OperationKind.ACTIVATION or Trait.SCALAR in step.traits
 
 
-def _with_functions(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
+def _with_functions(
+    steps: list[UnfusedOperation], outputs: Sequence[str]
+) -> list[UnfusedOperation]:
     """Arithmetic on several functions of one map is itself a function: ``x * sigmoid(x)``.
 
     That covers swish, hard-swish, Mish and GELU however an exporter spells them out.
     """
     readers = Counter(name for step in steps for name in set(step.operation.inputs))
-    writers: dict[str, Step] = {}
+    writers: dict[str, UnfusedOperation] = {}
     gone: set[str] = set()
     for step in steps:
         operation = step.operation
@@ -85,16 +87,18 @@ def _with_functions(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
         if root and alone and not between.intersection(outputs):
             gone |= between
             readers[root] += 1 - internal[root]
-            function = replace(operation, kind=Kind.ACTIVATION, inputs=(root,), activation="lut")
-            writers[operation.output] = Step(function)
+            function = replace(
+                operation, kind=OperationKind.ACTIVATION, inputs=(root,), activation="lut"
+            )
+            writers[operation.output] = UnfusedOperation(function)
         else:
             writers[operation.output] = step
     return [step for name, step in writers.items() if name not in gone]
 
 
-def _region(operation: Operation, writers: dict[str, Step]) -> tuple[str, set[str]]:
+def _region(operation: Operation, writers: dict[str, UnfusedOperation]) -> tuple[str, set[str]]:
     """The map that both inputs are functions of, and the maps between; "" where there is none."""
-    if operation.kind is Kind.ARITHMETIC and len(operation.inputs) == 2:
+    if operation.kind is OperationKind.ARITHMETIC and len(operation.inputs) == 2:
         one, other = (_origins(name, writers) for name in operation.inputs)
         for root in one:
             if root in other:
@@ -102,7 +106,7 @@ def _region(operation: Operation, writers: dict[str, Step]) -> tuple[str, set[st
     return "", set()
 
 
-def _origins(name: str, writers: dict[str, Step]) -> list[str]:
+def _origins(name: str, writers: dict[str, UnfusedOperation]) -> list[str]:
     """The map and those it is a function of, nearest first."""
     found = [name]
     while name in writers and _is_function(writers[name]):
@@ -112,11 +116,11 @@ def _origins(name: str, writers: dict[str, Step]) -> list[str]:
 
 
 def _merged(
-    steps: list[Step], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
-) -> list[Step]:
+    steps: list[UnfusedOperation], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
+) -> list[UnfusedOperation]:
     """Folds arithmetic with constants and activations into what computes their only input."""
     readers = Counter(name for step in steps for name in step.operation.inputs)
-    result: list[Step] = []
+    result: list[UnfusedOperation] = []
     position: dict[str, int] = {}
     for step in steps:
         operation = step.operation
@@ -134,7 +138,9 @@ def _merged(
     return result
 
 
-def _joined(before: Step, after: Step, channels: int) -> Step | None:
+def _joined(
+    before: UnfusedOperation, after: UnfusedOperation, channels: int
+) -> UnfusedOperation | None:
     """Both as one, named after the one that computes; None where that cannot be.
 
     Args:
@@ -145,7 +151,7 @@ def _joined(before: Step, after: Step, channels: int) -> Step | None:
     one, other = before.operation, after.operation
     per_channel = other.weights is None or other.weights.elements == channels
     if Trait.AFFINE in after.traits and per_channel and one.activation == "":
-        if one.kind is Kind.CONVOLUTION:
+        if one.kind is OperationKind.CONVOLUTION:
             return _convolution_with(before, after, channels)
         if Trait.AFFINE in before.traits:
             return _one_affine(before, after, channels)
@@ -153,10 +159,10 @@ def _joined(before: Step, after: Step, channels: int) -> Step | None:
         # Multiplying what is clipped only changes the scale of the integers.
         function = "lut" if Trait.OFFSET in after.traits else one.activation
         return _with(before, output=other.output, activation=_both(function, other.activation))
-    if other.kind is Kind.ACTIVATION:
+    if other.kind is OperationKind.ACTIVATION:
         if Trait.SCALAR in before.traits and one.activation == "":
             return _with(after, inputs=one.inputs, activation="lut")
-        if one.kind in _COMPUTING or one.kind is Kind.ACTIVATION:
+        if one.kind in _COMPUTING or one.kind is OperationKind.ACTIVATION:
             function = _both(one.activation, other.activation)
             return replace(
                 _with(before, output=other.output, activation=function), traits=frozenset()
@@ -179,7 +185,9 @@ def _both(one: str, other: str) -> str:
     return "lut" if "lut" in (one, other) else one or other
 
 
-def _convolution_with(before: Step, affine: Step, channels: int) -> Step:
+def _convolution_with(
+    before: UnfusedOperation, affine: UnfusedOperation, channels: int
+) -> UnfusedOperation:
     """Factors go into the weights, which changes no int8 code; offsets into the bias."""
     weights, other = before.operation.weights, affine.operation
     if weights is not None and Trait.OFFSET in affine.traits:
@@ -187,7 +195,9 @@ def _convolution_with(before: Step, affine: Step, channels: int) -> Step:
     return _with(before, output=other.output, weights=weights, activation=other.activation)
 
 
-def _one_affine(before: Step, after: Step, channels: int) -> Step:
+def _one_affine(
+    before: UnfusedOperation, after: UnfusedOperation, channels: int
+) -> UnfusedOperation:
     traits = (before.traits | after.traits) - {Trait.SCALAR}
     if Trait.SCALAR in before.traits & after.traits:
         traits |= {Trait.SCALAR}
@@ -216,8 +226,12 @@ def _followed(operations: Sequence[Operation]) -> list[Operation]:
     leaders: list[int] = []
     for place, operation in enumerate(operations):
         last = max((position.get(name, -1) for name in operation.inputs), default=-1)
-        follows = operation.kind in (Kind.ARITHMETIC, Kind.POOL, Kind.ACTIVATION)
-        if follows and last >= 0 and operations[last].kind is Kind.CONVOLUTION:
+        follows = operation.kind in (
+            OperationKind.ARITHMETIC,
+            OperationKind.POOL,
+            OperationKind.ACTIVATION,
+        )
+        if follows and last >= 0 and operations[last].kind is OperationKind.CONVOLUTION:
             followers.setdefault(last, []).append(operation)
         else:
             leaders.append(place)

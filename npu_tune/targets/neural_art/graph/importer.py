@@ -10,11 +10,11 @@ from npu_tune.network.model import Network
 from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, operators, software
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.fuse import fused
-from npu_tune.targets.neural_art.graph.model import Graph, Kind
+from npu_tune.targets.neural_art.graph.model import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
 
 
-def graph_of(network: Network) -> Graph:
+def graph_of(network: Network) -> OperationGraph:
     """The operations of an ONNX or TFLite network, folded and fused.
 
     Only shapes and weights count, so a float network gives the same graph as its int8 form.
@@ -54,7 +54,7 @@ def _walk(builder: Builder, handlers: Mapping[str, Handler]) -> None:
         builder.software(node, "no unit computes its other outputs")
 
 
-def _finished(builder: Builder) -> Graph:
+def _finished(builder: Builder) -> OperationGraph:
     network = builder.network
     known = [name for name in network.outputs if name in builder.graph.constants]
     if known:
@@ -77,7 +77,7 @@ def _finished(builder: Builder) -> Graph:
         )
     read = {name for operation in operations for name in operation.inputs}
     named = read | {operation.output for operation in operations} | set(outputs)
-    return Graph(
+    return OperationGraph(
         name=network.name,
         operations=tuple(operations),
         maps={name: given for name, given in builder.maps.items() if name in named},
@@ -93,7 +93,7 @@ def _settle_inputs(builder: Builder) -> None:
     """Gives open maps the sizes of what is computed from them element by element."""
     for step in reversed(builder.steps):
         operation = step.operation
-        elementwise = operation.kind in (Kind.ARITHMETIC, Kind.ACTIVATION)
+        elementwise = operation.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION)
         if not elementwise or operation.output in builder.open_maps:
             continue
         result = builder.maps[operation.output]

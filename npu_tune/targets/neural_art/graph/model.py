@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 
-class Kind(StrEnum):
+class OperationKind(StrEnum):
     """Which kind of unit computes an operation."""
 
     CONVOLUTION = "convolution"
@@ -95,7 +95,7 @@ class Operation:
 
     name: str
     op: str
-    kind: Kind
+    kind: OperationKind
     inputs: tuple[str, ...]
     output: str
     macs: int = 0
@@ -110,7 +110,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Graph:
+class OperationGraph:
     """Operations in execution order and the feature maps between them.
 
     Views (reshape, flatten, squeeze, identity) are gone: whoever read one reads its source.

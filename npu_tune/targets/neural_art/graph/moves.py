@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph.builder import Builder
-from npu_tune.targets.neural_art.graph.step import Trait
+from npu_tune.targets.neural_art.graph.unfused import Trait
 
 
-def pad(builder: Builder, node: Node, amounts: Array | None, *, zeros: bool) -> None:
+def pad(builder: Builder, node: OnnxNode, amounts: Array | None, *, zeros: bool) -> None:
     """Padding; a convolution or pool that reads it may take it up.
 
     Args:
@@ -41,7 +41,7 @@ def _order_of_padding(builder: Builder, rank: int, padded: set[int]) -> str | No
     return builder.usual(rank)
 
 
-def concatenation(builder: Builder, node: Node) -> None:
+def concatenation(builder: Builder, node: OnnxNode) -> None:
     """Joins tensors; of one alone nothing moves."""
     sources = builder.run_time(node)
     if len(node.inputs) == 1:
@@ -50,7 +50,7 @@ def concatenation(builder: Builder, node: Node) -> None:
         builder.copy(node, sources, node.output)
 
 
-def rearrangement(builder: Builder, node: Node, *, may_keep_shape: bool) -> None:
+def rearrangement(builder: Builder, node: OnnxNode, *, may_keep_shape: bool) -> None:
     """Parts, repetitions and other orders of one tensor: a copy for each output that is read.
 
     Args:
@@ -71,7 +71,7 @@ def rearrangement(builder: Builder, node: Node, *, may_keep_shape: bool) -> None
             builder.copy(node, [source], target)
 
 
-def resize(builder: Builder, node: Node, mode: str) -> None:
+def resize(builder: Builder, node: OnnxNode, mode: str) -> None:
     """Repeats elements; whatever interpolates runs in software."""
     source = node.inputs[0]
     if builder.shape(source) == builder.shape(node.output):

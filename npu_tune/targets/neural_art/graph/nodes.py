@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from npu_tune.network.model import Layer, Network
-from npu_tune.network.onnx_model import parse_onnx
-from npu_tune.network.quantize.fold import fold_constants
-from npu_tune.network.quantize.graph import Graph, Node
-from npu_tune.network.quantize.onnx_graph import opset_of, real_if_float
+from npu_tune.network.onnx.fold import fold_constants
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+from npu_tune.network.onnx.model import parse_onnx
+from npu_tune.network.onnx.proto import opset_of, real_if_float
 
 
-def onnx_nodes(network: Network) -> Graph:
+def onnx_nodes(network: Network) -> OnnxGraph:
     """The nodes of an ONNX network, constants folded.
 
     Raises:
@@ -24,7 +24,7 @@ def onnx_nodes(network: Network) -> Graph:
     return graph
 
 
-def _fill_constants(network: Network, graph: Graph) -> None:
+def _fill_constants(network: Network, graph: OnnxGraph) -> None:
     """Computes ConstantOfShape without spending memory on its many equal values."""
     for node in graph.nodes:
         if node.op == "ConstantOfShape":
@@ -35,13 +35,13 @@ def _fill_constants(network: Network, graph: Graph) -> None:
     graph.nodes = [node for node in graph.nodes if node.output not in graph.constants]
 
 
-def _nodes(network: Network, opset: int) -> Graph:
+def _nodes(network: Network, opset: int) -> OnnxGraph:
     constants = {
         name: real_if_float(tensor.data)
         for name, tensor in network.tensors.items()
         if tensor.data is not None
     }
-    return Graph(
+    return OnnxGraph(
         nodes=[_node(layer) for layer in network.layers if any(layer.outputs)],
         constants=constants,
         shapes={name: tensor.shape for name, tensor in network.tensors.items()},
@@ -51,13 +51,13 @@ def _nodes(network: Network, opset: int) -> Graph:
     )
 
 
-def _node(layer: Layer) -> Node:
-    return Node(
+def _node(layer: Layer) -> OnnxNode:
+    return OnnxNode(
         layer.op, layer.name, list(layer.inputs), list(layer.outputs), dict(layer.attributes)
     )
 
 
-def tflite_nodes(network: Network) -> Graph:
+def tflite_nodes(network: Network) -> OnnxGraph:
     """The nodes of a TFLite network that depend on its inputs.
 
     Weights that are unpacked or reshaped keep their values; what else is computed from constants,

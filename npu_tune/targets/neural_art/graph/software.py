@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npu_tune.network.quantize.graph import Node
+from npu_tune.network.onnx.graph import OnnxNode
 from npu_tune.targets.neural_art.graph.builder import Builder
 
 _OVER_ALL = "it normalizes over all channels"
@@ -22,7 +22,7 @@ _REASONS = {
 """By the operator's name without case and underscores, which both formats share."""
 
 
-def unknown(builder: Builder, node: Node) -> None:
+def unknown(builder: Builder, node: OnnxNode) -> None:
     """Whatever there is no unit for."""
     builder.software(
         node, _REASONS.get(node.op.replace("_", "").lower(), f"no unit computes {node.op}")

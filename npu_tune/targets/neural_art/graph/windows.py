@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder
-from npu_tune.targets.neural_art.graph.model import Kind, Weights
-from npu_tune.targets.neural_art.graph.step import Trait
+from npu_tune.targets.neural_art.graph.model import OperationKind, Weights
+from npu_tune.targets.neural_art.graph.unfused import Trait
 
 Pair = tuple[int, int]
 
@@ -21,7 +21,7 @@ def pair(values: Sequence[int]) -> Pair:
 
 
 def constant_weights(
-    builder: Builder, node: Node, *, position: int = 1, source: int = 0
+    builder: Builder, node: OnnxNode, *, position: int = 1, source: int = 0
 ) -> Array | None:
     """The weights of a node; where they or the bias come at run time, it goes to software.
 
@@ -40,7 +40,7 @@ def constant_weights(
 
 def convolution(
     builder: Builder,
-    node: Node,
+    node: OnnxNode,
     *,
     source: str,
     order: str,
@@ -54,7 +54,7 @@ def convolution(
     """A convolution of any sort; ``order`` is that of the dimensions of input and output."""
     builder.add(
         node,
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         [builder.read(source, order)],
         builder.write(node.output, order),
         macs=builder.macs(node),
@@ -69,7 +69,7 @@ def convolution(
 
 def product(
     builder: Builder,
-    node: Node,
+    node: OnnxNode,
     *,
     source: str,
     weights: Weights,
@@ -82,7 +82,7 @@ def product(
     order = axes.letters(len(shape), channels_last=True) if whole else None
     builder.add(
         node,
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         [builder.read(source, order)],
         builder.write(node.output, axes.letters(len(result), channels_last=True)),
         macs=builder.macs(node),
@@ -93,7 +93,7 @@ def product(
 
 def pool(
     builder: Builder,
-    node: Node,
+    node: OnnxNode,
     *,
     order: str,
     kernel: Pair,
@@ -108,7 +108,7 @@ def pool(
     whole = before == kernel and after == (1, 1)
     builder.add(
         node,
-        Kind.POOL,
+        OperationKind.POOL,
         [source],
         output,
         kernel=kernel,
@@ -126,7 +126,7 @@ def _rows_and_columns(builder: Builder, tensor: str, order: Sequence[str]) -> Pa
 
 
 def reduction(
-    builder: Builder, node: Node, reduced: Iterable[int] | None, *, is_mean: bool
+    builder: Builder, node: OnnxNode, reduced: Iterable[int] | None, *, is_mean: bool
 ) -> None:
     """A mean or maximum over dimensions: a pool where these are rows and columns."""
     source = node.inputs[0]
@@ -150,7 +150,7 @@ def reduction(
         output = builder.write(node.output, kept)
         builder.add(
             node,
-            Kind.POOL,
+            OperationKind.POOL,
             [map_name],
             output,
             kernel=kernel,

@@ -1,4 +1,4 @@
-"""A hardware description with some of its figures changed, as real hardware would change."""
+"""A hardware description with some of its parameters changed, as real hardware would change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNITS: Mapping[str, str] = {
     "arithmetic_units": "arithmetics",
     "decompressors": "decompressors",
 }
-"""Fields of the units by the name of the figure."""
+"""Fields of the units by the name of the parameter."""
 
 DIMC: Mapping[str, str] = {
     "dimc_tiles": "tiles",
@@ -30,7 +30,7 @@ DIMC: Mapping[str, str] = {
     "dimc_cycles_per_pass": "cycles_per_pass",
     "dimc_load_bytes_per_cycle": "load_bytes_per_cycle",
 }
-"""Fields of the tiles by the name of the figure."""
+"""Fields of the tiles by the name of the parameter."""
 
 CLOCKS = ("clock_mhz", "cpu_clock_mhz")
 RAM_SCALE = "internal_ram_scale"
@@ -41,22 +41,22 @@ _STREAM_BYTES = 8
 """Scaled pools keep whole words of a stream."""
 
 
-def current(hardware: Hardware, figure: str) -> Any:
-    """What a description says of a figure; None for tiles where it has none."""
-    if figure in UNITS:
-        return getattr(hardware.units, UNITS[figure])
-    if figure in DIMC:
-        return getattr(hardware.dimc, DIMC[figure]) if hardware.dimc is not None else None
-    if figure == RAM_SCALE:
+def current(hardware: Hardware, parameter: str) -> Any:
+    """What a description says of a parameter; None for tiles where it has none."""
+    if parameter in UNITS:
+        return getattr(hardware.units, UNITS[parameter])
+    if parameter in DIMC:
+        return getattr(hardware.dimc, DIMC[parameter]) if hardware.dimc is not None else None
+    if parameter == RAM_SCALE:
         return 1.0
-    if figure.startswith(POOL):
-        name = figure.removeprefix(POOL)
+    if parameter.startswith(POOL):
+        name = parameter.removeprefix(POOL)
         return next(pool.size_bytes for pool in hardware.pools if pool.name == name)
-    return getattr(hardware, figure)
+    return getattr(hardware, parameter)
 
 
-def changed(hardware: Hardware, figures: Mapping[str, Any]) -> Hardware:
-    """The description with other figures.
+def changed(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
+    """The description with other parameters.
 
     - Pools that touch go on touching: those behind one that shrinks or grows move. A pool of no
       bytes is left out.
@@ -67,11 +67,11 @@ def changed(hardware: Hardware, figures: Mapping[str, Any]) -> Hardware:
 
     Args:
         hardware: what is changed.
-        figures: by name: those of ``UNITS`` and ``DIMC``, of ``CLOCKS``, ``internal_ram_scale``,
+        parameters: by name: those of ``UNITS`` and ``DIMC``, of ``CLOCKS``, ``internal_ram_scale``,
             and ``pools.NAME`` for the bytes of a pool.
     """
-    units = {UNITS[name]: value for name, value in figures.items() if name in UNITS}
-    dimc = {DIMC[name]: value for name, value in figures.items() if name in DIMC}
+    units = {UNITS[name]: value for name, value in parameters.items() if name in UNITS}
+    dimc = {DIMC[name]: value for name, value in parameters.items() if name in DIMC}
     tiles = hardware.dimc
     if tiles is not None and dimc:
         tiles = replace(tiles, **dimc) if dimc.get("tiles", tiles.tiles) else None
@@ -79,17 +79,17 @@ def changed(hardware: Hardware, figures: Mapping[str, Any]) -> Hardware:
         hardware,
         units=replace(hardware.units, **units),
         dimc=tiles,
-        pools=_resized(hardware.pools, figures),
+        pools=_resized(hardware.pools, parameters),
     )
-    clock_mhz, cpu_clock_mhz = (float(figures.get(c, current(hardware, c))) for c in CLOCKS)
+    clock_mhz, cpu_clock_mhz = (float(parameters.get(c, current(hardware, c))) for c in CLOCKS)
     return _clocked(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
 
 
-def _resized(pools: tuple[Pool, ...], figures: Mapping[str, Any]) -> tuple[Pool, ...]:
-    scale = figures.get(RAM_SCALE, 1.0)
+def _resized(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tuple[Pool, ...]:
+    scale = parameters.get(RAM_SCALE, 1.0)
     sizes = {}
     for pool in pools:
-        size = int(figures.get(POOL + pool.name, pool.size_bytes))
+        size = int(parameters.get(POOL + pool.name, pool.size_bytes))
         if scale != 1.0 and pool.kind in (PoolKind.NPU, PoolKind.CPU):
             size = int(size * scale) // _STREAM_BYTES * _STREAM_BYTES
         sizes[pool.name] = size

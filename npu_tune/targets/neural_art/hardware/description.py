@@ -191,5 +191,5 @@ class Hardware:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of every figure, in hexadecimal: the identity of the hardware."""
+        """SHA-256 of every parameter, in hexadecimal: the identity of the hardware."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

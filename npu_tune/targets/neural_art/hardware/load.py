@@ -23,7 +23,7 @@ from npu_tune.targets.neural_art.hardware.description import (
     PoolKind,
     Units,
 )
-from npu_tune.targets.neural_art.hardware.figures import HardwareFigures, of
+from npu_tune.targets.neural_art.hardware.parameters import HardwareParameters, of
 from npu_tune.validation import known_remedy, table_error
 
 _DATA = files("npu_tune.targets.neural_art.hardware") / "data"
@@ -46,7 +46,7 @@ def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
     What ends in ``.toml`` or holds a path separator is a file; all else is a name.
 
     Raises:
-        TargetError: if there is no such description, or a figure of it is missing, unknown or
+        TargetError: if there is no such description, or a parameter of it is missing, unknown or
             impossible; names the file and the key.
     """
     text = os.fspath(name_or_path)
@@ -85,12 +85,12 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
             f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
         ) from error
     try:
-        figures = HardwareFigures.model_validate(_completed(document, source))
+        parameters = HardwareParameters.model_validate(_completed(document, source))
     except ValidationError as error:
         raise table_error(
-            error, model=HardwareFigures, source=source, whole="hardware file", kind=TargetError
+            error, model=HardwareParameters, source=source, whole="hardware file", kind=TargetError
         ) from error
-    hardware = _hardware(figures)
+    hardware = _hardware(parameters)
     require_possible_pools(hardware.pools, source=source)
     return hardware
 
@@ -178,17 +178,17 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _hardware(figures: HardwareFigures) -> Hardware:
-    pools = [Pool(name=name, **of(pool)) for name, pool in figures.pools.items()]
-    plain: dict[str, Any] = dict(of(figures))
+def _hardware(parameters: HardwareParameters) -> Hardware:
+    pools = [Pool(name=name, **of(pool)) for name, pool in parameters.pools.items()]
+    plain: dict[str, Any] = dict(of(parameters))
     return Hardware(
         **plain
         | {
-            "units": Units(**of(figures.units)),
+            "units": Units(**of(parameters.units)),
             # The order of the file is the order of preference on the chip, whatever the kind.
             "pools": tuple(sorted(pools, key=lambda pool: max(_ORDER.index(pool.kind), 1))),
-            "energy": Energy(**of(figures.energy)),
-            "calibration": Calibration(**of(figures.calibration)),
-            "dimc": Dimc(**of(figures.dimc)) if figures.dimc is not None else None,
+            "energy": Energy(**of(parameters.energy)),
+            "calibration": Calibration(**of(parameters.calibration)),
+            "dimc": Dimc(**of(parameters.dimc)) if parameters.dimc is not None else None,
         }
     )

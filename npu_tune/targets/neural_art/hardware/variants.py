@@ -1,4 +1,4 @@
-"""Variants of a hardware description: figures that a study fixes, or explores as knobs."""
+"""Variants of a hardware description: parameters that a study fixes, or explores as knobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from npu_tune.targets.neural_art.hardware.change import (
     current,
 )
 from npu_tune.targets.neural_art.hardware.description import Hardware
-from npu_tune.targets.neural_art.hardware.figures import (
+from npu_tune.targets.neural_art.hardware.load import require_possible_pools
+from npu_tune.targets.neural_art.hardware.parameters import (
     Accelerators,
     AtLeastOne,
     Bytes,
@@ -32,7 +33,6 @@ from npu_tune.targets.neural_art.hardware.figures import (
     Positive,
     Scale,
 )
-from npu_tune.targets.neural_art.hardware.load import require_possible_pools
 from npu_tune.validation import Table, known_remedy, table_error
 
 SOURCE = "[target.hardware]"
@@ -72,28 +72,28 @@ class _Overrides(Table):
     pools: dict[str, Choices[BytesOrNone]] = Field(default_factory=dict)
 
 
-VARIABLE_FIGURES = tuple(_Overrides.model_fields)
+VARIABLE_PARAMETERS = tuple(_Overrides.model_fields)
 """The keys of ``[target.hardware]``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A figure that is explored.
+    """A parameter that is explored.
 
     Args:
-        figure: as ``[target.hardware]`` spells it; ``pools.NAME`` for the bytes of a pool.
+        parameter: as ``[target.hardware]`` spells it; ``pools.NAME`` for the bytes of a pool.
         values: what is tried, in rising order.
         default: the description's own value where it is among them, else the first one given.
     """
 
-    figure: str
+    parameter: str
     values: tuple[Value, ...]
     default: Value
 
     @property
     def knob(self) -> Knob:
-        """The figure as a knob of the whole network."""
-        name, _, pool = self.figure.partition(".")
+        """The parameter as a knob of the whole network."""
+        name, _, pool = self.parameter.partition(".")
         return Knob(
             NETWORK_SCOPE,
             f"{_KNOB}pool_{pool}_bytes" if pool else _KNOB + name,
@@ -109,8 +109,8 @@ class HardwareVariants:
     """A hardware description and what of it is explored together with the compilation.
 
     Args:
-        base: with every figure that is fixed.
-        variants: figures that are knobs.
+        base: with every parameter that is fixed.
+        variants: parameters that are knobs.
     """
 
     base: Hardware
@@ -122,7 +122,7 @@ class HardwareVariants:
 
         Args:
             hardware: the description that is varied.
-            overrides: per figure a value, which fixes it, or a list, which makes it a knob.
+            overrides: per parameter a value, which fixes it, or a list, which makes it a knob.
 
         Raises:
             TargetError: if a key is unknown or a value impossible; names the key.
@@ -137,12 +137,12 @@ class HardwareVariants:
             for own in [current(base, name)]
         )
         for extreme in (min, max):
-            ends = {variant.figure: extreme(variant.values) for variant in variants}
+            ends = {variant.parameter: extreme(variant.values) for variant in variants}
             require_possible_pools(changed(base, ends).pools, source=SOURCE)
         return cls(base, variants)
 
     def knobs(self) -> tuple[Knob, ...]:
-        """One network-wide knob per figure that is explored."""
+        """One network-wide knob per parameter that is explored."""
         return tuple(variant.knob for variant in self.variants)
 
     def hardware(self, choices: Mapping[str, Value]) -> Hardware:
@@ -157,8 +157,8 @@ class HardwareVariants:
         values = tuple(choices.get(name, default) for name, default in self._defaults)
         found = self._made.get(values)
         if found is None:
-            figures = (variant.figure for variant in self.variants)
-            found = changed(self.base, dict(zip(figures, values, strict=True)))
+            parameters = (variant.parameter for variant in self.variants)
+            found = changed(self.base, dict(zip(parameters, values, strict=True)))
             self._made[values] = found
         return found
 
@@ -183,7 +183,7 @@ class HardwareVariants:
 
 
 def _choices(hardware: Hardware, overrides: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
-    """The values of every figure that is named, checked one by one."""
+    """The values of every parameter that is named, checked one by one."""
     try:
         parsed = _Overrides.model_validate(dict(overrides))
     except ValidationError as error:

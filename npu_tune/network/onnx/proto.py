@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npu_tune.errors import ModelError, UnsupportedOperatorError
-from npu_tune.network.onnx_model import known_shape
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
 
 if TYPE_CHECKING:
     import onnx
@@ -17,7 +16,7 @@ OLDEST_OPSET = 7
 """Earlier operator sets broadcast in another way."""
 
 
-def graph_from_onnx(model: onnx.ModelProto) -> Graph:
+def graph_from_onnx(model: onnx.ModelProto) -> OnnxGraph:
     """A graph of an opened ONNX model; everything real becomes float32.
 
     Raises:
@@ -37,14 +36,16 @@ def graph_from_onnx(model: onnx.ModelProto) -> Graph:
     nodes = []
     for proto in onnx_graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
-        node = Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)
+        node = OnnxNode(
+            proto.op_type, proto.name, list(proto.input), list(proto.output), attributes
+        )
         if proto.domain not in ("", "ai.onnx"):
             raise UnsupportedOperatorError(
                 f"The {node} belongs to {proto.domain!r}, not to ONNX itself.",
                 remedy="Export the network with standard operators.",
             )
         nodes.append(node)
-    return Graph(
+    return OnnxGraph(
         nodes=nodes,
         constants=constants,
         shapes=shapes,
@@ -74,7 +75,7 @@ def real_if_float(value: Array) -> Array:
     return real(value) if np.issubdtype(value.dtype, np.floating) else value
 
 
-def graph_to_onnx(graph: Graph, *, outputs: list[str] | None = None) -> onnx.ModelProto:
+def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx.ModelProto:
     """A float32 ONNX model of a graph.
 
     Args:
@@ -101,3 +102,13 @@ def graph_to_onnx(graph: Graph, *, outputs: list[str] | None = None) -> onnx.Mod
     return helper.make_model(
         onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)], ir_version=8
     )
+
+
+def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """The shape of a tensor, or None while a part of it is unknown."""
+    tensor_type = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
+        return None
+    if not all(size.HasField("dim_value") for size in tensor_type.shape.dim):
+        return None
+    return tuple(size.dim_value for size in tensor_type.shape.dim)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
 
 
-def fold_constants(graph: Graph) -> None:
+def fold_constants(graph: OnnxGraph) -> None:
     """Computes every node whose inputs are all known.
 
     Raises:
@@ -34,13 +34,13 @@ def fold_constants(graph: Graph) -> None:
     graph.remove_unused()
 
 
-def _keep(graph: Graph, name: str, value: Array) -> None:
+def _keep(graph: OnnxGraph, name: str, value: Array) -> None:
     floating = np.issubdtype(value.dtype, np.floating)
     graph.constants[name] = real(value) if floating else value
     graph.shapes[name] = value.shape
 
 
-def _compute(graph: Graph, node: Node) -> list[Array]:
+def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
     from onnx import helper  # noqa: PLC0415 - heavy
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - heavy
 
@@ -72,7 +72,9 @@ def _compute(graph: Graph, node: Node) -> list[Array]:
     return [np.asarray(result) for result in results]
 
 
-def _dequantized(node: Node, codes: Array, scale: Array, zero_point: Array | None = None) -> Array:
+def _dequantized(
+    node: OnnxNode, codes: Array, scale: Array, zero_point: Array | None = None
+) -> Array:
     """Weights as the file's quantizer states them; with a scale for all or for each slice."""
     if scale.size > 1:
         axis = int(node.attributes.get("axis", 1)) % codes.ndim
@@ -83,14 +85,14 @@ def _dequantized(node: Node, codes: Array, scale: Array, zero_point: Array | Non
     return real((codes.astype(np.float64) - offset) * scale.reshape(shape))
 
 
-def _computable(node: Node) -> dict[str, Any]:
+def _computable(node: OnnxNode) -> dict[str, Any]:
     """The attributes, with half precision turned into single, as all constants here are."""
     if node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES:
         return {**node.attributes, "to": 1}
     return node.attributes
 
 
-def remove_identities(graph: Graph) -> None:
+def remove_identities(graph: OnnxGraph) -> None:
     """Drops nodes that hand their input on unchanged."""
     for node in list(graph.nodes):
         cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
@@ -98,7 +100,7 @@ def remove_identities(graph: Graph) -> None:
             _bypass(graph, node)
 
 
-def _does_nothing(graph: Graph, node: Node) -> bool:
+def _does_nothing(graph: OnnxGraph, node: OnnxNode) -> bool:
     before, after = graph.shapes.get(node.inputs[0]), graph.shapes.get(node.output)
     if node.op == "Transpose":
         permutation = node.ints("perm")
@@ -108,7 +110,7 @@ def _does_nothing(graph: Graph, node: Node) -> bool:
     return node.op in {"Reshape", "Flatten", "Squeeze", "Unsqueeze"} and before == after
 
 
-def _bypass(graph: Graph, node: Node) -> None:
+def _bypass(graph: OnnxGraph, node: OnnxNode) -> None:
     source, target = node.inputs[0], node.output
     if target not in graph.outputs:
         graph.replace_input(target, source)
@@ -125,7 +127,7 @@ def _bypass(graph: Graph, node: Node) -> None:
     graph.nodes.remove(node)
 
 
-def remove_quantizers(graph: Graph) -> None:
+def remove_quantizers(graph: OnnxGraph) -> None:
     """Takes QuantizeLinear-DequantizeLinear pairs out and notes the range they state.
 
     Raises:
@@ -151,7 +153,7 @@ def remove_quantizers(graph: Graph) -> None:
         graph.nodes.remove(node)
 
 
-def _stated_range(graph: Graph, node: Node) -> tuple[float, float] | None:
+def _stated_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | None:
     scale = graph.constant(node, 1)
     if scale is None or scale.size != 1:
         return None

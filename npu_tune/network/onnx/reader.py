@@ -13,7 +13,8 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Layer, Network, Tensor, printable_names
-from npu_tune.network.onnx_model import embed_weights, known_shape, parse_onnx, with_shapes
+from npu_tune.network.onnx.model import embed_weights, parse_onnx, with_shapes
+from npu_tune.network.onnx.proto import known_shape
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 @dataclass
-class Node:
+class OnnxNode:
     """One ONNX operator."""
 
     op: str
@@ -36,7 +36,7 @@ class Node:
 
 
 @dataclass
-class Graph:
+class OnnxGraph:
     """Operators in execution order, with constants and the static shape of every tensor.
 
     Args:
@@ -49,7 +49,7 @@ class Graph:
         ranges: smallest and largest value of tensors that the file itself states.
     """
 
-    nodes: list[Node]
+    nodes: list[OnnxNode]
     constants: dict[str, Array]
     shapes: dict[str, tuple[int, ...]]
     inputs: list[str]
@@ -57,18 +57,18 @@ class Graph:
     opset: int
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def consumers(self, name: str) -> list[Node]:
+    def consumers(self, name: str) -> list[OnnxNode]:
         return [node for node in self.nodes if name in node.inputs]
 
-    def producer(self, name: str) -> Node | None:
+    def producer(self, name: str) -> OnnxNode | None:
         return next((node for node in self.nodes if name in node.outputs), None)
 
-    def only_consumer(self, name: str) -> Node | None:
+    def only_consumer(self, name: str) -> OnnxNode | None:
         """The one node that reads a tensor; None if several do, or the world outside does."""
         readers = self.consumers(name)
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
 
-    def constant(self, node: Node, position: int) -> Array | None:
+    def constant(self, node: OnnxNode, position: int) -> Array | None:
         """The value of an input of a node where it is known; None where absent or run time."""
         if position >= len(node.inputs):
             return None
@@ -94,7 +94,7 @@ class Graph:
         for node in self.nodes:
             node.inputs = [new if name == old else name for name in node.inputs]
 
-    def run_time_inputs(self, node: Node) -> list[str]:
+    def run_time_inputs(self, node: OnnxNode) -> list[str]:
         return [name for name in node.inputs if name and name not in self.constants]
 
     def remove_unused(self) -> None:

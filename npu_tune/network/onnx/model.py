@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npu_tune.errors import ModelError
+from npu_tune.network.onnx.fold import fold_constants
+from npu_tune.network.onnx.proto import graph_from_onnx, known_shape
 
 if TYPE_CHECKING:
     import onnx
@@ -59,9 +61,6 @@ def _fold_shape_arithmetic(model: onnx.ModelProto) -> bool:
     inference does not follow all of these steps.
     """
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
-
-    from npu_tune.network.quantize.fold import fold_constants  # noqa: PLC0415 - it imports this
-    from npu_tune.network.quantize.onnx_graph import graph_from_onnx  # noqa: PLC0415
 
     graph = graph_from_onnx(model)
     fold_constants(graph)
@@ -173,13 +172,3 @@ def _fix_shape(value: onnx.ValueInfoProto, name: str) -> None:
             remedy=_SHAPES_REMEDY,
             input=value.name,
         )
-
-
-def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """The shape of a tensor, or None while a part of it is unknown."""
-    tensor_type = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
-        return None
-    if not all(size.HasField("dim_value") for size in tensor_type.shape.dim):
-        return None
-    return tuple(size.dim_value for size in tensor_type.shape.dim)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
-from npu_tune.network.tflite_options import enumeration, operator_attributes, operator_name
+from npu_tune.network.tflite.options import enumeration, operator_attributes, operator_name
 
 IDENTIFIER = b"TFL3"
 """The four bytes at offset 4 of every TFLite file."""

@@ -24,7 +24,7 @@ class Trait(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class UnfusedOperation:
     """An operation, and what fusing has to know of it."""
 
     operation: Operation

@@ -1,0 +1,1 @@
+"""ONNX files: reading them into networks, and a mutable graph that passes rewrite."""

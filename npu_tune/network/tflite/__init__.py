@@ -1,0 +1,1 @@
+"""TFLite files: reading them into networks."""
