@@ -113,7 +113,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled.
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _restored, (values | {"tensors": dict(self.tensors)},)
+        return _restore_network, (values | {"tensors": dict(self.tensors)},)
 
     @cached_property
     def digest(self) -> str:
@@ -136,7 +136,7 @@ class Network:
         return any(tensor.dtype.startswith("float") for tensor in produced)
 
 
-def _restored(values: dict[str, Any]) -> Network:
+def _restore_network(values: dict[str, Any]) -> Network:
     return Network(**values)
 
 

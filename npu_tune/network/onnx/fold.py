@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
-from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
@@ -24,19 +24,19 @@ def fold_constants(graph: OnnxGraph) -> None:
         if node.op == "Shape" and node.inputs[0] in graph.shapes:
             shape = np.asarray(graph.shapes[node.inputs[0]], np.int64)
             first, last = node.attributes.get("start", 0), node.attributes.get("end")
-            _keep(graph, node.output, shape[first:last])
+            _store_constant(graph, node.output, shape[first:last])
         elif graph.run_time_inputs(node):
             kept.append(node)
         else:
             for name, value in zip(node.outputs, _compute(graph, node), strict=False):
-                _keep(graph, name, value)
+                _store_constant(graph, name, value)
     graph.nodes = kept
     graph.remove_unused()
 
 
-def _keep(graph: OnnxGraph, name: str, value: Array) -> None:
+def _store_constant(graph: OnnxGraph, name: str, value: Array) -> None:
     floating = np.issubdtype(value.dtype, np.floating)
-    graph.constants[name] = real(value) if floating else value
+    graph.constants[name] = as_float32(value) if floating else value
     graph.shapes[name] = value.shape
 
 
@@ -46,8 +46,10 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
 
     given = {name: graph.constants[name] for name in node.inputs if name}
     if node.op == "DequantizeLinear":
-        return [_dequantized(node, *given.values())]
-    proto = helper.make_node(node.op, node.inputs, node.outputs, **_computable(node))
+        return [_dequantize(node, *given.values())]
+    proto = helper.make_node(
+        node.op, node.inputs, node.outputs, **_single_precision_attributes(node)
+    )
     onnx_graph = helper.make_graph(
         [proto],
         "fold",
@@ -72,7 +74,7 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
     return [np.asarray(result) for result in results]
 
 
-def _dequantized(
+def _dequantize(
     node: OnnxNode, codes: Array, scale: Array, zero_point: Array | None = None
 ) -> Array:
     """Weights as the file's quantizer states them; with a scale for all or for each slice."""
@@ -82,10 +84,10 @@ def _dequantized(
     else:
         shape = []
     offset = 0.0 if zero_point is None else zero_point.astype(np.float64).reshape(shape)
-    return real((codes.astype(np.float64) - offset) * scale.reshape(shape))
+    return as_float32((codes.astype(np.float64) - offset) * scale.reshape(shape))
 
 
-def _computable(node: OnnxNode) -> dict[str, Any]:
+def _single_precision_attributes(node: OnnxNode) -> dict[str, Any]:
     """The attributes, with half precision turned into single, as all constants here are."""
     if node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES:
         return {**node.attributes, "to": 1}
@@ -96,11 +98,11 @@ def remove_identities(graph: OnnxGraph) -> None:
     """Drops nodes that hand their input on unchanged."""
     for node in list(graph.nodes):
         cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
-        if node.op in _IDENTITIES or cast or _does_nothing(graph, node):
+        if node.op in _IDENTITIES or cast or _is_identity(graph, node):
             _bypass(graph, node)
 
 
-def _does_nothing(graph: OnnxGraph, node: OnnxNode) -> bool:
+def _is_identity(graph: OnnxGraph, node: OnnxNode) -> bool:
     before, after = graph.shapes.get(node.inputs[0]), graph.shapes.get(node.output)
     if node.op == "Transpose":
         permutation = node.ints("perm")
@@ -144,7 +146,7 @@ def remove_quantizers(graph: OnnxGraph) -> None:
                 node=node.name or node.output,
                 op=node.op,
             )
-        stated = _stated_range(graph, node)
+        stated = _quantizer_range(graph, node)
         if stated is not None:
             graph.ranges[node.inputs[0]] = stated
         for reader in readers:
@@ -153,7 +155,7 @@ def remove_quantizers(graph: OnnxGraph) -> None:
         graph.nodes.remove(node)
 
 
-def _stated_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | None:
+def _quantizer_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | None:
     scale = graph.constant(node, 1)
     if scale is None or scale.size != 1:
         return None

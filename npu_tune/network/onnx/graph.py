@@ -118,6 +118,6 @@ class OnnxGraph:
         return math.prod(self.shapes[name])
 
 
-def real(values: Any) -> NDArray[np.float32]:
+def as_float32(values: Any) -> NDArray[np.float32]:
     """Values as a float32 array."""
     return np.asarray(values, dtype=np.float32)

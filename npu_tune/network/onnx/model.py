@@ -24,10 +24,10 @@ def open_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
     """
     model = parse_onnx(model_bytes, name=name)
     embed_weights(model, None, name=name)
-    return with_shapes(model, name=name)
+    return infer_shapes(model, name=name)
 
 
-def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
+def infer_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     """Sets an open batch size to one and infers the shape of every tensor.
 
     Raises:
@@ -42,9 +42,9 @@ def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     for value in model.graph.output:
         if known_shape(value) is None:
             value.type.tensor_type.ClearField("shape")
-    inferred = _inferred(model, name)
+    inferred = _run_shape_inference(model, name)
     while _has_unknown_shapes(inferred) and _fold_shape_arithmetic(inferred):
-        inferred = _inferred(inferred, name)
+        inferred = _run_shape_inference(inferred, name)
     return inferred
 
 
@@ -79,7 +79,7 @@ def _fold_shape_arithmetic(model: onnx.ModelProto) -> bool:
     return bool(sizes)
 
 
-def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def _run_shape_inference(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
     try:

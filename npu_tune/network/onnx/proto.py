@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npu_tune.errors import ModelError, UnsupportedOperatorError
-from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +27,9 @@ def graph_from_onnx(model: onnx.ModelProto) -> OnnxGraph:
 
     opset = opset_of(model)
     onnx_graph = model.graph
-    constants = {t.name: real_if_float(numpy_helper.to_array(t)) for t in onnx_graph.initializer}
+    constants = {
+        t.name: float32_if_floating(numpy_helper.to_array(t)) for t in onnx_graph.initializer
+    }
     shapes = {name: value.shape for name, value in constants.items()}
     for value in [*onnx_graph.input, *onnx_graph.output, *onnx_graph.value_info]:
         shape = known_shape(value)
@@ -70,9 +72,9 @@ def opset_of(model: onnx.ModelProto) -> int:
     return opset
 
 
-def real_if_float(value: Array) -> Array:
+def float32_if_floating(value: Array) -> Array:
     """A constant, as float32 if it is real."""
-    return real(value) if np.issubdtype(value.dtype, np.floating) else value
+    return as_float32(value) if np.issubdtype(value.dtype, np.floating) else value
 
 
 def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx.ModelProto:

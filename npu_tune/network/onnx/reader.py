@@ -13,7 +13,7 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Layer, Network, Tensor, printable_names
-from npu_tune.network.onnx.model import embed_weights, parse_onnx, with_shapes
+from npu_tune.network.onnx.model import embed_weights, infer_shapes, parse_onnx
 from npu_tune.network.onnx.proto import known_shape
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network
     parsed = parse_onnx(model_bytes, name=name)
     if embed_weights(parsed, weights_folder, name=name):
         model_bytes = parsed.SerializeToString(deterministic=True)
-    graph = with_shapes(parsed, name=name).graph
+    graph = infer_shapes(parsed, name=name).graph
     constants = _constants(graph, name)
     nodes = [node for node in graph.node if node.op_type != "Constant"]
     if not nodes:
@@ -169,13 +169,13 @@ def _attributes(node: onnx.NodeProto) -> MappingProxyType[str, Any]:
 
     return MappingProxyType(
         {
-            attribute.name: _plain(helper.get_attribute_value(attribute))
+            attribute.name: _plain_value(helper.get_attribute_value(attribute))
             for attribute in node.attribute
         }
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """An attribute as plain Python values; tensors become nested lists, graphs their names."""
     from onnx import GraphProto, TensorProto, numpy_helper  # noqa: PLC0415 - heavy
 
@@ -187,4 +187,4 @@ def _plain(value: Any) -> Any:
         return value.name
     if isinstance(value, (str, int, float)):
         return value
-    return tuple(_plain(item) for item in value)
+    return tuple(_plain_value(item) for item in value)

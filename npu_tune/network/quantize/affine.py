@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
 
@@ -28,7 +28,7 @@ def fold_affine(graph: OnnxGraph) -> None:
     1 x 1 kernel: a quantized one has its own scale per channel, which Mul and Add have not.
     """
     for node in list(graph.nodes):
-        affine = _affine_of(graph, node)
+        affine = _match_affine(graph, node)
         if affine is None:
             continue
         producer = graph.producer(affine.source)
@@ -37,18 +37,20 @@ def fold_affine(graph: OnnxGraph) -> None:
             producer.outputs = [node.output]
             graph.nodes.remove(node)
         elif affine.axis == 1 and len(graph.shapes[node.output]) == 4:
-            _as_depthwise(graph, node, affine)
+            _replace_by_depthwise(graph, node, affine)
         elif node.op == "BatchNormalization":
-            _as_arithmetic(graph, node, affine)
+            _replace_by_arithmetic(graph, node, affine)
     graph.remove_unused()
 
 
-def _affine_of(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
+def _match_affine(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
     if node.op == "BatchNormalization":
         gamma, beta, mean, variance = (graph.constants[name] for name in node.inputs[1:5])
         epsilon = float(node.attributes.get("epsilon", 1e-5))
         factor = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
-        return _Affine(node.inputs[0], real(factor), real(beta - mean * factor), axis=1)
+        return _Affine(
+            node.inputs[0], as_float32(factor), as_float32(beta - mean * factor), axis=1
+        )
     if node.op not in _ARITHMETIC or len(graph.run_time_inputs(node)) != 1:
         return None
     position = 0 if node.inputs[0] in graph.constants else 1
@@ -73,7 +75,7 @@ def _affine_of(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
         offset = -per_slice
     else:
         factor, offset = -factor, per_slice
-    return _Affine(source, real(factor), real(offset), axis)
+    return _Affine(source, as_float32(factor), as_float32(offset), axis)
 
 
 def _single_axis(constant: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
@@ -104,13 +106,15 @@ def _fold_into(graph: OnnxGraph, producer: OnnxNode, affine: _Affine) -> bool:
     stem = producer.output
     producer.inputs = [
         producer.inputs[0],
-        graph.add_constant(f"{stem}/weights", real(weights * affine.factor.reshape(factor_shape))),
-        graph.add_constant(f"{stem}/bias", real(new_bias + affine.offset)),
+        graph.add_constant(
+            f"{stem}/weights", as_float32(weights * affine.factor.reshape(factor_shape))
+        ),
+        graph.add_constant(f"{stem}/bias", as_float32(new_bias + affine.offset)),
     ]
     return True
 
 
-def _as_depthwise(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
+def _replace_by_depthwise(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     channels = len(affine.factor)
     weights = graph.add_constant(
         f"{node.output}/weights", affine.factor.reshape(channels, 1, 1, 1)
@@ -120,7 +124,7 @@ def _as_depthwise(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     node.attributes = {"kernel_shape": [1, 1], "group": channels}
 
 
-def _as_arithmetic(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
+def _replace_by_arithmetic(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     shape = (1, -1) + (1,) * (len(graph.shapes[node.output]) - 2)
     scaled = graph.new_name(f"{node.output}/scaled")
     graph.shapes[scaled] = graph.shapes[node.output]

@@ -28,7 +28,7 @@ _FIXED = {
     "TANH": Parameters((1 / 128,), 0),
 }
 # The kernels of these copy or compare codes, so all their tensors share one scale.
-_MOVES = frozenset(
+_SCALE_PRESERVING = frozenset(
     {"AVERAGE_POOL_2D", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "PADV2", "RESHAPE", "RESIZE_BILINEAR",
      "RESIZE_NEAREST_NEIGHBOR", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"}
 )  # fmt: skip
@@ -61,7 +61,8 @@ def quantize_graph(
     _separate_joins(graph, ranges)
     groups = _Groups(graph, ranges)
     tensors = {
-        name: _written(tensor, groups.parameters(name)) for name, tensor in graph.tensors.items()
+        name: _quantize_tensor(tensor, groups.parameters(name))
+        for name, tensor in graph.tensors.items()
     }
     for op in graph.ops:
         if op.op in _WEIGHTED:
@@ -69,7 +70,7 @@ def quantize_graph(
     return list(tensors.values())
 
 
-def _written(tensor: TfliteTensor, parameters: Parameters | None) -> WrittenTensor:
+def _quantize_tensor(tensor: TfliteTensor, parameters: Parameters | None) -> WrittenTensor:
     if tensor.role == "index":
         return WrittenTensor(tensor.name, tensor.shape, "int32", None, tensor.data)
     data: Array | None = None
@@ -98,14 +99,14 @@ def _quantize_weighted(
     codes = quantize(weights.data, parameters)
     tensors[weights.name] = WrittenTensor(weights.name, weights.shape, "int8", parameters, codes)
     errors = weights.data - dequantize(codes, parameters)
-    real_bias = bias.data + _mean_error(op, errors, means.get(source.source))
+    real_bias = bias.data + _mean_rounding_error(op, errors, means.get(source.source))
     for_bias = bias_parameters(input_parameters, parameters)
     tensors[bias.name] = WrittenTensor(
         bias.name, bias.shape, "int32", for_bias, quantize_bias(real_bias, for_bias)
     )
 
 
-def _mean_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) -> Array:
+def _mean_rounding_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) -> Array:
     """What rounding the weights takes from the mean of each output; pads are left aside."""
     nothing = np.zeros(1)
     if means is None:
@@ -124,7 +125,7 @@ def _mean_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) 
     return np.asarray(per_input @ means)
 
 
-def _own_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
+def _tensor_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
     if tensor.pinned is not None:
         return tensor.pinned
     if tensor.data is not None:
@@ -138,9 +139,11 @@ def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
     ops: list[TfliteOp] = []
     for op in graph.ops:
         if op.op in _JOINS:
-            spans = [_own_range(graph.tensors[name], ranges) for name in (*op.inputs, *op.outputs)]
+            spans = [
+                _tensor_range(graph.tensors[name], ranges) for name in (*op.inputs, *op.outputs)
+            ]
             whole = max(high for _, high in spans) - min(low for low, _ in spans)
-            roots = [_root(name, origins) for name in op.inputs]
+            roots = [_code_producer(name, origins) for name in op.inputs]
             fixed = {root.op for root in roots if root is not None and root.op in _FIXED}
             all_alike = len(fixed) == 1 and all(root and root.op in fixed for root in roots)
             for place, name in enumerate(list(op.inputs)):
@@ -153,22 +156,22 @@ def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
                 low, high = spans[place]
                 narrow = high - low < _NARROW * whole and len(graph.readers(name)) > 1
                 if must or limited or narrow:
-                    copy = _copied(graph, tensor)
+                    copy = _add_requantized(graph, tensor)
                     ops.append(TfliteOp("QUANTIZE", [name], [copy]))
                     op.inputs[place] = copy
         ops.append(op)
     graph.ops = ops
 
 
-def _root(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
+def _code_producer(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
     """The operator that computed the codes which only moved since."""
     op = origins.get(name)
-    while op is not None and op.op in _MOVES:
+    while op is not None and op.op in _SCALE_PRESERVING:
         op = origins.get(op.inputs[1] if op.op == "SPLIT" else op.inputs[0])
     return op
 
 
-def _copied(graph: TfliteGraph, tensor: TfliteTensor) -> str:
+def _add_requantized(graph: TfliteGraph, tensor: TfliteTensor) -> str:
     count, name = 1, f"{tensor.name}/requantized"
     while name in graph.tensors:
         count += 1
@@ -187,7 +190,7 @@ class _Groups:
             if tensor.role in ("activation", "constant")
         }
         for op in graph.ops:
-            if op.op in _MOVES | _JOINS:
+            if op.op in _SCALE_PRESERVING | _JOINS:
                 members = [name for name in (*op.inputs, *op.outputs) if name in self._parents]
                 for other in members[1:]:
                     self._parents[self._find(other)] = self._find(members[0])
@@ -201,7 +204,7 @@ class _Groups:
                 self._fixed[root] = fixed[name]
             if name in padding:
                 continue  # it saturates to the lowest code, whatever that stands for
-            low, high = _own_range(graph.tensors[name], ranges)
+            low, high = _tensor_range(graph.tensors[name], ranges)
             before = spans.get(root, (low, high))
             spans[root] = (min(low, before[0]), max(high, before[1]))
         self._parameters = {root: parameters_for(*span) for root, span in spans.items()}

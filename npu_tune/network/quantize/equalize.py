@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 from npu_tune.network.quantize.calibrate import Statistics
 
 _HOMOGENEOUS = frozenset(
@@ -41,10 +41,10 @@ def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str
     for node in graph.nodes:
         if node.op != "Conv" or graph.constant(node, 1) is None:
             continue
-        tensors, reader = _until_next_layer(graph, node)
+        tensors, reader = _path_to_next_convolution(graph, node)
         if reader is None or any(name in graph.ranges for name in tensors):
             continue
-        factors = _factors(graph, reader, updated[tensors[-1]])
+        factors = _channel_factors(graph, reader, updated[tensors[-1]])
         _multiply_outputs(graph, node, factors)
         _divide_inputs(graph, reader, factors)
         for name in tensors:
@@ -52,7 +52,9 @@ def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str
     return updated
 
 
-def _until_next_layer(graph: OnnxGraph, node: OnnxNode) -> tuple[list[str], OnnxNode | None]:
+def _path_to_next_convolution(
+    graph: OnnxGraph, node: OnnxNode
+) -> tuple[list[str], OnnxNode | None]:
     """The tensors from a convolution to the only other one that reads it, and that one."""
     tensors = [node.output]
     reader = graph.only_consumer(node.output)
@@ -75,7 +77,7 @@ def _groups(node: OnnxNode) -> int:
     return int(node.attributes.get("group", 1))
 
 
-def _factors(graph: OnnxGraph, reader: OnnxNode, seen: Statistics) -> NDArray[np.float64]:
+def _channel_factors(graph: OnnxGraph, reader: OnnxNode, seen: Statistics) -> NDArray[np.float64]:
     spans = np.maximum(np.abs(seen.lows), np.abs(seen.highs))
     alive = spans > spans.max() / 1e6
     wished = np.ones_like(spans)
@@ -100,7 +102,7 @@ def _is_depthwise(node: OnnxNode) -> bool:
 
 
 def _store_weights(graph: OnnxGraph, node: OnnxNode, weights: Array) -> None:
-    node.inputs[1] = graph.add_constant(f"{node.output}/equalized", real(weights))
+    node.inputs[1] = graph.add_constant(f"{node.output}/equalized", as_float32(weights))
 
 
 def _multiply_outputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:
@@ -109,7 +111,7 @@ def _multiply_outputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:
     bias = graph.constant(node, 2)
     if bias is not None:
         scaled = np.broadcast_to(bias.reshape(-1), factors.shape) * factors
-        node.inputs[2] = graph.add_constant(f"{node.output}/equalized_bias", real(scaled))
+        node.inputs[2] = graph.add_constant(f"{node.output}/equalized_bias", as_float32(scaled))
 
 
 def _divide_inputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:

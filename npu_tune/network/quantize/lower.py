@@ -118,7 +118,7 @@ def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowere
         if order != CHANNELS_LAST:
             order = layout.identity(len(order))
         orders.append(order)
-        lowering.result.outputs.append(_own_tensor(lowering, name, order))
+        lowering.result.outputs.append(_separate_output(lowering, name, order))
     _merge_reshapes(lowering.result)
     _fuse_activations(lowering.result)
     _remove_unread(lowering.result)
@@ -145,7 +145,7 @@ def _input_order(graph: OnnxGraph, name: str) -> Permutation:
     return layout.identity(4)
 
 
-def _own_tensor(lowering: Lowering, name: str, order: Permutation) -> str:
+def _separate_output(lowering: Lowering, name: str, order: Permutation) -> str:
     """The tensor of an output, which must be neither an input nor another output."""
     tensor = lowering.read(name, order)
     if tensor in (*lowering.result.inputs, *lowering.result.outputs):

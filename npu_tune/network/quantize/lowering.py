@@ -56,24 +56,24 @@ class Lowering:
             return stored
         key = (name, permutation)
         if key not in self._copies:
-            self._copies[key] = self._reordered(name, stored, have, permutation)
+            self._copies[key] = self._reorder(name, stored, have, permutation)
         return self._copies[key]
 
-    def _reordered(self, name: str, stored: str, have: Permutation, want: Permutation) -> str:
+    def _reorder(self, name: str, stored: str, have: Permutation, want: Permutation) -> str:
         shape = self.graph.shapes[name]
         target_shape = layout.permuted(shape, want)
         if layout.same_data(shape, have, want):
-            return self.reshaped(stored, target_shape)
+            return self.reshape_tensor(stored, target_shape)
         source_shape = self.result.tensors[stored].shape
         narrow, axes = layout.squeezed_transpose(source_shape, layout.axes_between(have, want))
         if len(source_shape) <= 4 and len(narrow) == len(source_shape):
             narrow, axes = source_shape, layout.axes_between(have, want)
-        moved = self.reshaped(stored, narrow)
+        moved = self.reshape_tensor(stored, narrow)
         for step_shape, step_axes in layout.transpose_steps(narrow, axes):
-            moved = self._transposed(self.reshaped(moved, step_shape), step_axes)
-        return self.reshaped(moved, target_shape)
+            moved = self._transpose(self.reshape_tensor(moved, step_shape), step_axes)
+        return self.reshape_tensor(moved, target_shape)
 
-    def _transposed(self, source: str, axes: Permutation) -> str:
+    def _transpose(self, source: str, axes: Permutation) -> str:
         shape = self.shape(source)
         moved = self.temporary(
             f"{source}/transposed", tuple(shape[axis] for axis in axes), like=source
@@ -81,7 +81,7 @@ class Lowering:
         self.emit("TRANSPOSE", [source, self.indices(f"{moved}/axes", axes)], [moved])
         return moved
 
-    def reshaped(self, tensor: str, shape: Sequence[int]) -> str:
+    def reshape_tensor(self, tensor: str, shape: Sequence[int]) -> str:
         """A TFLite tensor with another shape; itself where it has that shape."""
         if self.result.tensors[tensor].shape == tuple(shape):
             return tensor

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.network.onnx.graph import Array, OnnxNode, real
+from npu_tune.network.onnx.graph import Array, OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST
 from npu_tune.network.quantize.lowering import Lowering, unsupported
 from npu_tune.network.quantize.tflite_graph import TfliteOp
@@ -83,7 +83,7 @@ def _pads_before(node: OnnxNode, needed: list[int]) -> tuple[int, ...]:
     return node.ints("pads", (0, 0, 0, 0))[:2]
 
 
-def padded(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
+def emit_padding(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
     """A feature map with zeros around it."""
     n, height, width, channels = lowering.shape(tensor)
     shape = (n, height + before[0] + after[0], width + before[1] + after[1], channels)
@@ -99,7 +99,7 @@ def _bias(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
     value = lowering.graph.constant(node, 2)
     if value is None:
         raise unsupported(node, "its bias is computed at run time")
-    return real(np.broadcast_to(value.reshape(-1), (channels,)))
+    return as_float32(np.broadcast_to(value.reshape(-1), (channels,)))
 
 
 def _constant_weights(lowering: Lowering, node: OnnxNode) -> Array:
@@ -118,15 +118,15 @@ def convolution(lowering: Lowering, node: OnnxNode) -> None:
     bias = _bias(lowering, node, weights.shape[0])
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     if window.needs_padding:
-        source = padded(lowering, source, window.before, window.after)
+        source = emit_padding(lowering, source, window.before, window.after)
     target = lowering.write(node.output, CHANNELS_LAST)
     groups = int(node.attributes.get("group", 1))
     if groups > 1 and weights.shape[1] > 1:
-        _grouped(
+        _emit_grouped(
             lowering, source, target, weights=weights, bias=bias, window=window, groups=groups
         )
     else:
-        _one_convolution(
+        _emit_convolution(
             lowering,
             source,
             target,
@@ -137,7 +137,7 @@ def convolution(lowering: Lowering, node: OnnxNode) -> None:
         )
 
 
-def _one_convolution(
+def _emit_convolution(
     lowering: Lowering,
     source: str,
     target: str,
@@ -167,7 +167,7 @@ def _one_convolution(
     return lowering.emit(op, [source, weights_name, bias_name], [target], **options)
 
 
-def _grouped(
+def _emit_grouped(
     lowering: Lowering,
     source: str,
     target: str,
@@ -195,7 +195,7 @@ def _grouped(
     ):
         shape = (*outer, channels // groups)
         result = lowering.temporary(f"{target}/out{index}", shape, like=target)
-        op = _one_convolution(
+        op = _emit_convolution(
             lowering, part, result, weights=group_weights, bias=group_bias, window=window
         )
         first = index * weights.shape[1]
@@ -250,10 +250,10 @@ def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
     )
     if result != target:
         begin = (0, pads[0], pads[1], 0)
-        slice_of(lowering, result, target, begin, (1, 1, 1, 1))
+        emit_slice(lowering, result, target, begin, (1, 1, 1, 1))
 
 
-def slice_of(
+def emit_slice(
     lowering: Lowering,
     source: str,
     target: str,

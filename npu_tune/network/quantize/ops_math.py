@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from npu_tune.network.onnx.graph import OnnxNode, real
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering, unsupported
@@ -54,15 +54,15 @@ def _operand(
     full_shape = (1,) * (rank - len(shape)) + shape
     value = lowering.graph.constants.get(name)
     if value is not None:
-        return lowering.constant(name, real(value).reshape(full_shape).transpose(order))
+        return lowering.constant(name, as_float32(value).reshape(full_shape).transpose(order))
     if len(shape) == rank:
         return lowering.read(name, order)
     tensor = lowering.read(name, layout.identity(len(shape)))
     if layout.same_data(full_shape, layout.identity(rank), order):
-        return lowering.reshaped(tensor, layout.permuted(full_shape, order))
+        return lowering.reshape_tensor(tensor, layout.permuted(full_shape, order))
     widened = f"{name}/widened"
     lowering.graph.shapes[widened] = full_shape
-    lowering.alias(widened, lowering.reshaped(tensor, full_shape), layout.identity(rank))
+    lowering.alias(widened, lowering.reshape_tensor(tensor, full_shape), layout.identity(rank))
     return lowering.read(widened, order)
 
 
@@ -71,7 +71,9 @@ def divide(lowering: Lowering, node: OnnxNode) -> None:
     divisor = lowering.graph.constant(node, 1)
     if divisor is None:
         raise unsupported(node, "its divisor is computed at run time")
-    reciprocal = lowering.graph.add_constant(f"{node.output}/reciprocal", real(1.0 / divisor))
+    reciprocal = lowering.graph.add_constant(
+        f"{node.output}/reciprocal", as_float32(1.0 / divisor)
+    )
     binary(lowering, OnnxNode("Mul", node.name, [node.inputs[0], reciprocal], node.outputs))
 
 
@@ -109,7 +111,7 @@ def prelu(lowering: Lowering, node: OnnxNode) -> None:
     name = node.inputs[0]
     order = lowering.permutation(name)
     full_shape = (1,) * (len(order) - slope.ndim) + slope.shape
-    stored = real(slope).reshape(full_shape).transpose(order)
+    stored = as_float32(slope).reshape(full_shape).transpose(order)
     if stored.shape[0] != 1:
         raise unsupported(node, "its slope varies along the batch")
     target = lowering.write(node.output, order)

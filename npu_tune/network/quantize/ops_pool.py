@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.network.onnx.graph import OnnxNode, real
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST, identity
 from npu_tune.network.quantize.lowering import Lowering, unsupported
-from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, padded, window_of
+from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, emit_padding, window_of
 
 _LOWEST_REAL = -1e30
 """Saturates to the lowest code: the neutral element of a maximum."""
@@ -46,7 +46,7 @@ def max_pool(lowering: Lowering, node: OnnxNode) -> None:
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     if window.needs_padding:
         if lowering.ranges[node.inputs[0]][0] >= 0.0:
-            source = padded(lowering, source, window.before, window.after)
+            source = emit_padding(lowering, source, window.before, window.after)
         else:
             source = _padded_neutrally(lowering, source, window)
     _emit_pool(lowering, "MAX_POOL_2D", source, lowering.write(node.output, CHANNELS_LAST), window)
@@ -72,7 +72,7 @@ def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
     if mirrors:
         lowering.emit("MIRROR_PAD", inputs, [target], Mode=SYMMETRIC)
     else:
-        lowest = lowering.constant(f"{target}/lowest", real([_LOWEST_REAL]))
+        lowest = lowering.constant(f"{target}/lowest", as_float32([_LOWEST_REAL]))
         lowering.emit("PADV2", [*inputs, lowest], [target])
     return target
 
@@ -109,14 +109,14 @@ def average_pool(lowering: Lowering, node: OnnxNode) -> None:
         _emit_pool(lowering, "AVERAGE_POOL_2D", source, target, window)
         return
     window = replace(window, is_same=False)
-    source = padded(lowering, source, window.before, window.after)
+    source = emit_padding(lowering, source, window.before, window.after)
     correction = window.kernel[0] * window.kernel[1] / counts
     if np.all(correction == 1.0):
         _emit_pool(lowering, "AVERAGE_POOL_2D", source, target, window)
         return
     pooled = lowering.temporary(f"{target}/pooled", lowering.shape(target), like=source)
     _emit_pool(lowering, "AVERAGE_POOL_2D", source, pooled, window)
-    factor = lowering.constant(f"{target}/correction", real(correction[None, :, :, None]))
+    factor = lowering.constant(f"{target}/correction", as_float32(correction[None, :, :, None]))
     lowering.emit("MUL", [pooled, factor], [target])
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from npu_tune.network.onnx.graph import OnnxNode, real
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
 from npu_tune.network.quantize.lowering import Lowering, unsupported
-from npu_tune.network.quantize.ops_conv import REFLECT, slice_of
+from npu_tune.network.quantize.ops_conv import REFLECT, emit_slice
 from npu_tune.network.quantize.ops_math import common_order
 
 
@@ -54,7 +54,7 @@ def concat(lowering: Lowering, node: OnnxNode) -> None:
     order = common_order(lowering, node)
     axis = int(node.attributes["axis"]) % len(order)
     parts = [
-        lowering.constant(name, real(lowering.graph.constants[name]).transpose(order))
+        lowering.constant(name, as_float32(lowering.graph.constants[name]).transpose(order))
         if name in lowering.graph.constants
         else lowering.read(name, order)
         for name in node.inputs
@@ -94,7 +94,9 @@ def slice_(lowering: Lowering, node: OnnxNode) -> None:
         step[axis] = stride
     source = lowering.read(name)
     target = lowering.write(node.output, order)
-    slice_of(lowering, source, target, layout.permuted(begin, order), layout.permuted(step, order))
+    emit_slice(
+        lowering, source, target, layout.permuted(begin, order), layout.permuted(step, order)
+    )
 
 
 def _slice_arguments(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from npu_tune.network.onnx.fold import fold_constants, remove_identities, remove_quantizers
-from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, real
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, as_float32
 from npu_tune.network.quantize.affine import fold_affine
 from npu_tune.network.quantize.ranks import adjust_ranks
 
@@ -22,7 +22,7 @@ def simplify(graph: OnnxGraph) -> None:
     _split_sums(graph)
     adjust_ranks(graph)
     _make_gemms(graph)
-    _split_gemms(graph)
+    _fold_gemm_factors(graph)
     _join_hard_swish(graph)
     fold_affine(graph)
 
@@ -60,7 +60,7 @@ def _make_gemms(graph: OnnxGraph) -> None:
             node.op = "Gemm"
 
 
-def _split_gemms(graph: OnnxGraph) -> None:
+def _fold_gemm_factors(graph: OnnxGraph) -> None:
     """Gemm's alpha and beta move into its constants."""
     for node in graph.nodes:
         if node.op != "Gemm":
@@ -70,7 +70,7 @@ def _split_gemms(graph: OnnxGraph) -> None:
             value = graph.constant(node, position)
             if factor != 1.0 and value is not None:
                 node.inputs[position] = graph.add_constant(
-                    f"{node.output}/{attribute}", real(value * factor)
+                    f"{node.output}/{attribute}", as_float32(value * factor)
                 )
 
 

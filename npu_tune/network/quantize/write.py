@@ -7,6 +7,7 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import flatbuffers
 import numpy as np
 
 from npu_tune.network.onnx.graph import Array
@@ -72,8 +73,6 @@ def write_tflite(
     tensors: list[WrittenTensor], ops: list[TfliteOp], inputs: list[str], outputs: list[str]
 ) -> bytes:
     """The bytes of a TFLite file; the same arguments give the same bytes."""
-    import flatbuffers  # noqa: PLC0415 - needed here only
-
     builder = flatbuffers.Builder(1 << 16)
     return _Writer(builder, tensors).file(ops, inputs, outputs)
 

@@ -75,12 +75,12 @@ class NetworkBuilder:
             totals = [0, 0]
         pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
         groups = channels_in if depthwise else 1
-        covered = math.prod(map(_covered, sizes, outputs, kernels, [stride] * 2, pads))
+        covered = math.prod(map(_covered_share, sizes, outputs, kernels, [stride] * 2, pads))
         weights = self._random_weights(
             (channels, channels_in // groups, *kernels),
             (gain or _gain(activation)) / math.sqrt(covered),
         )
-        return self._with_activation(
+        return self._add_with_activation(
             "Conv",
             [source, self._store(f"{name}/weights", weights), self._bias(name, channels)],
             name,
@@ -104,7 +104,7 @@ class NetworkBuilder:
         """A fully connected layer."""
         batch, inputs = self.shape(source)
         weights = self._random_weights((features, inputs), gain or _gain(activation))
-        return self._with_activation(
+        return self._add_with_activation(
             "Gemm",
             [source, self._store(f"{name}/weights", weights), self._bias(name, features)],
             name,
@@ -114,7 +114,7 @@ class NetworkBuilder:
         )
 
     def add(self, one: str, other: str, name: str, *, activation: Activation = "none") -> str:
-        return self._with_activation("Add", [one, other], name, self.shape(one), activation)
+        return self._add_with_activation("Add", [one, other], name, self.shape(one), activation)
 
     def multiply(self, one: str, other: str, name: str) -> str:
         """Products; sizes of one are stretched to those of ``one``."""
@@ -197,7 +197,7 @@ class NetworkBuilder:
         self._shapes[name] = shape
         return name
 
-    def _with_activation(
+    def _add_with_activation(
         self,
         op: str,
         inputs: list[str],
@@ -245,7 +245,7 @@ class NetworkBuilder:
         return (mixed * gain / math.sqrt(fan_in)).astype(np.float32)
 
 
-def _covered(size: int, outputs: int, kernel: int, stride: int, pad: int) -> float:
+def _covered_share(size: int, outputs: int, kernel: int, stride: int, pad: int) -> float:
     """The share of a kernel's rows that meet the input and not the padding, on average."""
     starts = [index * stride - pad for index in range(outputs)]
     inside = sum(min(start + kernel, size) - max(start, 0) for start in starts)

@@ -181,7 +181,9 @@ def mobilenet_v2(
 ) -> onnx.ModelProto:
     """MobileNet v2 (Sandler et al., 2018), widths as Keras applications rounds them."""
     net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
-    x = net.conv("image", "conv1", _by_eight(32 * alpha), kernel=3, stride=2, activation="relu6")
+    x = net.conv(
+        "image", "conv1", _round_to_eight(32 * alpha), kernel=3, stride=2, activation="relu6"
+    )
     stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
               (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
     block = 0
@@ -193,11 +195,11 @@ def mobilenet_v2(
                 x,
                 f"block{block}",
                 expansion=expansion,
-                channels=_by_eight(width * alpha),
+                channels=_round_to_eight(width * alpha),
                 stride=stride,
             )
             block += 1
-    last = _by_eight(1280 * alpha) if alpha > 1.0 else 1280
+    last = _round_to_eight(1280 * alpha) if alpha > 1.0 else 1280
     x = net.conv(x, "conv_last", last, activation="relu6")
     return classify(net, x, "mobilenet-v2", classes)
 
@@ -223,7 +225,7 @@ def _inverted_residual(
     return net.add(x, y, f"{name}/add") if residual else y
 
 
-def _by_eight(width: float) -> int:
+def _round_to_eight(width: float) -> int:
     """The multiple of eight next to a width, never less than nine tenths of it."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded

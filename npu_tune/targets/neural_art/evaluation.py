@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from npu_tune.targets.base import Evaluation, Kind, Metric
-from npu_tune.targets.neural_art.compiler.machine import EpochCosts, Step
 from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.scheduler import Run
+from npu_tune.targets.neural_art.compiler.step import EpochCosts, Step
 from npu_tune.targets.neural_art.hardware import Hardware
 
 _S = Kind.SIMULATED

@@ -7,9 +7,9 @@ from itertools import accumulate
 from typing import Any
 
 from npu_tune.targets.neural_art.compiler.choice import DIMC, NEUTRAL
-from npu_tune.targets.neural_art.compiler.machine import Step
 from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT, Block
 from npu_tune.targets.neural_art.compiler.scheduler import Run
+from npu_tune.targets.neural_art.compiler.step import Step
 from npu_tune.targets.neural_art.hardware import Hardware
 
 FORMAT = "npu-tune/neural-art-program"

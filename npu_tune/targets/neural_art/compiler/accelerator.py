@@ -104,10 +104,10 @@ def convolution_cycles(
         macs_per_cycle: of one accelerator; the rules above are scaled from 72.
     """
     slower = _WINDOW_MACS / macs_per_cycle
-    return min(_shared(shape, number, over, slower) for number in range(1, accelerators + 1))
+    return min(_cycles_on(shape, number, over, slower) for number in range(1, accelerators + 1))
 
 
-def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
+def _cycles_on(shape: Shape, accelerators: int, over: str, slower: float) -> float:
     """Cycles of so many accelerators, each of which takes part."""
     depth = shape.channels_in / shape.groups
     kernels = float(shape.channels_out)
@@ -128,7 +128,7 @@ def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
     if shape.is_depthwise:
         cycles = pixels * kernels * passes * (2 if shape.stride > 1 else 1)
     elif shape.taps == (1, 1):
-        cycles = _pointwise(depth, kernels, pixels, chained)
+        cycles = _pointwise_cycles(depth, kernels, pixels, chained)
     else:
         steps = pixels * kernels * passes * ceil(depth / _WINDOW_CHANNELS)
         cycles = max(steps, elements_in)
@@ -137,7 +137,7 @@ def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
     return max(cycles * slower, loading)
 
 
-def _pointwise(depth: float, kernels: float, pixels: float, chained: int) -> float:
+def _pointwise_cycles(depth: float, kernels: float, pixels: float, chained: int) -> float:
     if depth >= _DEEP_FROM:
         together = 3 if kernels % 3 == 0 else 2 if kernels % 2 == 0 else 1
         return max(pixels * kernels, pixels * kernels * depth / (_DEEP_CHANNELS * together))

@@ -142,11 +142,11 @@ def demand_of(
             energy=cycles * hardware.energy.element,
         )
     if choice.unit == DIMC and hardware.dimc is not None:
-        return _on_tiles(operation, shape, choice, hardware.dimc, free_tiles)
-    return _on_accelerators(operation, shape, choice, hardware)
+        return _tile_demand(operation, shape, choice, hardware.dimc, free_tiles)
+    return _accelerator_demand(operation, shape, choice, hardware)
 
 
-def _on_accelerators(
+def _accelerator_demand(
     operation: Operation, shape: Shape, choice: Choice, hardware: Hardware
 ) -> Demand:
     units = hardware.units
@@ -249,7 +249,7 @@ def tiles_needed(operation: Operation, shape: Shape, choice: Choice, dimc: Dimc)
     return ceil(shape.channels_in * taps / dimc.rows) * ceil(shape.channels_out / columns)
 
 
-def _on_tiles(
+def _tile_demand(
     operation: Operation, shape: Shape, choice: Choice, dimc: Dimc, free_tiles: int
 ) -> Demand:
     """A convolution in memory: every pass multiplies one pixel with all that the tiles hold."""

@@ -123,10 +123,12 @@ def make_span(graph: OperationGraph, first: int, last: int) -> Span:
 
 def make_epoch(span: Span, choices: tuple[Choice, ...], demands: tuple[Demand, ...]) -> Epoch:
     """The epoch of neighbouring operations; that they may be joined was checked before."""
-    return Epoch(span, choices, demands, demands[0] if len(demands) == 1 else _together(demands))
+    return Epoch(
+        span, choices, demands, demands[0] if len(demands) == 1 else _sum_demands(demands)
+    )
 
 
-def _together(demands: tuple[Demand, ...]) -> Demand:
+def _sum_demands(demands: tuple[Demand, ...]) -> Demand:
     first, last = demands[0], demands[-1]
     return Demand(
         compute=max(demand.compute for demand in demands),

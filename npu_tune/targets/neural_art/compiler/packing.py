@@ -44,7 +44,7 @@ def pack(requests: Sequence[Request]) -> tuple[int, ...]:
         for low, high in busy:
             if low >= start + wanted.size:
                 break
-            start = max(start, _aligned(high))
+            start = max(start, _align(high))
         offsets[index] = start
         placed.append(index)
     return tuple(offsets)
@@ -58,9 +58,7 @@ def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...
     as possible is fast and no byte is left out below.
     """
     offsets = pack(requests)
-    ends = [
-        _aligned(offset + wanted.size) for offset, wanted in zip(offsets, requests, strict=True)
-    ]
+    ends = [_align(offset + wanted.size) for offset, wanted in zip(offsets, requests, strict=True)]
     size = max(ends, default=0)
     base = _base_address(hardware, size)
     return None if base is None else tuple(base + size - end for end in ends)
@@ -69,12 +67,12 @@ def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...
 def _base_address(hardware: Hardware, size: int) -> int | None:
     pools = sorted(hardware.internal, key=lambda pool: pool.base)
     private = [pool for pool in pools if pool.kind is PoolKind.NPU] or pools
-    low, high = _aligned(private[0].base), private[-1].end
+    low, high = _align(private[0].base), private[-1].end
     if size > high - low:
-        low = _aligned(pools[0].base)
+        low = _align(pools[0].base)
     touching = all(one.end == other.base for one, other in pairwise(pools))
     return low if touching and low + size <= high else None
 
 
-def _aligned(address: int) -> int:
+def _align(address: int) -> int:
     return -(-address // ALIGNMENT) * ALIGNMENT

@@ -76,7 +76,7 @@ class Memory:
         self.internal = hardware.internal
         self.pools = (*hardware.internal, *(hardware.external if external else ()))
         self._ranges = tuple((pool.base, pool.end) for pool in self.pools)
-        self._spans = _joined(self.internal) if virtual_pools else ()
+        self._spans = _join_pools(self.internal) if virtual_pools else ()
         self._policy = policy
         self._tried: dict[tuple[str, tuple[int, ...]], tuple[tuple[int, int], ...]] = {}
         self._found: dict[tuple[int, int], Where] = {}
@@ -190,7 +190,7 @@ def _first_gap(live: Live, low: int, high: int, size: int) -> int | None:
     return start if start + size <= high else None
 
 
-def _joined(pools: tuple[Pool, ...]) -> tuple[tuple[int, int], ...]:
+def _join_pools(pools: tuple[Pool, ...]) -> tuple[tuple[int, int], ...]:
     """Address ranges of internal pools that touch, joined; lowest first."""
     joined: list[tuple[int, int]] = []
     for pool in sorted(pools, key=lambda pool: pool.base):

@@ -28,7 +28,7 @@ from npu_tune.targets.neural_art.compiler.epoch import (
     make_span,
     may_join,
 )
-from npu_tune.targets.neural_art.compiler.machine import Machine, Step
+from npu_tune.targets.neural_art.compiler.machine import Machine
 from npu_tune.targets.neural_art.compiler.packing import Request, addresses
 from npu_tune.targets.neural_art.compiler.placement import (
     BY_SIZE,
@@ -37,6 +37,7 @@ from npu_tune.targets.neural_art.compiler.placement import (
     Memory,
 )
 from npu_tune.targets.neural_art.compiler.rule import CostRule
+from npu_tune.targets.neural_art.compiler.step import Step
 from npu_tune.targets.neural_art.graph import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 

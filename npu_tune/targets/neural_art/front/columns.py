@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.targets.neural_art.compiler.machine import Step
+from npu_tune.targets.neural_art.compiler.step import Step
 
 Floats = NDArray[np.float64]
 

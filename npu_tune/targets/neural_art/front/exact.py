@@ -158,7 +158,7 @@ class _Search:
             if self._complete(min(most_labels, _FEW_LABELS)):
                 return self._ways()
         if not self._complete(most_labels):
-            raise _too_many(most_labels)
+            raise _too_many_labels_error(most_labels)
         return self._ways()
 
     def _complete(self, most_labels: int) -> bool:
@@ -283,7 +283,7 @@ def _point(
     return FrontPoint(configuration, metrics)
 
 
-def _too_many(most: int) -> TargetError:
+def _too_many_labels_error(most: int) -> TargetError:
     return TargetError(
         f"The exact front takes more than {most} labels.",
         remedy="Allow more labels or a tolerance, leave an objective out, or take the bound.",

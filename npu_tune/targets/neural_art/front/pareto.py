@@ -22,7 +22,7 @@ def nondominated(rows: NDArray[np.float64]) -> NDArray[np.intp]:
     # In this order a row can be dominated by rows before it only.
     order = np.lexsort(columns.T[::-1])
     if columns.shape[1] <= 2:
-        return _of_two(columns, order)
+        return _nondominated_of_two(columns, order)
     kept = np.empty(0, dtype=np.intp)
     for start in range(0, len(order), _CHUNK):
         chunk = order[start : start + _CHUNK]
@@ -41,7 +41,9 @@ def nondominated(rows: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.sort(kept)
 
 
-def _of_two(columns: NDArray[np.float64], order: NDArray[np.intp]) -> NDArray[np.intp]:
+def _nondominated_of_two(
+    columns: NDArray[np.float64], order: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """The same for one or two columns, of which the order is known, in one pass."""
     last = columns[order, -1]
     if columns.shape[1] == 1:

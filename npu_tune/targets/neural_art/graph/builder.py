@@ -21,7 +21,7 @@ from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
 
 @dataclass(frozen=True)
-class _Value:
+class _Location:
     """Where a tensor of the file is: a feature map, and what its dimensions are."""
 
     map_name: str
@@ -41,10 +41,10 @@ class Builder:
         self.network = network
         self.graph = graph
         self.channels_last = channels_last
-        self.steps: list[UnfusedOperation] = []
+        self.unfused: list[UnfusedOperation] = []
         self.maps: dict[str, FeatureMap] = {}
         self.notes: Counter[str] = Counter()
-        self._values: dict[str, _Value] = {}
+        self._locations: dict[str, _Location] = {}
         self._transposed_by: dict[str, str] = {}
         self.open_maps: set[str] = set()
         self._layers = {layer.name: layer for layer in network.layers}
@@ -58,7 +58,7 @@ class Builder:
         return self.graph.shapes[tensor]
 
     def roles(self, tensor: str) -> Roles | None:
-        return self._values[tensor].roles
+        return self._locations[tensor].roles
 
     def usual(self, rank: int) -> str | None:
         """The order of dimensions that operators of this format with so many expect."""
@@ -68,19 +68,19 @@ class Builder:
         return self.graph.run_time_inputs(node)
 
     def map_of(self, tensor: str) -> str:
-        return self._values[tensor].map_name
+        return self._locations[tensor].map_name
 
     def write(self, tensor: str, order: Sequence[str] | None) -> str:
         """Makes the feature map of a tensor that is computed, or given from outside."""
         shape = self.shape(tensor)
         roles = None if order is None else axes.roles_of(shape, order)
         if roles is None:
-            sizes = axes.guessed_sizes(shape, channels_last=self.channels_last)
+            sizes = axes.guess_sizes(shape, channels_last=self.channels_last)
             self.open_maps.add(tensor)
         else:
             sizes = axes.sizes_of(shape, roles)
         self.maps[tensor] = FeatureMap(tensor, *sizes, bits=self._bits(tensor))
-        self._values[tensor] = _Value(tensor, roles)
+        self._locations[tensor] = _Location(tensor, roles)
         return tensor
 
     def read(self, tensor: str, order: Sequence[str] | None = None) -> str:
@@ -89,14 +89,14 @@ class Builder:
         Where they stand in another order, a COPY that transposes is put in; where nothing has
         settled them yet, this does.
         """
-        value = self._values[tensor]
+        value = self._locations[tensor]
         if order is None:
             return value.map_name
         wanted = axes.roles_of(self.shape(tensor), order)
         if value.roles is None:
             self._settle(value.map_name, tensor, wanted)
-            self._values[tensor] = _Value(value.map_name, wanted)
-        elif not axes.fits(value.roles, wanted):
+            self._locations[tensor] = _Location(value.map_name, wanted)
+        elif not axes.are_compatible(value.roles, wanted):
             self._transpose(tensor, value.map_name, wanted)
         return self.map_of(tensor)
 
@@ -113,9 +113,9 @@ class Builder:
         name = self._new_map(f"{tensor}/transposed")
         sizes = axes.sizes_of(self.shape(tensor), roles)
         self.maps[name] = FeatureMap(name, *sizes, bits=self.maps[source].bits)
-        self._values[tensor] = _Value(name, roles)
+        self._locations[tensor] = _Location(name, roles)
         label = self._transposed_by.get(tensor) or printable_names([f"{tensor}/transposed"])[0]
-        self.steps.append(
+        self.unfused.append(
             UnfusedOperation(
                 Operation(self._unique(label), "Transpose", OperationKind.COPY, (source,), name)
             )
@@ -155,7 +155,7 @@ class Builder:
         operation = Operation(
             self._unique(node.name), node.op, kind, tuple(inputs), output, **fields
         )
-        self.steps.append(UnfusedOperation(operation, frozenset(traits)))
+        self.unfused.append(UnfusedOperation(operation, frozenset(traits)))
 
     def _unique(self, base: str) -> str:
         count, name = 1, base
@@ -174,17 +174,17 @@ class Builder:
 
     def view(self, source: str, target: str) -> None:
         """A node that moves nothing: whoever reads its output reads its source."""
-        value = self._values[source]
+        value = self._locations[source]
         roles = value.roles
         if roles is not None:
             roles = axes.after_reshape(self.shape(source), roles, self.shape(target))
-        self._values[target] = _Value(value.map_name, roles)
+        self._locations[target] = _Location(value.map_name, roles)
         if value.map_name in self.open_maps and len(self.shape(source)) > 4:
-            self._guess(value.map_name, target)
+            self._guess_sizes(value.map_name, target)
 
-    def _guess(self, map_name: str, tensor: str) -> None:
+    def _guess_sizes(self, map_name: str, tensor: str) -> None:
         """Sizes that hold until something settles them."""
-        sizes = axes.guessed_sizes(self.shape(tensor), channels_last=self.channels_last)
+        sizes = axes.guess_sizes(self.shape(tensor), channels_last=self.channels_last)
         known = self.maps[map_name]
         if np.prod(sizes) == known.elements:
             self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
@@ -192,12 +192,12 @@ class Builder:
     def transpose(self, node: OnnxNode, permutation: Shape) -> None:
         """A view where only the names of dimensions change, else a COPY."""
         source, target = node.inputs[0], node.output
-        value = self._values[source]
-        if axes.only_names_change(self.shape(source), value.roles, permutation):
+        value = self._locations[source]
+        if axes.only_relabels(self.shape(source), value.roles, permutation):
             roles = value.roles
             if roles is not None:
                 roles = axes.after_transpose(roles, permutation)
-            self._values[target] = _Value(value.map_name, roles)
+            self._locations[target] = _Location(value.map_name, roles)
             self._transposed_by[target] = node.name
         else:
             self.copy(node, [source], target)
@@ -212,7 +212,7 @@ class Builder:
             for roles in map(self.roles, sources)
             if roles is not None and len(roles) == rank and node.op not in _MIXING
         ]
-        order = self._completed(target, known[0]) if known else None
+        order = self._complete_roles(target, known[0]) if known else None
         maps = [
             self.read(name, order)
             if order is not None and self.roles(name) is not None
@@ -221,7 +221,7 @@ class Builder:
         ]
         self.add(node, OperationKind.COPY, maps, self.write(target, order), traits=traits)
 
-    def _completed(self, tensor: str, roles: Roles) -> Sequence[str] | None:
+    def _complete_roles(self, tensor: str, roles: Roles) -> Sequence[str] | None:
         """Roles with those of units filled in, for a tensor that has more there."""
         shape = self.shape(tensor)
         missing = [axis for axis, role in enumerate(roles) if not role and shape[axis] != 1]
@@ -250,7 +250,7 @@ class Builder:
         inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
         first = next((x for x in self.run_time(node)), None)
         for target in node.outputs:
-            known = target in self._values or target not in self.graph.shapes
+            known = target in self._locations or target not in self.graph.shapes
             if known or not self.is_read(target):
                 continue
             same = first is not None and self.shape(first) == self.shape(target)

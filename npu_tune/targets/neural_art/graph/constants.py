@@ -26,13 +26,13 @@ def entropy_bits(values: Array, *, channel_axis: int) -> float:
     if values.dtype in (np.int8, np.uint8):
         codes = values.reshape(-1).view(np.uint8)
     else:
-        codes = _codes(values, channel_axis).reshape(-1).view(np.uint8)
+        codes = _quantize_weights(values, channel_axis).reshape(-1).view(np.uint8)
     counts = np.bincount(codes, minlength=_CODES)
     shares = counts[counts > 0] / codes.size
     return abs(float(-np.sum(shares * np.log2(shares))))
 
 
-def _codes(values: Array, channel_axis: int) -> NDArray[np.int8]:
+def _quantize_weights(values: Array, channel_axis: int) -> NDArray[np.int8]:
     real = np.nan_to_num(values.astype(np.float32, copy=False))
     others = tuple(axis for axis in range(real.ndim) if axis != channel_axis)
     largest = np.max(np.abs(real), axis=others, keepdims=True)

@@ -25,14 +25,14 @@ def arithmetic(builder: Builder, node: OnnxNode, function: str, *, activation: s
         builder.view(inputs[0], node.output)
         return
     shape = builder.shape(node.output)
-    order = axes.merged(
+    order = axes.merge_roles(
         shape, [(builder.shape(x), builder.roles(x)) for x in _widest(builder, inputs)]
     )
-    maps = [_aligned(builder, name, order) for name in inputs]
+    maps = [_read_aligned(builder, name, order) for name in inputs]
     partial = maps[0]
     for position, other in enumerate(maps[1:], start=1):
         last = position == len(maps) - 1
-        target = node.output if last else _partial(builder, node, position)
+        target = node.output if last else _partial_result(builder, node, position)
         result = builder.write(target, order)
         builder.add(
             node,
@@ -48,7 +48,7 @@ def _widest(builder: Builder, inputs: list[str]) -> list[str]:
     return sorted(inputs, key=lambda name: -math.prod(builder.shape(name)))
 
 
-def _aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
+def _read_aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
     if order is None or not builder.shape(name):
         return builder.read(name)
     own = order[len(order) - len(builder.shape(name)) :]
@@ -56,7 +56,7 @@ def _aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
     return builder.read(name, own if covered else None)
 
 
-def _partial(builder: Builder, node: OnnxNode, position: int) -> str:
+def _partial_result(builder: Builder, node: OnnxNode, position: int) -> str:
     name = builder.graph.new_name(f"{node.output}/{position}")
     builder.graph.shapes[name] = builder.shape(node.output)
     return name

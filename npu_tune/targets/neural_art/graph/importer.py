@@ -9,13 +9,13 @@ from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, operators, software
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
-from npu_tune.targets.neural_art.graph.fuse import fused
+from npu_tune.targets.neural_art.graph.fuse import fuse_operations
 from npu_tune.targets.neural_art.graph.model import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
 
 
 def graph_of(network: Network) -> OperationGraph:
-    """The operations of an ONNX or TFLite network, folded and fused.
+    """The operations of an ONNX or TFLite network, folded and fuse_operations.
 
     Only shapes and weights count, so a float network gives the same graph as its int8 form.
     Whatever has no unit becomes an operation in software. A software operator with several
@@ -31,20 +31,20 @@ def graph_of(network: Network) -> OperationGraph:
     """
     if network.format == "onnx":
         builder = Builder(network, onnx_nodes(network), channels_last=False)
-        _walk(builder, from_onnx.HANDLERS)
+        _import_nodes(builder, from_onnx.HANDLERS)
     elif network.format == "tflite":
         builder = Builder(network, tflite_nodes(network), channels_last=True)
-        _walk(builder, from_tflite.HANDLERS)
+        _import_nodes(builder, from_tflite.HANDLERS)
     else:
         raise ModelError(
             f"The network {network.name!r} is {network.format}, which holds no layers that can be "
             "read here.",
             remedy="Give a .tflite or .onnx file.",
         )
-    return _finished(builder)
+    return _build_graph(builder)
 
 
-def _walk(builder: Builder, handlers: Mapping[str, Handler]) -> None:
+def _import_nodes(builder: Builder, handlers: Mapping[str, Handler]) -> None:
     for node in builder.graph.nodes:
         if node.inputs[0] in builder.graph.constants and node.op not in operators.CONSTANT_FIRST:
             builder.software(node, "it looks up a constant with values of the run time")
@@ -54,7 +54,7 @@ def _walk(builder: Builder, handlers: Mapping[str, Handler]) -> None:
         builder.software(node, "no unit computes its other outputs")
 
 
-def _finished(builder: Builder) -> OperationGraph:
+def _build_graph(builder: Builder) -> OperationGraph:
     network = builder.network
     known = [name for name in network.outputs if name in builder.graph.constants]
     if known:
@@ -69,7 +69,7 @@ def _finished(builder: Builder) -> OperationGraph:
     for name in sorted(handed_through):
         builder.notes[f"the output that is the input {name!r} is left out"] += 1
     outputs = tuple(name for name in outputs if name not in handed_through)
-    operations = fused(builder.steps, outputs, builder.maps)
+    operations = fuse_operations(builder.unfused, outputs, builder.maps)
     if not operations:
         raise ModelError(
             f"The network {network.name!r} computes nothing: its outputs are its inputs.",
@@ -91,7 +91,7 @@ def _finished(builder: Builder) -> OperationGraph:
 
 def _settle_inputs(builder: Builder) -> None:
     """Gives open maps the sizes of what is computed from them element by element."""
-    for step in reversed(builder.steps):
+    for step in reversed(builder.unfused):
         operation = step.operation
         elementwise = operation.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION)
         if not elementwise or operation.output in builder.open_maps:

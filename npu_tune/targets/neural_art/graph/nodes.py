@@ -8,7 +8,7 @@ from npu_tune.network.model import Layer, Network
 from npu_tune.network.onnx.fold import fold_constants
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.onnx.model import parse_onnx
-from npu_tune.network.onnx.proto import opset_of, real_if_float
+from npu_tune.network.onnx.proto import float32_if_floating, opset_of
 
 
 def onnx_nodes(network: Network) -> OnnxGraph:
@@ -37,7 +37,7 @@ def _fill_constants(network: Network, graph: OnnxGraph) -> None:
 
 def _nodes(network: Network, opset: int) -> OnnxGraph:
     constants = {
-        name: real_if_float(tensor.data)
+        name: float32_if_floating(tensor.data)
         for name, tensor in network.tensors.items()
         if tensor.data is not None
     }

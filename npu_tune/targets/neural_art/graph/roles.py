@@ -28,7 +28,7 @@ def roles_of(shape: Shape, order: Sequence[str]) -> Roles:
     return tuple(role if size != 1 else "" for role, size in zip(order, shape, strict=True))
 
 
-def fits(have: Roles, want: Roles) -> bool:
+def are_compatible(have: Roles, want: Roles) -> bool:
     """Whether data of one order can be read as that of another."""
     return len(have) == len(want) and all(
         one == other for one, other in zip(have, want, strict=True) if one and other
@@ -46,7 +46,7 @@ def sizes_of(shape: Shape, roles: Roles) -> tuple[int, int, int]:
     return product("C"), product("NH"), product("W")
 
 
-def guessed_sizes(shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
+def guess_sizes(shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
     """The same for a tensor whose roles nothing has settled, by what files of its kind do."""
     order = letters(len(shape), channels_last=channels_last)
     if order is not None:
@@ -70,7 +70,7 @@ def after_reshape(before: Shape, roles: Roles, after: Shape) -> Roles | None:
     return tuple(next(kept) if size != 1 else "" for size in after)
 
 
-def only_names_change(shape: Shape, roles: Roles | None, permutation: Shape) -> bool:
+def only_relabels(shape: Shape, roles: Roles | None, permutation: Shape) -> bool:
     """Whether a transposition turns channels-first into channels-last, or back, or does nothing.
 
     Without roles, one that turns the first or the last of up to three dimensions around the
@@ -90,7 +90,7 @@ def only_names_change(shape: Shape, roles: Roles | None, permutation: Shape) -> 
     return len(kept) <= 3 and kept in (turned[1:] + turned[:1], turned[-1:] + turned[:-1])
 
 
-def merged(shape: Shape, given: Sequence[tuple[Shape, Roles | None]]) -> Roles | None:
+def merge_roles(shape: Shape, given: Sequence[tuple[Shape, Roles | None]]) -> Roles | None:
     """The roles of what is computed element by element from several tensors.
 
     Args:

@@ -1,4 +1,4 @@
-"""A hardware description with some of its parameters changed, as real hardware would change."""
+"""A hardware description with some of its parameters change_hardware, as real hardware would change."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STREAM_BYTES = 8
 """Scaled pools keep whole words of a stream."""
 
 
-def current(hardware: Hardware, parameter: str) -> Any:
+def parameter_value(hardware: Hardware, parameter: str) -> Any:
     """What a description says of a parameter; None for tiles where it has none."""
     if parameter in UNITS:
         return getattr(hardware.units, UNITS[parameter])
@@ -55,7 +55,7 @@ def current(hardware: Hardware, parameter: str) -> Any:
     return getattr(hardware, parameter)
 
 
-def changed(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
+def change_hardware(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
     """The description with other parameters.
 
     - Pools that touch go on touching: those behind one that shrinks or grows move. A pool of no
@@ -66,7 +66,7 @@ def changed(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
     - Without tiles there is no in-memory computing.
 
     Args:
-        hardware: what is changed.
+        hardware: what is change_hardware.
         parameters: by name: those of ``UNITS`` and ``DIMC``, of ``CLOCKS``, ``internal_ram_scale``,
             and ``pools.NAME`` for the bytes of a pool.
     """
@@ -79,13 +79,15 @@ def changed(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
         hardware,
         units=replace(hardware.units, **units),
         dimc=tiles,
-        pools=_resized(hardware.pools, parameters),
+        pools=_resize_pools(hardware.pools, parameters),
     )
-    clock_mhz, cpu_clock_mhz = (float(parameters.get(c, current(hardware, c))) for c in CLOCKS)
-    return _clocked(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
+    clock_mhz, cpu_clock_mhz = (
+        float(parameters.get(c, parameter_value(hardware, c))) for c in CLOCKS
+    )
+    return _change_clocks(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
 
 
-def _resized(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tuple[Pool, ...]:
+def _resize_pools(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tuple[Pool, ...]:
     scale = parameters.get(RAM_SCALE, 1.0)
     sizes = {}
     for pool in pools:
@@ -93,12 +95,12 @@ def _resized(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tuple[Po
         if scale != 1.0 and pool.kind in (PoolKind.NPU, PoolKind.CPU):
             size = int(size * scale) // _STREAM_BYTES * _STREAM_BYTES
         sizes[pool.name] = size
-    bases = _bases(pools, sizes)
+    bases = _pool_bases(pools, sizes)
     moved = (replace(p, size_bytes=sizes[p.name], base=bases[p.name]) for p in pools)
     return tuple(pool for pool in moved if pool.size_bytes > 0)
 
 
-def _bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
+def _pool_bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
     in_order = sorted(pools, key=lambda pool: pool.base)
     bases = {pool.name: pool.base for pool in in_order}
     for before, pool in itertools.pairwise(in_order):
@@ -107,7 +109,7 @@ def _bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
     return bases
 
 
-def _clocked(hardware: Hardware, *, clock_mhz: float, cpu_clock_mhz: float) -> Hardware:
+def _change_clocks(hardware: Hardware, *, clock_mhz: float, cpu_clock_mhz: float) -> Hardware:
     if (clock_mhz, cpu_clock_mhz) == (hardware.clock_mhz, hardware.cpu_clock_mhz):
         return hardware
     faster = clock_mhz / hardware.clock_mhz

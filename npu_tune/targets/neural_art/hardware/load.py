@@ -23,7 +23,7 @@ from npu_tune.targets.neural_art.hardware.description import (
     PoolKind,
     Units,
 )
-from npu_tune.targets.neural_art.hardware.parameters import HardwareParameters, of
+from npu_tune.targets.neural_art.hardware.parameters import HardwareParameters, values_of
 from npu_tune.validation import known_remedy, table_error
 
 _DATA = files("npu_tune.targets.neural_art.hardware") / "data"
@@ -85,17 +85,17 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
             f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
         ) from error
     try:
-        parameters = HardwareParameters.model_validate(_completed(document, source))
+        parameters = HardwareParameters.model_validate(_complete_document(document, source))
     except ValidationError as error:
         raise table_error(
             error, model=HardwareParameters, source=source, whole="hardware file", kind=TargetError
         ) from error
-    hardware = _hardware(parameters)
-    require_possible_pools(hardware.pools, source=source)
+    hardware = _build_hardware(parameters)
+    require_valid_pools(hardware.pools, source=source)
     return hardware
 
 
-def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
+def require_valid_pools(pools: Iterable[Pool], *, source: str) -> None:
     """Sees that the memories can be there side by side and suffice for a network.
 
     Raises:
@@ -134,7 +134,7 @@ def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
             )
 
 
-def _completed(document: dict[str, Any], source: str) -> dict[str, Any]:
+def _complete_document(document: dict[str, Any], source: str) -> dict[str, Any]:
     if _BASED_ON not in document:
         return document
     own = {key: value for key, value in document.items() if key != _BASED_ON}
@@ -145,15 +145,15 @@ def _completed(document: dict[str, Any], source: str) -> dict[str, Any]:
             remedy=known_remedy(str(base), hardware_names()),
             key=_BASED_ON,
         )
-    return _merged(_completed(tomllib.loads(_text(base)), base), own)
+    return _merge_tables(_complete_document(tomllib.loads(_text(base)), base), own)
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def _merge_tables(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """One document over another, table by table."""
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if both else value
+        merged[key] = _merge_tables(base[key], value) if both else value
     return merged
 
 
@@ -178,17 +178,17 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _hardware(parameters: HardwareParameters) -> Hardware:
-    pools = [Pool(name=name, **of(pool)) for name, pool in parameters.pools.items()]
-    plain: dict[str, Any] = dict(of(parameters))
+def _build_hardware(parameters: HardwareParameters) -> Hardware:
+    pools = [Pool(name=name, **values_of(pool)) for name, pool in parameters.pools.items()]
+    plain: dict[str, Any] = dict(values_of(parameters))
     return Hardware(
         **plain
         | {
-            "units": Units(**of(parameters.units)),
+            "units": Units(**values_of(parameters.units)),
             # The order of the file is the order of preference on the chip, whatever the kind.
             "pools": tuple(sorted(pools, key=lambda pool: max(_ORDER.index(pool.kind), 1))),
-            "energy": Energy(**of(parameters.energy)),
-            "calibration": Calibration(**of(parameters.calibration)),
-            "dimc": Dimc(**of(parameters.dimc)) if parameters.dimc is not None else None,
+            "energy": Energy(**values_of(parameters.energy)),
+            "calibration": Calibration(**values_of(parameters.calibration)),
+            "dimc": Dimc(**values_of(parameters.dimc)) if parameters.dimc is not None else None,
         }
     )

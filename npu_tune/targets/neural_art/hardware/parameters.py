@@ -132,6 +132,6 @@ class HardwareParameters(Table):
     dimc: DimcParameters | None = None
 
 
-def of(table: Table) -> Mapping[str, Any]:
+def values_of(table: Table) -> Mapping[str, Any]:
     """The parameters of a table by name, for the value that has the same names."""
     return {name: getattr(table, name) for name in type(table).model_fields}

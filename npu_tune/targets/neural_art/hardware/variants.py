@@ -17,11 +17,11 @@ from npu_tune.targets.neural_art.hardware.change import (
     POOL,
     RAM_SCALE,
     UNITS,
-    changed,
-    current,
+    change_hardware,
+    parameter_value,
 )
 from npu_tune.targets.neural_art.hardware.description import Hardware
-from npu_tune.targets.neural_art.hardware.load import require_possible_pools
+from npu_tune.targets.neural_art.hardware.load import require_valid_pools
 from npu_tune.targets.neural_art.hardware.parameters import (
     Accelerators,
     AtLeastOne,
@@ -43,11 +43,11 @@ _KNOB = "hardware_"
 T = TypeVar("T")
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Choices = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Choices = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
 class _Overrides(Table):
@@ -127,18 +127,18 @@ class HardwareVariants:
         Raises:
             TargetError: if a key is unknown or a value impossible; names the key.
         """
-        choices = _choices(hardware, overrides)
+        choices = _parse_choices(hardware, overrides)
         fixed = {name: values[0] for name, values in choices.items() if len(values) == 1}
-        base = changed(hardware, fixed)
+        base = change_hardware(hardware, fixed)
         variants = tuple(
             Variant(name, tuple(sorted(values)), own if own in values else values[0])
             for name, values in choices.items()
             if name not in fixed
-            for own in [current(base, name)]
+            for own in [parameter_value(base, name)]
         )
         for extreme in (min, max):
             ends = {variant.parameter: extreme(variant.values) for variant in variants}
-            require_possible_pools(changed(base, ends).pools, source=SOURCE)
+            require_valid_pools(change_hardware(base, ends).pools, source=SOURCE)
         return cls(base, variants)
 
     def knobs(self) -> tuple[Knob, ...]:
@@ -158,7 +158,7 @@ class HardwareVariants:
         found = self._made.get(values)
         if found is None:
             parameters = (variant.parameter for variant in self.variants)
-            found = changed(self.base, dict(zip(parameters, values, strict=True)))
+            found = change_hardware(self.base, dict(zip(parameters, values, strict=True)))
             self._made[values] = found
         return found
 
@@ -182,7 +182,9 @@ class HardwareVariants:
         return HardwareVariants, (self.base, self.variants)
 
 
-def _choices(hardware: Hardware, overrides: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
+def _parse_choices(
+    hardware: Hardware, overrides: Mapping[str, Any]
+) -> dict[str, tuple[Value, ...]]:
     """The values of every parameter that is named, checked one by one."""
     try:
         parsed = _Overrides.model_validate(dict(overrides))
@@ -200,11 +202,11 @@ def _choices(hardware: Hardware, overrides: Mapping[str, Any]) -> dict[str, tupl
                 remedy="Leave it out.",
                 key=name,
             )
-    _require_parts(hardware, parsed, choices)
+    _require_existing(hardware, parsed, choices)
     return choices
 
 
-def _require_parts(
+def _require_existing(
     hardware: Hardware, parsed: _Overrides, choices: Mapping[str, tuple[Value, ...]]
 ) -> None:
     """Sees that what is varied is there."""
