@@ -1,4 +1,4 @@
-"""From a network file to the operations that the accelerator's units compute."""
+"""Imports networks: from a model file to the operations that the units compute."""
 
 from npu_tune.targets.neural_art.graph.importer import graph_of
 from npu_tune.targets.neural_art.graph.model import (

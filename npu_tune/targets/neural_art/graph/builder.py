@@ -1,4 +1,4 @@
-"""Collects operations and feature maps while a file's nodes are walked through."""
+"""Collects operations and feature maps while a network's nodes are imported."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
 @dataclass(frozen=True)
 class _Location:
-    """Where a tensor of the file is: a feature map, and what its dimensions are."""
+    """The feature map that holds a tensor, and the roles of the tensor's dimensions."""
 
     map_name: str
     roles: Roles | None
 
 
 class Builder:
-    """Turns nodes into steps, one call per node.
+    """Turns nodes into operations and feature maps, one call per node.
 
     Args:
-        network: what is imported.
+        network: that is imported.
         graph: its nodes, named as the network's layers, with all constants and shapes.
-        channels_last: how this format usually orders dimensions.
+        channels_last: the layout that the file format usually has.
     """
 
     def __init__(self, network: Network, graph: OnnxGraph, *, channels_last: bool) -> None:
@@ -61,7 +61,7 @@ class Builder:
         return self._locations[tensor].roles
 
     def usual(self, rank: int) -> str | None:
-        """The order of dimensions that operators of this format with so many expect."""
+        """The order of ``rank`` dimensions that operators of this format expect."""
         return axes.letters(rank, channels_last=self.channels_last)
 
     def run_time(self, node: OnnxNode) -> list[str]:
@@ -71,7 +71,15 @@ class Builder:
         return self._locations[tensor].map_name
 
     def write(self, tensor: str, order: Sequence[str] | None) -> str:
-        """Makes the feature map of a tensor that is computed, or given from outside."""
+        """Makes the feature map of a computed tensor or of an input of the network.
+
+        Args:
+            tensor: the tensor.
+            order: roles of its dimensions; None if unknown, and then its sizes are guessed.
+
+        Returns:
+            The map's name.
+        """
         shape = self.shape(tensor)
         roles = None if order is None else axes.roles_of(shape, order)
         if roles is None:
@@ -84,20 +92,20 @@ class Builder:
         return tensor
 
     def read(self, tensor: str, order: Sequence[str] | None = None) -> str:
-        """The feature map of a tensor, its dimensions in the order that is asked for.
+        """The name of the feature map of a tensor, with its dimensions in a given order.
 
-        Where they stand in another order, a COPY that transposes is put in; where nothing has
-        settled them yet, this does.
+        Inserts a transposing COPY if the tensor has another order; settles the order if it was
+        unknown.
         """
-        value = self._locations[tensor]
+        location = self._locations[tensor]
         if order is None:
-            return value.map_name
+            return location.map_name
         wanted = axes.roles_of(self.shape(tensor), order)
-        if value.roles is None:
-            self._settle(value.map_name, tensor, wanted)
-            self._locations[tensor] = _Location(value.map_name, wanted)
-        elif not axes.are_compatible(value.roles, wanted):
-            self._transpose(tensor, value.map_name, wanted)
+        if location.roles is None:
+            self._settle(location.map_name, tensor, wanted)
+            self._locations[tensor] = _Location(location.map_name, wanted)
+        elif not axes.are_compatible(location.roles, wanted):
+            self._transpose(tensor, location.map_name, wanted)
         return self.map_of(tensor)
 
     def _settle(self, map_name: str, tensor: str, roles: Roles) -> None:
@@ -127,7 +135,7 @@ class Builder:
         return min(max(int(integer[1]), 8), 32) if integer else 8
 
     def widen(self, source: str, quantized: str) -> None:
-        """Notes that a map will hold integers as wide as those of a tensor made of it."""
+        """Widens the elements of a map to the integers of the tensor it is quantized to."""
         name, bits = self.map_of(source), self._bits(quantized)
         if bits > self.maps[name].bits:
             self.maps[name] = replace(self.maps[name], bits=bits)
@@ -151,7 +159,7 @@ class Builder:
         traits: Iterable[Trait] = (),
         **fields: Any,
     ) -> None:
-        """Adds a step; the first of a node has its name, the others that with a number."""
+        """Adds an operation named after its node, with ``#2``, ``#3``, ... from the second on."""
         operation = Operation(
             self._unique(node.name), node.op, kind, tuple(inputs), output, **fields
         )
@@ -173,31 +181,31 @@ class Builder:
         return Weights(values.size, bias_channels, bits)
 
     def view(self, source: str, target: str) -> None:
-        """A node that moves nothing: whoever reads its output reads its source."""
-        value = self._locations[source]
-        roles = value.roles
+        """Makes a tensor a view: its readers read the map of its source."""
+        location = self._locations[source]
+        roles = location.roles
         if roles is not None:
             roles = axes.after_reshape(self.shape(source), roles, self.shape(target))
-        self._locations[target] = _Location(value.map_name, roles)
-        if value.map_name in self.open_maps and len(self.shape(source)) > 4:
-            self._guess_sizes(value.map_name, target)
+        self._locations[target] = _Location(location.map_name, roles)
+        if location.map_name in self.open_maps and len(self.shape(source)) > 4:
+            self._guess_sizes(location.map_name, target)
 
     def _guess_sizes(self, map_name: str, tensor: str) -> None:
-        """Sizes that hold until something settles them."""
+        """Gives a map provisional sizes, until its roles are settled."""
         sizes = axes.guess_sizes(self.shape(tensor), channels_last=self.channels_last)
         known = self.maps[map_name]
         if np.prod(sizes) == known.elements:
             self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
 
     def transpose(self, node: OnnxNode, permutation: Shape) -> None:
-        """A view where only the names of dimensions change, else a COPY."""
+        """Imports a transposition: a view if it only changes the layout, else a COPY."""
         source, target = node.inputs[0], node.output
-        value = self._locations[source]
-        if axes.only_relabels(self.shape(source), value.roles, permutation):
-            roles = value.roles
+        location = self._locations[source]
+        if axes.only_relabels(self.shape(source), location.roles, permutation):
+            roles = location.roles
             if roles is not None:
                 roles = axes.after_transpose(roles, permutation)
-            self._locations[target] = _Location(value.map_name, roles)
+            self._locations[target] = _Location(location.map_name, roles)
             self._transposed_by[target] = node.name
         else:
             self.copy(node, [source], target)
@@ -205,7 +213,7 @@ class Builder:
     def copy(
         self, node: OnnxNode, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
     ) -> None:
-        """Data moves; dimensions keep their roles where there are as many of them."""
+        """Adds a COPY; dimensions keep their roles if their number stays."""
         rank = len(self.shape(target))
         known = [
             roles
@@ -222,7 +230,7 @@ class Builder:
         self.add(node, OperationKind.COPY, maps, self.write(target, order), traits=traits)
 
     def _complete_roles(self, tensor: str, roles: Roles) -> Sequence[str] | None:
-        """Roles with those of units filled in, for a tensor that has more there."""
+        """Gives dimensions that are no longer of size one the unused roles; None if too few."""
         shape = self.shape(tensor)
         missing = [axis for axis, role in enumerate(roles) if not role and shape[axis] != 1]
         unused = [role for role in "CHWN" if role not in roles]
@@ -234,7 +242,7 @@ class Builder:
         return result
 
     def activation(self, node: OnnxNode, function: str, source: str | None = None) -> None:
-        """A function of one element: ``relu`` or ``lut``."""
+        """Adds an activation of the kind ``relu`` or ``lut``."""
         tensor = node.inputs[0] if source is None else source
         inputs = [self.read(tensor)]
         self.add(
@@ -246,7 +254,7 @@ class Builder:
         )
 
     def software(self, node: OnnxNode, reason: str) -> None:
-        """Runs on the CPU; one operation for every output that is read and not yet computed."""
+        """Adds a software operation for each output that is read and not yet computed."""
         inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
         first = next((x for x in self.run_time(node)), None)
         for target in node.outputs:
@@ -268,7 +276,7 @@ class Builder:
 
 
 Handler = Callable[[Builder, OnnxNode], None]
-"""Turns a node into steps of the builder."""
+"""Imports one node into a builder."""
 
 _MIXING = frozenset({"Transpose", "TRANSPOSE"})
-"""Copies that leave no dimension where it was."""
+"""Copies that permute the dimensions, so that roles do not carry over."""

@@ -1,4 +1,4 @@
-"""Operations that compute every element from the same element of their inputs."""
+"""Imports element-wise operators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from npu_tune.targets.neural_art.graph.unfused import Trait
 
 
 def arithmetic(builder: Builder, node: OnnxNode, function: str, *, activation: str = "") -> None:
-    """Add, subtract, multiply, divide, larger or smaller of: of maps and constants."""
+    """Imports sums, differences, products, quotients, maxima and minima of maps and constants."""
     inputs = builder.run_time(node)
     if len(inputs) == 1 and len(node.inputs) == 2:
         _with_constant(builder, node, function, inputs[0], activation)
@@ -63,7 +63,7 @@ def _partial_result(builder: Builder, node: OnnxNode, position: int) -> str:
 
 
 def function(builder: Builder, node: OnnxNode, kind: str) -> None:
-    """A function of one element: ``relu`` for clipping ones, else ``lut``."""
+    """Imports an activation of the kind ``relu`` (clipping, free) or ``lut`` (by table)."""
     if len(builder.run_time(node)) > 1:
         builder.software(node, "its parameters are computed at run time")
     else:
@@ -71,7 +71,7 @@ def function(builder: Builder, node: OnnxNode, kind: str) -> None:
 
 
 def power(builder: Builder, node: OnnxNode) -> None:
-    """Elements to a constant power."""
+    """Imports a power with a constant exponent."""
     exponent = builder.graph.constant(node, 1)
     if exponent is not None and exponent.size == 1:
         builder.activation(node, "lut")
@@ -95,8 +95,7 @@ def _with_constant(
         builder.activation(node, "lut", source)
         return
     traits = _traits(constant, function, shape, roles)
-    # One number is a parameter of the unit; more of them are fetched like weights, all with the
-    # same scale.
+    # One number is a parameter of the unit; several are fetched like weights, with one scale.
     weights = (
         builder.weights(constant.reshape(1, -1), channel_axis=0) if constant.size > 1 else None
     )
@@ -127,7 +126,7 @@ def _traits(
 
 
 def scale_and_offset(builder: Builder, node: OnnxNode) -> None:
-    """Batch normalization: a factor and an offset per channel."""
+    """Imports a batch normalization: a factor and an offset per channel."""
     source = node.inputs[0]
     order = builder.usual(len(builder.shape(source)))
     constants = [builder.graph.constant(node, position) for position in (1, 2, 3, 4)]

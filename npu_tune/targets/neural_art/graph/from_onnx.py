@@ -1,4 +1,4 @@
-"""ONNX nodes as steps."""
+"""Imports ONNX operators, one function per kind of operator."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _pad(builder: Builder, node: OnnxNode) -> None:
 def _given_ints(
     builder: Builder, node: OnnxNode, attribute: str, position: int
 ) -> tuple[int, ...] | None:
-    """Integers that are an attribute in old operator sets and an input in newer ones."""
+    """Reads integers that are an attribute in old operator sets, an input in newer ones."""
     if attribute in node.attributes:
         return node.ints(attribute)
     value = builder.graph.constant(node, position)

@@ -1,4 +1,4 @@
-"""TFLite operators as steps."""
+"""Imports TFLite operators, one function per kind of operator."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _reshape(builder: Builder, node: OnnxNode) -> None:
 
 
 def _repair_shape(builder: Builder, source: str, target: str) -> None:
-    """Finds the size that a converter wrote as 1 because it left it to run time."""
+    """Corrects a size that a converter wrote as 1 because it is open until run time."""
     shape = builder.shape(target)
     factor, rest = divmod(math.prod(builder.shape(source)), math.prod(shape))
     units = [axis for axis, size in enumerate(shape) if size == 1]
@@ -144,7 +144,7 @@ def _pad(builder: Builder, node: OnnxNode) -> None:
 def _concat(builder: Builder, node: OnnxNode) -> None:
     ranks = {len(builder.shape(name)) for name in (*node.inputs, node.output)}
     if node.op == "CONCATENATION" and len(ranks) == 1:
-        # After a repaired reshape the file's size of the result is wrong too.
+        # Where the shape of an input was repaired, the file's shape of the result is wrong too.
         axis = int(node.attributes["axis"]) % ranks.pop()
         shape = list(builder.shape(node.inputs[0]))
         shape[axis] = sum(builder.shape(name)[axis] for name in node.inputs)

@@ -1,4 +1,4 @@
-"""From a network to the graph that is compiled."""
+"""Imports a network into the graph that is compiled."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
 
 
 def graph_of(network: Network) -> OperationGraph:
-    """The operations of an ONNX or TFLite network, folded and fuse_operations.
+    """Imports an ONNX or TFLite network: folds constants, maps operators to units and fuses.
 
-    Only shapes and weights count, so a float network gives the same graph as its int8 form.
-    Whatever has no unit becomes an operation in software. A software operator with several
-    outputs becomes one operation for each output that is read (``name``, ``name#2``, ...), all
-    of which read the same maps; so does a split, as copies.
+    Only shapes and weights matter, so a float network gives the same graph as its int8 form.
+    Operators that no unit computes become software operations. A software operator with several
+    outputs becomes one operation per output that is read (``name``, ``name#2``, ...), all with
+    the same inputs; so does a split, as copies.
 
     Args:
-        network: as a reader returns it.
+        network: in ONNX or TFLite format.
 
     Raises:
         ModelError: if the network is of another format, computes nothing from its inputs, or
-            holds something that cannot be folded; names the node.
+            has a constant node that cannot be folded; names the node.
     """
     if network.format == "onnx":
         builder = Builder(network, onnx_nodes(network), channels_last=False)
@@ -50,7 +50,7 @@ def _import_nodes(builder: Builder, handlers: Mapping[str, Handler]) -> None:
             builder.software(node, "it looks up a constant with values of the run time")
             continue
         handlers.get(node.op, software.unknown)(builder, node)
-        # Such as the positions of maxima, or Dropout's mask.
+        # Further outputs, such as the positions of maxima or Dropout's mask.
         builder.software(node, "no unit computes its other outputs")
 
 
@@ -90,7 +90,7 @@ def _build_graph(builder: Builder) -> OperationGraph:
 
 
 def _settle_inputs(builder: Builder) -> None:
-    """Gives open maps the sizes of what is computed from them element by element."""
+    """Gives maps of unsettled sizes those of the element-wise results computed from them."""
     for step in reversed(builder.unfused):
         operation = step.operation
         elementwise = operation.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION)

@@ -1,4 +1,4 @@
-"""The nodes of a network with everything computed that no input decides."""
+"""ONNX graphs of ONNX and TFLite networks, with all constant nodes folded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from npu_tune.network.onnx.proto import float32_if_floating, opset_of
 
 
 def onnx_nodes(network: Network) -> OnnxGraph:
-    """The nodes of an ONNX network, constants folded.
+    """Makes the graph of an ONNX network and folds its constant nodes.
 
     Raises:
-        ModelError: if the operator set is too old, or a node that works on constants cannot be
-            computed.
+        ModelError: if the operator set is too old, or a constant node cannot be computed.
     """
     graph = _nodes(network, opset_of(parse_onnx(network.model_bytes, name=network.name)))
     _fill_constants(network, graph)
@@ -25,7 +24,7 @@ def onnx_nodes(network: Network) -> OnnxGraph:
 
 
 def _fill_constants(network: Network, graph: OnnxGraph) -> None:
-    """Computes ConstantOfShape without spending memory on its many equal values."""
+    """Folds ConstantOfShape into broadcast views, which take no memory."""
     for node in graph.nodes:
         if node.op == "ConstantOfShape":
             value = np.asarray(node.attributes.get("value", [0.0])).reshape(-1)[0]
@@ -58,10 +57,10 @@ def _node(layer: Layer) -> OnnxNode:
 
 
 def tflite_nodes(network: Network) -> OnnxGraph:
-    """The nodes of a TFLite network that depend on its inputs.
+    """Makes the graph of a TFLite network and removes the nodes that no input decides.
 
-    Weights that are unpacked or reshaped keep their values; what else is computed from constants,
-    and the shapes of tensors, are known to be constant and count as zeros, for nobody needs more.
+    Weights that are only cast or reshaped keep their values. Other constant nodes, and those that
+    read shapes, are replaced by zeros: the import needs only their shapes.
     """
     graph = _nodes(network, 0)
     kept = []

@@ -1,4 +1,4 @@
-"""Operations before fusing."""
+"""Operations as imported, before they are fused."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from npu_tune.targets.neural_art.graph.model import Operation
 
 
 class Trait(StrEnum):
-    """What fusing has to know of an operation and later users have not."""
+    """A property of an operation that only fusing needs."""
 
     AFFINE = "affine"
-    """A factor or offset, one for all or one per channel, that a convolution can take up."""
+    """A factor or offset, per tensor or per channel, that folds into a convolution."""
     SCALAR = "scalar"
-    """Arithmetic with one number: a function of one element."""
+    """Arithmetic with one number, that is a function of one element."""
     OFFSET = "offset"
-    """Adds something, so that a convolution that takes it up gets a bias."""
+    """Has an offset, so that a convolution it is folded into gets a bias."""
     ZERO_PAD = "zero-pad"
-    """Rows and columns of zeros, as a convolution or pool can add them."""
+    """Adds rows and columns of zeros, as the padding of a convolution or pool does."""
     MEAN = "mean"
     """A mean over whole rows or columns."""
 
 
 @dataclass(frozen=True)
 class UnfusedOperation:
-    """An operation, and what fusing has to know of it."""
+    """An operation with the properties that fusing needs."""
 
     operation: Operation
     traits: frozenset[Trait] = frozenset()
