@@ -1,4 +1,4 @@
-"""Places all blocks of a run together, the largest first, in one contiguous piece of RAM.
+"""Places all blocks of a run at once, the largest first, in one contiguous range of RAM.
 
 Greedy by size with the lowest free offset, as it is common for embedded inference (Pisarchyk and
 Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
@@ -15,12 +15,12 @@ from npu_tune.targets.neural_art.hardware import Hardware, PoolKind
 
 
 class Request(NamedTuple):
-    """A block that is to be placed.
+    """A block to be placed.
 
     Args:
         size: in bytes.
-        first: the first epoch in which it is in use.
-        last: the last one.
+        first: first epoch in which it is in use.
+        last: last epoch in which it is in use.
     """
 
     size: int
@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 
 def pack(requests: Sequence[Request]) -> tuple[int, ...]:
-    """An offset for each request, so that none in use at the same time overlap."""
+    """Assigns an offset to each request; blocks in use at the same time do not overlap."""
     offsets = [0] * len(requests)
     placed: list[int] = []
     order = sorted(range(len(requests)), key=lambda i: (-requests[i].size, requests[i].first, i))
@@ -51,11 +51,14 @@ def pack(requests: Sequence[Request]) -> tuple[int, ...]:
 
 
 def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...] | None:
-    """Addresses in touching internal pools for packed requests; None where they do not fit.
+    """Packs requests into adjacent internal pools; None if they do not fit.
 
-    Private RAM of the accelerator is taken if it suffices; otherwise all RAM from the lowest
-    address on. The largest blocks lie highest, where the private RAM usually is, so that as much
-    as possible is fast and no byte is left out below.
+    The accelerator's private RAM is used if it suffices, otherwise all RAM from the lowest
+    address on. The largest blocks get the highest addresses, where private RAM usually is, so
+    that as many bytes as possible are in fast memory and no gap is left below.
+
+    Returns:
+        An address per request.
     """
     offsets = pack(requests)
     ends = [_align(offset + wanted.size) for offset, wanted in zip(offsets, requests, strict=True)]

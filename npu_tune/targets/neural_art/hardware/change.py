@@ -1,4 +1,4 @@
-"""A hardware description with some of its parameters change_hardware, as real hardware would change."""
+"""Changes parameters of a hardware description, with the consequences real hardware would show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNITS: Mapping[str, str] = {
     "arithmetic_units": "arithmetics",
     "decompressors": "decompressors",
 }
-"""Fields of the units by the name of the parameter."""
+"""Fields of :class:`~.description.Units` by parameter name."""
 
 DIMC: Mapping[str, str] = {
     "dimc_tiles": "tiles",
@@ -30,19 +30,19 @@ DIMC: Mapping[str, str] = {
     "dimc_cycles_per_pass": "cycles_per_pass",
     "dimc_load_bytes_per_cycle": "load_bytes_per_cycle",
 }
-"""Fields of the tiles by the name of the parameter."""
+"""Fields of :class:`~.description.Dimc` by parameter name."""
 
 CLOCKS = ("clock_mhz", "cpu_clock_mhz")
 RAM_SCALE = "internal_ram_scale"
 POOL = "pools."
-"""Before the name of a pool whose size is meant."""
+"""Prefix of the parameter that is the size of a pool: ``pools.NAME``, in bytes."""
 
 _STREAM_BYTES = 8
-"""Scaled pools keep whole words of a stream."""
+"""Scaled pool sizes are rounded down to words of a stream engine."""
 
 
 def parameter_value(hardware: Hardware, parameter: str) -> Any:
-    """What a description says of a parameter; None for tiles where it has none."""
+    """The value of a parameter in a description; None for those of tiles if it has none."""
     if parameter in UNITS:
         return getattr(hardware.units, UNITS[parameter])
     if parameter in DIMC:
@@ -56,19 +56,19 @@ def parameter_value(hardware: Hardware, parameter: str) -> Any:
 
 
 def change_hardware(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
-    """The description with other parameters.
+    """Makes a description with other parameters.
 
-    - Pools that touch go on touching: those behind one that shrinks or grows move. A pool of no
-      bytes is left out.
-    - Memories keep their own clocks, and fixed costs of epochs their times, when the NPU's clock
-      changes; but no memory brings more than its width per NPU cycle.
-    - Fixed costs of software epochs are times of the CPU.
-    - Without tiles there is no in-memory computing.
+    - Adjacent pools stay adjacent: those behind one that shrinks or grows move. A pool of zero
+      bytes is removed.
+    - When the NPU's clock changes, memories keep their own clocks, but deliver at most their
+      width per NPU cycle; the fixed cost of an epoch keeps its time.
+    - The fixed cost of a software epoch is a time of the CPU and scales with the CPU's clock.
+    - Zero tiles remove in-memory computing.
 
     Args:
-        hardware: what is change_hardware.
-        parameters: by name: those of ``UNITS`` and ``DIMC``, of ``CLOCKS``, ``internal_ram_scale``,
-            and ``pools.NAME`` for the bytes of a pool.
+        hardware: the description; stays unchanged.
+        parameters: new values by name: of ``UNITS``, ``DIMC`` and ``CLOCKS``,
+            ``internal_ram_scale``, and ``pools.NAME`` for the bytes of a pool.
     """
     units = {UNITS[name]: value for name, value in parameters.items() if name in UNITS}
     dimc = {DIMC[name]: value for name, value in parameters.items() if name in DIMC}

@@ -1,4 +1,4 @@
-"""Hardware descriptions from TOML files: the built-in ones and a user's own."""
+"""Loads hardware descriptions from TOML files: the built-in ones and a user's own."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _ORDER = (PoolKind.NPU, PoolKind.CPU, PoolKind.EXTERNAL, PoolKind.FLASH)
 
 @cache
 def hardware_names() -> tuple[str, ...]:
-    """The built-in descriptions, by name."""
+    """Names of the built-in descriptions, sorted."""
     names = (entry.name for entry in _DATA.iterdir())
     return tuple(sorted(n.removesuffix(_SUFFIX) for n in names if n.endswith(_SUFFIX)))
 
 
 def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
-    """A built-in description by name, or one from a TOML file.
+    """Loads a built-in description by name, or one from a TOML file.
 
-    What ends in ``.toml`` or holds a path separator is a file; all else is a name.
+    Text that ends in ``.toml`` or holds a path separator is a file; any other is a name.
 
     Raises:
-        TargetError: if there is no such description, or a parameter of it is missing, unknown or
-            impossible; names the file and the key.
+        TargetError: if there is no such description, or a parameter is missing, unknown or out of
+            range; names the file and the key.
     """
     text = os.fspath(name_or_path)
     if text.endswith(_SUFFIX) or os.sep in text:
@@ -67,16 +67,18 @@ def _built_in(name: str) -> Hardware:
 
 
 def parse_hardware(text: str, *, source: str) -> Hardware:
-    """A description from the text of a TOML file.
+    """Parses a description from the text of a TOML file.
 
-    With ``based_on``, what the file does not say is that of a built-in description.
+    The key ``based_on`` names a built-in description, which gives all parameters that the file
+    leaves out.
 
     Args:
         text: the file's content.
-        source: what it is called in errors.
+        source: name of the file in errors.
 
     Raises:
-        TargetError: names the source and the key.
+        TargetError: if a parameter is missing, unknown or out of range; names the source and the
+            key.
     """
     try:
         document = tomllib.loads(text)
@@ -96,11 +98,11 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
 
 
 def require_valid_pools(pools: Iterable[Pool], *, source: str) -> None:
-    """Sees that the memories can be there side by side and suffice for a network.
+    """Checks that memory pools can exist side by side and suffice for a network.
 
     Raises:
         TargetError: if there is not exactly one flash, no RAM on the chip, or pools overlap or
-            lie beyond the addresses.
+            exceed 32-bit addresses.
     """
     pools = tuple(pools)
     flashes = [pool.name for pool in pools if pool.kind is PoolKind.FLASH]
@@ -149,7 +151,7 @@ def _complete_document(document: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _merge_tables(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """One document over another, table by table."""
+    """Overrides one document by another, table by table."""
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -1,4 +1,4 @@
-"""Variants of a hardware description: parameters that a study fixes, or explores as knobs."""
+"""Variants of a hardware description: parameters that a study fixes or explores as knobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from npu_tune.targets.neural_art.hardware.parameters import (
 from npu_tune.validation import Table, known_remedy, table_error
 
 SOURCE = "[target.hardware]"
-"""What the overrides are called in errors."""
+"""Name of the overrides in errors."""
 
 _KNOB = "hardware_"
 
@@ -78,12 +78,12 @@ VARIABLE_PARAMETERS = tuple(_Overrides.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A parameter that is explored.
+    """A hardware parameter that a study explores.
 
     Args:
-        parameter: as ``[target.hardware]`` spells it; ``pools.NAME`` for the bytes of a pool.
-        values: what is tried, in rising order.
-        default: the description's own value where it is among them, else the first one given.
+        parameter: its key in ``[target.hardware]``; ``pools.NAME`` for the bytes of a pool.
+        values: to explore, in rising order.
+        default: the description's own value if it is among them, else the first one given.
     """
 
     parameter: str
@@ -92,7 +92,7 @@ class Variant:
 
     @property
     def knob(self) -> Knob:
-        """The parameter as a knob of the whole network."""
+        """The parameter as a network-wide knob."""
         name, _, pool = self.parameter.partition(".")
         return Knob(
             NETWORK_SCOPE,
@@ -106,11 +106,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class HardwareVariants:
-    """A hardware description and what of it is explored together with the compilation.
+    """A hardware description, and its parameters that are explored with the compilation.
 
     Args:
-        base: with every parameter that is fixed.
-        variants: parameters that are knobs.
+        base: the description, with the fixed parameters applied.
+        variants: the parameters that are knobs.
     """
 
     base: Hardware
@@ -118,14 +118,14 @@ class HardwareVariants:
 
     @classmethod
     def of(cls, hardware: Hardware, overrides: Mapping[str, Any]) -> HardwareVariants:
-        """The variants that a study's ``[target.hardware]`` asks for.
+        """Makes the variants that a study's ``[target.hardware]`` asks for.
 
         Args:
             hardware: the description that is varied.
             overrides: per parameter a value, which fixes it, or a list, which makes it a knob.
 
         Raises:
-            TargetError: if a key is unknown or a value impossible; names the key.
+            TargetError: if a key is unknown or a value out of range; names the key.
         """
         choices = _parse_choices(hardware, overrides)
         fixed = {name: values[0] for name, values in choices.items() if len(values) == 1}
@@ -142,15 +142,15 @@ class HardwareVariants:
         return cls(base, variants)
 
     def knobs(self) -> tuple[Knob, ...]:
-        """One network-wide knob per parameter that is explored."""
+        """One network-wide knob per explored parameter."""
         return tuple(variant.knob for variant in self.variants)
 
     def hardware(self, choices: Mapping[str, Value]) -> Hardware:
         """The hardware of a configuration; the same object for the same choices.
 
         Args:
-            choices: values by full knob name, such as ``network/hardware_accelerators``; further
-                knobs are ignored, and a missing one stands at its default.
+            choices: values by full knob name, such as ``network/hardware_accelerators``; other
+                knobs are ignored, and a missing one has its default.
         """
         if not self.variants:
             return self.base
@@ -178,14 +178,14 @@ class HardwareVariants:
         return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What was made so far stays behind, so that equal variants have equal pickles.
+        # The cache of made hardware is left out, so that equal variants have equal pickles.
         return HardwareVariants, (self.base, self.variants)
 
 
 def _parse_choices(
     hardware: Hardware, overrides: Mapping[str, Any]
 ) -> dict[str, tuple[Value, ...]]:
-    """The values of every parameter that is named, checked one by one."""
+    """Validates the overrides; returns the values of every parameter that they name."""
     try:
         parsed = _Overrides.model_validate(dict(overrides))
     except ValidationError as error:
@@ -209,7 +209,7 @@ def _parse_choices(
 def _require_existing(
     hardware: Hardware, parsed: _Overrides, choices: Mapping[str, tuple[Value, ...]]
 ) -> None:
-    """Sees that what is varied is there."""
+    """Checks that the hardware has the tiles and pools whose parameters are varied."""
     tiles = next((name for name in choices if name in DIMC), None)
     if tiles is not None and hardware.dimc is None:
         raise TargetError(
