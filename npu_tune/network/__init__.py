@@ -1,7 +1,6 @@
-"""Networks: what a model file says, free of any framework's objects.
+"""Networks: the content of a model file as plain values, without objects of any framework.
 
-Readers and writers are imported when they are first used, because onnx and onnxruntime are slow
-to import.
+Readers and writers are imported when they are first used, so that importing a class is fast.
 """
 
 from __future__ import annotations

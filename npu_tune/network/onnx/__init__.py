@@ -1,1 +1,1 @@
-"""ONNX files: reading them into networks, and a mutable graph that passes rewrite."""
+"""ONNX files: a reader, and a mutable graph that importers and the quantizer rewrite."""

@@ -1,4 +1,4 @@
-"""Removes what is not there at run time: constants' arithmetic, identities, quantizers."""
+"""Removes nodes that need not run: constant arithmetic, identities, quantizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16
 
 
 def fold_constants(graph: OnnxGraph) -> None:
-    """Computes every node whose inputs are all known.
+    """Replaces every node whose inputs are all constant by its value.
 
     Raises:
         UnsupportedOperatorError: if such a node cannot be computed.
@@ -77,7 +77,7 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
 def _dequantize(
     node: OnnxNode, codes: Array, scale: Array, zero_point: Array | None = None
 ) -> Array:
-    """Weights as the file's quantizer states them; with a scale for all or for each slice."""
+    """Computes DequantizeLinear, with one scale for the tensor or one per slice."""
     if scale.size > 1:
         axis = int(node.attributes.get("axis", 1)) % codes.ndim
         shape = [-1 if place == axis else 1 for place in range(codes.ndim)]
@@ -88,14 +88,14 @@ def _dequantize(
 
 
 def _single_precision_attributes(node: OnnxNode) -> dict[str, Any]:
-    """The attributes, with half precision turned into single, as all constants here are."""
+    """The attributes of a node, with casts to any floating-point type made casts to float32."""
     if node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES:
         return {**node.attributes, "to": 1}
     return node.attributes
 
 
 def remove_identities(graph: OnnxGraph) -> None:
-    """Drops nodes that hand their input on unchanged."""
+    """Removes nodes whose output equals their input."""
     for node in list(graph.nodes):
         cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
         if node.op in _IDENTITIES or cast or _is_identity(graph, node):
@@ -119,7 +119,7 @@ def _bypass(graph: OnnxGraph, node: OnnxNode) -> None:
     else:
         producer = graph.producer(source)
         if producer is None or source in graph.outputs:
-            # The network hands out its input, or one value twice: a node must do that.
+            # An output that is also an input, or another output, needs a node of its own.
             node.op, node.inputs, node.attributes = "Identity", [source], {}
             return
         producer.outputs = [target if name == source else name for name in producer.outputs]
@@ -130,10 +130,10 @@ def _bypass(graph: OnnxGraph, node: OnnxNode) -> None:
 
 
 def remove_quantizers(graph: OnnxGraph) -> None:
-    """Takes QuantizeLinear-DequantizeLinear pairs out and notes the range they state.
+    """Removes QuantizeLinear-DequantizeLinear pairs and keeps the ranges they imply.
 
     Raises:
-        UnsupportedOperatorError: if a quantizer stands alone, so that integers flow.
+        UnsupportedOperatorError: if a quantizer has another reader, so that integers flow.
     """
     for node in list(graph.nodes):
         if node.op != "QuantizeLinear":

@@ -1,4 +1,4 @@
-"""Opens ONNX files: weights beside the file, fixed shapes, shape inference."""
+"""Opens ONNX files: parses them, loads external weights, fixes and infers shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHAPES_REMEDY = "Export the network with a fixed shape for every input."
 
 
 def open_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
-    """Parses an ONNX file that holds its weights, fixes its shapes and infers the rest.
+    """Parses an ONNX file without external weights, and infers all shapes.
 
     Raises:
         ModelError: if the file is damaged or a shape stays unknown.
@@ -28,7 +28,7 @@ def open_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
 
 
 def infer_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
-    """Sets an open batch size to one and infers the shape of every tensor.
+    """Sets an open batch size to one, and infers the shape of every tensor.
 
     Raises:
         ModelError: if the shape of an input is open, or the file contradicts itself.
@@ -37,7 +37,7 @@ def infer_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     for value in model.graph.input:
         if value.name not in constants:
             _fix_shape(value, name)
-    # What the file says about other tensors may hold the open batch size, so it is left out.
+    # Shapes that the file states for other tensors may contain the open batch size.
     del model.graph.value_info[:]
     for value in model.graph.output:
         if known_shape(value) is None:
@@ -55,10 +55,10 @@ def _has_unknown_shapes(model: onnx.ModelProto) -> bool:
 
 
 def _fold_shape_arithmetic(model: onnx.ModelProto) -> bool:
-    """Replaces nodes that compute sizes by their results; True if there were any.
+    """Replaces nodes that compute sizes by constants; returns whether there were any.
 
-    Exporters compute the sizes of a Reshape from the shapes of tensors, step by step, and shape
-    inference does not follow all of these steps.
+    Exporters compute the sizes of a Reshape from the shapes of tensors, in several nodes, and
+    shape inference does not follow all of these.
     """
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
 
@@ -96,7 +96,7 @@ def parse_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
     """Parses an ONNX file.
 
     Raises:
-        ModelError: if it is damaged, or something else.
+        ModelError: if it is damaged or no ONNX file.
     """
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
@@ -114,10 +114,15 @@ def parse_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
 
 
 def embed_weights(model: onnx.ModelProto, folder: Path | None, *, name: str) -> bool:
-    """Takes weights that stand in other files into the model; True if there were any.
+    """Loads external weights into the model; returns whether there were any.
+
+    Args:
+        model: is changed in place.
+        folder: that the weights' files are in; None if unknown.
+        name: of the network, for errors.
 
     Raises:
-        ModelError: if they are not there; names the tensor.
+        ModelError: if a file of weights is missing or damaged; names the tensor.
     """
     from onnx import external_data_helper as external  # noqa: PLC0415 - heavy
 
@@ -147,7 +152,7 @@ def _fix_shape(value: onnx.ValueInfoProto, name: str) -> None:
     """Sets an unknown batch size to one.
 
     Raises:
-        ModelError: if anything but the batch is unknown, or the input has no elements.
+        ModelError: if any other size is unknown, or the input has no elements.
     """
     tensor_type = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):

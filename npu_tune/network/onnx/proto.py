@@ -1,4 +1,4 @@
-"""ONNX files to graphs and back."""
+"""Converts ONNX models (protobuf messages) to graphs and back."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET = 7
-"""Earlier operator sets broadcast in another way."""
+"""Earlier operator sets have other rules of broadcasting."""
 
 
 def graph_from_onnx(model: onnx.ModelProto) -> OnnxGraph:
-    """A graph of an opened ONNX model; everything real becomes float32.
+    """Converts a model with inferred shapes to a graph; real constants become float32.
 
     Raises:
-        ModelError: if a tensor's shape stays unknown, or the operator set is too old.
-        UnsupportedOperatorError: if an operator is not ONNX's own or holds a graph itself.
+        ModelError: if the operator set is too old.
+        UnsupportedOperatorError: if an operator is not of ONNX's own domain.
     """
     from onnx import helper, numpy_helper  # noqa: PLC0415 - heavy
 
@@ -58,7 +58,7 @@ def graph_from_onnx(model: onnx.ModelProto) -> OnnxGraph:
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the ONNX operators that a model uses.
+    """The version of the ONNX operator set that a model uses.
 
     Raises:
         ModelError: if it is too old.
@@ -73,16 +73,16 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def float32_if_floating(value: Array) -> Array:
-    """A constant, as float32 if it is real."""
+    """Converts an array of floating-point numbers to float32; returns others unchanged."""
     return as_float32(value) if np.issubdtype(value.dtype, np.floating) else value
 
 
 def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx.ModelProto:
-    """A float32 ONNX model of a graph.
+    """Converts a graph to a float32 model.
 
     Args:
         graph: the graph.
-        outputs: tensors the model hands out; the graph's outputs if None.
+        outputs: names of the model's outputs; the graph's outputs if None.
     """
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - heavy
 
@@ -100,14 +100,14 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
         [value_info(name) for name in (graph.outputs if outputs is None else outputs)],
         [numpy_helper.from_array(np.ascontiguousarray(v), n) for n, v in graph.constants.items()],
     )
-    # IR version 8 is read by every onnxruntime of the last years and knows all these operators.
+    # Every onnxruntime of recent years reads IR version 8, which covers all these operators.
     return helper.make_model(
         onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)], ir_version=8
     )
 
 
 def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """The shape of a tensor, or None while a part of it is unknown."""
+    """The shape of a tensor; None if any of its sizes is unknown."""
     tensor_type = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
         return None

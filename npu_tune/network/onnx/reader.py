@@ -19,7 +19,7 @@ from npu_tune.network.onnx.proto import known_shape
 if TYPE_CHECKING:
     import onnx
 
-# What onnx and protobuf raise on fields of a wrong kind, which protobuf itself lets pass.
+# Raised by onnx and protobuf for fields of a wrong type, which protobuf parses without error.
 _DAMAGE = (
     TypeError,
     ValueError,
@@ -34,13 +34,13 @@ _DAMAGE = (
 def read_onnx(model_bytes: bytes, *, name: str, weights_folder: Path | None = None) -> Network:
     """Reads a float or QDQ ONNX file.
 
-    External weights become part of the network's ``model_bytes``, so that they are all a
-    compiler needs.
+    External weights become part of the network's ``model_bytes``, so that a compiler needs
+    nothing else.
 
     Args:
-        model_bytes: the whole file.
-        name: the name the network gets.
-        weights_folder: where external weights are.
+        model_bytes: content of the file.
+        name: of the network.
+        weights_folder: folder of external weights.
 
     Raises:
         ModelError: if the file is damaged, or a shape is unknown before run time.
@@ -72,7 +72,7 @@ def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network
             name=layer_name,
             op=node.op_type,
             inputs=tuple(node.input),
-            # Second outputs that nobody reads, such as Dropout's mask, often have no shape.
+            # Unread further outputs, such as Dropout's mask, often have no shape.
             outputs=tuple(x if x in known or x in read else "" for x in node.output),
             attributes=_attributes(node),
         )
@@ -90,7 +90,7 @@ def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network
 
 
 def _constants(graph: onnx.GraphProto, name: str) -> dict[str, Tensor]:
-    """Weights and the outputs of Constant nodes."""
+    """Tensors of the initializers and of the outputs of Constant nodes."""
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
 
     makers: dict[str, Callable[[], Any]] = {
@@ -128,7 +128,7 @@ def _constant_value(node: onnx.NodeProto) -> Any:
 def _run_time_tensors(
     graph: onnx.GraphProto, layers: tuple[Layer, ...], constants: dict[str, Tensor], name: str
 ) -> dict[str, Tensor]:
-    """Everything that is computed, or given from outside.
+    """Tensors of the inputs and of everything that is computed at run time.
 
     Raises:
         ModelError: if a shape is unknown, or a tensor has no elements.
@@ -176,7 +176,7 @@ def _attributes(node: onnx.NodeProto) -> MappingProxyType[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    """An attribute as plain Python values; tensors become nested lists, graphs their names."""
+    """Converts an attribute to plain Python; tensors become nested lists, graphs their names."""
     from onnx import GraphProto, TensorProto, numpy_helper  # noqa: PLC0415 - heavy
 
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Folds batch normalization and arithmetic with constants into the layers before them."""
+"""Folds batch normalization and arithmetic with constants into the layers before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
 
 @dataclass(frozen=True)
 class _Affine:
-    """``factor * x + offset``, one pair for each slice of ``x`` along ``axis``."""
+    """``factor * x + offset``, with one factor and offset per slice of ``x`` along ``axis``."""
 
     source: str
     factor: Array
@@ -22,10 +22,10 @@ class _Affine:
 
 
 def fold_affine(graph: OnnxGraph) -> None:
-    """Folds scales and offsets per channel into the convolution or Gemm that feeds them.
+    """Folds factors and offsets per channel into the convolution or Gemm before them.
 
-    Where nothing can take them up, those of feature maps become a depthwise convolution with a
-    1 x 1 kernel: a quantized one has its own scale per channel, which Mul and Add have not.
+    Those of feature maps that cannot be folded become a depthwise convolution with a 1 x 1 kernel,
+    which has a scale per channel once it is quantized; Mul and Add have not.
     """
     for node in list(graph.nodes):
         affine = _match_affine(graph, node)
@@ -79,7 +79,7 @@ def _match_affine(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
 
 
 def _single_axis(constant: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
-    """The only axis along which a broadcast constant may vary; the channels for a scalar."""
+    """The only axis along which a broadcast constant varies; that of the channels for a scalar."""
     if len(constant) > len(shape) or len(shape) < 2:
         return None
     padded = (1,) * (len(shape) - len(constant)) + constant

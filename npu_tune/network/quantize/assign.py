@@ -1,4 +1,4 @@
-"""Gives every tensor of a TFLite graph its scale and zero point, and its int8 or int32 data."""
+"""Assigns every tensor of a TFLite graph its scale, zero point and int8 or int32 data."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from npu_tune.network.quantize.ranges import Range
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp, TfliteTensor
 from npu_tune.network.quantize.write import WrittenTensor
 
-# TFLite's specification fixes the output of these.
+# Operators whose output parameters TFLite's specification fixes.
 _FIXED = {
     "LOGISTIC": Parameters((1 / 256,), -128),
     "SOFTMAX": Parameters((1 / 256,), -128),
     "TANH": Parameters((1 / 128,), 0),
 }
-# The kernels of these copy or compare codes, so all their tensors share one scale.
+# Operators whose kernels copy or compare codes, so that all their tensors share one scale.
 _SCALE_PRESERVING = frozenset(
     {"AVERAGE_POOL_2D", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "PADV2", "RESHAPE", "RESIZE_BILINEAR",
      "RESIZE_NEAREST_NEIGHBOR", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"}
 )  # fmt: skip
 _JOINS = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM"})
 _NARROW = 0.5
-"""An input of a join that is read elsewhere keeps its own scale below this share of the range."""
+"""Share of a join's range below which an input with further readers keeps its own scale."""
 
-# Where the operators with weights have their data, weights and bias.
+# Positions of data, weights and bias among the inputs of operators with weights.
 _WEIGHTED = {
     "CONV_2D": (0, 1, 2),
     "DEPTHWISE_CONV_2D": (0, 1, 2),
@@ -50,15 +50,15 @@ def quantize_graph(
     ranges: Mapping[str, Range],
     means: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> list[WrittenTensor]:
-    """Quantizes a graph; puts QUANTIZE operators in where scales must differ.
+    """Quantizes a graph; inserts QUANTIZE operators where scales must differ.
 
     Args:
-        graph: in real numbers; changed.
-        ranges: of the ONNX tensors that the activations stand for.
-        means: of the channels of those tensors; given, biases make up for the mean error that
-            rounding the weights makes (Nagel et al., "Data-free quantization", 2019, section 4.2).
+        graph: in real numbers; is changed in place.
+        ranges: (lowest, highest) value of the ONNX tensors that the activations stand for.
+        means: per channel of these tensors; if given, the biases correct the mean error of rounding
+            the weights (Nagel et al., "Data-free quantization", 2019, section 4.2).
     """
-    _separate_joins(graph, ranges)
+    _requantize_join_inputs(graph, ranges)
     groups = _Groups(graph, ranges)
     tensors = {
         name: _quantize_tensor(tensor, groups.parameters(name))
@@ -107,7 +107,7 @@ def _quantize_weighted(
 
 
 def _mean_rounding_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) -> Array:
-    """What rounding the weights takes from the mean of each output; pads are left aside."""
+    """The mean error of each output channel due to rounded weights; ignores padding."""
     nothing = np.zeros(1)
     if means is None:
         return nothing
@@ -133,8 +133,8 @@ def _tensor_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
     return ranges[tensor.source]
 
 
-def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
-    """Puts a QUANTIZE before inputs of a join that cannot, or should not, share its scale."""
+def _requantize_join_inputs(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
+    """Inserts a QUANTIZE before inputs of joins that cannot, or should not, share the scale."""
     origins = {name: op for op in graph.ops for name in op.outputs}
     ops: list[TfliteOp] = []
     for op in graph.ops:
@@ -164,7 +164,7 @@ def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
 
 
 def _code_producer(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
-    """The operator that computed the codes which only moved since."""
+    """The operator that computes the codes of a tensor, behind operators that only move them."""
     op = origins.get(name)
     while op is not None and op.op in _SCALE_PRESERVING:
         op = origins.get(op.inputs[1] if op.op == "SPLIT" else op.inputs[0])
@@ -181,7 +181,7 @@ def _add_requantized(graph: TfliteGraph, tensor: TfliteTensor) -> str:
 
 
 class _Groups:
-    """Tensors that must share a scale, and the scale of each group."""
+    """Groups of tensors that share a scale, with the parameters of each group."""
 
     def __init__(self, graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
         self._parents = {
@@ -203,7 +203,7 @@ class _Groups:
             if name in fixed:
                 self._fixed[root] = fixed[name]
             if name in padding:
-                continue  # it saturates to the lowest code, whatever that stands for
+                continue  # the padding value saturates to the lowest code of any range
             low, high = _tensor_range(graph.tensors[name], ranges)
             before = spans.get(root, (low, high))
             spans[root] = (min(low, before[0]), max(high, before[1]))

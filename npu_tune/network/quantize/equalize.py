@@ -1,7 +1,7 @@
-"""Evens out the ranges of channels, which share one scale once they are quantized.
+"""Equalizes the ranges of channels, which share one scale once they are quantized.
 
 A layer may multiply a channel of its output by any positive factor if the next layer divides by
-it and what stands between is positively homogeneous, as ReLU and pooling are. Channels of small
+it and the operators between are positively homogeneous, as ReLU and pooling are. Channels of small
 range get more codes that way, while weights have a scale per output channel and lose little
 (Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019,
 section 4.1).
@@ -22,20 +22,20 @@ _HOMOGENEOUS = frozenset(
     {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LeakyRelu", "MaxPool", "Relu"}
 )
 _WIDEST_RATIO = 256.0
-"""Of two factors; beyond it a channel is noise, or has seen too little to be judged."""
+"""Largest ratio of two factors; a channel beyond it is noise, or had too few samples."""
 _FEWEST_POSITIONS = 16
-"""Of a feature map: on fewer, some samples say too little about the range of a single channel."""
+"""Fewest pixels of a feature map that give reliable ranges per channel with few samples."""
 
 
 def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Rescales channels between pairs of convolutions, in place.
 
     Args:
-        graph: simplified; its outputs stay what they are.
+        graph: simplified; its outputs keep their values.
         statistics: of every run-time tensor.
 
     Returns:
-        The statistics of the tensors as they are now.
+        The statistics of the rescaled tensors.
     """
     updated = dict(statistics)
     for node in graph.nodes:
@@ -55,7 +55,7 @@ def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str
 def _path_to_next_convolution(
     graph: OnnxGraph, node: OnnxNode
 ) -> tuple[list[str], OnnxNode | None]:
-    """The tensors from a convolution to the only other one that reads it, and that one."""
+    """The tensors between a convolution and the next, and the next; None if it does not fit."""
     tensors = [node.output]
     reader = graph.only_consumer(node.output)
     while reader is not None and reader.op in _HOMOGENEOUS:
@@ -84,7 +84,7 @@ def _channel_factors(graph: OnnxGraph, reader: OnnxNode, seen: Statistics) -> ND
     if _is_depthwise(reader):
         wished[alive] = 1.0 / spans[alive]
     else:
-        # The reader's weights share scales across inputs, so both sides meet half way.
+        # The reader's weights share a scale across inputs, so both sides get the square root.
         weights = graph.constants[reader.inputs[1]]
         largest = np.abs(weights).max(axis=(0, *range(2, weights.ndim))).astype(np.float64)
         alive &= largest > 0.0
@@ -93,7 +93,7 @@ def _channel_factors(graph: OnnxGraph, reader: OnnxNode, seen: Statistics) -> ND
         return np.ones_like(spans)
     wished[~alive] = wished[alive].min()
     factors = np.minimum(wished / wished.min(), _WIDEST_RATIO)
-    # Powers of two change no mantissa, so every machine gets the same weights.
+    # Powers of two change no mantissa, so that every machine computes the same weights.
     return np.asarray(2.0 ** np.rint(np.log2(factors)))
 
 

@@ -1,4 +1,4 @@
-"""What the lowering of every operator works with: tensors, constants and their layouts."""
+"""The state of a lowering: TFLite tensors, constants and their layouts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, 
 
 
 def unsupported(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
-    """The error for a node that cannot be written as int8 TFLite."""
+    """Makes the error for a node that cannot be written as int8 TFLite."""
     return UnsupportedOperatorError(
         f"The {node} cannot be written as int8 TFLite: {reason}.",
         remedy="Change that part of the network, or bring an int8 TFLite file made elsewhere.",
@@ -25,11 +25,11 @@ def unsupported(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
 
 
 class Lowering:
-    """Collects the TFLite operators of a graph.
+    """Collects the TFLite operators and tensors that the nodes of a graph are lowered to.
 
     Args:
         graph: simplified.
-        ranges: smallest and largest value of every run-time tensor.
+        ranges: (lowest, highest) value of every run-time tensor.
     """
 
     def __init__(self, graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> None:
@@ -41,15 +41,15 @@ class Lowering:
         self._copies: dict[tuple[str, Permutation], str] = {}
 
     def permutation(self, name: str) -> Permutation:
-        """How an ONNX tensor is stored; constants are in ONNX's order."""
+        """The permutation that an ONNX tensor is stored in; constants are in ONNX's order."""
         if name in self._stored:
             return self._stored[name][1]
         return layout.identity(len(self.graph.shapes[name]))
 
     def read(self, name: str, permutation: Permutation | None = None) -> str:
-        """The TFLite tensor of an ONNX tensor, in the order that is asked for.
+        """The TFLite tensor of an ONNX tensor, in a given permutation if one is given.
 
-        Where the data is stored in another order, a TRANSPOSE or RESHAPE is put in.
+        Inserts a TRANSPOSE or RESHAPE if the data is stored in another order.
         """
         stored, have = self._stored[name]
         if permutation is None or permutation == have:
@@ -82,7 +82,7 @@ class Lowering:
         return moved
 
     def reshape_tensor(self, tensor: str, shape: Sequence[int]) -> str:
-        """A TFLite tensor with another shape; itself where it has that shape."""
+        """Reshapes a TFLite tensor; returns it unchanged if it already has the shape."""
         if self.result.tensors[tensor].shape == tuple(shape):
             return tensor
         target = self.temporary(f"{tensor}/reshaped", shape, like=tensor)
@@ -96,7 +96,7 @@ class Lowering:
         )
 
     def write(self, name: str, permutation: Permutation | None = None) -> str:
-        """A new TFLite tensor for an ONNX tensor that is about to be computed."""
+        """Adds the TFLite tensor of an ONNX tensor that is computed."""
         shape = self.graph.shapes[name]
         order = layout.identity(len(shape)) if permutation is None else permutation
         tensor = self._add(name, layout.permuted(shape, order), "activation", source=name)
@@ -104,25 +104,25 @@ class Lowering:
         return tensor.name
 
     def alias(self, name: str, tensor: str, permutation: Permutation) -> None:
-        """Says that an ONNX tensor is the same data as a TFLite tensor that is there already."""
+        """Makes an existing TFLite tensor that of an ONNX tensor with the same data."""
         self._stored[name] = (tensor, permutation)
 
     def temporary(self, base: str, shape: Sequence[int], *, like: str) -> str:
-        """A new activation with the range of values of another one."""
+        """Adds an activation with the range of values of another one."""
         source = self.result.tensors[like].source
         return self._add(base, shape, "activation", source=source).name
 
     def indices(self, base: str, values: Any) -> str:
-        """An int32 constant: a shape, axes, sizes."""
+        """Adds an int32 constant, such as a shape, axes or sizes."""
         data = np.asarray(values, np.int32)
         return self._add(base, data.shape, "index", data=data).name
 
     def constant(self, base: str, value: Array) -> str:
-        """A real constant that gets a scale of its own."""
+        """Adds a real constant with a scale of its own."""
         return self._add(base, value.shape, "constant", data=value).name
 
     def weights(self, base: str, value: Array, *, channel_axis: int) -> str:
-        """Weights with a scale for each slice along ``channel_axis``."""
+        """Adds weights with a scale per slice along ``channel_axis``."""
         return self._add(base, value.shape, "weights", data=value, channel_axis=channel_axis).name
 
     def bias(self, base: str, value: Array) -> str:
@@ -147,5 +147,5 @@ class Lowering:
         return self.result.tensors[tensor].shape
 
     def pin(self, tensor: str, low: float, high: float) -> None:
-        """Limits a tensor to a range by giving its codes no more room than that."""
+        """Limits a tensor to a range, by making this the range of its codes."""
         self.result.tensors[tensor].pinned = (low, high)

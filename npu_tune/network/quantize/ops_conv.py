@@ -1,4 +1,4 @@
-"""Convolutions and fully connected layers."""
+"""Lowers convolutions and fully connected layers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from npu_tune.network.quantize.tflite_graph import TfliteOp
 Pair = tuple[int, int]
 
 REFLECT, SYMMETRIC = 0, 1
-"""TFLite's codes of mirroring without and with the border itself."""
+"""TFLite's codes of mirroring without and with the border elements."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window that slides over a feature map; (height, width) everywhere.
+    """A window that slides over a feature map; pairs are (height, width).
 
-    ``before`` and ``after`` are the rows and columns that must be added so that a window
-    without padding gives the output's size.
+    ``before`` and ``after`` are the rows and columns of padding that give the output's size.
     """
 
     kernel: Pair
@@ -84,7 +83,7 @@ def _pads_before(node: OnnxNode, needed: list[int]) -> tuple[int, ...]:
 
 
 def emit_padding(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
-    """A feature map with zeros around it."""
+    """Adds rows and columns of zeros around a feature map."""
     n, height, width, channels = lowering.shape(tensor)
     shape = (n, height + before[0] + after[0], width + before[1] + after[1], channels)
     target = lowering.temporary(f"{tensor}/padded", shape, like=tensor)
@@ -110,7 +109,7 @@ def _constant_weights(lowering: Lowering, node: OnnxNode) -> Array:
 
 
 def convolution(lowering: Lowering, node: OnnxNode) -> None:
-    """Conv: plain, depthwise or grouped."""
+    """Lowers Conv: dense, depthwise or grouped."""
     weights = _constant_weights(lowering, node)
     if weights.ndim != 4:
         raise unsupported(node, f"it has {weights.ndim - 2} spatial dimensions")
@@ -177,9 +176,9 @@ def _emit_grouped(
     window: Window,
     groups: int,
 ) -> None:
-    """Splits the channels, convolves each part and joins the results.
+    """Splits the channels, convolves each part and concatenates the results.
 
-    Not every accelerator has grouped convolutions, and all have these three.
+    Not every accelerator supports grouped convolutions, but all support these operators.
     """
     *outer, channels = lowering.shape(source)
     parts = [
@@ -205,7 +204,7 @@ def _emit_grouped(
 
 
 def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
-    """ConvTranspose; what TFLite cannot pad is computed whole and cut."""
+    """Lowers ConvTranspose; where TFLite cannot pad, the whole output is computed and cropped."""
     weights = _constant_weights(lowering, node)
     strides, pads = node.ints("strides", (1, 1)), node.ints("pads", (0, 0, 0, 0))
     auto_pad = node.attributes.get("auto_pad", b"NOTSET")
@@ -260,7 +259,7 @@ def emit_slice(
     begin: tuple[int, ...],
     steps: tuple[int, ...],
 ) -> None:
-    """Cuts the part of ``source`` that starts at ``begin`` and has the shape of ``target``."""
+    """Slices ``source`` from ``begin`` on, to the shape of ``target``."""
     end = tuple(
         first + (size - 1) * step + 1
         for first, size, step in zip(begin, lowering.shape(target), steps, strict=True)
@@ -275,7 +274,7 @@ def emit_slice(
 
 
 def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
-    """Gemm; weights are stored as outputs x inputs."""
+    """Lowers Gemm; weights are stored as outputs x inputs."""
     weights = _constant_weights(lowering, node)
     if node.attributes.get("transA", 0):
         raise unsupported(node, "its first input is transposed")

@@ -1,4 +1,4 @@
-"""Element-wise arithmetic, activations and softmax."""
+"""Lowers element-wise arithmetic, activations and softmax."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNARY = {
 
 
 def binary(lowering: Lowering, node: OnnxNode) -> None:
-    """Arithmetic of two tensors, broadcast as ONNX does."""
+    """Lowers arithmetic of two tensors, with ONNX's rules of broadcasting."""
     shapes = [lowering.graph.shapes[name] for name in node.inputs]
     result_shape = lowering.graph.shapes[node.output]
     order = common_order(lowering, node)
@@ -31,7 +31,7 @@ def binary(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def common_order(lowering: Lowering, node: OnnxNode) -> Permutation:
-    """The order in which most data already is: that of the largest full-rank input."""
+    """The permutation that moves least data: that of the largest input of full rank."""
     rank = len(lowering.graph.shapes[node.output])
     candidates = [
         name
@@ -50,7 +50,7 @@ def common_order(lowering: Lowering, node: OnnxNode) -> Permutation:
 def _operand(
     lowering: Lowering, name: str, shape: tuple[int, ...], rank: int, order: Permutation
 ) -> str:
-    """One input of a broadcasting operator, with as many dimensions as the result."""
+    """An input of a broadcasting operator, reshaped to the rank of the result."""
     full_shape = (1,) * (rank - len(shape)) + shape
     value = lowering.graph.constants.get(name)
     if value is not None:
@@ -67,7 +67,7 @@ def _operand(
 
 
 def divide(lowering: Lowering, node: OnnxNode) -> None:
-    """Div by a constant: a multiplication."""
+    """Lowers Div by a constant to a multiplication."""
     divisor = lowering.graph.constant(node, 1)
     if divisor is None:
         raise unsupported(node, "its divisor is computed at run time")
@@ -78,7 +78,7 @@ def divide(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def unary(lowering: Lowering, node: OnnxNode) -> None:
-    """Activations without parameters."""
+    """Lowers activations without parameters."""
     name = node.inputs[0]
     source = lowering.read(name)
     target = lowering.write(node.output, lowering.permutation(name))
@@ -86,7 +86,7 @@ def unary(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def leaky_relu(lowering: Lowering, node: OnnxNode) -> None:
-    """LeakyRelu."""
+    """Lowers LeakyRelu."""
     name = node.inputs[0]
     source = lowering.read(name)
     target = lowering.write(node.output, lowering.permutation(name))
@@ -95,7 +95,7 @@ def leaky_relu(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def elu(lowering: Lowering, node: OnnxNode) -> None:
-    """Elu."""
+    """Lowers Elu."""
     if float(node.attributes.get("alpha", 1.0)) != 1.0:
         raise unsupported(node, "its alpha is not 1")
     name = node.inputs[0]
@@ -104,7 +104,7 @@ def elu(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def prelu(lowering: Lowering, node: OnnxNode) -> None:
-    """PRelu; one slope per channel or for all."""
+    """Lowers PRelu with one slope, or one per channel."""
     slope = lowering.graph.constant(node, 1)
     if slope is None:
         raise unsupported(node, "its slope is computed at run time")
@@ -120,7 +120,7 @@ def prelu(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def _limits(lowering: Lowering, node: OnnxNode) -> tuple[float, float]:
-    """Lower and upper limit of a Clip; they became inputs with operator set 11."""
+    """Lower and upper limit of a Clip, which are inputs since operator set 11."""
     limits = []
     for position, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):
         given = node.attributes.get(attribute, default)
@@ -129,13 +129,13 @@ def _limits(lowering: Lowering, node: OnnxNode) -> tuple[float, float]:
             if value is None:
                 raise unsupported(node, "its limits are computed at run time")
             given = value.reshape(-1)[0]
-        # Exporters write the largest float32 number where they mean no limit.
+        # Exporters write the largest float32 number for no limit.
         limits.append(float(given) if abs(float(given)) < 1e30 else default)
     return limits[0], limits[1]
 
 
 def clip(lowering: Lowering, node: OnnxNode) -> None:
-    """Clip: ReLU, ReLU6, or limits that the range of the codes enforces."""
+    """Lowers Clip to RELU, RELU6, or a range of codes that saturates at the limits."""
     low, high = _limits(lowering, node)
     name = node.inputs[0]
     source, order = lowering.read(name), lowering.permutation(name)
@@ -157,7 +157,7 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:
-    """``clip(slope x + offset, 0, 1)`` as ``slope * clip(x + offset / slope, 0, 1 / slope)``."""
+    """Lowers HardSigmoid, as ``slope * clip(x + offset / slope, 0, 1 / slope)``."""
     slope = float(node.attributes.get("alpha", 0.2))
     offset = float(node.attributes.get("beta", 0.5))
     if slope <= 0.0:
@@ -175,7 +175,7 @@ def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def softmax(lowering: Lowering, node: OnnxNode) -> None:
-    """Softmax; TFLite computes it along the last dimension."""
+    """Lowers Softmax; TFLite computes it along the last dimension."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
     default = -1 if lowering.graph.opset >= 13 else 1

@@ -1,4 +1,4 @@
-"""Pooling, means and resizing."""
+"""Lowers pooling, means and resizing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from npu_tune.network.quantize.lowering import Lowering, unsupported
 from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, emit_padding, window_of
 
 _LOWEST_REAL = -1e30
-"""Saturates to the lowest code: the neutral element of a maximum."""
+"""Saturates to the lowest code, the neutral element of a maximum."""
 
 
 def _pool_window(lowering: Lowering, node: OnnxNode) -> Window:
@@ -39,7 +39,7 @@ def _emit_pool(lowering: Lowering, op: str, source: str, target: str, window: Wi
 
 
 def max_pool(lowering: Lowering, node: OnnxNode) -> None:
-    """MaxPool; pads never win."""
+    """Lowers MaxPool; padding never is the maximum."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise unsupported(node, "it also hands out where the maxima are")
     window = _pool_window(lowering, node)
@@ -48,15 +48,16 @@ def max_pool(lowering: Lowering, node: OnnxNode) -> None:
         if lowering.ranges[node.inputs[0]][0] >= 0.0:
             source = emit_padding(lowering, source, window.before, window.after)
         else:
-            source = _padded_neutrally(lowering, source, window)
+            source = _pad_neutrally(lowering, source, window)
     _emit_pool(lowering, "MAX_POOL_2D", source, lowering.write(node.output, CHANNELS_LAST), window)
 
 
-def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
-    """A feature map with a margin that never holds a window's only maximum.
+def _pad_neutrally(lowering: Lowering, source: str, window: Window) -> str:
+    """Pads a feature map by values that are never the only maximum of a window.
 
-    Pixels mirrored at the border are in the same window already, where it reaches as far in as
-    out; a margin of lowest codes always serves, but not every accelerator can make it.
+    Mirroring does where windows reach as far into the map as out of it, because they then contain
+    the mirrored pixels anyway. Padding by the lowest code always does, but not every accelerator
+    supports it.
     """
     n, height, width, channels = lowering.shape(source)
     rows, columns = (b + a for b, a in zip(window.before, window.after, strict=True))
@@ -78,7 +79,7 @@ def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
 
 
 def global_max_pool(lowering: Lowering, node: OnnxNode) -> None:
-    """GlobalMaxPool: a window as large as the map."""
+    """Lowers GlobalMaxPool to a window as large as the map."""
     _, _, height, width = _feature_map(lowering, node)
     window = Window((height, width), (1, 1), (1, 1), (0, 0), (0, 0), is_same=False)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
@@ -93,16 +94,16 @@ def _feature_map(lowering: Lowering, node: OnnxNode) -> tuple[int, int, int, int
 
 
 def average_pool(lowering: Lowering, node: OnnxNode) -> None:
-    """AveragePool; positions at the border are corrected where TFLite counts otherwise."""
+    """Lowers AveragePool; corrects border positions where TFLite divides by another number."""
     window = _pool_window(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _, height, width, _ = lowering.shape(source)
     padless = not any((*window.before, *window.after))
     if padless and window.kernel == (height, width):
-        # A mean may have another scale than its input, a pooling may not.
+        # A MEAN may have another scale than its input, a pool may not.
         _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
         return
-    counts = _counted(node, window, (height, width), lowering.graph.shapes[node.output][2:])
+    counts = _divisors(node, window, (height, width), lowering.graph.shapes[node.output][2:])
     target = lowering.write(node.output, CHANNELS_LAST)
     includes_pads = bool(node.attributes.get("count_include_pad", 0))
     if padless or (window.is_same and not includes_pads):
@@ -120,10 +121,10 @@ def average_pool(lowering: Lowering, node: OnnxNode) -> None:
     lowering.emit("MUL", [pooled, factor], [target])
 
 
-def _counted(
+def _divisors(
     node: OnnxNode, window: Window, sizes: tuple[int, int], outputs: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """How many elements ONNX divides by, for every output position."""
+    """The number of elements that ONNX divides by, per output position."""
     includes_pads = bool(node.attributes.get("count_include_pad", 0))
     stated = node.ints("pads", (0, 0, 0, 0))
     along = []
@@ -137,14 +138,14 @@ def _counted(
 
 
 def global_average_pool(lowering: Lowering, node: OnnxNode) -> None:
-    """GlobalAveragePool."""
+    """Lowers GlobalAveragePool."""
     _feature_map(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
 
 
 def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ...]) -> None:
-    """A MEAN that keeps its dimensions, which is what accelerators know, and a reshape."""
+    """Adds a MEAN that keeps its dimensions, as accelerators need it, and a RESHAPE."""
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(lowering.shape(source)))
     kept = target
     if lowering.shape(target) != shape:
@@ -156,14 +157,14 @@ def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ..
 
 
 def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
-    """ReduceMean over any dimensions."""
+    """Lowers ReduceMean over any dimensions."""
     rank = len(lowering.graph.shapes[node.inputs[0]])
     given = lowering.graph.constant(node, 1)
     axes = node.ints("axes", identity(rank)) if given is None else tuple(int(a) for a in given)
     reduced = {axis % rank for axis in axes}
     have = lowering.permutation(node.inputs[0])
     if rank == 4 and reduced == {2, 3}:
-        have = CHANNELS_LAST  # the mean of a feature map, which accelerators know
+        have = CHANNELS_LAST  # the mean of a feature map, which accelerators support
     source = lowering.read(node.inputs[0], have)
     keep = bool(node.attributes.get("keepdims", 1))
     remaining = [axis for axis in range(rank) if axis not in reduced]
@@ -178,7 +179,7 @@ def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def resize(lowering: Lowering, node: OnnxNode) -> None:
-    """Resize and Upsample, where TFLite reads the same positions."""
+    """Lowers Resize and Upsample, if TFLite can read the same positions."""
     before, after = (lowering.graph.shapes[name] for name in (node.inputs[0], node.output))
     mode = node.attributes.get("mode", b"nearest").decode()
     if len(before) != 4 or before[:2] != after[:2] or mode not in {"nearest", "linear"}:
@@ -213,7 +214,7 @@ def resize(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def _scale(lowering: Lowering, node: OnnxNode, axis: int) -> float:
-    """The scale the node states, which may differ a little from the ratio of the sizes."""
+    """The node's scale along an axis, which may differ slightly from the ratio of the sizes."""
     stated = node.attributes.get("scales")
     position = 1 if node.op == "Upsample" or lowering.graph.opset < 11 else 2
     if stated is None:
@@ -226,7 +227,7 @@ def _scale(lowering: Lowering, node: OnnxNode, axis: int) -> float:
 def _onnx_positions(
     lowering: Lowering, node: OnnxNode, mode: str, axis: int
 ) -> NDArray[np.float64]:
-    """Where ONNX reads for every output position along one axis."""
+    """The input positions that ONNX reads along an axis, one per output position."""
     size_in = lowering.graph.shapes[node.inputs[0]][axis]
     size_out = lowering.graph.shapes[node.output][axis]
     scale, places = _scale(lowering, node, axis), np.arange(size_out, dtype=np.float64)
@@ -259,7 +260,7 @@ def _onnx_positions(
 def _tflite_positions(
     mode: str, size_in: int, size_out: int, *, align: bool, half: bool
 ) -> NDArray[np.float64]:
-    """Where TFLite's kernels read (its public reference implementation)."""
+    """The input positions that TFLite's kernels read (its public reference implementation)."""
     places = np.arange(size_out, dtype=np.float64)
     ratio = (size_in - 1) / (size_out - 1) if align and size_out > 1 else size_in / size_out
     if mode == "linear":

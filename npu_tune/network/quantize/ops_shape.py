@@ -1,4 +1,4 @@
-"""Operators that only move data: reshape, transpose, concat, split, slice, pad."""
+"""Lowers operators that only move data: reshape, transpose, concat, split, slice, pad."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from npu_tune.network.quantize.ops_math import common_order
 
 
 def reshape(lowering: Lowering, node: OnnxNode) -> None:
-    """Reshape, Flatten, Squeeze, Unsqueeze and Identity."""
+    """Lowers Reshape, Flatten, Squeeze, Unsqueeze and Identity."""
     name = node.inputs[0]
     before, after = lowering.graph.shapes[name], lowering.graph.shapes[node.output]
     plan = layout.plan_reshape(before, after, lowering.permutation(name))
     if plan.needed != lowering.permutation(name) and _feeds_only_gemms(lowering, node.output):
-        # The weights that follow are stored in the order the data has, which costs nothing.
+        # Permuting the weights that follow, in the file, moves no data at run time.
         lowering.flat_orders[node.output] = layout.flat_order(before, lowering.permutation(name))
         lowering.emit_reshape(lowering.read(name), lowering.write(node.output))
         return
@@ -41,7 +41,7 @@ def _feeds_only_gemms(lowering: Lowering, name: str) -> bool:
 
 
 def transpose(lowering: Lowering, node: OnnxNode) -> None:
-    """Only the bookkeeping changes; data moves where a later operator needs it to."""
+    """Lowers Transpose to a change of permutation; data moves only if a later operator needs it."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
     onnx_permutation = node.ints("perm", tuple(reversed(range(rank))))
@@ -50,7 +50,7 @@ def transpose(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def concat(lowering: Lowering, node: OnnxNode) -> None:
-    """Concat."""
+    """Lowers Concat."""
     order = common_order(lowering, node)
     axis = int(node.attributes["axis"]) % len(order)
     parts = [
@@ -64,7 +64,7 @@ def concat(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def split(lowering: Lowering, node: OnnxNode) -> None:
-    """Split into equal or other parts."""
+    """Lowers Split into equal or unequal parts."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     axis = int(node.attributes.get("axis", 0)) % len(order)
@@ -80,7 +80,7 @@ def split(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def slice_(lowering: Lowering, node: OnnxNode) -> None:
-    """Slice with positive steps."""
+    """Lowers Slice with positive steps."""
     name = node.inputs[0]
     shape, order = lowering.graph.shapes[name], lowering.permutation(name)
     rank = len(shape)
@@ -102,7 +102,7 @@ def slice_(lowering: Lowering, node: OnnxNode) -> None:
 def _slice_arguments(
     lowering: Lowering, node: OnnxNode, rank: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Starts, axes and steps; they were attributes before operator set 10."""
+    """Starts, axes and steps, which are inputs since operator set 10."""
     found: list[list[int] | None] = []
     for position, attribute in ((1, "starts"), (3, "axes"), (4, "steps")):
         value = lowering.graph.constant(node, position)
@@ -120,7 +120,7 @@ def _slice_arguments(
 
 
 def pad(lowering: Lowering, node: OnnxNode) -> None:
-    """Pad with zeros, or with what a mirror at the border shows."""
+    """Lowers Pad with zeros or with a reflection at the border."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     rank = len(order)

@@ -1,4 +1,4 @@
-"""Brings operators on few or many dimensions to the ranks TFLite computes on."""
+"""Adjusts operators on too few or too many dimensions to the ranks that TFLite supports."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SLIDING = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Gl
 
 
 def adjust_ranks(graph: OnnxGraph) -> None:
-    """Puts Reshapes around operators that TFLite knows only for another number of dimensions.
+    """Inserts Reshapes around operators that TFLite supports only for another rank.
 
-    One-dimensional convolutions and poolings become two-dimensional ones of height one, products
-    of stacks of matrices with one matrix become one product, and a softmax over the rest of the
-    dimensions (before operator set 13) becomes one over the last.
+    One-dimensional convolutions and pools become two-dimensional ones of height one, products of
+    stacks of matrices with one matrix become one product, and a softmax over several dimensions
+    (before operator set 13) becomes one over the last dimension.
     """
     nodes: list[OnnxNode] = []
     for node in graph.nodes:
@@ -77,7 +77,7 @@ def _spans_dimensions(graph: OnnxGraph, node: OnnxNode) -> bool:
 def _between_reshapes(
     graph: OnnxGraph, node: OnnxNode, reshape: Callable[[tuple[int, ...]], tuple[int, ...]]
 ) -> list[OnnxNode]:
-    """The node with its first input and its output in another shape."""
+    """The node between Reshapes of its first input and its output."""
     source, target = node.inputs[0], node.output
     before, after = graph.new_name(f"{target}/before"), graph.new_name(f"{target}/after")
     graph.shapes[before] = reshape(graph.shapes[source])

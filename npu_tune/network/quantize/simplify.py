@@ -1,4 +1,4 @@
-"""Brings an ONNX graph down to the operators that have a counterpart in TFLite."""
+"""Simplifies an ONNX graph to operators that have a counterpart in TFLite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from npu_tune.network.quantize.ranks import adjust_ranks
 
 
 def simplify(graph: OnnxGraph) -> None:
-    """Rewrites a graph in place; it computes the same values under the same names.
+    """Rewrites a graph in place; its outputs keep their names and values.
 
     Raises:
         UnsupportedOperatorError: if a node cannot be rewritten.
@@ -28,7 +28,7 @@ def simplify(graph: OnnxGraph) -> None:
 
 
 def _split_sums(graph: OnnxGraph) -> None:
-    """Sum, Max and Min of several tensors become chains of two at a time."""
+    """Splits Sum, Max and Min of several tensors into chains of binary operators."""
     pairwise = {"Sum": "Add", "Max": "Max", "Min": "Min"}
     nodes: list[OnnxNode] = []
     for node in graph.nodes:
@@ -51,7 +51,7 @@ def _split_sums(graph: OnnxGraph) -> None:
 
 
 def _make_gemms(graph: OnnxGraph) -> None:
-    """A MatMul of a matrix with constant weights becomes a Gemm, which can carry a bias."""
+    """Turns MatMul of a matrix with constant weights into Gemm, which can have a bias."""
     for node in graph.nodes:
         if node.op != "MatMul":
             continue
@@ -61,7 +61,7 @@ def _make_gemms(graph: OnnxGraph) -> None:
 
 
 def _fold_gemm_factors(graph: OnnxGraph) -> None:
-    """Gemm's alpha and beta move into its constants."""
+    """Folds the factors alpha and beta of Gemm into its constants."""
     for node in graph.nodes:
         if node.op != "Gemm":
             continue
@@ -75,8 +75,8 @@ def _fold_gemm_factors(graph: OnnxGraph) -> None:
 
 
 def _join_hard_swish(graph: OnnxGraph) -> None:
-    """``x * HardSigmoid(x)`` with a slope of 1/6 is HardSwish, whatever spelled it out."""
-    if graph.opset < 14:  # HardSwish is that young, and the graph must stay valid ONNX
+    """Fuses ``x * HardSigmoid(x)`` with a slope of 1/6 into HardSwish."""
+    if graph.opset < 14:  # older operator sets have no HardSwish
         return
     for node in list(graph.nodes):
         if node.op != "Mul" or len(set(node.inputs)) != 2:

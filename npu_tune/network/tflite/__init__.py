@@ -1,1 +1,1 @@
-"""TFLite files: reading them into networks."""
+"""TFLite files: a reader."""

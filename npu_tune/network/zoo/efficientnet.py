@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
 _GATE_GAIN = 2.0
-"""Gates of squeeze-and-excite are near one half; the next layer makes up for it."""
+"""Compensates in the next layer that gates of squeeze-and-excite are near one half."""
 
 
 def efficientnet_v2_b0(

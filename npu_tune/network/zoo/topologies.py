@@ -1,4 +1,4 @@
-"""The topologies of the zoo, as published."""
+"""The topologies of the zoo, after their publications."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     import onnx
 
 _LOGIT_GAIN = 3.0
-"""Spreads the last layer's results, so that softmax prefers some classes as a trained one does."""
+"""Gain of the last layer, with which softmax prefers some classes, as in a trained network."""
 _THOUSAND_LOGITS_GAIN = 8.0
-"""The same for a thousand classes, whose probabilities would else all be below 1/256."""
+"""Gain for a thousand classes, whose probabilities would otherwise all be below 1/256."""
 _MANY_CLASSES = 256
-"""From here on the larger gain is needed."""
+"""Number of classes from which the larger gain is used."""
 
 BRANCH_GAIN = 0.4
-"""Trained residual branches correct their input; random ones of full size would drown it."""
+"""Of residual branches, which correct their input when trained; at full size, random ones would
+mask it."""
 
 
 def classify(net: NetworkBuilder, x: str, name: str, classes: int) -> onnx.ModelProto:
     """Ends a classifier: global average, a dense layer, and probabilities.
 
-    One class is a yes or no, with a sigmoid in place of the softmax.
+    A single class gets a sigmoid in place of the softmax.
     """
     x = net.global_average(x, "pool")
     gain = _LOGIT_GAIN if classes < _MANY_CLASSES else _THOUSAND_LOGITS_GAIN
@@ -226,7 +227,7 @@ def _inverted_residual(
 
 
 def _round_to_eight(width: float) -> int:
-    """The multiple of eight next to a width, never less than nine tenths of it."""
+    """Rounds a width to a multiple of eight, but not below nine tenths of it."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded
 

@@ -163,14 +163,14 @@ class _Search:
 
     def _search_exactly(self, most_labels: int) -> bool:
         """Runs the exact search; False if it takes more labels than allowed."""
-        layers = self._labels.search(
+        labels = self._labels.search(
             pruning=self._pruning() if self._may_prune else None,
             most_labels=most_labels,
             progress=lambda done, of: self._tell("all solutions", done, of),
         )
-        if layers is None:
+        if labels is None:
             return False
-        self._keep(layers)
+        self._keep(labels)
         return True
 
     def _paths(self) -> list[tuple[Candidate, ...]]:
@@ -228,13 +228,13 @@ class _Search:
             chosen.update(order[memory[order] <= limit][:share].tolist())
         return np.array(sorted(chosen), dtype=np.intp)
 
-    def _keep(self, layers: Sequence[PositionLabels] | None) -> None:
+    def _keep(self, labels: Sequence[PositionLabels] | None) -> None:
         """Adds the paths of a search to the nondominated ones found so far."""
-        if layers is None:
+        if labels is None:
             return
-        rows = layers[-1].rows
+        rows = labels[-1].rows
         for index, row in enumerate(rows):
-            self._found.append((self._objective_values(row), self._path(layers, index)))
+            self._found.append((self._objective_values(row), self._path(labels, index)))
         table = np.array([values for values, _ in self._found])
         if len(table):
             self._found = [self._found[index] for index in nondominated(table)]
@@ -255,11 +255,11 @@ class _Search:
             found.append(float(row[-1] + row[0] * self._idle))
         return tuple(found)
 
-    def _path(self, layers: Sequence[PositionLabels], index: int) -> tuple[Candidate, ...]:
+    def _path(self, labels: Sequence[PositionLabels], index: int) -> tuple[Candidate, ...]:
         path: list[Candidate] = []
-        position = len(layers) - 1
+        position = len(labels) - 1
         while position:
-            position, index, taken = layers[position].parents[index].tolist()
+            position, index, taken = labels[position].parents[index].tolist()
             path.append(self._candidates[position][taken])
         return tuple(reversed(path))
 
