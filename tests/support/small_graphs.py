@@ -90,8 +90,10 @@ def run(
     return scheduler.run(scheduler.resolve(choices))
 
 
-def figures(graph: OperationGraph, choices=None, *, hardware: Hardware = STM32N6, **how) -> dict:
-    """The metrics of the same."""
+def metrics_of(
+    graph: OperationGraph, choices=None, *, hardware: Hardware = STM32N6, **how
+) -> dict:
+    """Metrics of a graph, compiled and simulated as by :func:`run`."""
     return dict(evaluation_of(run(graph, choices, hardware=hardware, **how), hardware).metrics)
 
 

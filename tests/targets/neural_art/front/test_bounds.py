@@ -46,9 +46,9 @@ def test_nothing_that_can_be_tried_falls_below_the_bound(pools, external):
     )
     assert size_of(core.space) < 20_000
     bound = lower_bound(core, rule="calibrated").metrics
-    for figures in tried(core, BOUNDED):
-        for name, figure in zip(BOUNDED, figures, strict=True):
-            assert figure >= bound[name] * (1 - 1e-11)
+    for metrics in tried(core, BOUNDED):
+        for name, value in zip(BOUNDED, metrics, strict=True):
+            assert value >= bound[name] * (1 - 1e-11)
 
 
 def test_the_bound_of_latency_is_reached_where_memory_is_plentiful():
