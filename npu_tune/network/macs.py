@@ -34,12 +34,12 @@ def _per_output(network: Network, layer: Layer) -> int:
     return math.prod(_output(network, layer)) * math.prod(_weights(network, layer)[1:])
 
 
-def _depthwise(network: Network, layer: Layer) -> int:
+def _depthwise_convolution(network: Network, layer: Layer) -> int:
     _, height, width, _ = _weights(network, layer)
     return math.prod(_output(network, layer)) * height * width
 
 
-def _transposed(network: Network, layer: Layer) -> int:
+def _transposed_convolution(network: Network, layer: Layer) -> int:
     """Each input element takes one product per weight of its channel."""
     source = network.tensors[layer.inputs[0 if layer.op == "ConvTranspose" else 2]].shape
     weights = _weights(network, layer)
@@ -55,11 +55,11 @@ def _product(network: Network, layer: Layer) -> int:
 
 _COUNTERS: dict[str, _Counter] = {
     "CONV_2D": _per_output,
-    "DEPTHWISE_CONV_2D": _depthwise,
+    "DEPTHWISE_CONV_2D": _depthwise_convolution,
     "FULLY_CONNECTED": _per_output,
-    "TRANSPOSE_CONV": _transposed,
+    "TRANSPOSE_CONV": _transposed_convolution,
     "Conv": _per_output,
-    "ConvTranspose": _transposed,
+    "ConvTranspose": _transposed_convolution,
     "Gemm": _product,
     "MatMul": _product,
 }

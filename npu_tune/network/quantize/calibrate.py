@@ -43,7 +43,7 @@ class Statistics:
     def high(self) -> float:
         return float(self.highs.max())
 
-    def scaled(self, factors: NDArray[np.float64]) -> Statistics:
+    def scale(self, factors: NDArray[np.float64]) -> Statistics:
         """The statistics after multiplying every channel by a positive factor."""
         return Statistics(self.lows * factors, self.highs * factors, self.means * factors)
 

@@ -48,7 +48,7 @@ def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str
         _multiply_outputs(graph, node, factors)
         _divide_inputs(graph, reader, factors)
         for name in tensors:
-            updated[name] = updated[name].scaled(factors)
+            updated[name] = updated[name].scale(factors)
     return updated
 
 

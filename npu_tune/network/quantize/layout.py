@@ -22,7 +22,7 @@ def identity(rank: int) -> Permutation:
     return tuple(range(rank))
 
 
-def permuted(shape: Sequence[int], permutation: Permutation) -> Shape:
+def permute(shape: Sequence[int], permutation: Permutation) -> Shape:
     """Permutes an ONNX shape to the TFLite shape."""
     return tuple(shape[axis] for axis in permutation)
 

@@ -14,7 +14,7 @@ from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, TfliteTensor
 
 
-def unsupported(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
+def unsupported_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
     """Makes the error for a node that cannot be written as int8 TFLite."""
     return UnsupportedOperatorError(
         f"The {node} cannot be written as int8 TFLite: {reason}.",
@@ -61,7 +61,7 @@ class Lowering:
 
     def _reorder(self, name: str, stored: str, have: Permutation, want: Permutation) -> str:
         shape = self.graph.shapes[name]
-        target_shape = layout.permuted(shape, want)
+        target_shape = layout.permute(shape, want)
         if layout.same_data(shape, have, want):
             return self.reshape_tensor(stored, target_shape)
         source_shape = self.result.tensors[stored].shape
@@ -99,7 +99,7 @@ class Lowering:
         """Adds the TFLite tensor of an ONNX tensor that is computed."""
         shape = self.graph.shapes[name]
         order = layout.identity(len(shape)) if permutation is None else permutation
-        tensor = self._add(name, layout.permuted(shape, order), "activation", source=name)
+        tensor = self._add(name, layout.permute(shape, order), "activation", source=name)
         self._stored[name] = (tensor.name, order)
         return tensor.name
 

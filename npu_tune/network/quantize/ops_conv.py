@@ -9,7 +9,7 @@ import numpy as np
 
 from npu_tune.network.onnx.graph import Array, OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST
-from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.tflite_graph import TfliteOp
 
 Pair = tuple[int, int]
@@ -55,7 +55,7 @@ def window_of(lowering: Lowering, node: OnnxNode, kernel: Pair) -> Window:
     before = _pads_before(node, needed)
     after = [max(total - first, 0) for total, first in zip(needed, before, strict=True)]
     if min(before) < 0:
-        raise unsupported(node, "it has negative pads")
+        raise unsupported_error(node, "it has negative pads")
     is_same = all(
         o == math.ceil(i / s) and first == total // 2
         for o, i, s, first, total in zip(outputs, sizes, strides, before, needed, strict=True)
@@ -97,14 +97,14 @@ def _bias(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
         return np.zeros(channels, np.float32)
     value = lowering.graph.constant(node, 2)
     if value is None:
-        raise unsupported(node, "its bias is computed at run time")
+        raise unsupported_error(node, "its bias is computed at run time")
     return as_float32(np.broadcast_to(value.reshape(-1), (channels,)))
 
 
 def _constant_weights(lowering: Lowering, node: OnnxNode) -> Array:
     weights = lowering.graph.constant(node, 1)
     if weights is None:
-        raise unsupported(node, "its weights are computed at run time")
+        raise unsupported_error(node, "its weights are computed at run time")
     return weights
 
 
@@ -112,7 +112,7 @@ def convolution(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Conv: dense, depthwise or grouped."""
     weights = _constant_weights(lowering, node)
     if weights.ndim != 4:
-        raise unsupported(node, f"it has {weights.ndim - 2} spatial dimensions")
+        raise unsupported_error(node, f"it has {weights.ndim - 2} spatial dimensions")
     window = window_of(lowering, node, (weights.shape[2], weights.shape[3]))
     bias = _bias(lowering, node, weights.shape[0])
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
@@ -210,9 +210,9 @@ def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
     auto_pad = node.attributes.get("auto_pad", b"NOTSET")
     dilated = any(size != 1 for size in node.ints("dilations", (1, 1)))
     if weights.ndim != 4 or node.attributes.get("group", 1) != 1 or dilated:
-        raise unsupported(node, "only two-dimensional ones without groups and dilation can")
+        raise unsupported_error(node, "only two-dimensional ones without groups and dilation can")
     if auto_pad != b"NOTSET" or "output_shape" in node.attributes:
-        raise unsupported(node, "its pads are not stated")
+        raise unsupported_error(node, "its pads are not stated")
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     target = lowering.write(node.output, CHANNELS_LAST)
     n, height, width, _ = lowering.shape(source)
@@ -229,7 +229,7 @@ def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
         full >= size + pad for full, size, pad in zip(whole, wanted[1:3], pads, strict=False)
     )
     if not fits and not is_same:
-        raise unsupported(node, "its output padding exceeds what the kernel reaches")
+        raise unsupported_error(node, "its output padding exceeds what the kernel reaches")
     result = target
     if not is_same and tuple(whole) != wanted[1:3]:
         result = lowering.temporary(f"{target}/whole", (n, *whole, wanted[3]), like=target)
@@ -277,7 +277,7 @@ def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Gemm; weights are stored as outputs x inputs."""
     weights = _constant_weights(lowering, node)
     if node.attributes.get("transA", 0):
-        raise unsupported(node, "its first input is transposed")
+        raise unsupported_error(node, "its first input is transposed")
     if not node.attributes.get("transB", 0):
         weights = weights.T
     name = node.inputs[0]

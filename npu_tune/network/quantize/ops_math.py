@@ -7,7 +7,7 @@ import numpy as np
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
-from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 
 _BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Max": "MAXIMUM", "Min": "MINIMUM"}
 _UNARY = {
@@ -59,7 +59,7 @@ def _operand(
         return lowering.read(name, order)
     tensor = lowering.read(name, layout.identity(len(shape)))
     if layout.same_data(full_shape, layout.identity(rank), order):
-        return lowering.reshape_tensor(tensor, layout.permuted(full_shape, order))
+        return lowering.reshape_tensor(tensor, layout.permute(full_shape, order))
     widened = f"{name}/widened"
     lowering.graph.shapes[widened] = full_shape
     lowering.alias(widened, lowering.reshape_tensor(tensor, full_shape), layout.identity(rank))
@@ -70,7 +70,7 @@ def divide(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Div by a constant to a multiplication."""
     divisor = lowering.graph.constant(node, 1)
     if divisor is None:
-        raise unsupported(node, "its divisor is computed at run time")
+        raise unsupported_error(node, "its divisor is computed at run time")
     reciprocal = lowering.graph.add_constant(
         f"{node.output}/reciprocal", as_float32(1.0 / divisor)
     )
@@ -97,7 +97,7 @@ def leaky_relu(lowering: Lowering, node: OnnxNode) -> None:
 def elu(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Elu."""
     if float(node.attributes.get("alpha", 1.0)) != 1.0:
-        raise unsupported(node, "its alpha is not 1")
+        raise unsupported_error(node, "its alpha is not 1")
     name = node.inputs[0]
     source = lowering.read(name)
     lowering.emit("ELU", [source], [lowering.write(node.output, lowering.permutation(name))])
@@ -107,13 +107,13 @@ def prelu(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers PRelu with one slope, or one per channel."""
     slope = lowering.graph.constant(node, 1)
     if slope is None:
-        raise unsupported(node, "its slope is computed at run time")
+        raise unsupported_error(node, "its slope is computed at run time")
     name = node.inputs[0]
     order = lowering.permutation(name)
     full_shape = (1,) * (len(order) - slope.ndim) + slope.shape
     stored = as_float32(slope).reshape(full_shape).transpose(order)
     if stored.shape[0] != 1:
-        raise unsupported(node, "its slope varies along the batch")
+        raise unsupported_error(node, "its slope varies along the batch")
     target = lowering.write(node.output, order)
     alpha = lowering.constant(f"{target}/alpha", stored[0])
     lowering.emit("PRELU", [lowering.read(name), alpha], [target])
@@ -127,7 +127,7 @@ def _limits(lowering: Lowering, node: OnnxNode) -> tuple[float, float]:
         if position < len(node.inputs) and node.inputs[position]:
             value = lowering.graph.constant(node, position)
             if value is None:
-                raise unsupported(node, "its limits are computed at run time")
+                raise unsupported_error(node, "its limits are computed at run time")
             given = value.reshape(-1)[0]
         # Exporters write the largest float32 number for no limit.
         limits.append(float(given) if abs(float(given)) < 1e30 else default)
@@ -153,7 +153,7 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
             high if np.isfinite(high) else max(seen[1], 0.0),
         )
     else:
-        raise unsupported(node, f"its limits {low:g} and {high:g} leave zero out")
+        raise unsupported_error(node, f"its limits {low:g} and {high:g} leave zero out")
 
 
 def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:
@@ -161,7 +161,7 @@ def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:
     slope = float(node.attributes.get("alpha", 0.2))
     offset = float(node.attributes.get("beta", 0.5))
     if slope <= 0.0:
-        raise unsupported(node, "its slope is not positive")
+        raise unsupported_error(node, "its slope is not positive")
     name = node.inputs[0]
     source, order = lowering.read(name), lowering.permutation(name)
     target = lowering.write(node.output, order)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST, identity
-from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, emit_padding, window_of
 
 _LOWEST_REAL = -1e30
@@ -19,9 +19,9 @@ _LOWEST_REAL = -1e30
 def _pool_window(lowering: Lowering, node: OnnxNode) -> Window:
     kernel = node.ints("kernel_shape")
     if len(kernel) != 2:
-        raise unsupported(node, f"it has {len(kernel)} spatial dimensions")
+        raise unsupported_error(node, f"it has {len(kernel)} spatial dimensions")
     if any(size != 1 for size in node.ints("dilations", (1, 1))):
-        raise unsupported(node, "it is dilated")
+        raise unsupported_error(node, "it is dilated")
     return window_of(lowering, node, (kernel[0], kernel[1]))
 
 
@@ -41,7 +41,7 @@ def _emit_pool(lowering: Lowering, op: str, source: str, target: str, window: Wi
 def max_pool(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers MaxPool; padding never is the maximum."""
     if len(node.outputs) > 1 and node.outputs[1]:
-        raise unsupported(node, "it also hands out where the maxima are")
+        raise unsupported_error(node, "it also hands out where the maxima are")
     window = _pool_window(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     if window.needs_padding:
@@ -89,7 +89,7 @@ def global_max_pool(lowering: Lowering, node: OnnxNode) -> None:
 def _feature_map(lowering: Lowering, node: OnnxNode) -> tuple[int, int, int, int]:
     shape = lowering.graph.shapes[node.inputs[0]]
     if len(shape) != 4:
-        raise unsupported(node, f"its input has {len(shape)} dimensions")
+        raise unsupported_error(node, f"its input has {len(shape)} dimensions")
     return shape[0], shape[1], shape[2], shape[3]
 
 
@@ -183,9 +183,9 @@ def resize(lowering: Lowering, node: OnnxNode) -> None:
     before, after = (lowering.graph.shapes[name] for name in (node.inputs[0], node.output))
     mode = node.attributes.get("mode", b"nearest").decode()
     if len(before) != 4 or before[:2] != after[:2] or mode not in {"nearest", "linear"}:
-        raise unsupported(node, "only nearest and linear resizing of height and width can")
+        raise unsupported_error(node, "only nearest and linear resizing of height and width can")
     if node.attributes.get("antialias", 0):
-        raise unsupported(node, "it smooths before it shrinks")
+        raise unsupported_error(node, "it smooths before it shrinks")
     options = next(
         (
             (align, half)
@@ -201,7 +201,7 @@ def resize(lowering: Lowering, node: OnnxNode) -> None:
         None,
     )
     if options is None:
-        raise unsupported(node, "its way of rounding coordinates has no counterpart there")
+        raise unsupported_error(node, "its way of rounding coordinates has no counterpart there")
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     target = lowering.write(node.output, CHANNELS_LAST)
     lowering.emit(
@@ -243,7 +243,7 @@ def _onnx_positions(
     elif kind == "pytorch_half_pixel":
         positions = np.zeros(1)
     else:
-        raise unsupported(node, f"its coordinates are {kind!r}")
+        raise unsupported_error(node, f"its coordinates are {kind!r}")
     if mode == "nearest":
         rounding = node.attributes.get(
             "nearest_mode", b"floor" if old else b"round_prefer_floor"

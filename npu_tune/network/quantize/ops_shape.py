@@ -6,7 +6,7 @@ import numpy as np
 
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.ops_conv import REFLECT, emit_slice
 from npu_tune.network.quantize.ops_math import common_order
 
@@ -22,7 +22,7 @@ def reshape(lowering: Lowering, node: OnnxNode) -> None:
         lowering.emit_reshape(lowering.read(name), lowering.write(node.output))
         return
     stored = lowering.read(name, plan.needed)
-    shape = layout.permuted(after, plan.result)
+    shape = layout.permute(after, plan.result)
     if lowering.shape(stored) == shape:
         lowering.alias(node.output, stored, plan.result)
     else:
@@ -88,15 +88,13 @@ def slice_(lowering: Lowering, node: OnnxNode) -> None:
     begin, step = [0] * rank, [1] * rank
     for start, axis, stride in zip(starts, axes, steps, strict=True):
         if stride < 1:
-            raise unsupported(node, "it runs backwards")
+            raise unsupported_error(node, "it runs backwards")
         size = shape[axis]
         begin[axis] = min(max(start + size if start < 0 else start, 0), size)
         step[axis] = stride
     source = lowering.read(name)
     target = lowering.write(node.output, order)
-    emit_slice(
-        lowering, source, target, layout.permuted(begin, order), layout.permuted(step, order)
-    )
+    emit_slice(lowering, source, target, layout.permute(begin, order), layout.permute(step, order))
 
 
 def _slice_arguments(
@@ -109,12 +107,12 @@ def _slice_arguments(
         if value is not None:
             found.append([int(item) for item in value.reshape(-1)])
         elif position < len(node.inputs) and node.inputs[position]:
-            raise unsupported(node, f"its {attribute} are computed at run time")
+            raise unsupported_error(node, f"its {attribute} are computed at run time")
         else:
             found.append([*node.ints(attribute)] if attribute in node.attributes else None)
     starts, axes, steps = found
     if starts is None:
-        raise unsupported(node, "it does not say where it starts")
+        raise unsupported_error(node, "it does not say where it starts")
     places = [axis % rank for axis in axes] if axes is not None else list(range(len(starts)))
     return starts, places, steps or [1] * len(starts)
 
@@ -133,7 +131,9 @@ def pad(lowering: Lowering, node: OnnxNode) -> None:
     axes = list(range(rank)) if axes_given is None else [int(axis) % rank for axis in axes_given]
     known = len(pads) == 2 * len(axes) and min(pads) >= 0
     if not known or mode not in (b"constant", b"reflect") or (mode == b"constant" and amount):
-        raise unsupported(node, "only zeros and reflections can, by numbers known beforehand")
+        raise unsupported_error(
+            node, "only zeros and reflections can, by numbers known beforehand"
+        )
     amounts = np.zeros((rank, 2), np.int32)
     for place, axis in enumerate(axes):
         amounts[axis] = (pads[place], pads[place + len(axes)])

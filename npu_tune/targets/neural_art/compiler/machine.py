@@ -232,7 +232,7 @@ class Machine:
         fixed = rule.software_epoch_cycles if span.software else rule.epoch_cycles * total.parts
         from_flash = streamed + arriving + total.serial
         filled = total.buffer and arriving + total.late if preloads else 0
-        internal, external, moving = traffic.moved(total.reads, fetched, total.partial, filled)
+        internal, external, moving = traffic.totals(total.reads, fetched, total.partial, filled)
         costs = EpochCosts(
             serial + busy + fixed,
             busy - flash,

@@ -188,7 +188,7 @@ class Scheduler:
         epochs = self.epochs(options)
         machine = self.machine
         if self.settings.placement == BY_SIZE:
-            machine = self._packed(epochs) or machine
+            machine = self._pack_memory(epochs) or machine
         steps, waits = [], []
         state, slack = machine.start, 0.0
         for epoch in epochs:
@@ -231,7 +231,7 @@ class Scheduler:
             for i, choice in enumerate(resolved)
         ]
 
-    def _packed(self, epochs: Sequence[Epoch]) -> Machine | None:
+    def _pack_memory(self, epochs: Sequence[Epoch]) -> Machine | None:
         """A machine with memory packed for these epochs; None if internal RAM is too small."""
         planned = None
         if self.settings.virtual_pools:

@@ -100,7 +100,7 @@ class Traffic(NamedTuple):
             ]
         )
 
-    def moved(
+    def totals(
         self, reads: float, fetched: int, partial: int, filled: int
     ) -> tuple[float, float, float]:
         """(bytes on the chip, bytes in external RAM, relative energy) of all that is moved."""

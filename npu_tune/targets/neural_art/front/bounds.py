@@ -24,7 +24,7 @@ def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> 
         rule: name of the cost rule.
         base: gives the network-wide knobs; the default configuration if None.
     """
-    relaxed, notes = _relaxed(core, rule, base)
+    relaxed, notes = _relax(core, rule, base)
     cycles = relaxed.least_cycles()
     metrics = {
         LATENCY: cycles / (core.hardware(base or core.space.default).clock_mhz * 1e3),
@@ -35,7 +35,7 @@ def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> 
     return Bound(metrics, (*notes, _HOLDS_FOR))
 
 
-def _relaxed(core: Core, rule: str, base: Configuration | None) -> tuple[Relaxed, tuple[str, ...]]:
+def _relax(core: Core, rule: str, base: Configuration | None) -> tuple[Relaxed, tuple[str, ...]]:
     scheduler = core.scheduler(base or core.space.default)
     reduced = reduce_epochs(scheduler, core.space)
     relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), reduced.candidates)

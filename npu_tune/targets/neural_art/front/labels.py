@@ -271,7 +271,7 @@ class LabelSearch:
         except CompilerError:  # no room in memory, so no path goes this way
             return None
         if epoch.total.preloaded and not step.costs.preloading:
-            # No room for the weights: they are streamed, which another candidate stands for.
+            # No room for the weights: they are streamed, which another candidate covers.
             return None
         return (epoch.last, step.state), self._columns.step_values(step)
 

@@ -118,7 +118,7 @@ class _Position:
         behind = [option for option in whole if option.demand.reads <= 1]
         self.behind = _nondominated_items(behind, lambda option: option.demand, _as_part)
 
-    def chained(self, option: Option) -> Option | None:
+    def chain(self, option: Option) -> Option | None:
         """The option, chained to the next operation; None if it cannot be."""
         if not self._may_chain:
             return None
@@ -140,7 +140,7 @@ def _candidates(
     begun = [(option,) for option in first.first]
     for last in positions[first.index + 1 :]:
         before = positions[last.index - 1]
-        chained = [(*run[:-1], end) for run in begun for end in [before.chained(run[-1])] if end]
+        chained = [(*run[:-1], end) for run in begun for end in [before.chain(run[-1])] if end]
         if not chained:
             return
         span = make_span(scheduler.graph, first.index, last.index)

@@ -240,7 +240,7 @@ class _Needs:
         self._may_spill = any(
             pool not in scheduler.hardware.internal for pool in scheduler.machine.memory.pools
         )
-        self._carried = [_carried(graph, first) for first in range(len(graph.operations))]
+        self._carried = [_maps_in_use(graph, first) for first in range(len(graph.operations))]
 
     def of(self, epoch: Epoch) -> tuple[float, float]:
         """Live bytes, and the least RAM on the chip if a map is in external RAM.
@@ -269,7 +269,7 @@ class _Needs:
         )
 
 
-def _carried(graph: OperationGraph, first: int) -> list[str]:
+def _maps_in_use(graph: OperationGraph, first: int) -> list[str]:
     """Maps written before an operation that are outputs, or that it or a later one reads."""
     written = {*graph.inputs, *(operation.output for operation in graph.operations[:first])}
     return [

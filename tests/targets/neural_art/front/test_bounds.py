@@ -26,8 +26,8 @@ def test_no_configuration_falls_below_the_bound(name):
     fixed.pop("network/placement")  # it holds for all of them
     for configuration in some_configurations(space, 200):
         metrics = target.evaluate(network, configuration.replace(fixed)).metrics
-        for figure in BOUNDED:
-            assert metrics[figure] >= bound[figure] * (1 - 1e-12), (figure, configuration)
+        for metric in BOUNDED:
+            assert metrics[metric] >= bound[metric] * (1 - 1e-12), (metric, configuration)
 
 
 @pytest.mark.parametrize("pools", [{}, {"npuRAM5": 3000, "npuRAM4": 2500, "cpuRAM2": 3000}])
