@@ -103,11 +103,21 @@ def table_error(
 
 
 def known_remedy(name: str, known: Iterable[str]) -> str:
-    """Says what is known where a name is not, the closest one first."""
+    """Suggests the closest known name where there is one, and lists all of them."""
     known = list(known)
-    close = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known are {', '.join(known)}."
+    return f"{closest_hint(name, known)}Known are {', '.join(known)}."
+
+
+def closest_hint(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Asks ``Did you mean 'x'?`` of the known name closest to an unknown one; "" if none is.
+
+    Args:
+        name: as it was spelled.
+        known: all names to choose from.
+        cutoff: least similarity, from 0 to 1 for equal names, as of ``difflib``.
+    """
+    close = get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"Did you mean {close[0]!r}? " if close else ""
 
 
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:

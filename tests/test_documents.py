@@ -111,26 +111,28 @@ def test_the_comparison_file_in_the_documentation_is_valid():
     parse_comparison(tomllib.loads(example), base=ROOT)
 
 
-def test_every_figure_of_the_hardware_that_a_study_varies_is_documented():
-    from npu_tune.targets.neural_art.hardware import VARIABLE_FIGURES
+def test_every_parameter_of_the_hardware_that_a_study_varies_is_documented():
+    from npu_tune.targets.neural_art.hardware import VARIABLE_PARAMETERS
 
     page = (ROOT / "docs/study_file.md").read_text()
     section = page.split("\n## `[target.hardware]`\n")[1].split("\n## ")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == VARIABLE_FIGURES
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == VARIABLE_PARAMETERS
 
 
 def test_every_key_of_a_hardware_file_is_documented():
-    from npu_tune.targets.neural_art.hardware import figures
+    from npu_tune.targets.neural_art.hardware import parameters
 
     tables = {
-        "units": figures.UnitFigures,
-        "pools.NAME": figures.PoolFigures,
-        "energy": figures.EnergyFigures,
-        "calibration": figures.CalibrationFigures,
-        "dimc": figures.DimcFigures,
+        "units": parameters.UnitParameters,
+        "pools.NAME": parameters.PoolParameters,
+        "energy": parameters.EnergyParameters,
+        "calibration": parameters.CalibrationParameters,
+        "dimc": parameters.DimcParameters,
     }
     keys = {
-        name for name in figures.HardwareFigures.model_fields if name not in {*tables, "pools"}
+        name
+        for name in parameters.HardwareParameters.model_fields
+        if name not in {*tables, "pools"}
     }
     keys |= {f"{table}.{key}" for table, kind in tables.items() for key in kind.model_fields}
     documented = re.findall(r"^\| `([\w.]+)` \|", hardware_chapter(), re.MULTILINE)

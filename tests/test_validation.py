@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from npu_tune.errors import TargetError
-from npu_tune.validation import Table, known_remedy, table_error
+from npu_tune.validation import Table, closest_hint, known_remedy, table_error
 
 
 class Inner(Table):
@@ -69,3 +69,9 @@ def test_known_names_are_listed_the_closest_one_first():
         "Did you mean 'accelerators'? Known are clock, accelerators."
     )
     assert known_remedy("x", ["clock"]) == "Known are clock."
+
+
+def test_a_hint_names_the_closest_name_above_the_cutoff():
+    assert closest_hint("resnet-8", ["resnet8", "ds-cnn"]) == "Did you mean 'resnet8'? "
+    assert closest_hint("re", ["resnet8"]) == ""
+    assert closest_hint("re", ["resnet8"], cutoff=0.4) == "Did you mean 'resnet8'? "

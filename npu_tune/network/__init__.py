@@ -1,7 +1,6 @@
-"""Networks: what a model file says, free of any framework's objects.
+"""Networks: the content of a model file as plain values, without objects of any framework.
 
-Readers and writers are imported when they are first used, because onnx and onnxruntime are slow
-to import.
+Readers and writers are imported when they are first used, so that importing a class is fast.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
 
 if TYPE_CHECKING:
-    from npu_tune.network.load import is_built_in, load_network, to_int8
-    from npu_tune.network.quantize import load_calibration, quantize_to_tflite
+    from npu_tune.network.load import is_built_in, load_network
+    from npu_tune.network.quantize import load_calibration, quantize_to_tflite, to_int8
     from npu_tune.network.read import network_from_bytes, read_network
     from npu_tune.network.zoo import zoo_names, zoo_network
 
@@ -41,7 +40,7 @@ _HOMES = {
     "network_from_bytes": "npu_tune.network.read",
     "quantize_to_tflite": "npu_tune.network.quantize",
     "read_network": "npu_tune.network.read",
-    "to_int8": "npu_tune.network.load",
+    "to_int8": "npu_tune.network.quantize",
     "zoo_names": "npu_tune.network.zoo",
     "zoo_network": "npu_tune.network.zoo",
 }

@@ -11,13 +11,13 @@ _Counter = Callable[[Network, Layer], int]
 
 
 def layer_macs(network: Network, layer: Layer) -> int:
-    """Multiply-accumulates of one layer's convolution or matrix product; 0 for all others."""
+    """Multiply-accumulates of a convolution or matrix product; 0 for any other layer."""
     counter = _COUNTERS.get(layer.op)
     return counter(network, layer) if counter else 0
 
 
 def network_macs(network: Network) -> int:
-    """Multiply-accumulates of one inference, biases and element-wise layers left out."""
+    """Multiply-accumulates of one inference, without biases and element-wise layers."""
     return sum(layer_macs(network, layer) for layer in network.layers)
 
 
@@ -30,17 +30,17 @@ def _output(network: Network, layer: Layer) -> tuple[int, ...]:
 
 
 def _per_output(network: Network, layer: Layer) -> int:
-    """Every output channel has its own slice of the weights, used once per position."""
+    """Each output element takes one product per weight of its channel."""
     return math.prod(_output(network, layer)) * math.prod(_weights(network, layer)[1:])
 
 
-def _depthwise(network: Network, layer: Layer) -> int:
+def _depthwise_convolution(network: Network, layer: Layer) -> int:
     _, height, width, _ = _weights(network, layer)
     return math.prod(_output(network, layer)) * height * width
 
 
-def _transposed(network: Network, layer: Layer) -> int:
-    """Every input element meets every weight of its channel."""
+def _transposed_convolution(network: Network, layer: Layer) -> int:
+    """Each input element takes one product per weight of its channel."""
     source = network.tensors[layer.inputs[0 if layer.op == "ConvTranspose" else 2]].shape
     weights = _weights(network, layer)
     inputs = weights[0] if layer.op == "ConvTranspose" else weights[3]
@@ -55,11 +55,11 @@ def _product(network: Network, layer: Layer) -> int:
 
 _COUNTERS: dict[str, _Counter] = {
     "CONV_2D": _per_output,
-    "DEPTHWISE_CONV_2D": _depthwise,
+    "DEPTHWISE_CONV_2D": _depthwise_convolution,
     "FULLY_CONNECTED": _per_output,
-    "TRANSPOSE_CONV": _transposed,
+    "TRANSPOSE_CONV": _transposed_convolution,
     "Conv": _per_output,
-    "ConvTranspose": _transposed,
+    "ConvTranspose": _transposed_convolution,
     "Gemm": _product,
     "MatMul": _product,
 }

@@ -1,4 +1,4 @@
-"""What a model file says: a network of layers and tensors, as plain frozen values."""
+"""The content of a model file: a network of layers and tensors, as plain frozen values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Quantization:
     """Affine quantization, ``real = scale * (quantized - zero_point)``.
 
     Args:
-        scales: one scale for the tensor, or one per slice along ``axis``.
-        zero_points: as many as scales.
-        axis: the sliced dimension where there are several scales.
+        scales: one for the tensor, or one per slice along ``axis``.
+        zero_points: one per scale.
+        axis: the dimension of the slices; meaningful only with several scales.
     """
 
     scales: tuple[float, ...]
@@ -34,10 +34,10 @@ class Tensor:
 
     Args:
         name: unique within the network.
-        shape: in the file's own layout (NHWC for TFLite, NCHW for ONNX); static.
+        shape: static, in the file's layout (NHWC for TFLite, NCHW for ONNX).
         dtype: NumPy's name of the element type, such as ``int8`` or ``float32``.
-        quantization: None for real-valued tensors.
-        data: the value of a constant; None for what is computed at run time.
+        quantization: None for tensors that are not quantized.
+        data: the value of a constant; None for tensors computed at run time.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Layer:
     """One operator of the network.
 
     Args:
-        name: stable, unique and printable; made from the model file alone.
-        op: the file format's own operator name (``CONV_2D`` in TFLite, ``Conv`` in ONNX).
-        inputs: names of tensors, in the operator's order; "" where an optional one is absent.
+        name: stable, unique and printable; depends on the model file only.
+        op: operator name of the file format (``CONV_2D`` in TFLite, ``Conv`` in ONNX).
+        inputs: names of tensors, in the operator's order; "" for an optional one that is absent.
         outputs: names of tensors.
-        attributes: the operator's parameters as plain Python values.
+        attributes: parameters of the operator, as plain Python values.
     """
 
     name: str
@@ -87,16 +87,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A neural network as a file states it, in execution order.
+    """A neural network as a model file describes it.
 
     Args:
-        name: for people; the file's stem or the zoo's name.
-        format: ``tflite``, ``onnx`` or ``tosa``; of a TOSA file no layers are read.
-        layers: in an order in which they can be executed.
-        tensors: every tensor a layer, an input or an output names.
+        name: for reports; the file's stem or the zoo's name.
+        format: ``tflite``, ``onnx`` or ``tosa``; the layers of a TOSA file are not read.
+        layers: in execution order.
+        tensors: every tensor that a layer, an input or an output names, by name.
         inputs: names of the network's inputs.
         outputs: names of the network's outputs.
-        model_bytes: the file itself; what a compiler is given.
+        model_bytes: content of the model file, which compilers are given.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled.
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _restored, (values | {"tensors": dict(self.tensors)},)
+        return _restore_network, (values | {"tensors": dict(self.tensors)},)
 
     @cached_property
     def digest(self) -> str:
@@ -122,10 +122,7 @@ class Network:
 
     @cached_property
     def is_float(self) -> bool:
-        """True where any layer computes in floating point.
-
-        A ``DEQUANTIZE`` layer, which only hands integers out as real numbers, does not count.
-        """
+        """Tells whether any layer computes in floating point; ``DEQUANTIZE`` does not count."""
         produced = (
             self.tensors[name]
             for layer in self.layers
@@ -136,16 +133,16 @@ class Network:
         return any(tensor.dtype.startswith("float") for tensor in produced)
 
 
-def _restored(values: dict[str, Any]) -> Network:
+def _restore_network(values: dict[str, Any]) -> Network:
     return Network(**values)
 
 
 def printable_names(raw_names: Iterable[str]) -> tuple[str, ...]:
-    """Turns a file's own names into short, unique, printable layer names, in order.
+    """Makes short, unique, printable layer names of a file's names, in the same order.
 
-    Converters join the names of fused operators with ``;`` and repeat scopes; only the first
-    part is kept, anything but letters, digits and ``_.-/`` becomes ``_``, and a name that is
-    already taken gets ``#2``, ``#3``, ...
+    Converters join the names of fused operators by ``;``; only the first one is kept. Characters
+    other than ASCII letters, digits and ``_.-/`` become ``_``. A name that is already in use gets
+    ``#2``, ``#3``, ...
     """
     taken: set[str] = set()
     result = []

@@ -1,4 +1,4 @@
-"""Reads a model file, whatever its format, into a network."""
+"""Reads model files of any supported format into networks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Literal
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
+from npu_tune.network.onnx.reader import read_onnx
+from npu_tune.network.tflite.reader import read_tflite
 
 Format = Literal["tflite", "onnx", "tosa"]
 
@@ -21,12 +23,12 @@ _REMEDY = "Give a .tflite, .onnx or .tosa file."
 def read_network(path: str | os.PathLike[str], *, name: str | None = None) -> Network:
     """Reads a TFLite, ONNX or TOSA file.
 
-    The content decides where it can (TFLite and TOSA files carry a mark); else the suffix does.
-    A TOSA file is not looked into: its network has no layers, and its compiler judges it.
+    The format is that of the identifier in the file (TFLite, TOSA) or else of its suffix. A TOSA
+    file is not parsed: its network has no layers, and only its compiler validates it.
 
     Args:
-        path: the file; weights that an ONNX file keeps in other files are found beside it.
-        name: the name the network gets; the file's stem if None.
+        path: of the file; external weights of an ONNX file must be in the same folder.
+        name: of the network; the file's stem if None.
 
     Raises:
         ModelError: if the file is missing, empty, damaged or in another format.
@@ -58,24 +60,20 @@ def network_from_bytes(
     """Makes a network from the content of a model file.
 
     Args:
-        model_bytes: the whole file.
+        model_bytes: content of the file.
         model_format: ``tflite``, ``onnx`` or ``tosa``.
-        name: the name the network gets.
-        weights_folder: where an ONNX file's external weights are; None if there are none.
+        name: of the network.
+        weights_folder: folder of an ONNX file's external weights; None if it has none.
 
     Raises:
         ModelError: if the content is damaged or of another format.
     """
     if model_format == "tflite":
-        from npu_tune.network.tflite_reader import read_tflite  # noqa: PLC0415
-
         return read_tflite(model_bytes, name=name)
     if model_format == "tosa":
         if model_bytes[4:8] != b"TOSA":
             raise ModelError(f"{name!r} is not a TOSA file.", remedy=_REMEDY)
         return Network(name, "tosa", (), {}, (), (), model_bytes)
-    from npu_tune.network.onnx_reader import read_onnx  # noqa: PLC0415
-
     return read_onnx(model_bytes, name=name, weights_folder=weights_folder)
 
 

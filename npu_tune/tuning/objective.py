@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from npu_tune.errors import CompilerError, UsageError
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import relative_violation
 from npu_tune.tuning.sections import ObjectiveSection
+from npu_tune.validation import known_remedy
 
 MAXIMIZE = "maximize"
 MINIMIZE = "minimize"
@@ -153,11 +153,9 @@ def relative_difference(
 def _require_known(name: str, known: list[str], key: str) -> None:
     if name in known:
         return
-    close = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
     raise UsageError(
         f"The key {key!r} names the metric {name!r}, which the target does not report.",
-        remedy=f"{hint}Known are {', '.join(known)}.",
+        remedy=known_remedy(name, known),
         key=key,
         value=name,
     )

@@ -65,7 +65,7 @@ def _prediction(row: PublishedRow) -> Prediction:
     metrics = evaluation_of(run, HARDWARE).metrics
     # Which layers have 4 bits is not published: all of them count as having the share.
     left = 1 - row.four_bits / 2
-    figures = [step.figures for step in run.steps]
+    figures = [step.costs for step in run.steps]
     parts = np.array([[f.compute_cycles, f.ram_cycles, f.flash_cycles] for f in figures])
     saved = parts.max(axis=1) - (parts * [1, 1, left]).max(axis=1)
     return Prediction(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from two_runtimes import onnx_model, onnx_network
 
-from npu_tune.targets.neural_art.graph import FeatureMap, Graph, Operation, graph_of
+from npu_tune.targets.neural_art.graph import FeatureMap, Operation, OperationGraph, graph_of
 
 
 def imported(
@@ -18,7 +18,7 @@ def imported(
     inputs: str = "float[1,8,12,10] x",
     outputs: str = "float y",
     opset: int = 13,
-) -> Graph:
+) -> OperationGraph:
     """The graph of a network in ONNX's text form, with random weights of the given shapes."""
     generator = np.random.default_rng(0)
     values = {
@@ -32,7 +32,7 @@ def imported(
     return graph
 
 
-def check_graph(graph: Graph) -> None:
+def check_graph(graph: OperationGraph) -> None:
     """Every map has one writer before its readers, every name is unique, nothing is unread."""
     written = list(graph.inputs)
     for operation in graph.operations:
@@ -53,7 +53,7 @@ def check_graph(graph: Graph) -> None:
         assert graph.maps[name].elements > 0
 
 
-def kinds(graph: Graph) -> list[str]:
+def kinds(graph: OperationGraph) -> list[str]:
     """What each operation is, with its activation: ``convolution+relu``."""
     return [
         operation.kind.value + (f"+{operation.activation}" if operation.activation else "")
@@ -65,6 +65,6 @@ def sizes(feature_map: FeatureMap) -> tuple[int, int, int]:
     return feature_map.channels, feature_map.height, feature_map.width
 
 
-def only(graph: Graph) -> Operation:
+def only(graph: OperationGraph) -> Operation:
     (operation,) = graph.operations
     return operation

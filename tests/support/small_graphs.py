@@ -12,7 +12,13 @@ from npu_tune.targets.neural_art.compiler.placement import PING_PONG, POLICIES
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED, CostRule, cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Run, Scheduler, Settings
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.graph import FeatureMap, Graph, Kind, Operation, Weights
+from npu_tune.targets.neural_art.graph import (
+    FeatureMap,
+    Operation,
+    OperationGraph,
+    OperationKind,
+    Weights,
+)
 from npu_tune.targets.neural_art.hardware import Dimc, Hardware, Pool, PoolKind, load_hardware
 
 STM32N6 = load_hardware("stm32n6")
@@ -39,7 +45,7 @@ def conv(
     operation = Operation(
         name,
         "Conv",
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         (source.name,),
         written.name,
         macs=weights * rows * columns,
@@ -51,14 +57,14 @@ def conv(
     return operation, written
 
 
-def chain(source: FeatureMap, *layers: dict) -> Graph:
+def chain(source: FeatureMap, *layers: dict) -> OperationGraph:
     """Convolutions one behind the other, named ``a``, ``b`` and so on; each by its arguments."""
     operations, maps = [], [source]
     for name, layer in zip("abcdefghijkl", layers, strict=False):
         operation, written = conv(name, maps[-1], **layer)
         operations.append(operation)
         maps.append(written)
-    return Graph(
+    return OperationGraph(
         "chain", tuple(operations), {m.name: m for m in maps}, (source.name,), (maps[-1].name,)
     )
 
@@ -69,7 +75,7 @@ def image(channels: int, rows: int, columns: int | None = None) -> FeatureMap:
 
 
 def run(
-    graph: Graph,
+    graph: OperationGraph,
     choices: Sequence[Choice] | Choice | None = None,
     *,
     hardware: Hardware = STM32N6,
@@ -84,8 +90,10 @@ def run(
     return scheduler.run(scheduler.resolve(choices))
 
 
-def figures(graph: Graph, choices=None, *, hardware: Hardware = STM32N6, **how) -> dict:
-    """The metrics of the same."""
+def metrics_of(
+    graph: OperationGraph, choices=None, *, hardware: Hardware = STM32N6, **how
+) -> dict:
+    """Metrics of a graph, compiled and simulated as by :func:`run`."""
     return dict(evaluation_of(run(graph, choices, hardware=hardware, **how), hardware).metrics)
 
 
@@ -111,7 +119,7 @@ def with_pools(*sizes: int, external: int = 0, base: int = 1 << 20, gap: int = 0
 
 
 @st.composite
-def graphs(draw, most: int = 10) -> Graph:
+def graphs(draw, most: int = 10) -> OperationGraph:
     """Operations of every kind, each of which reads what is there already."""
     maps = [
         FeatureMap(f"in{i}", draw(st.integers(1, 40)), draw(_SIDES), draw(_SIDES))
@@ -127,7 +135,7 @@ def graphs(draw, most: int = 10) -> Graph:
         maps.append(written)
     read = {name for operation in operations for name in operation.inputs}
     kept = [m.name for m in maps[given:] if m.name not in read or draw(st.integers(0, 5)) == 0]
-    return Graph(
+    return OperationGraph(
         "random",
         tuple(operations),
         {m.name: m for m in maps},
@@ -141,8 +149,10 @@ _SIDES = st.integers(1, 12)
 
 @st.composite
 def _operations(draw, name: str, source: FeatureMap, maps: list[FeatureMap]):
-    kind = draw(st.sampled_from([Kind.CONVOLUTION, Kind.CONVOLUTION, *Kind]))
-    if kind is Kind.CONVOLUTION:
+    kind = draw(
+        st.sampled_from([OperationKind.CONVOLUTION, OperationKind.CONVOLUTION, *OperationKind])
+    )
+    if kind is OperationKind.CONVOLUTION:
         operation, written = conv(
             name,
             source,
@@ -156,15 +166,17 @@ def _operations(draw, name: str, source: FeatureMap, maps: list[FeatureMap]):
     written = replace(source, name=f"{name}.out")
     inputs: tuple[str, ...] = (source.name,)
     fields = {}
-    if kind is Kind.POOL:
+    if kind is OperationKind.POOL:
         stride = draw(st.sampled_from((1, 2)))
         fields = {"kernel": (2, 2), "stride": (stride, stride)}
         written = replace(
             written, height=-(-source.height // stride), width=-(-source.width // stride)
         )
-    if kind in (Kind.ARITHMETIC, Kind.COPY, Kind.SOFTWARE) and draw(st.booleans()):
+    if kind in (OperationKind.ARITHMETIC, OperationKind.COPY, OperationKind.SOFTWARE) and draw(
+        st.booleans()
+    ):
         inputs = (source.name, draw(st.sampled_from(maps)).name)
-    op = draw(st.sampled_from(("Concat", "Slice"))) if kind is Kind.COPY else kind.value
+    op = draw(st.sampled_from(("Concat", "Slice"))) if kind is OperationKind.COPY else kind.value
     return Operation(name, op, kind, inputs, written.name, **fields), written
 
 

@@ -27,9 +27,9 @@ def network_of(nodes: str, weights: Mapping[str, tuple[int, ...]], *, inputs: st
     return onnx_network(onnx_model(f"({inputs}) => (float y) {{ {nodes} }}", values, opset=13))
 
 
-def core_of(network: Network, figures: Mapping[str, Any], *, external_ram: bool = True) -> Core:
-    """A network on an STM32N6 with some figures changed."""
-    variants = HardwareVariants.of(load_hardware("stm32n6"), figures)
+def core_of(network: Network, parameters: Mapping[str, Any], *, external_ram: bool = True) -> Core:
+    """A network on an STM32N6 with some parameters changed."""
+    variants = HardwareVariants.of(load_hardware("stm32n6"), parameters)
     return Core(
         network, variants, rule="calibrated", four_bit_weights=False, external_ram=external_ram
     )
@@ -59,7 +59,7 @@ def size_of(space: SearchSpace) -> int:
 
 
 def tried(core: Core, objectives: Sequence[str]) -> list[tuple[float, ...]]:
-    """The figures of every configuration, each once."""
+    """The metrics of every configuration, each once."""
     found = set()
     names = [knob.full_name for knob in core.space.knobs]
     for values in product(*(knob.values for knob in core.space.knobs)):

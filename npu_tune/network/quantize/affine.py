@@ -1,4 +1,4 @@
-"""Folds batch normalization and arithmetic with constants into the layers before them."""
+"""Folds batch normalization and arithmetic with constants into the layers before it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
 
 
 @dataclass(frozen=True)
 class _Affine:
-    """``factor * x + offset``, one pair for each slice of ``x`` along ``axis``."""
+    """``factor * x + offset``, with one factor and offset per slice of ``x`` along ``axis``."""
 
     source: str
     factor: Array
@@ -21,14 +21,14 @@ class _Affine:
     axis: int
 
 
-def fold_affine(graph: Graph) -> None:
-    """Folds scales and offsets per channel into the convolution or Gemm that feeds them.
+def fold_affine(graph: OnnxGraph) -> None:
+    """Folds factors and offsets per channel into the convolution or Gemm before them.
 
-    Where nothing can take them up, those of feature maps become a depthwise convolution with a
-    1 x 1 kernel: a quantized one has its own scale per channel, which Mul and Add have not.
+    Those of feature maps that cannot be folded become a depthwise convolution with a 1 x 1 kernel,
+    which has a scale per channel once it is quantized; Mul and Add have not.
     """
     for node in list(graph.nodes):
-        affine = _affine_of(graph, node)
+        affine = _match_affine(graph, node)
         if affine is None:
             continue
         producer = graph.producer(affine.source)
@@ -37,18 +37,20 @@ def fold_affine(graph: Graph) -> None:
             producer.outputs = [node.output]
             graph.nodes.remove(node)
         elif affine.axis == 1 and len(graph.shapes[node.output]) == 4:
-            _as_depthwise(graph, node, affine)
+            _replace_by_depthwise(graph, node, affine)
         elif node.op == "BatchNormalization":
-            _as_arithmetic(graph, node, affine)
+            _replace_by_arithmetic(graph, node, affine)
     graph.remove_unused()
 
 
-def _affine_of(graph: Graph, node: Node) -> _Affine | None:
+def _match_affine(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
     if node.op == "BatchNormalization":
         gamma, beta, mean, variance = (graph.constants[name] for name in node.inputs[1:5])
         epsilon = float(node.attributes.get("epsilon", 1e-5))
         factor = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
-        return _Affine(node.inputs[0], real(factor), real(beta - mean * factor), axis=1)
+        return _Affine(
+            node.inputs[0], as_float32(factor), as_float32(beta - mean * factor), axis=1
+        )
     if node.op not in _ARITHMETIC or len(graph.run_time_inputs(node)) != 1:
         return None
     position = 0 if node.inputs[0] in graph.constants else 1
@@ -73,11 +75,11 @@ def _affine_of(graph: Graph, node: Node) -> _Affine | None:
         offset = -per_slice
     else:
         factor, offset = -factor, per_slice
-    return _Affine(source, real(factor), real(offset), axis)
+    return _Affine(source, as_float32(factor), as_float32(offset), axis)
 
 
 def _single_axis(constant: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
-    """The only axis along which a broadcast constant may vary; the channels for a scalar."""
+    """The only axis along which a broadcast constant varies; that of the channels for a scalar."""
     if len(constant) > len(shape) or len(shape) < 2:
         return None
     padded = (1,) * (len(shape) - len(constant)) + constant
@@ -87,7 +89,7 @@ def _single_axis(constant: tuple[int, ...], shape: tuple[int, ...]) -> int | Non
     return varying[0] if len(varying) == 1 else None
 
 
-def _fold_into(graph: Graph, producer: Node, affine: _Affine) -> bool:
+def _fold_into(graph: OnnxGraph, producer: OnnxNode, affine: _Affine) -> bool:
     if producer.op not in {"Conv", "Gemm"} or affine.source in graph.ranges:
         return False
     channels_axis = 1 if producer.op == "Conv" else len(graph.shapes[affine.source]) - 1
@@ -104,13 +106,15 @@ def _fold_into(graph: Graph, producer: Node, affine: _Affine) -> bool:
     stem = producer.output
     producer.inputs = [
         producer.inputs[0],
-        graph.add_constant(f"{stem}/weights", real(weights * affine.factor.reshape(factor_shape))),
-        graph.add_constant(f"{stem}/bias", real(new_bias + affine.offset)),
+        graph.add_constant(
+            f"{stem}/weights", as_float32(weights * affine.factor.reshape(factor_shape))
+        ),
+        graph.add_constant(f"{stem}/bias", as_float32(new_bias + affine.offset)),
     ]
     return True
 
 
-def _as_depthwise(graph: Graph, node: Node, affine: _Affine) -> None:
+def _replace_by_depthwise(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     channels = len(affine.factor)
     weights = graph.add_constant(
         f"{node.output}/weights", affine.factor.reshape(channels, 1, 1, 1)
@@ -120,12 +124,12 @@ def _as_depthwise(graph: Graph, node: Node, affine: _Affine) -> None:
     node.attributes = {"kernel_shape": [1, 1], "group": channels}
 
 
-def _as_arithmetic(graph: Graph, node: Node, affine: _Affine) -> None:
+def _replace_by_arithmetic(graph: OnnxGraph, node: OnnxNode, affine: _Affine) -> None:
     shape = (1, -1) + (1,) * (len(graph.shapes[node.output]) - 2)
     scaled = graph.new_name(f"{node.output}/scaled")
     graph.shapes[scaled] = graph.shapes[node.output]
     factor = graph.add_constant(f"{node.output}/factor", affine.factor.reshape(shape))
     offset = graph.add_constant(f"{node.output}/offset", affine.offset.reshape(shape))
-    multiply = Node("Mul", f"{node.name}/scale", [affine.source, factor], [scaled])
+    multiply = OnnxNode("Mul", f"{node.name}/scale", [affine.source, factor], [scaled])
     graph.nodes.insert(graph.nodes.index(node), multiply)
     node.op, node.inputs, node.attributes = "Add", [scaled, offset], {}

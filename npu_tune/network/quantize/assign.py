@@ -1,4 +1,4 @@
-"""Gives every tensor of a TFLite graph its scale and zero point, and its int8 or int32 data."""
+"""Assigns every tensor of a TFLite graph its scale, zero point and int8 or int32 data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.network.onnx.graph import Array
 from npu_tune.network.quantize.arithmetic import (
     Parameters,
     bias_parameters,
@@ -16,27 +17,26 @@ from npu_tune.network.quantize.arithmetic import (
     quantize_bias,
     weight_parameters,
 )
-from npu_tune.network.quantize.graph import Array
 from npu_tune.network.quantize.ranges import Range
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp, TfliteTensor
 from npu_tune.network.quantize.write import WrittenTensor
 
-# TFLite's specification fixes the output of these.
+# Operators whose output parameters TFLite's specification fixes.
 _FIXED = {
     "LOGISTIC": Parameters((1 / 256,), -128),
     "SOFTMAX": Parameters((1 / 256,), -128),
     "TANH": Parameters((1 / 128,), 0),
 }
-# The kernels of these copy or compare codes, so all their tensors share one scale.
-_MOVES = frozenset(
+# Operators whose kernels copy or compare codes, so that all their tensors share one scale.
+_SCALE_PRESERVING = frozenset(
     {"AVERAGE_POOL_2D", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "PADV2", "RESHAPE", "RESIZE_BILINEAR",
      "RESIZE_NEAREST_NEIGHBOR", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE"}
 )  # fmt: skip
 _JOINS = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM"})
 _NARROW = 0.5
-"""An input of a join that is read elsewhere keeps its own scale below this share of the range."""
+"""Share of a join's range below which an input with further readers keeps its own scale."""
 
-# Where the operators with weights have their data, weights and bias.
+# Positions of data, weights and bias among the inputs of operators with weights.
 _WEIGHTED = {
     "CONV_2D": (0, 1, 2),
     "DEPTHWISE_CONV_2D": (0, 1, 2),
@@ -50,18 +50,19 @@ def quantize_graph(
     ranges: Mapping[str, Range],
     means: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> list[WrittenTensor]:
-    """Quantizes a graph; puts QUANTIZE operators in where scales must differ.
+    """Quantizes a graph; inserts QUANTIZE operators where scales must differ.
 
     Args:
-        graph: in real numbers; changed.
-        ranges: of the ONNX tensors that the activations stand for.
-        means: of the channels of those tensors; given, biases make up for the mean error that
-            rounding the weights makes (Nagel et al., "Data-free quantization", 2019, section 4.2).
+        graph: in real numbers; is changed in place.
+        ranges: (lowest, highest) value of the ONNX tensors that the activations stand for.
+        means: per channel of these tensors; if given, the biases correct the mean error of rounding
+            the weights (Nagel et al., "Data-free quantization", 2019, section 4.2).
     """
-    _separate_joins(graph, ranges)
+    _requantize_join_inputs(graph, ranges)
     groups = _Groups(graph, ranges)
     tensors = {
-        name: _written(tensor, groups.parameters(name)) for name, tensor in graph.tensors.items()
+        name: _quantize_tensor(tensor, groups.parameters(name))
+        for name, tensor in graph.tensors.items()
     }
     for op in graph.ops:
         if op.op in _WEIGHTED:
@@ -69,7 +70,7 @@ def quantize_graph(
     return list(tensors.values())
 
 
-def _written(tensor: TfliteTensor, parameters: Parameters | None) -> WrittenTensor:
+def _quantize_tensor(tensor: TfliteTensor, parameters: Parameters | None) -> WrittenTensor:
     if tensor.role == "index":
         return WrittenTensor(tensor.name, tensor.shape, "int32", None, tensor.data)
     data: Array | None = None
@@ -98,15 +99,15 @@ def _quantize_weighted(
     codes = quantize(weights.data, parameters)
     tensors[weights.name] = WrittenTensor(weights.name, weights.shape, "int8", parameters, codes)
     errors = weights.data - dequantize(codes, parameters)
-    real_bias = bias.data + _mean_error(op, errors, means.get(source.source))
+    real_bias = bias.data + _mean_rounding_error(op, errors, means.get(source.source))
     for_bias = bias_parameters(input_parameters, parameters)
     tensors[bias.name] = WrittenTensor(
         bias.name, bias.shape, "int32", for_bias, quantize_bias(real_bias, for_bias)
     )
 
 
-def _mean_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) -> Array:
-    """What rounding the weights takes from the mean of each output; pads are left aside."""
+def _mean_rounding_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) -> Array:
+    """The mean error of each output channel due to rounded weights; ignores padding."""
     nothing = np.zeros(1)
     if means is None:
         return nothing
@@ -124,7 +125,7 @@ def _mean_error(op: TfliteOp, errors: Array, means: NDArray[np.float64] | None) 
     return np.asarray(per_input @ means)
 
 
-def _own_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
+def _tensor_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
     if tensor.pinned is not None:
         return tensor.pinned
     if tensor.data is not None:
@@ -132,15 +133,17 @@ def _own_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
     return ranges[tensor.source]
 
 
-def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
-    """Puts a QUANTIZE before inputs of a join that cannot, or should not, share its scale."""
+def _requantize_join_inputs(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
+    """Inserts a QUANTIZE before inputs of joins that cannot, or should not, share the scale."""
     origins = {name: op for op in graph.ops for name in op.outputs}
     ops: list[TfliteOp] = []
     for op in graph.ops:
         if op.op in _JOINS:
-            spans = [_own_range(graph.tensors[name], ranges) for name in (*op.inputs, *op.outputs)]
+            spans = [
+                _tensor_range(graph.tensors[name], ranges) for name in (*op.inputs, *op.outputs)
+            ]
             whole = max(high for _, high in spans) - min(low for low, _ in spans)
-            roots = [_root(name, origins) for name in op.inputs]
+            roots = [_code_producer(name, origins) for name in op.inputs]
             fixed = {root.op for root in roots if root is not None and root.op in _FIXED}
             all_alike = len(fixed) == 1 and all(root and root.op in fixed for root in roots)
             for place, name in enumerate(list(op.inputs)):
@@ -153,22 +156,22 @@ def _separate_joins(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
                 low, high = spans[place]
                 narrow = high - low < _NARROW * whole and len(graph.readers(name)) > 1
                 if must or limited or narrow:
-                    copy = _copied(graph, tensor)
+                    copy = _add_requantized(graph, tensor)
                     ops.append(TfliteOp("QUANTIZE", [name], [copy]))
                     op.inputs[place] = copy
         ops.append(op)
     graph.ops = ops
 
 
-def _root(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
-    """The operator that computed the codes which only moved since."""
+def _code_producer(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
+    """The operator that computes the codes of a tensor, behind operators that only move them."""
     op = origins.get(name)
-    while op is not None and op.op in _MOVES:
+    while op is not None and op.op in _SCALE_PRESERVING:
         op = origins.get(op.inputs[1] if op.op == "SPLIT" else op.inputs[0])
     return op
 
 
-def _copied(graph: TfliteGraph, tensor: TfliteTensor) -> str:
+def _add_requantized(graph: TfliteGraph, tensor: TfliteTensor) -> str:
     count, name = 1, f"{tensor.name}/requantized"
     while name in graph.tensors:
         count += 1
@@ -178,7 +181,7 @@ def _copied(graph: TfliteGraph, tensor: TfliteTensor) -> str:
 
 
 class _Groups:
-    """Tensors that must share a scale, and the scale of each group."""
+    """Groups of tensors that share a scale, with the parameters of each group."""
 
     def __init__(self, graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
         self._parents = {
@@ -187,7 +190,7 @@ class _Groups:
             if tensor.role in ("activation", "constant")
         }
         for op in graph.ops:
-            if op.op in _MOVES | _JOINS:
+            if op.op in _SCALE_PRESERVING | _JOINS:
                 members = [name for name in (*op.inputs, *op.outputs) if name in self._parents]
                 for other in members[1:]:
                     self._parents[self._find(other)] = self._find(members[0])
@@ -200,8 +203,8 @@ class _Groups:
             if name in fixed:
                 self._fixed[root] = fixed[name]
             if name in padding:
-                continue  # it saturates to the lowest code, whatever that stands for
-            low, high = _own_range(graph.tensors[name], ranges)
+                continue  # the padding value saturates to the lowest code of any range
+            low, high = _tensor_range(graph.tensors[name], ranges)
             before = spans.get(root, (low, high))
             spans[root] = (min(low, before[0]), max(high, before[1]))
         self._parameters = {root: parameters_for(*span) for root, span in spans.items()}

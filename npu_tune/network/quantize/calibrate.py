@@ -1,4 +1,4 @@
-"""Calibration: which values every tensor takes on typical inputs."""
+"""Calibration: the ranges and means of all tensors on typical inputs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from npu_tune.errors import MissingExtraError, ModelError, NpuTuneWarning
 from npu_tune.network.model import Network
-from npu_tune.network.quantize.graph import Graph
-from npu_tune.network.quantize.onnx_graph import graph_to_onnx
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.proto import graph_to_onnx
 
 Calibration = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What each channel of a tensor held; channels are the second dimension.
+    """Statistics of each channel of a tensor; channels are the second dimension.
 
     Args:
-        lows: smallest values.
-        highs: largest values.
-        means: averages.
+        lows: smallest value per channel.
+        highs: largest value per channel.
+        means: mean per channel.
     """
 
     lows: NDArray[np.float64]
@@ -43,8 +43,8 @@ class Statistics:
     def high(self) -> float:
         return float(self.highs.max())
 
-    def scaled(self, factors: NDArray[np.float64]) -> Statistics:
-        """The same with every channel multiplied by its positive factor."""
+    def scale(self, factors: NDArray[np.float64]) -> Statistics:
+        """The statistics after multiplying every channel by a positive factor."""
         return Statistics(self.lows * factors, self.highs * factors, self.means * factors)
 
 
@@ -82,7 +82,7 @@ def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str
 
 
 def check_calibration(data: Calibration, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Compares calibration data with the inputs of a network.
+    """Checks that calibration data matches the inputs of a network.
 
     Returns:
         The number of samples.
@@ -135,7 +135,7 @@ def check_calibration(data: Calibration, shapes: Mapping[str, tuple[int, ...]]) 
 def random_calibration(
     shapes: Mapping[str, tuple[int, ...]], *, samples: int, seed: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Uniform values from -1 to 1, the range most networks are trained for; with a warning."""
+    """Draws uniform values from -1 to 1, the usual range of inputs, and warns about it."""
     warnings.warn(
         "There is no calibration data, so that random values from -1 to 1 set the ranges; pass "
         "typical inputs (an .npz file with one array per input) for a network that stays accurate.",
@@ -149,8 +149,8 @@ def random_calibration(
     }
 
 
-def observe(graph: Graph, data: Calibration) -> dict[str, Statistics]:
-    """Runs a graph in onnxruntime and notes what every run-time tensor holds."""
+def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
+    """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name."""
     session = _session(graph)
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
     batches = {name: graph.shapes[name][0] if graph.shapes[name] else 1 for name in graph.inputs}
@@ -181,12 +181,12 @@ def _statistics(value: NDArray[Any]) -> Statistics:
     return Statistics(
         lows=np.atleast_1d(value.min(axis=others)).astype(np.float64),
         highs=np.atleast_1d(value.max(axis=others)).astype(np.float64),
-        # Rounded for the same reason as the ranges: sums differ between processors.
+        # Rounded, as the ranges are, because sums differ between processors.
         means=np.atleast_1d(value.mean(axis=others, dtype=np.float64).round(5)),
     )
 
 
-def _session(graph: Graph) -> Any:
+def _session(graph: OnnxGraph) -> Any:
     try:
         import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
     except ImportError as error:
@@ -198,7 +198,7 @@ def _session(graph: Graph) -> Any:
     model = graph_to_onnx(graph, outputs=names)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    # One thread adds up in one order, so the same data gives the same file.
+    # One thread sums in one order, so that the same data gives the same file.
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -9,7 +9,9 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
-from npu_tune.network.onnx_model import open_onnx
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.model import open_onnx
+from npu_tune.network.onnx.proto import graph_from_onnx
 from npu_tune.network.quantize.assign import quantize_graph
 from npu_tune.network.quantize.calibrate import (
     Calibration,
@@ -18,29 +20,54 @@ from npu_tune.network.quantize.calibrate import (
     random_calibration,
 )
 from npu_tune.network.quantize.equalize import equalize
-from npu_tune.network.quantize.graph import Graph
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.lower import check_operators, lower
-from npu_tune.network.quantize.onnx_graph import graph_from_onnx
 from npu_tune.network.quantize.ranges import choose_ranges
 from npu_tune.network.quantize.simplify import simplify
 from npu_tune.network.quantize.write import write_tflite
-from npu_tune.network.read import read_network
+from npu_tune.network.read import network_from_bytes, read_network
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """An int8 TFLite file, and how its tensors relate to those of the ONNX file.
+    """An int8 TFLite file, and how the dimensions of its inputs and outputs are permuted.
 
     Args:
-        model_bytes: the TFLite file.
-        input_permutations: per input, which ONNX dimension each TFLite dimension is.
-        output_permutations: the same for the outputs.
+        model_bytes: content of the TFLite file.
+        input_permutations: per input, the ONNX dimension of each TFLite dimension.
+        output_permutations: per output, the ONNX dimension of each TFLite dimension.
     """
 
     model_bytes: bytes = field(repr=False)
     input_permutations: tuple[Permutation, ...]
     output_permutations: tuple[Permutation, ...]
+
+
+def to_int8(
+    network: Network,
+    *,
+    calibration: Calibration | None = None,
+    samples: int = 32,
+    seed: int = 0,
+) -> Network:
+    """Quantizes an ONNX network to int8 TFLite, see :func:`convert`; returns others unchanged.
+
+    Args:
+        network: in any format.
+        calibration: per input, typical values with the samples along the first dimension; None
+            for seeded random values, with a warning.
+        samples: number of random samples where there is no calibration.
+        seed: of the random samples.
+
+    Raises:
+        ModelError: if the calibration does not match the network.
+        UnsupportedOperatorError: if an operator has no int8 TFLite form; names the node.
+        MissingExtraError: if onnxruntime is not installed.
+    """
+    if network.format != "onnx":
+        return network
+    model_bytes = quantize_to_tflite(network, calibration=calibration, samples=samples, seed=seed)
+    return network_from_bytes(model_bytes, "tflite", network.name)
 
 
 def quantize_to_tflite(
@@ -50,7 +77,7 @@ def quantize_to_tflite(
     samples: int = 32,
     seed: int = 0,
 ) -> bytes:
-    """Writes a float ONNX network as int8 TFLite; see :func:`convert`."""
+    """Quantizes a float ONNX network to the content of an int8 TFLite file; see :func:`convert`."""
     return convert(
         network_or_path, calibration=calibration, samples=samples, seed=seed
     ).model_bytes
@@ -65,23 +92,22 @@ def convert(
 ) -> Conversion:
     """Quantizes a float ONNX network after training and writes it as full-int8 TFLite.
 
-    Weights are symmetric with a scale per output channel, biases int32, activations asymmetric
-    with the range that the calibration data fill. Feature maps are stored channels
-    last, inputs and outputs included. The same arguments give the same bytes.
+    Weights are symmetric with a scale per output channel, biases int32, and activations
+    asymmetric with the range of the calibration data. Feature maps are stored channels last,
+    inputs and outputs included. The same arguments give the same bytes.
 
-    A network that already holds QuantizeLinear and DequantizeLinear pairs is taken as the float
-    network they approximate; the ranges its per-tensor quantizers state are kept, its weights
-    are quantized anew.
+    Of a network with QuantizeLinear-DequantizeLinear pairs, the ranges of per-tensor quantizers
+    are kept and the weights are quantized anew.
 
     Args:
         network_or_path: a network in ONNX format, or its file.
         calibration: per input, typical values with the samples along the first dimension; None
             for seeded random values, with a warning.
-        samples: how many random samples are made where there is no calibration.
+        samples: number of random samples where there is no calibration.
         seed: of the random samples.
 
     Raises:
-        ModelError: if the network is no ONNX, or the calibration does not fit it.
+        ModelError: if the network is not ONNX, or the calibration does not fit it.
         UnsupportedOperatorError: if an operator has no int8 TFLite form; names the node.
         MissingExtraError: if onnxruntime is not installed.
     """
@@ -124,8 +150,8 @@ def convert(
     return Conversion(model_bytes, lowered.input_permutations, lowered.output_permutations)
 
 
-def _check_ends(network: Network, graph: Graph) -> None:
-    """Refuses networks whose inputs are no real numbers, or whose outputs are known beforehand."""
+def _check_ends(network: Network, graph: OnnxGraph) -> None:
+    """Refuses networks with integer inputs or constant outputs."""
     for name in graph.inputs:
         dtype = network.tensors[name].dtype
         if not dtype.startswith(("float", "bfloat")):

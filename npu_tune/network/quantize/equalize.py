@@ -1,7 +1,7 @@
-"""Evens out the ranges of channels, which share one scale once they are quantized.
+"""Equalizes the ranges of channels, which share one scale once they are quantized.
 
 A layer may multiply a channel of its output by any positive factor if the next layer divides by
-it and what stands between is positively homogeneous, as ReLU and pooling are. Channels of small
+it and the operators between are positively homogeneous, as ReLU and pooling are. Channels of small
 range get more codes that way, while weights have a scale per output channel and lose little
 (Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019,
 section 4.1).
@@ -15,45 +15,47 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 from npu_tune.network.quantize.calibrate import Statistics
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
 
 _HOMOGENEOUS = frozenset(
     {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LeakyRelu", "MaxPool", "Relu"}
 )
 _WIDEST_RATIO = 256.0
-"""Of two factors; beyond it a channel is noise, or has seen too little to be judged."""
+"""Largest ratio of two factors; a channel beyond it is noise, or had too few samples."""
 _FEWEST_POSITIONS = 16
-"""Of a feature map: on fewer, some samples say too little about the range of a single channel."""
+"""Fewest pixels of a feature map that give reliable ranges per channel with few samples."""
 
 
-def equalize(graph: Graph, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
+def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Rescales channels between pairs of convolutions, in place.
 
     Args:
-        graph: simplified; its outputs stay what they are.
+        graph: simplified; its outputs keep their values.
         statistics: of every run-time tensor.
 
     Returns:
-        The statistics of the tensors as they are now.
+        The statistics of the rescaled tensors.
     """
     updated = dict(statistics)
     for node in graph.nodes:
         if node.op != "Conv" or graph.constant(node, 1) is None:
             continue
-        tensors, reader = _until_next_layer(graph, node)
+        tensors, reader = _path_to_next_convolution(graph, node)
         if reader is None or any(name in graph.ranges for name in tensors):
             continue
-        factors = _factors(graph, reader, updated[tensors[-1]])
+        factors = _channel_factors(graph, reader, updated[tensors[-1]])
         _multiply_outputs(graph, node, factors)
         _divide_inputs(graph, reader, factors)
         for name in tensors:
-            updated[name] = updated[name].scaled(factors)
+            updated[name] = updated[name].scale(factors)
     return updated
 
 
-def _until_next_layer(graph: Graph, node: Node) -> tuple[list[str], Node | None]:
-    """The tensors from a convolution to the only other one that reads it, and that one."""
+def _path_to_next_convolution(
+    graph: OnnxGraph, node: OnnxNode
+) -> tuple[list[str], OnnxNode | None]:
+    """The tensors between a convolution and the next, and the next; None if it does not fit."""
     tensors = [node.output]
     reader = graph.only_consumer(node.output)
     while reader is not None and reader.op in _HOMOGENEOUS:
@@ -71,18 +73,18 @@ def _until_next_layer(graph: Graph, node: Node) -> tuple[list[str], Node | None]
     return tensors, reader if fits else None
 
 
-def _groups(node: Node) -> int:
+def _groups(node: OnnxNode) -> int:
     return int(node.attributes.get("group", 1))
 
 
-def _factors(graph: Graph, reader: Node, seen: Statistics) -> NDArray[np.float64]:
+def _channel_factors(graph: OnnxGraph, reader: OnnxNode, seen: Statistics) -> NDArray[np.float64]:
     spans = np.maximum(np.abs(seen.lows), np.abs(seen.highs))
     alive = spans > spans.max() / 1e6
     wished = np.ones_like(spans)
     if _is_depthwise(reader):
         wished[alive] = 1.0 / spans[alive]
     else:
-        # The reader's weights share scales across inputs, so both sides meet half way.
+        # The reader's weights share a scale across inputs, so both sides get the square root.
         weights = graph.constants[reader.inputs[1]]
         largest = np.abs(weights).max(axis=(0, *range(2, weights.ndim))).astype(np.float64)
         alive &= largest > 0.0
@@ -91,28 +93,28 @@ def _factors(graph: Graph, reader: Node, seen: Statistics) -> NDArray[np.float64
         return np.ones_like(spans)
     wished[~alive] = wished[alive].min()
     factors = np.minimum(wished / wished.min(), _WIDEST_RATIO)
-    # Powers of two change no mantissa, so every machine gets the same weights.
+    # Powers of two change no mantissa, so that every machine computes the same weights.
     return np.asarray(2.0 ** np.rint(np.log2(factors)))
 
 
-def _is_depthwise(node: Node) -> bool:
+def _is_depthwise(node: OnnxNode) -> bool:
     return _groups(node) > 1
 
 
-def _store_weights(graph: Graph, node: Node, weights: Array) -> None:
-    node.inputs[1] = graph.add_constant(f"{node.output}/equalized", real(weights))
+def _store_weights(graph: OnnxGraph, node: OnnxNode, weights: Array) -> None:
+    node.inputs[1] = graph.add_constant(f"{node.output}/equalized", as_float32(weights))
 
 
-def _multiply_outputs(graph: Graph, node: Node, factors: Array) -> None:
+def _multiply_outputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:
     weights = graph.constants[node.inputs[1]]
     _store_weights(graph, node, weights * factors.reshape(-1, *[1] * (weights.ndim - 1)))
     bias = graph.constant(node, 2)
     if bias is not None:
         scaled = np.broadcast_to(bias.reshape(-1), factors.shape) * factors
-        node.inputs[2] = graph.add_constant(f"{node.output}/equalized_bias", real(scaled))
+        node.inputs[2] = graph.add_constant(f"{node.output}/equalized_bias", as_float32(scaled))
 
 
-def _divide_inputs(graph: Graph, node: Node, factors: Array) -> None:
+def _divide_inputs(graph: OnnxGraph, node: OnnxNode, factors: Array) -> None:
     weights = graph.constants[node.inputs[1]]
     if _is_depthwise(node):
         divisors = np.repeat(factors, weights.shape[0] // len(factors)).reshape(-1, 1, 1, 1)

@@ -1,9 +1,8 @@
-"""The order of dimensions: ONNX puts channels second, TFLite last.
+"""Layouts: the order of dimensions, with channels second in ONNX and last in TFLite.
 
-A *permutation* says which ONNX dimension each TFLite dimension is: a feature map N x C x H x W
-that is stored as N x H x W x C has the permutation (0, 2, 3, 1). Transposing a tensor in ONNX
-changes its permutation and moves no data; data moves only where an operator needs its input in
-another order than the one it has.
+A *permutation* gives the ONNX dimension of each TFLite dimension: a feature map N x C x H x W that
+is stored as N x H x W x C has the permutation (0, 2, 3, 1). An ONNX Transpose only changes the
+permutation of a tensor; data moves only where an operator needs its input in another order.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ CHANNELS_LAST: Permutation = (0, 2, 3, 1)
 
 
 def identity(rank: int) -> Permutation:
-    """The permutation of a tensor in ONNX's order."""
+    """The permutation of a tensor that is stored in ONNX's order."""
     return tuple(range(rank))
 
 
-def permuted(shape: Sequence[int], permutation: Permutation) -> Shape:
-    """The shape in TFLite's order."""
+def permute(shape: Sequence[int], permutation: Permutation) -> Shape:
+    """Permutes an ONNX shape to the TFLite shape."""
     return tuple(shape[axis] for axis in permutation)
 
 
@@ -34,27 +33,27 @@ def after_transpose(permutation: Permutation, onnx_permutation: Permutation) -> 
 
 
 def axes_between(have: Permutation, want: Permutation) -> Permutation:
-    """The TFLite TRANSPOSE that turns data of one permutation into that of another."""
+    """The axes of the TFLite TRANSPOSE from one permutation to another."""
     return tuple(have.index(axis) for axis in want)
 
 
 def without_units(shape: Shape, permutation: Permutation) -> Permutation:
-    """The dimensions of more than one element, in TFLite's order."""
+    """The ONNX dimensions of a size other than one, in TFLite's order."""
     return tuple(axis for axis in permutation if shape[axis] != 1)
 
 
 def same_data(shape: Shape, one: Permutation, other: Permutation) -> bool:
-    """True where two orders differ at most in where dimensions of size one stand."""
+    """Tells whether two permutations differ only in the places of dimensions of size one."""
     return without_units(shape, one) == without_units(shape, other)
 
 
 @dataclass(frozen=True)
 class ReshapePlan:
-    """How to reshape data that is not in ONNX's order.
+    """The permutations before and after a reshape of data that is not in ONNX's order.
 
     Args:
-        needed: the permutation the input must have.
-        result: the permutation the output then has.
+        needed: permutation that the input must have.
+        result: permutation of the output.
     """
 
     needed: Permutation
@@ -62,15 +61,15 @@ class ReshapePlan:
 
 
 def plan_reshape(before: Shape, after: Shape, permutation: Permutation) -> ReshapePlan:
-    """Finds the least movement of data that an ONNX reshape needs.
+    """Plans an ONNX reshape that moves as little data as possible.
 
-    Dimensions that are split or merged must lie side by side in ONNX's order; whole groups of
-    them may stand anywhere. So splitting the channels of a channels-last tensor moves nothing.
+    Dimensions that are split or merged must be adjacent in ONNX's order; groups of them may be in
+    any order. So splitting the channels of a channels-last tensor moves no data.
 
     Args:
         before: ONNX shape of the input.
-        after: ONNX shape of the output; as many elements.
-        permutation: of the input as it is stored.
+        after: ONNX shape of the output, of equally many elements.
+        permutation: of the stored input.
     """
     groups = _groups(before, after)
     position = {axis: place for place, axis in enumerate(without_units(before, permutation))}
@@ -85,7 +84,7 @@ def plan_reshape(before: Shape, after: Shape, permutation: Permutation) -> Resha
 
 
 def _groups(before: Shape, after: Shape) -> list[tuple[list[int], list[int]]]:
-    """The finest partition of both shapes into runs of equal size; units are left out."""
+    """The finest partition of both shapes into groups of equal size, without unit sizes."""
     left = [axis for axis, size in enumerate(before) if size != 1]
     right = [axis for axis, size in enumerate(after) if size != 1]
     groups = []
@@ -105,7 +104,7 @@ def _groups(before: Shape, after: Shape) -> list[tuple[list[int], list[int]]]:
 
 
 def _with_units(shape: Shape, order: Sequence[int]) -> Permutation:
-    """A full permutation with the given order of the dimensions that are not one."""
+    """A full permutation with a given order of the dimensions that are not of size one."""
     rank = len(shape)
     usual = [CHANNELS_LAST] if rank == 4 else []
     for candidate in [*usual, identity(rank)]:
@@ -116,17 +115,16 @@ def _with_units(shape: Shape, order: Sequence[int]) -> Permutation:
 
 
 def squeezed_transpose(shape: Shape, axes: Permutation) -> tuple[Shape, Permutation]:
-    """The same movement of data on as few dimensions as possible.
+    """Reduces a transpose to as few dimensions as possible, as accelerators support few.
 
-    Units are dropped and neighbours that stay neighbours are merged, because accelerators
-    transpose few dimensions.
+    Unit sizes are dropped, and neighbours that stay neighbours are merged.
 
     Args:
         shape: TFLite shape of the input.
         axes: of TFLite's TRANSPOSE.
 
     Returns:
-        The shape to give the input, and the axes to transpose it by.
+        The shape to reshape the input to, and the axes to transpose it by.
     """
     kept = [axis for axis in axes if shape[axis] != 1]
     runs: list[list[int]] = []
@@ -145,11 +143,14 @@ def squeezed_transpose(shape: Shape, axes: Permutation) -> tuple[Shape, Permutat
 
 
 def transpose_steps(shape: Shape, axes: Permutation) -> list[tuple[Shape, Permutation]]:
-    """A transpose as steps that accelerators have: the shape to view the data in, and the axes.
+    """Splits a transpose into ones that accelerators support.
 
-    Shuffling channels swaps the last two of three dimensions, which Vela 5.2.0 leaves to the CPU.
-    Turning the channels to the front, swapping the first two dimensions there and turning them
-    back gives the same, and each of these runs on the NPU.
+    A channel shuffle swaps the last two of three dimensions, which Vela 5.2.0 leaves to the CPU.
+    Moving the channels to the front, swapping the first two dimensions and moving the channels
+    back is equivalent, and each of these runs on the NPU.
+
+    Returns:
+        Per step, the shape to reshape the data to and the axes to transpose it by.
     """
     if axes != (0, 2, 1):
         return [(shape, axes)]
@@ -162,7 +163,7 @@ def transpose_steps(shape: Shape, axes: Permutation) -> list[tuple[Shape, Permut
 
 
 def flat_order(shape: Shape, permutation: Permutation) -> list[int]:
-    """For every element as stored, its index in the tensor that ONNX would flatten."""
+    """Per stored element, its index in the flattened ONNX tensor."""
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     indices = [0]
     for axis in permutation:

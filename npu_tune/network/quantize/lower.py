@@ -1,4 +1,4 @@
-"""From a simplified ONNX graph to a TFLite graph, still in real numbers."""
+"""Lowers a simplified ONNX graph to a TFLite graph, still in real numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
-from npu_tune.network.quantize.graph import Graph, Node
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
-_LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
+_LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Add": ops_math.binary,
     "AveragePool": ops_pool.average_pool,
     "Clip": ops_math.clip,
@@ -51,7 +51,7 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, Node], None]] = {
     "Upsample": ops_pool.resize,
 }
 SUPPORTED = frozenset(_LOWERINGS)
-"""ONNX operators that can be written, after simplification."""
+"""ONNX operators that can be lowered, after simplification."""
 
 _CHANNELS_SECOND = frozenset(
     {
@@ -68,23 +68,23 @@ _CARRIES_ACTIVATION = frozenset(
 )  # fmt: skip
 _ACTIVATION_CODES = {"RELU": 1, "RELU6": 3}
 _SATURATES = _CARRIES_ACTIVATION - {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
-"""Operators whose output may have a scale of its own, so that its limits can do the clipping."""
+"""Operators whose output has a scale of its own, so that saturation can do the clipping."""
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A TFLite graph, and how its inputs and outputs are ordered against the ONNX ones."""
+    """A TFLite graph, with the permutations of its inputs and outputs (see :mod:`.layout`)."""
 
     graph: TfliteGraph
     input_permutations: tuple[Permutation, ...]
     output_permutations: tuple[Permutation, ...]
 
 
-def check_operators(graph: Graph) -> None:
-    """Refuses a graph with an operator that cannot be written, before any work is done.
+def check_operators(graph: OnnxGraph) -> None:
+    """Checks that every operator of a graph can be lowered, before any work is done.
 
     Raises:
-        UnsupportedOperatorError: naming the first such node.
+        UnsupportedOperatorError: if not; names the first such node.
     """
     for node in graph.nodes:
         if node.op not in SUPPORTED:
@@ -96,15 +96,15 @@ def check_operators(graph: Graph) -> None:
             )
 
 
-def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
-    """Writes every node of a simplified graph as TFLite operators.
+def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
+    """Lowers every node of a simplified graph to TFLite operators.
 
     Args:
         graph: simplified.
-        ranges: smallest and largest value of every run-time tensor.
+        ranges: (lowest, highest) value of every run-time tensor.
 
     Raises:
-        UnsupportedOperatorError: if a node's parameters have no counterpart.
+        UnsupportedOperatorError: if a node's attributes have no counterpart in TFLite.
     """
     lowering = Lowering(graph, ranges)
     for name in graph.inputs:
@@ -118,7 +118,7 @@ def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
         if order != CHANNELS_LAST:
             order = layout.identity(len(order))
         orders.append(order)
-        lowering.result.outputs.append(_own_tensor(lowering, name, order))
+        lowering.result.outputs.append(_separate_output(lowering, name, order))
     _merge_reshapes(lowering.result)
     _fuse_activations(lowering.result)
     _remove_unread(lowering.result)
@@ -129,8 +129,8 @@ def lower(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
     )
 
 
-def _input_order(graph: Graph, name: str) -> Permutation:
-    """Channels last for feature maps: inputs that a convolution or the like reads."""
+def _input_order(graph: OnnxGraph, name: str) -> Permutation:
+    """The permutation of an input: channels last if a layer on feature maps reads it."""
     shape = graph.shapes[name]
     if len(shape) != 4:
         return layout.identity(len(shape))
@@ -145,8 +145,8 @@ def _input_order(graph: Graph, name: str) -> Permutation:
     return layout.identity(4)
 
 
-def _own_tensor(lowering: Lowering, name: str, order: Permutation) -> str:
-    """The tensor of an output, which must be neither an input nor another output."""
+def _separate_output(lowering: Lowering, name: str, order: Permutation) -> str:
+    """The tensor of an output; a copy if it is also an input or another output."""
     tensor = lowering.read(name, order)
     if tensor in (*lowering.result.inputs, *lowering.result.outputs):
         copy = lowering.temporary(name, lowering.shape(tensor), like=tensor)
@@ -156,9 +156,9 @@ def _own_tensor(lowering: Lowering, name: str, order: Permutation) -> str:
 
 
 def _merge_reshapes(graph: TfliteGraph) -> None:
-    """Lets a reshape of a reshape start from the first one's input.
+    """Makes a reshape of a reshape read the first one's input.
 
-    That takes out shapes of five dimensions in between, which accelerators do not have.
+    That removes shapes of five dimensions, which accelerators do not support.
     """
     producers: dict[str, TfliteOp] = {}
     for op in graph.ops:
@@ -169,7 +169,7 @@ def _merge_reshapes(graph: TfliteGraph) -> None:
 
 
 def _fuse_activations(graph: TfliteGraph) -> None:
-    """Lets the operator before a ReLU or a clipping do it."""
+    """Fuses ReLU and clipping into the operator before."""
     producers = {name: op for op in graph.ops for name in op.outputs}
     for op in list(graph.ops):
         pinned = graph.tensors[op.outputs[0]].pinned

@@ -1,4 +1,4 @@
-"""What the lowering of every operator works with: tensors, constants and their layouts."""
+"""The state of a lowering: TFLite tensors, constants and their layouts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.graph import Array, Graph, Node
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, TfliteTensor
 
 
-def unsupported(node: Node, reason: str) -> UnsupportedOperatorError:
-    """The error for a node that cannot be written as int8 TFLite."""
+def unsupported_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
+    """Makes the error for a node that cannot be written as int8 TFLite."""
     return UnsupportedOperatorError(
         f"The {node} cannot be written as int8 TFLite: {reason}.",
         remedy="Change that part of the network, or bring an int8 TFLite file made elsewhere.",
@@ -25,14 +25,14 @@ def unsupported(node: Node, reason: str) -> UnsupportedOperatorError:
 
 
 class Lowering:
-    """Collects the TFLite operators of a graph.
+    """Collects the TFLite operators and tensors that the nodes of a graph are lowered to.
 
     Args:
         graph: simplified.
-        ranges: smallest and largest value of every run-time tensor.
+        ranges: (lowest, highest) value of every run-time tensor.
     """
 
-    def __init__(self, graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> None:
+    def __init__(self, graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> None:
         self.graph = graph
         self.ranges = ranges
         self.result = TfliteGraph()
@@ -41,39 +41,39 @@ class Lowering:
         self._copies: dict[tuple[str, Permutation], str] = {}
 
     def permutation(self, name: str) -> Permutation:
-        """How an ONNX tensor is stored; constants are in ONNX's order."""
+        """The permutation that an ONNX tensor is stored in; constants are in ONNX's order."""
         if name in self._stored:
             return self._stored[name][1]
         return layout.identity(len(self.graph.shapes[name]))
 
     def read(self, name: str, permutation: Permutation | None = None) -> str:
-        """The TFLite tensor of an ONNX tensor, in the order that is asked for.
+        """The TFLite tensor of an ONNX tensor, in a given permutation if one is given.
 
-        Where the data is stored in another order, a TRANSPOSE or RESHAPE is put in.
+        Inserts a TRANSPOSE or RESHAPE if the data is stored in another order.
         """
         stored, have = self._stored[name]
         if permutation is None or permutation == have:
             return stored
         key = (name, permutation)
         if key not in self._copies:
-            self._copies[key] = self._reordered(name, stored, have, permutation)
+            self._copies[key] = self._reorder(name, stored, have, permutation)
         return self._copies[key]
 
-    def _reordered(self, name: str, stored: str, have: Permutation, want: Permutation) -> str:
+    def _reorder(self, name: str, stored: str, have: Permutation, want: Permutation) -> str:
         shape = self.graph.shapes[name]
-        target_shape = layout.permuted(shape, want)
+        target_shape = layout.permute(shape, want)
         if layout.same_data(shape, have, want):
-            return self.reshaped(stored, target_shape)
+            return self.reshape_tensor(stored, target_shape)
         source_shape = self.result.tensors[stored].shape
         narrow, axes = layout.squeezed_transpose(source_shape, layout.axes_between(have, want))
         if len(source_shape) <= 4 and len(narrow) == len(source_shape):
             narrow, axes = source_shape, layout.axes_between(have, want)
-        moved = self.reshaped(stored, narrow)
+        moved = self.reshape_tensor(stored, narrow)
         for step_shape, step_axes in layout.transpose_steps(narrow, axes):
-            moved = self._transposed(self.reshaped(moved, step_shape), step_axes)
-        return self.reshaped(moved, target_shape)
+            moved = self._transpose(self.reshape_tensor(moved, step_shape), step_axes)
+        return self.reshape_tensor(moved, target_shape)
 
-    def _transposed(self, source: str, axes: Permutation) -> str:
+    def _transpose(self, source: str, axes: Permutation) -> str:
         shape = self.shape(source)
         moved = self.temporary(
             f"{source}/transposed", tuple(shape[axis] for axis in axes), like=source
@@ -81,8 +81,8 @@ class Lowering:
         self.emit("TRANSPOSE", [source, self.indices(f"{moved}/axes", axes)], [moved])
         return moved
 
-    def reshaped(self, tensor: str, shape: Sequence[int]) -> str:
-        """A TFLite tensor with another shape; itself where it has that shape."""
+    def reshape_tensor(self, tensor: str, shape: Sequence[int]) -> str:
+        """Reshapes a TFLite tensor; returns it unchanged if it already has the shape."""
         if self.result.tensors[tensor].shape == tuple(shape):
             return tensor
         target = self.temporary(f"{tensor}/reshaped", shape, like=tensor)
@@ -96,33 +96,33 @@ class Lowering:
         )
 
     def write(self, name: str, permutation: Permutation | None = None) -> str:
-        """A new TFLite tensor for an ONNX tensor that is about to be computed."""
+        """Adds the TFLite tensor of an ONNX tensor that is computed."""
         shape = self.graph.shapes[name]
         order = layout.identity(len(shape)) if permutation is None else permutation
-        tensor = self._add(name, layout.permuted(shape, order), "activation", source=name)
+        tensor = self._add(name, layout.permute(shape, order), "activation", source=name)
         self._stored[name] = (tensor.name, order)
         return tensor.name
 
     def alias(self, name: str, tensor: str, permutation: Permutation) -> None:
-        """Says that an ONNX tensor is the same data as a TFLite tensor that is there already."""
+        """Makes an existing TFLite tensor that of an ONNX tensor with the same data."""
         self._stored[name] = (tensor, permutation)
 
     def temporary(self, base: str, shape: Sequence[int], *, like: str) -> str:
-        """A new activation with the range of values of another one."""
+        """Adds an activation with the range of values of another one."""
         source = self.result.tensors[like].source
         return self._add(base, shape, "activation", source=source).name
 
     def indices(self, base: str, values: Any) -> str:
-        """An int32 constant: a shape, axes, sizes."""
+        """Adds an int32 constant, such as a shape, axes or sizes."""
         data = np.asarray(values, np.int32)
         return self._add(base, data.shape, "index", data=data).name
 
     def constant(self, base: str, value: Array) -> str:
-        """A real constant that gets a scale of its own."""
+        """Adds a real constant with a scale of its own."""
         return self._add(base, value.shape, "constant", data=value).name
 
     def weights(self, base: str, value: Array, *, channel_axis: int) -> str:
-        """Weights with a scale for each slice along ``channel_axis``."""
+        """Adds weights with a scale per slice along ``channel_axis``."""
         return self._add(base, value.shape, "weights", data=value, channel_axis=channel_axis).name
 
     def bias(self, base: str, value: Array) -> str:
@@ -147,5 +147,5 @@ class Lowering:
         return self.result.tensors[tensor].shape
 
     def pin(self, tensor: str, low: float, high: float) -> None:
-        """Limits a tensor to a range by giving its codes no more room than that."""
+        """Limits a tensor to a range, by making this the range of its codes."""
         self.result.tensors[tensor].pinned = (low, high)

@@ -1,4 +1,4 @@
-"""Convolutions and fully connected layers."""
+"""Lowers convolutions and fully connected layers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Array, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST
-from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.tflite_graph import TfliteOp
 
 Pair = tuple[int, int]
 
 REFLECT, SYMMETRIC = 0, 1
-"""TFLite's codes of mirroring without and with the border itself."""
+"""TFLite's codes of mirroring without and with the border elements."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window that slides over a feature map; (height, width) everywhere.
+    """A window that slides over a feature map; pairs are (height, width).
 
-    ``before`` and ``after`` are the rows and columns that must be added so that a window
-    without padding gives the output's size.
+    ``before`` and ``after`` are the rows and columns of padding that give the output's size.
     """
 
     kernel: Pair
@@ -43,7 +42,7 @@ class Window:
         return 0 if self.is_same else 1
 
 
-def window_of(lowering: Lowering, node: Node, kernel: Pair) -> Window:
+def window_of(lowering: Lowering, node: OnnxNode, kernel: Pair) -> Window:
     """Reads kernel, strides, dilations and pads of a convolution or pooling."""
     sizes = lowering.graph.shapes[node.inputs[0]][2:]
     outputs = lowering.graph.shapes[node.output][2:]
@@ -56,7 +55,7 @@ def window_of(lowering: Lowering, node: Node, kernel: Pair) -> Window:
     before = _pads_before(node, needed)
     after = [max(total - first, 0) for total, first in zip(needed, before, strict=True)]
     if min(before) < 0:
-        raise unsupported(node, "it has negative pads")
+        raise unsupported_error(node, "it has negative pads")
     is_same = all(
         o == math.ceil(i / s) and first == total // 2
         for o, i, s, first, total in zip(outputs, sizes, strides, before, needed, strict=True)
@@ -72,7 +71,7 @@ def window_of(lowering: Lowering, node: Node, kernel: Pair) -> Window:
     )
 
 
-def _pads_before(node: Node, needed: list[int]) -> tuple[int, ...]:
+def _pads_before(node: OnnxNode, needed: list[int]) -> tuple[int, ...]:
     mode = node.attributes.get("auto_pad", b"NOTSET").decode()
     if mode == "SAME_UPPER":
         return tuple(total // 2 for total in needed)
@@ -83,8 +82,8 @@ def _pads_before(node: Node, needed: list[int]) -> tuple[int, ...]:
     return node.ints("pads", (0, 0, 0, 0))[:2]
 
 
-def padded(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
-    """A feature map with zeros around it."""
+def emit_padding(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
+    """Adds rows and columns of zeros around a feature map."""
     n, height, width, channels = lowering.shape(tensor)
     shape = (n, height + before[0] + after[0], width + before[1] + after[1], channels)
     target = lowering.temporary(f"{tensor}/padded", shape, like=tensor)
@@ -93,40 +92,40 @@ def padded(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> str:
     return target
 
 
-def _bias(lowering: Lowering, node: Node, channels: int) -> Array:
+def _bias(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
     if len(node.inputs) < 3 or not node.inputs[2]:
         return np.zeros(channels, np.float32)
     value = lowering.graph.constant(node, 2)
     if value is None:
-        raise unsupported(node, "its bias is computed at run time")
-    return real(np.broadcast_to(value.reshape(-1), (channels,)))
+        raise unsupported_error(node, "its bias is computed at run time")
+    return as_float32(np.broadcast_to(value.reshape(-1), (channels,)))
 
 
-def _constant_weights(lowering: Lowering, node: Node) -> Array:
+def _constant_weights(lowering: Lowering, node: OnnxNode) -> Array:
     weights = lowering.graph.constant(node, 1)
     if weights is None:
-        raise unsupported(node, "its weights are computed at run time")
+        raise unsupported_error(node, "its weights are computed at run time")
     return weights
 
 
-def convolution(lowering: Lowering, node: Node) -> None:
-    """Conv: plain, depthwise or grouped."""
+def convolution(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Conv: dense, depthwise or grouped."""
     weights = _constant_weights(lowering, node)
     if weights.ndim != 4:
-        raise unsupported(node, f"it has {weights.ndim - 2} spatial dimensions")
+        raise unsupported_error(node, f"it has {weights.ndim - 2} spatial dimensions")
     window = window_of(lowering, node, (weights.shape[2], weights.shape[3]))
     bias = _bias(lowering, node, weights.shape[0])
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     if window.needs_padding:
-        source = padded(lowering, source, window.before, window.after)
+        source = emit_padding(lowering, source, window.before, window.after)
     target = lowering.write(node.output, CHANNELS_LAST)
     groups = int(node.attributes.get("group", 1))
     if groups > 1 and weights.shape[1] > 1:
-        _grouped(
+        _emit_grouped(
             lowering, source, target, weights=weights, bias=bias, window=window, groups=groups
         )
     else:
-        _one_convolution(
+        _emit_convolution(
             lowering,
             source,
             target,
@@ -137,7 +136,7 @@ def convolution(lowering: Lowering, node: Node) -> None:
         )
 
 
-def _one_convolution(
+def _emit_convolution(
     lowering: Lowering,
     source: str,
     target: str,
@@ -167,7 +166,7 @@ def _one_convolution(
     return lowering.emit(op, [source, weights_name, bias_name], [target], **options)
 
 
-def _grouped(
+def _emit_grouped(
     lowering: Lowering,
     source: str,
     target: str,
@@ -177,9 +176,9 @@ def _grouped(
     window: Window,
     groups: int,
 ) -> None:
-    """Splits the channels, convolves each part and joins the results.
+    """Splits the channels, convolves each part and concatenates the results.
 
-    Not every accelerator has grouped convolutions, and all have these three.
+    Not every accelerator supports grouped convolutions, but all support these operators.
     """
     *outer, channels = lowering.shape(source)
     parts = [
@@ -195,7 +194,7 @@ def _grouped(
     ):
         shape = (*outer, channels // groups)
         result = lowering.temporary(f"{target}/out{index}", shape, like=target)
-        op = _one_convolution(
+        op = _emit_convolution(
             lowering, part, result, weights=group_weights, bias=group_bias, window=window
         )
         first = index * weights.shape[1]
@@ -204,16 +203,16 @@ def _grouped(
     lowering.emit("CONCATENATION", results, [target], Axis=3)
 
 
-def transposed_convolution(lowering: Lowering, node: Node) -> None:
-    """ConvTranspose; what TFLite cannot pad is computed whole and cut."""
+def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers ConvTranspose; where TFLite cannot pad, the whole output is computed and cropped."""
     weights = _constant_weights(lowering, node)
     strides, pads = node.ints("strides", (1, 1)), node.ints("pads", (0, 0, 0, 0))
     auto_pad = node.attributes.get("auto_pad", b"NOTSET")
     dilated = any(size != 1 for size in node.ints("dilations", (1, 1)))
     if weights.ndim != 4 or node.attributes.get("group", 1) != 1 or dilated:
-        raise unsupported(node, "only two-dimensional ones without groups and dilation can")
+        raise unsupported_error(node, "only two-dimensional ones without groups and dilation can")
     if auto_pad != b"NOTSET" or "output_shape" in node.attributes:
-        raise unsupported(node, "its pads are not stated")
+        raise unsupported_error(node, "its pads are not stated")
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     target = lowering.write(node.output, CHANNELS_LAST)
     n, height, width, _ = lowering.shape(source)
@@ -230,7 +229,7 @@ def transposed_convolution(lowering: Lowering, node: Node) -> None:
         full >= size + pad for full, size, pad in zip(whole, wanted[1:3], pads, strict=False)
     )
     if not fits and not is_same:
-        raise unsupported(node, "its output padding exceeds what the kernel reaches")
+        raise unsupported_error(node, "its output padding exceeds what the kernel reaches")
     result = target
     if not is_same and tuple(whole) != wanted[1:3]:
         result = lowering.temporary(f"{target}/whole", (n, *whole, wanted[3]), like=target)
@@ -250,17 +249,17 @@ def transposed_convolution(lowering: Lowering, node: Node) -> None:
     )
     if result != target:
         begin = (0, pads[0], pads[1], 0)
-        slice_of(lowering, result, target, begin, (1, 1, 1, 1))
+        emit_slice(lowering, result, target, begin, (1, 1, 1, 1))
 
 
-def slice_of(
+def emit_slice(
     lowering: Lowering,
     source: str,
     target: str,
     begin: tuple[int, ...],
     steps: tuple[int, ...],
 ) -> None:
-    """Cuts the part of ``source`` that starts at ``begin`` and has the shape of ``target``."""
+    """Slices ``source`` from ``begin`` on, to the shape of ``target``."""
     end = tuple(
         first + (size - 1) * step + 1
         for first, size, step in zip(begin, lowering.shape(target), steps, strict=True)
@@ -274,11 +273,11 @@ def slice_of(
     lowering.emit("STRIDED_SLICE", inputs, [target])
 
 
-def fully_connected(lowering: Lowering, node: Node) -> None:
-    """Gemm; weights are stored as outputs x inputs."""
+def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Gemm; weights are stored as outputs x inputs."""
     weights = _constant_weights(lowering, node)
     if node.attributes.get("transA", 0):
-        raise unsupported(node, "its first input is transposed")
+        raise unsupported_error(node, "its first input is transposed")
     if not node.attributes.get("transB", 0):
         weights = weights.T
     name = node.inputs[0]

@@ -1,13 +1,13 @@
-"""Element-wise arithmetic, activations and softmax."""
+"""Lowers element-wise arithmetic, activations and softmax."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.graph import Node, real
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
-from npu_tune.network.quantize.lowering import Lowering, unsupported
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 
 _BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Max": "MAXIMUM", "Min": "MINIMUM"}
 _UNARY = {
@@ -18,8 +18,8 @@ _UNARY = {
 }
 
 
-def binary(lowering: Lowering, node: Node) -> None:
-    """Arithmetic of two tensors, broadcast as ONNX does."""
+def binary(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers arithmetic of two tensors, with ONNX's rules of broadcasting."""
     shapes = [lowering.graph.shapes[name] for name in node.inputs]
     result_shape = lowering.graph.shapes[node.output]
     order = common_order(lowering, node)
@@ -30,8 +30,8 @@ def binary(lowering: Lowering, node: Node) -> None:
     lowering.emit(_BINARY[node.op], operands, [lowering.write(node.output, order)])
 
 
-def common_order(lowering: Lowering, node: Node) -> Permutation:
-    """The order in which most data already is: that of the largest full-rank input."""
+def common_order(lowering: Lowering, node: OnnxNode) -> Permutation:
+    """The permutation that moves least data: that of the largest input of full rank."""
     rank = len(lowering.graph.shapes[node.output])
     candidates = [
         name
@@ -50,41 +50,43 @@ def common_order(lowering: Lowering, node: Node) -> Permutation:
 def _operand(
     lowering: Lowering, name: str, shape: tuple[int, ...], rank: int, order: Permutation
 ) -> str:
-    """One input of a broadcasting operator, with as many dimensions as the result."""
+    """An input of a broadcasting operator, reshaped to the rank of the result."""
     full_shape = (1,) * (rank - len(shape)) + shape
     value = lowering.graph.constants.get(name)
     if value is not None:
-        return lowering.constant(name, real(value).reshape(full_shape).transpose(order))
+        return lowering.constant(name, as_float32(value).reshape(full_shape).transpose(order))
     if len(shape) == rank:
         return lowering.read(name, order)
     tensor = lowering.read(name, layout.identity(len(shape)))
     if layout.same_data(full_shape, layout.identity(rank), order):
-        return lowering.reshaped(tensor, layout.permuted(full_shape, order))
+        return lowering.reshape_tensor(tensor, layout.permute(full_shape, order))
     widened = f"{name}/widened"
     lowering.graph.shapes[widened] = full_shape
-    lowering.alias(widened, lowering.reshaped(tensor, full_shape), layout.identity(rank))
+    lowering.alias(widened, lowering.reshape_tensor(tensor, full_shape), layout.identity(rank))
     return lowering.read(widened, order)
 
 
-def divide(lowering: Lowering, node: Node) -> None:
-    """Div by a constant: a multiplication."""
+def divide(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Div by a constant to a multiplication."""
     divisor = lowering.graph.constant(node, 1)
     if divisor is None:
-        raise unsupported(node, "its divisor is computed at run time")
-    reciprocal = lowering.graph.add_constant(f"{node.output}/reciprocal", real(1.0 / divisor))
-    binary(lowering, Node("Mul", node.name, [node.inputs[0], reciprocal], node.outputs))
+        raise unsupported_error(node, "its divisor is computed at run time")
+    reciprocal = lowering.graph.add_constant(
+        f"{node.output}/reciprocal", as_float32(1.0 / divisor)
+    )
+    binary(lowering, OnnxNode("Mul", node.name, [node.inputs[0], reciprocal], node.outputs))
 
 
-def unary(lowering: Lowering, node: Node) -> None:
-    """Activations without parameters."""
+def unary(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers activations without parameters."""
     name = node.inputs[0]
     source = lowering.read(name)
     target = lowering.write(node.output, lowering.permutation(name))
     lowering.emit(_UNARY[node.op], [source], [target])
 
 
-def leaky_relu(lowering: Lowering, node: Node) -> None:
-    """LeakyRelu."""
+def leaky_relu(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers LeakyRelu."""
     name = node.inputs[0]
     source = lowering.read(name)
     target = lowering.write(node.output, lowering.permutation(name))
@@ -92,48 +94,48 @@ def leaky_relu(lowering: Lowering, node: Node) -> None:
     lowering.emit("LEAKY_RELU", [source], [target], Alpha=alpha)
 
 
-def elu(lowering: Lowering, node: Node) -> None:
-    """Elu."""
+def elu(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Elu."""
     if float(node.attributes.get("alpha", 1.0)) != 1.0:
-        raise unsupported(node, "its alpha is not 1")
+        raise unsupported_error(node, "its alpha is not 1")
     name = node.inputs[0]
     source = lowering.read(name)
     lowering.emit("ELU", [source], [lowering.write(node.output, lowering.permutation(name))])
 
 
-def prelu(lowering: Lowering, node: Node) -> None:
-    """PRelu; one slope per channel or for all."""
+def prelu(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers PRelu with one slope, or one per channel."""
     slope = lowering.graph.constant(node, 1)
     if slope is None:
-        raise unsupported(node, "its slope is computed at run time")
+        raise unsupported_error(node, "its slope is computed at run time")
     name = node.inputs[0]
     order = lowering.permutation(name)
     full_shape = (1,) * (len(order) - slope.ndim) + slope.shape
-    stored = real(slope).reshape(full_shape).transpose(order)
+    stored = as_float32(slope).reshape(full_shape).transpose(order)
     if stored.shape[0] != 1:
-        raise unsupported(node, "its slope varies along the batch")
+        raise unsupported_error(node, "its slope varies along the batch")
     target = lowering.write(node.output, order)
     alpha = lowering.constant(f"{target}/alpha", stored[0])
     lowering.emit("PRELU", [lowering.read(name), alpha], [target])
 
 
-def _limits(lowering: Lowering, node: Node) -> tuple[float, float]:
-    """Lower and upper limit of a Clip; they became inputs with operator set 11."""
+def _limits(lowering: Lowering, node: OnnxNode) -> tuple[float, float]:
+    """Lower and upper limit of a Clip, which are inputs since operator set 11."""
     limits = []
     for position, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):
         given = node.attributes.get(attribute, default)
         if position < len(node.inputs) and node.inputs[position]:
             value = lowering.graph.constant(node, position)
             if value is None:
-                raise unsupported(node, "its limits are computed at run time")
+                raise unsupported_error(node, "its limits are computed at run time")
             given = value.reshape(-1)[0]
-        # Exporters write the largest float32 number where they mean no limit.
+        # Exporters write the largest float32 number for no limit.
         limits.append(float(given) if abs(float(given)) < 1e30 else default)
     return limits[0], limits[1]
 
 
-def clip(lowering: Lowering, node: Node) -> None:
-    """Clip: ReLU, ReLU6, or limits that the range of the codes enforces."""
+def clip(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Clip to RELU, RELU6, or a range of codes that saturates at the limits."""
     low, high = _limits(lowering, node)
     name = node.inputs[0]
     source, order = lowering.read(name), lowering.permutation(name)
@@ -151,15 +153,15 @@ def clip(lowering: Lowering, node: Node) -> None:
             high if np.isfinite(high) else max(seen[1], 0.0),
         )
     else:
-        raise unsupported(node, f"its limits {low:g} and {high:g} leave zero out")
+        raise unsupported_error(node, f"its limits {low:g} and {high:g} leave zero out")
 
 
-def hard_sigmoid(lowering: Lowering, node: Node) -> None:
-    """``clip(slope x + offset, 0, 1)`` as ``slope * clip(x + offset / slope, 0, 1 / slope)``."""
+def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers HardSigmoid, as ``slope * clip(x + offset / slope, 0, 1 / slope)``."""
     slope = float(node.attributes.get("alpha", 0.2))
     offset = float(node.attributes.get("beta", 0.5))
     if slope <= 0.0:
-        raise unsupported(node, "its slope is not positive")
+        raise unsupported_error(node, "its slope is not positive")
     name = node.inputs[0]
     source, order = lowering.read(name), lowering.permutation(name)
     target = lowering.write(node.output, order)
@@ -172,8 +174,8 @@ def hard_sigmoid(lowering: Lowering, node: Node) -> None:
     lowering.emit("MUL", [shifted, factor], [target])
 
 
-def softmax(lowering: Lowering, node: Node) -> None:
-    """Softmax; TFLite computes it along the last dimension."""
+def softmax(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Softmax; TFLite computes it along the last dimension."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
     default = -1 if lowering.graph.opset >= 13 else 1

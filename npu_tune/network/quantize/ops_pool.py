@@ -1,4 +1,4 @@
-"""Pooling, means and resizing."""
+"""Lowers pooling, means and resizing."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.network.quantize.graph import Node, real
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST, identity
-from npu_tune.network.quantize.lowering import Lowering, unsupported
-from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, padded, window_of
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
+from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, emit_padding, window_of
 
 _LOWEST_REAL = -1e30
-"""Saturates to the lowest code: the neutral element of a maximum."""
+"""Saturates to the lowest code, the neutral element of a maximum."""
 
 
-def _pool_window(lowering: Lowering, node: Node) -> Window:
+def _pool_window(lowering: Lowering, node: OnnxNode) -> Window:
     kernel = node.ints("kernel_shape")
     if len(kernel) != 2:
-        raise unsupported(node, f"it has {len(kernel)} spatial dimensions")
+        raise unsupported_error(node, f"it has {len(kernel)} spatial dimensions")
     if any(size != 1 for size in node.ints("dilations", (1, 1))):
-        raise unsupported(node, "it is dilated")
+        raise unsupported_error(node, "it is dilated")
     return window_of(lowering, node, (kernel[0], kernel[1]))
 
 
@@ -38,25 +38,26 @@ def _emit_pool(lowering: Lowering, op: str, source: str, target: str, window: Wi
     )
 
 
-def max_pool(lowering: Lowering, node: Node) -> None:
-    """MaxPool; pads never win."""
+def max_pool(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers MaxPool; padding never is the maximum."""
     if len(node.outputs) > 1 and node.outputs[1]:
-        raise unsupported(node, "it also hands out where the maxima are")
+        raise unsupported_error(node, "it also hands out where the maxima are")
     window = _pool_window(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     if window.needs_padding:
         if lowering.ranges[node.inputs[0]][0] >= 0.0:
-            source = padded(lowering, source, window.before, window.after)
+            source = emit_padding(lowering, source, window.before, window.after)
         else:
-            source = _padded_neutrally(lowering, source, window)
+            source = _pad_neutrally(lowering, source, window)
     _emit_pool(lowering, "MAX_POOL_2D", source, lowering.write(node.output, CHANNELS_LAST), window)
 
 
-def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
-    """A feature map with a margin that never holds a window's only maximum.
+def _pad_neutrally(lowering: Lowering, source: str, window: Window) -> str:
+    """Pads a feature map by values that are never the only maximum of a window.
 
-    Pixels mirrored at the border are in the same window already, where it reaches as far in as
-    out; a margin of lowest codes always serves, but not every accelerator can make it.
+    Mirroring does where windows reach as far into the map as out of it, because they then contain
+    the mirrored pixels anyway. Padding by the lowest code always does, but not every accelerator
+    supports it.
     """
     n, height, width, channels = lowering.shape(source)
     rows, columns = (b + a for b, a in zip(window.before, window.after, strict=True))
@@ -72,58 +73,58 @@ def _padded_neutrally(lowering: Lowering, source: str, window: Window) -> str:
     if mirrors:
         lowering.emit("MIRROR_PAD", inputs, [target], Mode=SYMMETRIC)
     else:
-        lowest = lowering.constant(f"{target}/lowest", real([_LOWEST_REAL]))
+        lowest = lowering.constant(f"{target}/lowest", as_float32([_LOWEST_REAL]))
         lowering.emit("PADV2", [*inputs, lowest], [target])
     return target
 
 
-def global_max_pool(lowering: Lowering, node: Node) -> None:
-    """GlobalMaxPool: a window as large as the map."""
+def global_max_pool(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers GlobalMaxPool to a window as large as the map."""
     _, _, height, width = _feature_map(lowering, node)
     window = Window((height, width), (1, 1), (1, 1), (0, 0), (0, 0), is_same=False)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _emit_pool(lowering, "MAX_POOL_2D", source, lowering.write(node.output, CHANNELS_LAST), window)
 
 
-def _feature_map(lowering: Lowering, node: Node) -> tuple[int, int, int, int]:
+def _feature_map(lowering: Lowering, node: OnnxNode) -> tuple[int, int, int, int]:
     shape = lowering.graph.shapes[node.inputs[0]]
     if len(shape) != 4:
-        raise unsupported(node, f"its input has {len(shape)} dimensions")
+        raise unsupported_error(node, f"its input has {len(shape)} dimensions")
     return shape[0], shape[1], shape[2], shape[3]
 
 
-def average_pool(lowering: Lowering, node: Node) -> None:
-    """AveragePool; positions at the border are corrected where TFLite counts otherwise."""
+def average_pool(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers AveragePool; corrects border positions where TFLite divides by another number."""
     window = _pool_window(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _, height, width, _ = lowering.shape(source)
     padless = not any((*window.before, *window.after))
     if padless and window.kernel == (height, width):
-        # A mean may have another scale than its input, a pooling may not.
+        # A MEAN may have another scale than its input, a pool may not.
         _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
         return
-    counts = _counted(node, window, (height, width), lowering.graph.shapes[node.output][2:])
+    counts = _divisors(node, window, (height, width), lowering.graph.shapes[node.output][2:])
     target = lowering.write(node.output, CHANNELS_LAST)
     includes_pads = bool(node.attributes.get("count_include_pad", 0))
     if padless or (window.is_same and not includes_pads):
         _emit_pool(lowering, "AVERAGE_POOL_2D", source, target, window)
         return
     window = replace(window, is_same=False)
-    source = padded(lowering, source, window.before, window.after)
+    source = emit_padding(lowering, source, window.before, window.after)
     correction = window.kernel[0] * window.kernel[1] / counts
     if np.all(correction == 1.0):
         _emit_pool(lowering, "AVERAGE_POOL_2D", source, target, window)
         return
     pooled = lowering.temporary(f"{target}/pooled", lowering.shape(target), like=source)
     _emit_pool(lowering, "AVERAGE_POOL_2D", source, pooled, window)
-    factor = lowering.constant(f"{target}/correction", real(correction[None, :, :, None]))
+    factor = lowering.constant(f"{target}/correction", as_float32(correction[None, :, :, None]))
     lowering.emit("MUL", [pooled, factor], [target])
 
 
-def _counted(
-    node: Node, window: Window, sizes: tuple[int, int], outputs: tuple[int, ...]
+def _divisors(
+    node: OnnxNode, window: Window, sizes: tuple[int, int], outputs: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """How many elements ONNX divides by, for every output position."""
+    """The number of elements that ONNX divides by, per output position."""
     includes_pads = bool(node.attributes.get("count_include_pad", 0))
     stated = node.ints("pads", (0, 0, 0, 0))
     along = []
@@ -136,15 +137,15 @@ def _counted(
     return np.outer(along[0], along[1]).astype(np.float64)
 
 
-def global_average_pool(lowering: Lowering, node: Node) -> None:
-    """GlobalAveragePool."""
+def global_average_pool(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers GlobalAveragePool."""
     _feature_map(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
 
 
 def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ...]) -> None:
-    """A MEAN that keeps its dimensions, which is what accelerators know, and a reshape."""
+    """Adds a MEAN that keeps its dimensions, as accelerators need it, and a RESHAPE."""
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(lowering.shape(source)))
     kept = target
     if lowering.shape(target) != shape:
@@ -155,15 +156,15 @@ def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ..
         lowering.emit_reshape(kept, target)
 
 
-def reduce_mean(lowering: Lowering, node: Node) -> None:
-    """ReduceMean over any dimensions."""
+def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers ReduceMean over any dimensions."""
     rank = len(lowering.graph.shapes[node.inputs[0]])
     given = lowering.graph.constant(node, 1)
     axes = node.ints("axes", identity(rank)) if given is None else tuple(int(a) for a in given)
     reduced = {axis % rank for axis in axes}
     have = lowering.permutation(node.inputs[0])
     if rank == 4 and reduced == {2, 3}:
-        have = CHANNELS_LAST  # the mean of a feature map, which accelerators know
+        have = CHANNELS_LAST  # the mean of a feature map, which accelerators support
     source = lowering.read(node.inputs[0], have)
     keep = bool(node.attributes.get("keepdims", 1))
     remaining = [axis for axis in range(rank) if axis not in reduced]
@@ -177,14 +178,14 @@ def reduce_mean(lowering: Lowering, node: Node) -> None:
     )
 
 
-def resize(lowering: Lowering, node: Node) -> None:
-    """Resize and Upsample, where TFLite reads the same positions."""
+def resize(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Resize and Upsample, if TFLite can read the same positions."""
     before, after = (lowering.graph.shapes[name] for name in (node.inputs[0], node.output))
     mode = node.attributes.get("mode", b"nearest").decode()
     if len(before) != 4 or before[:2] != after[:2] or mode not in {"nearest", "linear"}:
-        raise unsupported(node, "only nearest and linear resizing of height and width can")
+        raise unsupported_error(node, "only nearest and linear resizing of height and width can")
     if node.attributes.get("antialias", 0):
-        raise unsupported(node, "it smooths before it shrinks")
+        raise unsupported_error(node, "it smooths before it shrinks")
     options = next(
         (
             (align, half)
@@ -200,7 +201,7 @@ def resize(lowering: Lowering, node: Node) -> None:
         None,
     )
     if options is None:
-        raise unsupported(node, "its way of rounding coordinates has no counterpart there")
+        raise unsupported_error(node, "its way of rounding coordinates has no counterpart there")
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     target = lowering.write(node.output, CHANNELS_LAST)
     lowering.emit(
@@ -212,8 +213,8 @@ def resize(lowering: Lowering, node: Node) -> None:
     )
 
 
-def _scale(lowering: Lowering, node: Node, axis: int) -> float:
-    """The scale the node states, which may differ a little from the ratio of the sizes."""
+def _scale(lowering: Lowering, node: OnnxNode, axis: int) -> float:
+    """The node's scale along an axis, which may differ slightly from the ratio of the sizes."""
     stated = node.attributes.get("scales")
     position = 1 if node.op == "Upsample" or lowering.graph.opset < 11 else 2
     if stated is None:
@@ -223,8 +224,10 @@ def _scale(lowering: Lowering, node: Node, axis: int) -> float:
     return lowering.graph.shapes[node.output][axis] / lowering.graph.shapes[node.inputs[0]][axis]
 
 
-def _onnx_positions(lowering: Lowering, node: Node, mode: str, axis: int) -> NDArray[np.float64]:
-    """Where ONNX reads for every output position along one axis."""
+def _onnx_positions(
+    lowering: Lowering, node: OnnxNode, mode: str, axis: int
+) -> NDArray[np.float64]:
+    """The input positions that ONNX reads along an axis, one per output position."""
     size_in = lowering.graph.shapes[node.inputs[0]][axis]
     size_out = lowering.graph.shapes[node.output][axis]
     scale, places = _scale(lowering, node, axis), np.arange(size_out, dtype=np.float64)
@@ -240,7 +243,7 @@ def _onnx_positions(lowering: Lowering, node: Node, mode: str, axis: int) -> NDA
     elif kind == "pytorch_half_pixel":
         positions = np.zeros(1)
     else:
-        raise unsupported(node, f"its coordinates are {kind!r}")
+        raise unsupported_error(node, f"its coordinates are {kind!r}")
     if mode == "nearest":
         rounding = node.attributes.get(
             "nearest_mode", b"floor" if old else b"round_prefer_floor"
@@ -257,7 +260,7 @@ def _onnx_positions(lowering: Lowering, node: Node, mode: str, axis: int) -> NDA
 def _tflite_positions(
     mode: str, size_in: int, size_out: int, *, align: bool, half: bool
 ) -> NDArray[np.float64]:
-    """Where TFLite's kernels read (its public reference implementation)."""
+    """The input positions that TFLite's kernels read (its public reference implementation)."""
     places = np.arange(size_out, dtype=np.float64)
     ratio = (size_in - 1) / (size_out - 1) if align and size_out > 1 else size_in / size_out
     if mode == "linear":

@@ -1,28 +1,28 @@
-"""Operators that only move data: reshape, transpose, concat, split, slice, pad."""
+"""Lowers operators that only move data: reshape, transpose, concat, split, slice, pad."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
-from npu_tune.network.quantize.graph import Node, real
-from npu_tune.network.quantize.lowering import Lowering, unsupported
-from npu_tune.network.quantize.ops_conv import REFLECT, slice_of
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
+from npu_tune.network.quantize.ops_conv import REFLECT, emit_slice
 from npu_tune.network.quantize.ops_math import common_order
 
 
-def reshape(lowering: Lowering, node: Node) -> None:
-    """Reshape, Flatten, Squeeze, Unsqueeze and Identity."""
+def reshape(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Reshape, Flatten, Squeeze, Unsqueeze and Identity."""
     name = node.inputs[0]
     before, after = lowering.graph.shapes[name], lowering.graph.shapes[node.output]
     plan = layout.plan_reshape(before, after, lowering.permutation(name))
     if plan.needed != lowering.permutation(name) and _feeds_only_gemms(lowering, node.output):
-        # The weights that follow are stored in the order the data has, which costs nothing.
+        # Permuting the weights that follow, in the file, moves no data at run time.
         lowering.flat_orders[node.output] = layout.flat_order(before, lowering.permutation(name))
         lowering.emit_reshape(lowering.read(name), lowering.write(node.output))
         return
     stored = lowering.read(name, plan.needed)
-    shape = layout.permuted(after, plan.result)
+    shape = layout.permute(after, plan.result)
     if lowering.shape(stored) == shape:
         lowering.alias(node.output, stored, plan.result)
     else:
@@ -40,8 +40,8 @@ def _feeds_only_gemms(lowering: Lowering, name: str) -> bool:
     )
 
 
-def transpose(lowering: Lowering, node: Node) -> None:
-    """Only the bookkeeping changes; data moves where a later operator needs it to."""
+def transpose(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Transpose to a change of permutation; data moves only if a later operator needs it."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
     onnx_permutation = node.ints("perm", tuple(reversed(range(rank))))
@@ -49,12 +49,12 @@ def transpose(lowering: Lowering, node: Node) -> None:
     lowering.alias(node.output, lowering.read(name), order)
 
 
-def concat(lowering: Lowering, node: Node) -> None:
-    """Concat."""
+def concat(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Concat."""
     order = common_order(lowering, node)
     axis = int(node.attributes["axis"]) % len(order)
     parts = [
-        lowering.constant(name, real(lowering.graph.constants[name]).transpose(order))
+        lowering.constant(name, as_float32(lowering.graph.constants[name]).transpose(order))
         if name in lowering.graph.constants
         else lowering.read(name, order)
         for name in node.inputs
@@ -63,8 +63,8 @@ def concat(lowering: Lowering, node: Node) -> None:
     lowering.emit("CONCATENATION", parts, [target], Axis=order.index(axis))
 
 
-def split(lowering: Lowering, node: Node) -> None:
-    """Split into equal or other parts."""
+def split(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Split into equal or unequal parts."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     axis = int(node.attributes.get("axis", 0)) % len(order)
@@ -79,8 +79,8 @@ def split(lowering: Lowering, node: Node) -> None:
         lowering.emit("SPLIT_V", [source, lengths, place], targets, NumSplits=len(sizes))
 
 
-def slice_(lowering: Lowering, node: Node) -> None:
-    """Slice with positive steps."""
+def slice_(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Slice with positive steps."""
     name = node.inputs[0]
     shape, order = lowering.graph.shapes[name], lowering.permutation(name)
     rank = len(shape)
@@ -88,37 +88,37 @@ def slice_(lowering: Lowering, node: Node) -> None:
     begin, step = [0] * rank, [1] * rank
     for start, axis, stride in zip(starts, axes, steps, strict=True):
         if stride < 1:
-            raise unsupported(node, "it runs backwards")
+            raise unsupported_error(node, "it runs backwards")
         size = shape[axis]
         begin[axis] = min(max(start + size if start < 0 else start, 0), size)
         step[axis] = stride
     source = lowering.read(name)
     target = lowering.write(node.output, order)
-    slice_of(lowering, source, target, layout.permuted(begin, order), layout.permuted(step, order))
+    emit_slice(lowering, source, target, layout.permute(begin, order), layout.permute(step, order))
 
 
 def _slice_arguments(
-    lowering: Lowering, node: Node, rank: int
+    lowering: Lowering, node: OnnxNode, rank: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Starts, axes and steps; they were attributes before operator set 10."""
+    """Starts, axes and steps, which are inputs since operator set 10."""
     found: list[list[int] | None] = []
     for position, attribute in ((1, "starts"), (3, "axes"), (4, "steps")):
         value = lowering.graph.constant(node, position)
         if value is not None:
             found.append([int(item) for item in value.reshape(-1)])
         elif position < len(node.inputs) and node.inputs[position]:
-            raise unsupported(node, f"its {attribute} are computed at run time")
+            raise unsupported_error(node, f"its {attribute} are computed at run time")
         else:
             found.append([*node.ints(attribute)] if attribute in node.attributes else None)
     starts, axes, steps = found
     if starts is None:
-        raise unsupported(node, "it does not say where it starts")
+        raise unsupported_error(node, "it does not say where it starts")
     places = [axis % rank for axis in axes] if axes is not None else list(range(len(starts)))
     return starts, places, steps or [1] * len(starts)
 
 
-def pad(lowering: Lowering, node: Node) -> None:
-    """Pad with zeros, or with what a mirror at the border shows."""
+def pad(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers Pad with zeros or with a reflection at the border."""
     name = node.inputs[0]
     order = lowering.permutation(name)
     rank = len(order)
@@ -131,7 +131,9 @@ def pad(lowering: Lowering, node: Node) -> None:
     axes = list(range(rank)) if axes_given is None else [int(axis) % rank for axis in axes_given]
     known = len(pads) == 2 * len(axes) and min(pads) >= 0
     if not known or mode not in (b"constant", b"reflect") or (mode == b"constant" and amount):
-        raise unsupported(node, "only zeros and reflections can, by numbers known beforehand")
+        raise unsupported_error(
+            node, "only zeros and reflections can, by numbers known beforehand"
+        )
     amounts = np.zeros((rank, 2), np.int32)
     for place, axis in enumerate(axes):
         amounts[axis] = (pads[place], pads[place + len(axes)])

@@ -1,4 +1,4 @@
-"""Brings operators on few or many dimensions to the ranks TFLite computes on."""
+"""Adjusts operators on too few or too many dimensions to the ranks that TFLite supports."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from functools import partial
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Graph, Node
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 
 _SLIDING = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 
 
-def adjust_ranks(graph: Graph) -> None:
-    """Puts Reshapes around operators that TFLite knows only for another number of dimensions.
+def adjust_ranks(graph: OnnxGraph) -> None:
+    """Inserts Reshapes around operators that TFLite supports only for another rank.
 
-    One-dimensional convolutions and poolings become two-dimensional ones of height one, products
-    of stacks of matrices with one matrix become one product, and a softmax over the rest of the
-    dimensions (before operator set 13) becomes one over the last.
+    One-dimensional convolutions and pools become two-dimensional ones of height one, products of
+    stacks of matrices with one matrix become one product, and a softmax over several dimensions
+    (before operator set 13) becomes one over the last dimension.
     """
-    nodes: list[Node] = []
+    nodes: list[OnnxNode] = []
     for node in graph.nodes:
         if node.op in _SLIDING and len(graph.shapes[node.inputs[0]]) == 3:
             _widen_attributes(graph, node)
@@ -49,7 +49,7 @@ def _split_at(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (math.prod(shape[:axis]), math.prod(shape[axis:]))
 
 
-def _widen_attributes(graph: Graph, node: Node) -> None:
+def _widen_attributes(graph: OnnxGraph, node: OnnxNode) -> None:
     for name, unit in (("kernel_shape", 1), ("strides", 1), ("dilations", 1)):
         if name in node.attributes:
             node.attributes[name] = [unit, *node.ints(name)]
@@ -61,12 +61,12 @@ def _widen_attributes(graph: Graph, node: Node) -> None:
         node.inputs[1] = graph.add_constant(f"{node.output}/weights", weights[:, :, None, :])
 
 
-def _is_stack_times_matrix(graph: Graph, node: Node) -> bool:
+def _is_stack_times_matrix(graph: OnnxGraph, node: OnnxNode) -> bool:
     weights = graph.constant(node, 1)
     return weights is not None and weights.ndim == 2 and len(graph.shapes[node.inputs[0]]) > 2
 
 
-def _spans_dimensions(graph: Graph, node: Node) -> bool:
+def _spans_dimensions(graph: OnnxGraph, node: OnnxNode) -> bool:
     if graph.opset >= 13:
         return False
     shape = graph.shapes[node.output]
@@ -75,9 +75,9 @@ def _spans_dimensions(graph: Graph, node: Node) -> bool:
 
 
 def _between_reshapes(
-    graph: Graph, node: Node, reshape: Callable[[tuple[int, ...]], tuple[int, ...]]
-) -> list[Node]:
-    """The node with its first input and its output in another shape."""
+    graph: OnnxGraph, node: OnnxNode, reshape: Callable[[tuple[int, ...]], tuple[int, ...]]
+) -> list[OnnxNode]:
+    """The node between Reshapes of its first input and its output."""
     source, target = node.inputs[0], node.output
     before, after = graph.new_name(f"{target}/before"), graph.new_name(f"{target}/after")
     graph.shapes[before] = reshape(graph.shapes[source])
@@ -90,6 +90,6 @@ def _between_reshapes(
     ]
 
 
-def _reshape_node(graph: Graph, source: str, target: str, shape: tuple[int, ...]) -> Node:
+def _reshape_node(graph: OnnxGraph, source: str, target: str, shape: tuple[int, ...]) -> OnnxNode:
     sizes = graph.add_constant(f"{target}/sizes", np.asarray(shape, np.int64))
-    return Node("Reshape", f"{target}/reshape", [source, sizes], [target])
+    return OnnxNode("Reshape", f"{target}/reshape", [source, sizes], [target])

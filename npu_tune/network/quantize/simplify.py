@@ -1,17 +1,17 @@
-"""Brings an ONNX graph down to the operators that have a counterpart in TFLite."""
+"""Simplifies an ONNX graph to operators that have a counterpart in TFLite."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.onnx.fold import fold_constants, remove_identities, remove_quantizers
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, as_float32
 from npu_tune.network.quantize.affine import fold_affine
-from npu_tune.network.quantize.fold import fold_constants, remove_identities, remove_quantizers
-from npu_tune.network.quantize.graph import Graph, Node, real
 from npu_tune.network.quantize.ranks import adjust_ranks
 
 
-def simplify(graph: Graph) -> None:
-    """Rewrites a graph in place; it computes the same values under the same names.
+def simplify(graph: OnnxGraph) -> None:
+    """Rewrites a graph in place; its outputs keep their names and values.
 
     Raises:
         UnsupportedOperatorError: if a node cannot be rewritten.
@@ -22,21 +22,21 @@ def simplify(graph: Graph) -> None:
     _split_sums(graph)
     adjust_ranks(graph)
     _make_gemms(graph)
-    _split_gemms(graph)
+    _fold_gemm_factors(graph)
     _join_hard_swish(graph)
     fold_affine(graph)
 
 
-def _split_sums(graph: Graph) -> None:
-    """Sum, Max and Min of several tensors become chains of two at a time."""
+def _split_sums(graph: OnnxGraph) -> None:
+    """Splits Sum, Max and Min of several tensors into chains of binary operators."""
     pairwise = {"Sum": "Add", "Max": "Max", "Min": "Min"}
-    nodes: list[Node] = []
+    nodes: list[OnnxNode] = []
     for node in graph.nodes:
         if node.op not in pairwise or (node.op != "Sum" and len(node.inputs) == 2):
             nodes.append(node)
             continue
         if len(node.inputs) == 1:
-            nodes.append(Node("Identity", node.name, node.inputs, node.outputs))
+            nodes.append(OnnxNode("Identity", node.name, node.inputs, node.outputs))
             continue
         partial = node.inputs[0]
         for index, name in enumerate(node.inputs[1:], start=1):
@@ -44,14 +44,14 @@ def _split_sums(graph: Graph) -> None:
             result = node.output if last else graph.new_name(f"{node.output}/{index}")
             graph.shapes[result] = np.broadcast_shapes(graph.shapes[partial], graph.shapes[name])
             nodes.append(
-                Node(pairwise[node.op], f"{node.name}/{index}", [partial, name], [result])
+                OnnxNode(pairwise[node.op], f"{node.name}/{index}", [partial, name], [result])
             )
             partial = result
     graph.nodes = nodes
 
 
-def _make_gemms(graph: Graph) -> None:
-    """A MatMul of a matrix with constant weights becomes a Gemm, which can carry a bias."""
+def _make_gemms(graph: OnnxGraph) -> None:
+    """Turns MatMul of a matrix with constant weights into Gemm, which can have a bias."""
     for node in graph.nodes:
         if node.op != "MatMul":
             continue
@@ -60,8 +60,8 @@ def _make_gemms(graph: Graph) -> None:
             node.op = "Gemm"
 
 
-def _split_gemms(graph: Graph) -> None:
-    """Gemm's alpha and beta move into its constants."""
+def _fold_gemm_factors(graph: OnnxGraph) -> None:
+    """Folds the factors alpha and beta of Gemm into its constants."""
     for node in graph.nodes:
         if node.op != "Gemm":
             continue
@@ -70,13 +70,13 @@ def _split_gemms(graph: Graph) -> None:
             value = graph.constant(node, position)
             if factor != 1.0 and value is not None:
                 node.inputs[position] = graph.add_constant(
-                    f"{node.output}/{attribute}", real(value * factor)
+                    f"{node.output}/{attribute}", as_float32(value * factor)
                 )
 
 
-def _join_hard_swish(graph: Graph) -> None:
-    """``x * HardSigmoid(x)`` with a slope of 1/6 is HardSwish, whatever spelled it out."""
-    if graph.opset < 14:  # HardSwish is that young, and the graph must stay valid ONNX
+def _join_hard_swish(graph: OnnxGraph) -> None:
+    """Fuses ``x * HardSigmoid(x)`` with a slope of 1/6 into HardSwish."""
+    if graph.opset < 14:  # older operator sets have no HardSwish
         return
     for node in list(graph.nodes):
         if node.op != "Mul" or len(set(node.inputs)) != 2:

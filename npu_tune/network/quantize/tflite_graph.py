@@ -1,28 +1,27 @@
-"""A TFLite graph before its numbers are quantized."""
+"""A TFLite graph before its tensors are quantized."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from npu_tune.network.quantize.graph import Array
+from npu_tune.network.onnx.graph import Array
 
 Role = Literal["activation", "constant", "weights", "bias", "index"]
 
 
 @dataclass
 class TfliteTensor:
-    """A tensor that will be int8 (or int32: biases and indices).
+    """A tensor that will be int8, or int32 for biases and indices.
 
     Args:
         name: unique in the graph.
         shape: in TFLite's order.
-        role: decides how it is quantized.
-        source: the ONNX tensor whose range of values it has; activations only.
-        data: the real (or integer) value of everything but activations.
-        channel_axis: the dimension along which weights have a scale each.
-        pinned: the range the output must be limited to, where the operator does so by
-            saturation.
+        role: determines how it is quantized.
+        source: of activations, the ONNX tensor whose range of values it has.
+        data: the real (or integer) values; None for activations.
+        channel_axis: of weights, the dimension with a scale per slice.
+        pinned: (lowest, highest) value to which saturation limits it; None for no limits.
     """
 
     name: str
@@ -43,8 +42,8 @@ class TfliteOp:
         inputs: names of tensors.
         outputs: names of tensors.
         options: by the names of the schema (``StrideW``).
-        channel_order: which channel of the input's ONNX tensor each input channel of the
-            weights meets, where they are not the same or not all.
+        channel_order: per input channel of the weights, the channel of the input's ONNX tensor;
+            None if they are the same.
     """
 
     op: str

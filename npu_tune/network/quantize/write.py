@@ -7,14 +7,15 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import flatbuffers
 import numpy as np
 
+from npu_tune.network.onnx.graph import Array
 from npu_tune.network.quantize.arithmetic import Parameters
-from npu_tune.network.quantize.graph import Array
 from npu_tune.network.quantize.tflite_graph import TfliteOp
 
-# Options table of every operator that is written, and the lowest version of the operator whose
-# rules the int8 form follows (TFLite's public table of operator versions).
+# Per operator, its table of options and the lowest version that supports the int8 form (from
+# TFLite's public table of operator versions).
 _OPERATORS: dict[str, tuple[str, int]] = {
     "ADD": ("AddOptions", 2),
     "AVERAGE_POOL_2D": ("Pool2DOptions", 2),
@@ -51,7 +52,7 @@ _OPERATORS: dict[str, tuple[str, int]] = {
     "TRANSPOSE_CONV": ("TransposeConvOptions", 3),
 }
 _HALF_PIXEL_VERSION = 3
-"""The resize operators' version that knows half-pixel centres."""
+"""The version of the resize operators that supports half-pixel centres."""
 _BUFFER_ALIGNMENT = 16
 _ELEMENT_TYPES = {"int8": 9, "int32": 2}
 """The schema's codes of the element types."""
@@ -59,7 +60,7 @@ _ELEMENT_TYPES = {"int8": 9, "int32": 2}
 
 @dataclass(frozen=True)
 class WrittenTensor:
-    """A tensor as it goes into the file."""
+    """A quantized tensor as it is written to the file."""
 
     name: str
     shape: tuple[int, ...]
@@ -71,9 +72,7 @@ class WrittenTensor:
 def write_tflite(
     tensors: list[WrittenTensor], ops: list[TfliteOp], inputs: list[str], outputs: list[str]
 ) -> bytes:
-    """The bytes of a TFLite file; the same arguments give the same bytes."""
-    import flatbuffers  # noqa: PLC0415 - needed here only
-
+    """Serializes a TFLite file; the same arguments give the same bytes."""
     builder = flatbuffers.Builder(1 << 16)
     return _Writer(builder, tensors).file(ops, inputs, outputs)
 
@@ -84,7 +83,7 @@ def _schema(name: str) -> Any:
 
 
 class _Writer:
-    """Builds one file; FlatBuffers are written children first."""
+    """Serializes one file; FlatBuffers need children before their parents."""
 
     def __init__(self, builder: Any, tensors: list[WrittenTensor]) -> None:
         self._builder = builder
@@ -193,7 +192,7 @@ class _Writer:
 
     def _code(self, name: str, version: int) -> int:
         code = getattr(_schema("BuiltinOperator").BuiltinOperator, name)
-        # Readers from before the code outgrew a byte look at the deprecated field.
+        # Old readers only know the deprecated field, which is a byte.
         return self._table(
             "OperatorCode", DeprecatedBuiltinCode=min(code, 127), BuiltinCode=code, Version=version
         )

@@ -1,10 +1,10 @@
 """Builds float ONNX networks layer by layer, with weights that look trained.
 
-Trained weights are neither Gaussian nor alike: most are small, some are large, and channels
-differ in scale. Compilers compress them, so that matters for size and speed. The weights here are
-drawn from a mixture of a Gaussian and a Laplacian distribution with a log-normal scale per output
-channel, and scaled so that activations keep their size from layer to layer (He et al., "Delving
-deep into rectifiers", 2015). Batch normalization counts as folded.
+Trained weights are not Gaussian: most are small, some are large, and channels differ in scale.
+Compilers compress weights, so this affects size and speed. The weights here are drawn from a
+mixture of a Gaussian and a Laplacian distribution with a log-normal scale per output channel, and
+scaled so that activations keep their size from layer to layer (He et al., "Delving deep into
+rectifiers", 2015). Batch normalization is taken as folded.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _CHANNEL_SPREAD = 0.2
 """Standard deviation of the logarithm of the channels' scales."""
 _LAPLACIAN_SHARE = 0.4
 _SWISH_GAIN = 1.5
-"""Swish makes a Gaussian of unit size 0.60 times as large, wider ones up to 0.71 times. A gain
-between the reciprocals settles on a size; one for unit size would grow from layer to layer."""
+"""Swish scales the root mean square of a unit Gaussian by 0.60, and of wider ones by up to 0.71. A
+gain between the reciprocals converges to a size; that of 0.60 would grow from layer to layer."""
 
 
 class NetworkBuilder:
-    """Collects nodes and weights; tensors are named by the layer that computes them.
+    """Collects nodes and weights; tensors are named after the layer that computes them.
 
     Args:
         input_name: name of the only input.
@@ -61,7 +61,7 @@ class NetworkBuilder:
         padding: Literal["same", "valid"] = "same",
         gain: float | None = None,
     ) -> str:
-        """A convolution with a bias and an activation; ``same`` pads as TensorFlow does."""
+        """Adds a convolution with bias and activation; ``same`` pads as TensorFlow does."""
         batch, channels_in, *sizes = self.shape(source)
         kernels = (kernel, kernel) if isinstance(kernel, int) else kernel
         if padding == "same":
@@ -75,12 +75,12 @@ class NetworkBuilder:
             totals = [0, 0]
         pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
         groups = channels_in if depthwise else 1
-        covered = math.prod(map(_covered, sizes, outputs, kernels, [stride] * 2, pads))
+        covered = math.prod(map(_covered_share, sizes, outputs, kernels, [stride] * 2, pads))
         weights = self._random_weights(
             (channels, channels_in // groups, *kernels),
             (gain or _gain(activation)) / math.sqrt(covered),
         )
-        return self._with_activation(
+        return self._add_with_activation(
             "Conv",
             [source, self._store(f"{name}/weights", weights), self._bias(name, channels)],
             name,
@@ -101,10 +101,10 @@ class NetworkBuilder:
         activation: Activation = "relu",
         gain: float | None = None,
     ) -> str:
-        """A fully connected layer."""
+        """Adds a fully connected layer."""
         batch, inputs = self.shape(source)
         weights = self._random_weights((features, inputs), gain or _gain(activation))
-        return self._with_activation(
+        return self._add_with_activation(
             "Gemm",
             [source, self._store(f"{name}/weights", weights), self._bias(name, features)],
             name,
@@ -114,10 +114,10 @@ class NetworkBuilder:
         )
 
     def add(self, one: str, other: str, name: str, *, activation: Activation = "none") -> str:
-        return self._with_activation("Add", [one, other], name, self.shape(one), activation)
+        return self._add_with_activation("Add", [one, other], name, self.shape(one), activation)
 
     def multiply(self, one: str, other: str, name: str) -> str:
-        """Products; sizes of one are stretched to those of ``one``."""
+        """Adds an element-wise product; ``other`` is broadcast to the shape of ``one``."""
         return self._node("Mul", [one, other], name, self.shape(one))
 
     def concat(self, parts: list[str], name: str) -> str:
@@ -128,7 +128,7 @@ class NetworkBuilder:
     def max_pool(
         self, source: str, name: str, *, kernel: int, stride: int, pad_end: int = 0
     ) -> str:
-        """Maxima of windows; ``pad_end`` rows and columns are added below and to the right."""
+        """Adds a max pool, with ``pad_end`` rows below and columns to the right of its input."""
         batch, channels, *sizes = self.shape(source)
         outputs = [(size + pad_end - kernel) // stride + 1 for size in sizes]
         return self._node(
@@ -142,17 +142,17 @@ class NetworkBuilder:
         )
 
     def global_average(self, source: str, name: str) -> str:
-        """The mean of each channel, as a vector."""
+        """Adds the mean of each channel, as a vector."""
         pooled = self.channel_means(source, f"{name}/pool")
         return self._node("Flatten", [pooled], name, self.shape(source)[:2], axis=1)
 
     def channel_means(self, source: str, name: str) -> str:
-        """The mean of each channel, as a feature map of one by one."""
+        """Adds the mean of each channel, as a feature map of 1 x 1."""
         shape = (*self.shape(source)[:2], 1, 1)
         return self._node("GlobalAveragePool", [source], name, shape)
 
     def upsample(self, source: str, name: str) -> str:
-        """Every pixel becomes two by two."""
+        """Adds a nearest-neighbour resize to twice the height and width."""
         batch, channels, height, width = self.shape(source)
         scales = self._store(f"{name}/scales", np.asarray([1, 1, 2, 2], np.float32))
         return self._node(
@@ -172,7 +172,7 @@ class NetworkBuilder:
         return self._node("Softmax", [source], name, self.shape(source), axis=1)
 
     def model(self, name: str, outputs: list[str]) -> onnx.ModelProto:
-        """The finished network."""
+        """Makes the ONNX model of all that was added."""
         from onnx import TensorProto, helper  # noqa: PLC0415 - heavy
 
         def value(tensor: str) -> Any:
@@ -197,7 +197,7 @@ class NetworkBuilder:
         self._shapes[name] = shape
         return name
 
-    def _with_activation(
+    def _add_with_activation(
         self,
         op: str,
         inputs: list[str],
@@ -237,7 +237,7 @@ class NetworkBuilder:
         gaussian = generator.normal(0.0, 1.0, shape)
         laplacian = generator.laplace(0.0, math.sqrt(0.5), shape)
         mixed = np.where(generator.random(shape) < _LAPLACIAN_SHARE, laplacian, gaussian)
-        # The math module gives the same bits on every processor, which vectorized ones do not.
+        # The math module gives the same bits on every processor, vectorized functions do not.
         scales = [math.exp(x) for x in generator.normal(0.0, _CHANNEL_SPREAD, shape[0])]
         spread = np.asarray(scales) / math.sqrt(math.fsum(x * x for x in scales) / len(scales))
         mixed *= spread.reshape(-1, *[1] * (len(shape) - 1))
@@ -245,15 +245,15 @@ class NetworkBuilder:
         return (mixed * gain / math.sqrt(fan_in)).astype(np.float32)
 
 
-def _covered(size: int, outputs: int, kernel: int, stride: int, pad: int) -> float:
-    """The share of a kernel's rows that meet the input and not the padding, on average."""
+def _covered_share(size: int, outputs: int, kernel: int, stride: int, pad: int) -> float:
+    """The mean share of a kernel's rows, or columns, that are on the input and not the padding."""
     starts = [index * stride - pad for index in range(outputs)]
     inside = sum(min(start + kernel, size) - max(start, 0) for start in starts)
     return inside / (outputs * kernel)
 
 
 def _gain(activation: Activation) -> float:
-    """Keeps the mean square of activations: ReLU drops half of it."""
+    """The gain that keeps the mean square of activations, of which ReLU drops half."""
     if activation in ("none", "sigmoid"):
         return 1.0
     return _SWISH_GAIN if activation == "swish" else math.sqrt(2.0)

@@ -1,4 +1,4 @@
-"""The zoo's table: names, variants, and networks by name."""
+"""The catalogue of the zoo: names, variants, and networks by name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
+from npu_tune.network.quantize import to_int8
 from npu_tune.network.read import network_from_bytes
 from npu_tune.network.zoo import topologies
 from npu_tune.network.zoo.efficientnet import efficientnet_v2_b0
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 _CALIBRATION_SAMPLES = 4
-"""Enough: the inputs are noise and every layer holds thousands of values per sample."""
+"""Few are enough, because inputs are noise and every layer has many values per sample."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class ZooEntry:
 
     Args:
         name: of the default variant.
-        description: what it is and where it was published.
+        description: one line with its task and publication.
         macs: multiply-accumulates of one inference of the default variant.
-        build: makes the float ONNX model; takes the options below by name.
-        alphas: width multipliers on offer; the last is the default. Empty where there is none.
-        resolutions: input sizes on offer. Empty where there is one only.
-        gray: whether it can take images of one channel.
+        build: makes the float ONNX model; takes the options below as keyword arguments.
+        alphas: available width multipliers, the default last; empty if the width is fixed.
+        resolutions: available input sizes; empty if the size is fixed.
+        gray: whether images of one channel are available.
         classes: whether the number of classes can be chosen.
     """
 
@@ -48,7 +49,7 @@ class ZooEntry:
     classes: bool = True
 
     def suffixes(self) -> tuple[str, ...]:
-        """What stands behind the family's name for each width and resolution on offer."""
+        """The suffixes of the family's name, one per available width and resolution."""
         sizes = tuple(f"-{resolution}" for resolution in self.resolutions)
         if not self.alphas:
             return sizes
@@ -146,16 +147,16 @@ ZOO: Mapping[str, ZooEntry] = {
 }
 
 NAME_PATTERN = "family[-width][-resolution][-gray][-c<classes>]"
-"""How a variant is spelled; ``width`` only where the family has widths, then with a resolution."""
+"""Pattern of variants' names; ``width`` only for families with widths, and with a resolution."""
 
 _EXTRAS = re.compile(r"(?P<gray>-gray)?(?:-c(?P<classes>[1-9]\d{0,4}))?")
 
 
 def zoo_names() -> tuple[str, ...]:
-    """The families, and their widths and resolutions: ``mobilenet-v2-0.35-96``.
+    """Names of the families and of their widths and resolutions: ``mobilenet-v2-0.35-96``.
 
-    Each of these names may be followed by ``-gray`` (images of one channel) and ``-c`` with a
-    number of classes, as in ``mobilenet-v1-0.25-96-gray-c5``, where the family has that choice.
+    Where the family has that choice, ``-gray`` (images of one channel) and ``-c`` with a number of
+    classes may follow, as in ``mobilenet-v1-0.25-96-gray-c5``.
     """
     return tuple(
         entry.name + suffix for entry in ZOO.values() for suffix in ("", *entry.suffixes())
@@ -163,7 +164,7 @@ def zoo_names() -> tuple[str, ...]:
 
 
 def zoo_hint() -> str:
-    """One sentence about the names, for messages."""
+    """One sentence on the names, for messages."""
     return (
         f"Built-in networks: {', '.join(ZOO)}, and variants spelled {NAME_PATTERN} such as "
         "mobilenet-v2-0.35-96 or mobilenet-v1-0.25-224-c101."
@@ -171,12 +172,12 @@ def zoo_hint() -> str:
 
 
 def is_zoo_name(name: str) -> bool:
-    """Whether :func:`zoo_network` knows the name."""
+    """Tells whether :func:`zoo_network` knows the name."""
     return _parse(name) is not None
 
 
 def _parse(name: str) -> tuple[ZooEntry, dict[str, Any]] | None:
-    """The family that a name belongs to, and the options it spells out."""
+    """Splits a name into its family and options; None if there is no such variant."""
     for entry in ZOO.values():
         for suffix in ("", *entry.suffixes()):
             stem = entry.name + suffix
@@ -229,8 +230,6 @@ def zoo_network(
     network = network_from_bytes(model.SerializeToString(deterministic=True), "onnx", name)
     if format == "onnx":
         return network
-    from npu_tune.network.load import to_int8  # noqa: PLC0415 - it imports the zoo
-
     generator = np.random.default_rng(seed)
     calibration = {
         label: generator.uniform(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
 _GATE_GAIN = 2.0
-"""Gates of squeeze-and-excite are near one half; the next layer makes up for it."""
+"""Compensates in the next layer that gates of squeeze-and-excite are near one half."""
 
 
 def efficientnet_v2_b0(
@@ -47,7 +47,7 @@ def _fused_block(
     y = net.conv(
         x, f"{name}/expand", expansion * before, kernel=3, stride=stride, activation="swish"
     )
-    return _projected(net, x, y, name, channels=channels, stride=stride, gain=1.0)
+    return _project(net, x, y, name, channels=channels, stride=stride, gain=1.0)
 
 
 def _gated_block(
@@ -68,10 +68,10 @@ def _gated_block(
     gate = net.conv(gate, f"{name}/reduce", max(1, before // 4), activation="swish")
     gate = net.conv(gate, f"{name}/excite", expansion * before, activation="sigmoid")
     y = net.multiply(y, gate, f"{name}/gated")
-    return _projected(net, x, y, name, channels=channels, stride=stride, gain=_GATE_GAIN)
+    return _project(net, x, y, name, channels=channels, stride=stride, gain=_GATE_GAIN)
 
 
-def _projected(
+def _project(
     net: NetworkBuilder, x: str, y: str, name: str, *, channels: int, stride: int, gain: float
 ) -> str:
     residual = stride == 1 and net.shape(x)[1] == channels

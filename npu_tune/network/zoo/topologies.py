@@ -1,4 +1,4 @@
-"""The topologies of the zoo, as published."""
+"""The topologies of the zoo, after their publications."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     import onnx
 
 _LOGIT_GAIN = 3.0
-"""Spreads the last layer's results, so that softmax prefers some classes as a trained one does."""
+"""Gain of the last layer, with which softmax prefers some classes, as in a trained network."""
 _THOUSAND_LOGITS_GAIN = 8.0
-"""The same for a thousand classes, whose probabilities would else all be below 1/256."""
+"""Gain for a thousand classes, whose probabilities would otherwise all be below 1/256."""
 _MANY_CLASSES = 256
-"""From here on the larger gain is needed."""
+"""Number of classes from which the larger gain is used."""
 
 BRANCH_GAIN = 0.4
-"""Trained residual branches correct their input; random ones of full size would drown it."""
+"""Of residual branches, which correct their input when trained; at full size, random ones would
+mask it."""
 
 
 def classify(net: NetworkBuilder, x: str, name: str, classes: int) -> onnx.ModelProto:
     """Ends a classifier: global average, a dense layer, and probabilities.
 
-    One class is a yes or no, with a sigmoid in place of the softmax.
+    A single class gets a sigmoid in place of the softmax.
     """
     x = net.global_average(x, "pool")
     gain = _LOGIT_GAIN if classes < _MANY_CLASSES else _THOUSAND_LOGITS_GAIN
@@ -181,7 +182,9 @@ def mobilenet_v2(
 ) -> onnx.ModelProto:
     """MobileNet v2 (Sandler et al., 2018), widths as Keras applications rounds them."""
     net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
-    x = net.conv("image", "conv1", _by_eight(32 * alpha), kernel=3, stride=2, activation="relu6")
+    x = net.conv(
+        "image", "conv1", _round_to_eight(32 * alpha), kernel=3, stride=2, activation="relu6"
+    )
     stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
               (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
     block = 0
@@ -193,11 +196,11 @@ def mobilenet_v2(
                 x,
                 f"block{block}",
                 expansion=expansion,
-                channels=_by_eight(width * alpha),
+                channels=_round_to_eight(width * alpha),
                 stride=stride,
             )
             block += 1
-    last = _by_eight(1280 * alpha) if alpha > 1.0 else 1280
+    last = _round_to_eight(1280 * alpha) if alpha > 1.0 else 1280
     x = net.conv(x, "conv_last", last, activation="relu6")
     return classify(net, x, "mobilenet-v2", classes)
 
@@ -223,8 +226,8 @@ def _inverted_residual(
     return net.add(x, y, f"{name}/add") if residual else y
 
 
-def _by_eight(width: float) -> int:
-    """The multiple of eight next to a width, never less than nine tenths of it."""
+def _round_to_eight(width: float) -> int:
+    """Rounds a width to a multiple of eight, but not below nine tenths of it."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded
 

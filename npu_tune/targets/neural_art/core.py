@@ -19,7 +19,7 @@ from npu_tune.targets.neural_art.compiler.placement import (
 )
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Option, Run, Scheduler, Settings
-from npu_tune.targets.neural_art.graph import Graph, graph_of
+from npu_tune.targets.neural_art.graph import OperationGraph, graph_of
 from npu_tune.targets.neural_art.hardware import Hardware, HardwareVariants
 from npu_tune.targets.neural_art.knobs import (
     EPOCH_ORDER,
@@ -74,7 +74,7 @@ class Core:
         four_bit_weights: bool,
         external_ram: bool,
     ) -> None:
-        self.graph: Graph = with_loads(graph_of(network))
+        self.graph: OperationGraph = with_loads(graph_of(network))
         self._variants = variants
         self._rule = rule
         self._external_ram = external_ram

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from npu_tune.targets.base import Evaluation, Kind, Metric
-from npu_tune.targets.neural_art.compiler.machine import Figures, Step
 from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.scheduler import Run
+from npu_tune.targets.neural_art.compiler.step import EpochCosts, Step
 from npu_tune.targets.neural_art.hardware import Hardware
 
 _S = Kind.SIMULATED
@@ -31,7 +31,7 @@ METRICS = (
 def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
     """Everything a run says."""
     steps, waits = run.steps, run.waits
-    sums = Figures(*map(sum, zip(*[step.figures for step in steps], strict=True)))
+    sums = EpochCosts(*map(sum, zip(*[step.costs for step in steps], strict=True)))
     cycles = sums.cycles + sum(waits)
     live = stored = parts = 0
     profile: dict[str, Mapping[str, float]] = {}
@@ -69,7 +69,7 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
 
 def _waited(step: Step, wait: float) -> dict[str, Mapping[str, float]]:
     """The rows of an epoch that had to wait for its weights; they share that as the rest."""
-    cycles = step.figures.cycles
+    cycles = step.costs.cycles
     longer = wait / cycles if cycles else 0.0
     return {
         name: row | {"cycles": row["cycles"] * (1 + longer), "wait_cycles": row["cycles"] * longer}

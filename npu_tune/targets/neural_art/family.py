@@ -9,7 +9,7 @@ from typing import Any
 from npu_tune.errors import TargetError
 from npu_tune.targets.base import Target, TargetOptions
 from npu_tune.targets.neural_art.hardware import (
-    VARIABLE_FIGURES,
+    VARIABLE_PARAMETERS,
     Hardware,
     HardwareVariants,
     hardware_names,
@@ -30,7 +30,7 @@ RULES: Mapping[str, str] = {
 OPTIONS: Mapping[str, str] = {
     "hardware_file": f"path of a hardware file of your own; {CUSTOM} needs it, and it alone takes it",
     "hardware": "a table of figures of the hardware: a value fixes one, a list explores it "
-    f"together with the compilation; {', '.join(VARIABLE_FIGURES)}",
+    f"together with the compilation; {', '.join(VARIABLE_PARAMETERS)}",
     "rule": "; ".join(f"{name} for {what}" for name, what in RULES.items())
     + "; calibrated by default",
     "four_bit_weights": "true to offer weights of 4 bits as a choice of each layer; what that does "

@@ -21,7 +21,7 @@ from npu_tune.targets.neural_art.compiler.choice import (
 from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.epoch import joinable
 from npu_tune.targets.neural_art.compiler.placement import AUTO, PING_PONG, POLICIES
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 from npu_tune.targets.neural_art.orders import FILE_ORDER, MEMORY_ORDER, in_order
 
@@ -44,7 +44,7 @@ NETWORK_KNOBS = {
 """What the knobs of the whole network mean."""
 
 
-def network_knobs(graph: Graph) -> tuple[Knob, ...]:
+def network_knobs(graph: OperationGraph) -> tuple[Knob, ...]:
     """Knobs of the whole network, those of the hardware left out."""
     orders: tuple[Value, ...] = (FILE_ORDER,)
     if in_order(graph, MEMORY_ORDER).operations != graph.operations:
@@ -63,7 +63,11 @@ def network_knobs(graph: Graph) -> tuple[Knob, ...]:
 
 
 def layer_knobs(
-    graph: Graph, hardware: Sequence[Hardware], *, four_bit_weights: bool, chained: Sequence[bool]
+    graph: OperationGraph,
+    hardware: Sequence[Hardware],
+    *,
+    four_bit_weights: bool,
+    chained: Sequence[bool],
 ) -> tuple[tuple[Knob, ...], ...]:
     """The knobs of each operation, in the graph's order.
 
@@ -76,14 +80,14 @@ def layer_knobs(
     return tuple(
         tuple(
             _knobs(graph, position, hardware, four_bit_weights, chained[position])
-            if operation.kind is not Kind.SOFTWARE
+            if operation.kind is not OperationKind.SOFTWARE
             else ()
         )
         for position, operation in enumerate(graph.operations)
     )
 
 
-def joined_by_default(graph: Graph, position: int) -> bool:
+def joined_by_default(graph: OperationGraph, position: int) -> bool:
     """What the vendor's compiler joins: a convolution with what follows on other units.
 
     ST's reports show residual additions in the convolution's epoch, and the RAM published for
@@ -93,8 +97,8 @@ def joined_by_default(graph: Graph, position: int) -> bool:
     if not joinable(graph, position):
         return False
     after = graph.operations[position + 1]
-    return after.kind in (Kind.ARITHMETIC, Kind.ACTIVATION) or (
-        after.kind is Kind.POOL and not after.global_pool
+    return after.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION) or (
+        after.kind is OperationKind.POOL and not after.global_pool
     )
 
 
@@ -119,7 +123,7 @@ def default_accelerators(shape: Shape, hardware: Hardware) -> int:
 
 
 def _knobs(
-    graph: Graph,
+    graph: OperationGraph,
     position: int,
     hardware: Sequence[Hardware],
     four_bit_weights: bool,
@@ -127,7 +131,7 @@ def _knobs(
 ) -> Iterator[Knob]:
     operation = graph.operations[position]
     layer = operation.name
-    if operation.kind is Kind.CONVOLUTION:
+    if operation.kind is OperationKind.CONVOLUTION:
         yield from _convolution_knobs(operation, graph, hardware, four_bit_weights)
     if joinable(graph, position):
         yield Knob(
@@ -143,7 +147,10 @@ def _knobs(
 
 
 def _convolution_knobs(
-    operation: Operation, graph: Graph, hardware: Sequence[Hardware], four_bit_weights: bool
+    operation: Operation,
+    graph: OperationGraph,
+    hardware: Sequence[Hardware],
+    four_bit_weights: bool,
 ) -> Iterator[Knob]:
     layer, base = operation.name, hardware[0]
     shape = shape_of(operation, graph)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 
 FILE_ORDER = "file"
 MEMORY_ORDER = "memory"
@@ -13,7 +13,7 @@ MEMORY_ORDER = "memory"
 LOAD = "Load"
 
 
-def with_loads(graph: Graph) -> Graph:
+def with_loads(graph: OperationGraph) -> OperationGraph:
     """The graph with operations that bring input images into the accelerator's element order.
 
     ST's compiler starts with such an epoch (the reports of MobileNetV2 and MobileNetV1 show it);
@@ -29,7 +29,9 @@ def with_loads(graph: Graph) -> Graph:
         renamed[name] = loaded.name
         taken = {operation.name for operation in graph.operations}
         loads.append(
-            Operation(_new_name(f"{name}/load", taken), LOAD, Kind.COPY, (name,), loaded.name)
+            Operation(
+                _new_name(f"{name}/load", taken), LOAD, OperationKind.COPY, (name,), loaded.name
+            )
         )
     operations = tuple(
         replace(operation, inputs=tuple(renamed.get(name, name) for name in operation.inputs))
@@ -38,7 +40,7 @@ def with_loads(graph: Graph) -> Graph:
     return replace(graph, operations=(*loads, *operations), maps=maps)
 
 
-def in_order(graph: Graph, order: str) -> Graph:
+def in_order(graph: OperationGraph, order: str) -> OperationGraph:
     """The graph with its operations in the file's order, or in one that needs little memory.
 
     The latter always goes on with the operation that leaves the fewest bytes in use, and where
@@ -63,7 +65,7 @@ def in_order(graph: Graph, order: str) -> Graph:
     return replace(graph, operations=tuple(graph.operations[i] for i in chosen))
 
 
-def _growth(graph: Graph, readers: dict[str, set[int]], position: int) -> int:
+def _growth(graph: OperationGraph, readers: dict[str, set[int]], position: int) -> int:
     """Bytes in use after an operation, against before."""
     operation = graph.operations[position]
     freed = sum(

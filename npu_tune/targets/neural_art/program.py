@@ -7,9 +7,9 @@ from itertools import accumulate
 from typing import Any
 
 from npu_tune.targets.neural_art.compiler.choice import DIMC, NEUTRAL
-from npu_tune.targets.neural_art.compiler.machine import Step
 from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT, Block
 from npu_tune.targets.neural_art.compiler.scheduler import Run
+from npu_tune.targets.neural_art.compiler.step import Step
 from npu_tune.targets.neural_art.hardware import Hardware
 
 FORMAT = "npu-tune/neural-art-program"
@@ -70,13 +70,13 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
             "start_cycle": start,
             "cycles": step.cycles,
             "waits_for_weights_cycles": wait,
-            "compute_cycles": step.figures.compute_cycles,
-            "ram_cycles": step.figures.ram_cycles,
-            "flash_cycles": step.figures.flash_cycles,
+            "compute_cycles": step.costs.compute_cycles,
+            "ram_cycles": step.costs.ram_cycles,
+            "flash_cycles": step.costs.flash_cycles,
             "parts": step.epoch.total.parts,
             "reads": [name for name, _ in step.epoch.span.inputs],
             "writes": step.epoch.span.output,
-            "flash_bytes": step.figures.flash_bytes,
+            "flash_bytes": step.costs.flash_bytes,
             "choices": _choices(run, step),
         }
         for index, (step, start, wait) in enumerate(

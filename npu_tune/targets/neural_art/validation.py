@@ -15,7 +15,13 @@ from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.placement import PING_PONG
 from npu_tune.targets.neural_art.compiler.rule import VENDOR, cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler, Settings
-from npu_tune.targets.neural_art.graph import FeatureMap, Graph, Kind, Operation, Weights
+from npu_tune.targets.neural_art.graph import (
+    FeatureMap,
+    Operation,
+    OperationGraph,
+    OperationKind,
+    Weights,
+)
 from npu_tune.targets.neural_art.hardware import Hardware, Pool
 from npu_tune.targets.neural_art.knobs import default_accelerators
 from npu_tune.targets.neural_art.orders import LOAD
@@ -81,7 +87,7 @@ def reported_epochs(path: Path) -> tuple[ReportedEpoch, ...]:
     return tuple(_reported(row) for row in rows)
 
 
-def epoch_graph(reported: ReportedEpoch) -> Graph:
+def epoch_graph(reported: ReportedEpoch) -> OperationGraph:
     """The graph that holds just this epoch, made from its shapes."""
     maps = [FeatureMap(f"input {i}", *sizes) for i, sizes in enumerate(reported.inputs)]
     output = FeatureMap("output", *reported.output)
@@ -92,7 +98,7 @@ def epoch_graph(reported: ReportedEpoch) -> Graph:
         return _graph(reported, [convolution], [maps[0], output])
     before = replace(output, name="before addition")
     addition = Operation(
-        "addition", "Add", Kind.ARITHMETIC, (before.name, maps[1].name), output.name
+        "addition", "Add", OperationKind.ARITHMETIC, (before.name, maps[1].name), output.name
     )
     operations = [replace(convolution, output=before.name), addition]
     return _graph(reported, operations, [*maps, before, output])
@@ -120,10 +126,10 @@ def estimated(
     choice = Choice(accelerators=max(used, 1), chain=True)
     (step,) = scheduler.run(scheduler.resolve([choice] * len(graph.operations))).steps
     first = graph.operations[0]
-    has_weights = first.kind is Kind.CONVOLUTION
+    has_weights = first.kind is OperationKind.CONVOLUTION
     return EpochEstimate(
         accelerators=sum(demand.accelerators for demand in step.epoch.demands),
-        compute_cycles=step.figures.compute_cycles,
+        compute_cycles=step.costs.compute_cycles,
         max_cycles=step.cycles,
         default_accelerators=default_accelerators(shape_of(first, graph), hardware)
         if has_weights
@@ -161,9 +167,14 @@ def _without_weights(reported: ReportedEpoch) -> Operation:
     if "AveragePool" in reported.nodes:
         _, rows, columns = reported.inputs[0]
         return Operation(
-            "pool", "AveragePool", Kind.POOL, *names, kernel=(rows, columns), global_pool=True
+            "pool",
+            "AveragePool",
+            OperationKind.POOL,
+            *names,
+            kernel=(rows, columns),
+            global_pool=True,
         )
-    return Operation("load", LOAD, Kind.COPY, *names)
+    return Operation("load", LOAD, OperationKind.COPY, *names)
 
 
 def _convolution(reported: ReportedEpoch) -> Operation:
@@ -176,7 +187,7 @@ def _convolution(reported: ReportedEpoch) -> Operation:
     return Operation(
         _CONVOLUTION,
         "Conv",
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         ("input 0",),
         "output",
         macs=elements * rows_out * columns_out,
@@ -187,9 +198,11 @@ def _convolution(reported: ReportedEpoch) -> Operation:
     )
 
 
-def _graph(reported: ReportedEpoch, operations: list[Operation], maps: list[FeatureMap]) -> Graph:
+def _graph(
+    reported: ReportedEpoch, operations: list[Operation], maps: list[FeatureMap]
+) -> OperationGraph:
     inputs = tuple(m.name for m in maps if m.name.startswith("input"))
-    return Graph(
+    return OperationGraph(
         f"epoch {reported.number}",
         tuple(operations),
         {feature_map.name: feature_map for feature_map in maps},

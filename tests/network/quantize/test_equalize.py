@@ -5,11 +5,11 @@ import pytest
 from two_runtimes import onnx_model, onnx_network, run_onnx, signal_to_noise_db, uniform_inputs
 
 from npu_tune.network import Network
-from npu_tune.network.onnx_model import open_onnx
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.model import open_onnx
+from npu_tune.network.onnx.proto import graph_from_onnx, graph_to_onnx
 from npu_tune.network.quantize.calibrate import observe
 from npu_tune.network.quantize.equalize import equalize
-from npu_tune.network.quantize.graph import Graph
-from npu_tune.network.quantize.onnx_graph import graph_from_onnx, graph_to_onnx
 
 BODIES = {
     "depthwise": "a = Conv(x, w, b) r = Relu(a) y = Conv<group=8, pads=[1,1,1,1]>(r, d)",
@@ -37,7 +37,7 @@ def _network(name: str) -> Network:
     return onnx_network(onnx_model(body, values, opset=10))
 
 
-def _equalized(network: Network) -> tuple[Graph, bool]:
+def _equalized(network: Network) -> tuple[OnnxGraph, bool]:
     graph = graph_from_onnx(open_onnx(network.model_bytes, name="test"))
     before = list(graph.constants)
     statistics = observe(graph, uniform_inputs(network, samples=4, seed=0))

@@ -46,7 +46,7 @@ def test_a_planned_reshape_gives_what_onnx_gives(
     plan = layout.plan_reshape(before, after, permutation)
     data = _numbered(before)
 
-    stored = data.transpose(plan.needed).reshape(layout.permuted(after, plan.result))
+    stored = data.transpose(plan.needed).reshape(layout.permute(after, plan.result))
 
     assert np.array_equal(stored, data.reshape(after).transpose(plan.result))
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from small_graphs import chain, conv, graphs, image
 
 from npu_tune.network.zoo import zoo_network
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation, graph_of
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind, graph_of
 from npu_tune.targets.neural_art.orders import FILE_ORDER, MEMORY_ORDER, in_order, with_loads
 
 
-def live_peak(graph: Graph) -> int:
+def live_peak(graph: OperationGraph) -> int:
     """Most bytes in use at a time when every operation is an epoch."""
     last = {
         name: len(graph.operations) if name in graph.outputs else max(readers, default=-1)
@@ -27,7 +27,7 @@ def live_peak(graph: Graph) -> int:
     return peak
 
 
-def branches(*wide: int) -> Graph:
+def branches(*wide: int) -> OperationGraph:
     """Layers side by side on one input, each narrowed to few channels, then brought together."""
     source = image(4, 8)
     first, last, maps, narrow = [], [], [source], []
@@ -39,8 +39,10 @@ def branches(*wide: int) -> Graph:
         maps += [middle, end]
         narrow.append(end)
     joined = replace(narrow[0], name="joined", channels=2 * len(wide))
-    concat = Operation("join", "Concat", Kind.COPY, tuple(m.name for m in narrow), "joined")
-    return Graph(
+    concat = Operation(
+        "join", "Concat", OperationKind.COPY, tuple(m.name for m in narrow), "joined"
+    )
+    return OperationGraph(
         "branches",
         (*first, *last, concat),
         {m.name: m for m in (*maps, joined)},
@@ -92,7 +94,7 @@ def test_a_chain_has_one_order():
 def test_images_are_brought_into_the_accelerators_order_first():
     graph = with_loads(chain(image(3, 8), {"kernels": 8}))
     load, layer = graph.operations
-    assert (load.name, load.kind, load.inputs) == ("in/load", Kind.COPY, ("in",))
+    assert (load.name, load.kind, load.inputs) == ("in/load", OperationKind.COPY, ("in",))
     assert layer.inputs == (load.output,)
     assert graph.maps[load.output].size_bytes == graph.maps["in"].size_bytes
     assert graph.inputs == ("in",)

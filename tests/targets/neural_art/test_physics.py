@@ -14,8 +14,8 @@ from small_graphs import (
     STM32N6,
     chain,
     choices,
-    figures,
     image,
+    metrics_of,
     run,
     with_pools,
     with_units,
@@ -28,7 +28,7 @@ from npu_tune.targets.neural_art.compiler.choice import Choice
 from npu_tune.targets.neural_art.compiler.rule import VENDOR, CostRule, cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.graph import Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationKind
 
 OVERS = ("input_channels", "kernels", "stripes")
 COMPUTE_ONLY = CostRule(0.0, 0.0, 0.0, 1.0)
@@ -69,7 +69,7 @@ def test_more_accelerators_never_take_more_compute_cycles(over, graph):
     cycles = [
         step(
             graph, Choice(accelerators=number, parallel_over=over), hardware=hardware
-        ).figures.compute_cycles
+        ).costs.compute_cycles
         for number in range(1, 7)
     ]
     assert all(more <= fewer for fewer, more in pairwise(cycles))
@@ -89,9 +89,9 @@ def test_accelerators_speed_a_layer_up_that_waits_for_them(over):
 def test_a_chain_of_accelerators_passes_no_more_than_144_products_per_cycle():
     graph = chain(image(256, 16), {"kernels": 96})
     found = step(graph, Choice(accelerators=4), rule=VENDOR)
-    assert graph.operations[0].macs / found.figures.compute_cycles == pytest.approx(144)
+    assert graph.operations[0].macs / found.costs.compute_cycles == pytest.approx(144)
     beside = step(graph, Choice(accelerators=4, parallel_over="kernels"), rule=VENDOR)
-    assert beside.figures.compute_cycles < found.figures.compute_cycles
+    assert beside.costs.compute_cycles < found.costs.compute_cycles
 
 
 @pytest.mark.parametrize("rule", ["calibrated", "vendor"])
@@ -156,8 +156,8 @@ def test_smaller_pools_never_lower_the_best_latency(graph, rule):
 
 def test_ram_outside_the_chip_is_slower_and_costs_more_energy():
     graph = chain(image(64, 32), {"kernels": 64, "depthwise": True, "taps": 3})
-    inside = figures(graph, rule=VENDOR)
-    outside = figures(graph, rule=VENDOR, hardware=with_pools(1024, external=1 << 20))
+    inside = metrics_of(graph, rule=VENDOR)
+    outside = metrics_of(graph, rule=VENDOR, hardware=with_pools(1024, external=1 << 20))
     assert outside["external_ram_bytes"] > 0
     assert outside["latency_ms"] > inside["latency_ms"]
     assert outside["energy"] > inside["energy"]
@@ -165,15 +165,15 @@ def test_ram_outside_the_chip_is_slower_and_costs_more_energy():
 
 def test_a_pool_of_slower_memory_slows_a_layer_that_waits_for_it():
     graph = chain(image(64, 32), {"kernels": 64, "depthwise": True, "taps": 3})
-    near = figures(graph, Choice(output_pool="npu"), rule=VENDOR)
-    far = figures(graph, Choice(output_pool="cpu"), rule=VENDOR)
+    near = metrics_of(graph, Choice(output_pool="npu"), rule=VENDOR)
+    far = metrics_of(graph, Choice(output_pool="cpu"), rule=VENDOR)
     assert far["latency_ms"] > near["latency_ms"]
 
 
 def test_a_layer_split_over_pools_fits_where_one_pool_is_too_small():
     graph = chain(image(8, 16), {"kernels": 24})
     small = with_pools(4096, 4096, 4096)
-    assert figures(graph, hardware=small)["ram_bytes"] == 8192
+    assert metrics_of(graph, hardware=small)["ram_bytes"] == 8192
     with pytest.raises(CompilerError):
         run(graph, hardware=small, settings=replace(SETTINGS, virtual_pools=False))
 
@@ -185,8 +185,8 @@ HEAVY = chain(image(32, 16), {"kernels": 64, "taps": 3}, {"kernels": 256, "taps"
 
 
 def test_preloaded_weights_take_ram():
-    streamed = figures(HEAVY)
-    preloaded = figures(HEAVY, [Choice(), Choice(weights="preload")])
+    streamed = metrics_of(HEAVY)
+    preloaded = metrics_of(HEAVY, [Choice(), Choice(weights="preload")])
     assert preloaded["peak_live_bytes"] > streamed["peak_live_bytes"]
     assert preloaded["traffic_flash_bytes"] == streamed["traffic_flash_bytes"]
     assert preloaded["flash_bytes"] == streamed["flash_bytes"]
@@ -195,8 +195,8 @@ def test_preloaded_weights_take_ram():
 @given(graph=layers(), chosen=choices)
 @settings(max_examples=80, deadline=None)
 def test_preloading_never_lowers_live_bytes(graph, chosen):
-    plain = figures(graph, chosen._replace(weights="stream"))
-    early = figures(graph, chosen._replace(weights="preload"))
+    plain = metrics_of(graph, chosen._replace(weights="stream"))
+    early = metrics_of(graph, chosen._replace(weights="preload"))
     assert early["peak_live_bytes"] >= plain["peak_live_bytes"]
 
 
@@ -204,10 +204,10 @@ def test_preloading_speeds_up_a_layer_that_waits_for_flash_behind_one_that_does_
     graph = chain(image(64, 32), {"kernels": 64, "taps": 3}, {"kernels": 256, "stride": 2})
     rule = CostRule(8.0, 0.0, 0.0, 1.0)
     streamed = run(graph, rule=rule)
-    assert streamed.steps[0].figures.slack > streamed.steps[1].figures.flash_cycles
-    assert streamed.steps[1].figures.flash_cycles > streamed.steps[1].figures.compute_cycles
-    preloaded = figures(graph, [Choice(), Choice(weights="preload")], rule=rule)
-    assert preloaded["cycles"] < figures(graph, rule=rule)["cycles"]
+    assert streamed.steps[0].costs.slack > streamed.steps[1].costs.flash_cycles
+    assert streamed.steps[1].costs.flash_cycles > streamed.steps[1].costs.compute_cycles
+    preloaded = metrics_of(graph, [Choice(), Choice(weights="preload")], rule=rule)
+    assert preloaded["cycles"] < metrics_of(graph, rule=rule)["cycles"]
 
 
 @given(layers(), st.integers(1, 64), st.sampled_from((0.1, 1.0, 6.0)))
@@ -220,8 +220,8 @@ def test_preloading_into_idle_flash_never_slows_a_layer_that_does_not_wait_for_r
     early = run(graph, [Choice(), Choice(weights="preload")], rule=rule)
     first, second = early.steps
     assume(
-        second.figures.preloading <= first.figures.slack
-        and second.figures.ram_cycles <= second.figures.compute_cycles
+        second.costs.preloading <= first.costs.slack
+        and second.costs.ram_cycles <= second.costs.compute_cycles
     )
     assert early.waits == (0.0, 0.0)
     late = run(graph, rule=rule)
@@ -231,22 +231,22 @@ def test_preloading_into_idle_flash_never_slows_a_layer_that_does_not_wait_for_r
 def test_an_epoch_waits_for_preloaded_weights_that_flash_could_not_bring_in_time():
     found = run(HEAVY, [Choice(), Choice(weights="preload")], rule=CostRule(6.0, 0.0, 0.0, 1.0))
     first, second = found.steps
-    assert second.figures.preloading > first.figures.slack
-    assert found.waits == (0.0, second.figures.preloading - first.figures.slack)
+    assert second.costs.preloading > first.costs.slack
+    assert found.waits == (0.0, second.costs.preloading - first.costs.slack)
 
 
 def test_weights_that_find_no_room_are_streamed_after_all():
     small = with_pools(sum(m.size_bytes for m in HEAVY.maps.values()))
-    preloaded = figures(HEAVY, [Choice(), Choice(weights="preload")], hardware=small)
-    assert preloaded == figures(HEAVY, hardware=small)
+    preloaded = metrics_of(HEAVY, [Choice(), Choice(weights="preload")], hardware=small)
+    assert preloaded == metrics_of(HEAVY, hardware=small)
 
 
 @given(graph=layers(), chosen=choices)
 @settings(max_examples=80, deadline=None)
 def test_weights_of_four_bits_halve_the_traffic_of_flash(graph, chosen):
     plain = chosen._replace(weight_compression=False, stationarity="feature")
-    eight = figures(graph, plain._replace(weight_bits=8))
-    four = figures(graph, plain._replace(weight_bits=4))
+    eight = metrics_of(graph, plain._replace(weight_bits=8))
+    four = metrics_of(graph, plain._replace(weight_bits=4))
     traffic = eight["traffic_flash_bytes"]
     assert four["traffic_flash_bytes"] == pytest.approx(traffic / 2, rel=0.2, abs=64)
     assert four["flash_bytes"] <= eight["flash_bytes"]
@@ -258,22 +258,22 @@ def test_compression_never_stores_more(graph, chosen, entropy_bits):
     operation = graph.operations[0]
     weights = replace(operation.weights, entropy_bits=entropy_bits)
     graph = replace(graph, operations=(replace(operation, weights=weights),))
-    plain = figures(graph, chosen._replace(weight_compression=False))
-    packed = figures(graph, chosen._replace(weight_compression=True))
+    plain = metrics_of(graph, chosen._replace(weight_compression=False))
+    packed = metrics_of(graph, chosen._replace(weight_compression=True))
     assert packed["flash_bytes"] <= plain["flash_bytes"]
     assert packed["traffic_flash_bytes"] <= plain["traffic_flash_bytes"]
 
 
 def test_weights_of_low_entropy_are_stored_in_few_bytes():
     graph = chain(image(64, 8), {"kernels": 256, "entropy_bits": 2.0})
-    plain = figures(graph)["flash_bytes"]
-    assert figures(graph, Choice(weight_compression=True))["flash_bytes"] < 0.35 * plain
+    plain = metrics_of(graph)["flash_bytes"]
+    assert metrics_of(graph, Choice(weight_compression=True))["flash_bytes"] < 0.35 * plain
 
 
 def test_units_that_unpack_weights_limit_how_fast_they_arrive():
     graph = chain(image(512, 1), {"kernels": 512, "entropy_bits": 0.0})
     found = step(graph, Choice(weight_compression=True), rule=COMPUTE_ONLY)
-    assert found.figures.compute_cycles >= 512 * 512
+    assert found.costs.compute_cycles >= 512 * 512
 
 
 # Epochs -----------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_units_that_unpack_weights_limit_how_fast_they_arrive():
 
 def test_a_map_between_joined_layers_is_not_in_memory():
     graph = chain(image(16, 16), {"kernels": 96}, {"kernels": 16})
-    apart = figures(graph)
+    apart = metrics_of(graph)
     joined = run(graph, [Choice(chain=True), Choice()])
     assert len(joined.steps) == 1
     assert "a.out" not in {block.name for s in joined.steps for block in s.placement.placed}
@@ -314,43 +314,44 @@ def test_a_window_behind_another_layer_needs_its_rows_in_the_line_buffer():
 def test_cutting_a_layer_into_parts_adds_epochs(over, parts):
     graph = chain(image(64, 16), {"kernels": 64, "taps": 3})
     choice = Choice(parts=parts, parts_over=over)
-    cut = figures(graph, choice)
+    cut = metrics_of(graph, choice)
     assert cut["hardware_epochs"] == parts
     assert (
-        cut["cycles"] >= figures(graph)["cycles"] + (parts - 1) * STM32N6.calibration.epoch_cycles
+        cut["cycles"]
+        >= metrics_of(graph)["cycles"] + (parts - 1) * STM32N6.calibration.epoch_cycles
     )
 
 
 def test_stripes_read_the_rows_around_them_again():
     graph = chain(image(16, 16), {"kernels": 16, "taps": 3})
-    whole = figures(graph)["traffic_ram_bytes"]
-    cut = figures(graph, Choice(parts=4, parts_over="stripes"))["traffic_ram_bytes"]
+    whole = metrics_of(graph)["traffic_ram_bytes"]
+    cut = metrics_of(graph, Choice(parts=4, parts_over="stripes"))["traffic_ram_bytes"]
     assert cut - whole == pytest.approx(3 * 2 * 16 * 16)
     pointwise = chain(image(16, 16), {"kernels": 16})
     assert (
-        figures(pointwise, Choice(parts=4, parts_over="stripes"))["traffic_ram_bytes"]
-        == figures(pointwise)["traffic_ram_bytes"]
+        metrics_of(pointwise, Choice(parts=4, parts_over="stripes"))["traffic_ram_bytes"]
+        == metrics_of(pointwise)["traffic_ram_bytes"]
     )
 
 
 def test_stripes_read_the_weights_again():
     graph = chain(image(16, 16), {"kernels": 16, "taps": 3})
-    whole = figures(graph)["traffic_flash_bytes"]
+    whole = metrics_of(graph)["traffic_flash_bytes"]
     cut = Choice(parts=4, parts_over="stripes")
-    assert figures(graph, cut)["traffic_flash_bytes"] == 4 * whole
-    assert figures(graph, cut._replace(weights="preload"))["traffic_flash_bytes"] == whole
+    assert metrics_of(graph, cut)["traffic_flash_bytes"] == 4 * whole
+    assert metrics_of(graph, cut._replace(weights="preload"))["traffic_flash_bytes"] == whole
 
 
 def test_parts_of_the_kernels_read_the_map_again():
     graph = chain(image(16, 16), {"kernels": 16, "taps": 3})
-    more = figures(graph, Choice(parts=4))["traffic_ram_bytes"]
-    assert more - figures(graph)["traffic_ram_bytes"] == 3 * graph.maps["in"].size_bytes
+    more = metrics_of(graph, Choice(parts=4))["traffic_ram_bytes"]
+    assert more - metrics_of(graph)["traffic_ram_bytes"] == 3 * graph.maps["in"].size_bytes
 
 
 def test_parts_of_the_input_channels_keep_partial_sums_in_ram():
     graph = chain(image(64, 16), {"kernels": 32})
     choice = Choice(parts=4, parts_over="input_channels")
-    whole, cut = figures(graph), figures(graph, choice)
+    whole, cut = metrics_of(graph), metrics_of(graph, choice)
     sums = 4 * graph.maps["a.out"].elements
     assert cut["peak_live_bytes"] - whole["peak_live_bytes"] == sums
     assert cut["traffic_ram_bytes"] - whole["traffic_ram_bytes"] == 2 * 3 * sums
@@ -363,7 +364,7 @@ BIG_MAP = chain(image(16, 64), {"kernels": 16})
 
 
 def test_with_kernels_stationary_a_map_is_read_once_for_every_buffer_of_weights():
-    found = figures(BIG_WEIGHTS)
+    found = metrics_of(BIG_WEIGHTS)
     times = 512 * 512 / (16 * 1024)
     maps = BIG_WEIGHTS.maps
     assert found["traffic_ram_bytes"] == times * maps["in"].size_bytes + maps["a.out"].size_bytes
@@ -371,7 +372,7 @@ def test_with_kernels_stationary_a_map_is_read_once_for_every_buffer_of_weights(
 
 
 def test_with_features_stationary_weights_are_read_once_for_every_buffer_of_the_map():
-    found = figures(BIG_MAP, Choice(stationarity="feature"))
+    found = metrics_of(BIG_MAP, Choice(stationarity="feature"))
     times = BIG_MAP.maps["in"].size_bytes / (16 * 1024)
     assert found["traffic_flash_bytes"] == times * 16 * 16
     assert found["traffic_ram_bytes"] == sum(m.size_bytes for m in BIG_MAP.maps.values())
@@ -383,7 +384,7 @@ def test_with_features_stationary_weights_are_read_once_for_every_buffer_of_the_
 )
 def test_the_larger_of_map_and_weights_is_better_streamed_past(graph, better, worse):
     def moved(what: str) -> float:
-        found = figures(graph, Choice(stationarity=what))
+        found = metrics_of(graph, Choice(stationarity=what))
         return found["traffic_ram_bytes"] + found["traffic_flash_bytes"]
 
     assert moved(better) < moved(worse)
@@ -394,8 +395,8 @@ def test_the_larger_of_map_and_weights_is_better_streamed_past(graph, better, wo
 def test_larger_buffers_never_move_more(graph, chosen):
     small = with_units(STM32N6, kernel_buffer_bytes=2048, feature_buffer_bytes=2048)
     for traffic in ("traffic_ram_bytes", "traffic_flash_bytes"):
-        moved = figures(graph, chosen)[traffic]
-        assert moved <= figures(graph, chosen, hardware=small)[traffic]
+        moved = metrics_of(graph, chosen)[traffic]
+        assert moved <= metrics_of(graph, chosen, hardware=small)[traffic]
 
 
 # Computing in memory ----------------------------------------------------------------------
@@ -409,9 +410,9 @@ FEW_PIXELS = chain(image(128, 2), {"kernels": 128})
 
 
 def test_tiles_win_where_weights_stay_in_them():
-    tiles = figures(ON_TILES, RESIDENT, hardware=DIMC)
+    tiles = metrics_of(ON_TILES, RESIDENT, hardware=DIMC)
     accelerators = [
-        figures(ON_TILES, Choice(accelerators=number), hardware=DIMC) for number in (1, 2, 4)
+        metrics_of(ON_TILES, Choice(accelerators=number), hardware=DIMC) for number in (1, 2, 4)
     ]
     assert all(tiles["cycles"] < other["cycles"] for other in accelerators)
     assert all(tiles["energy"] < other["energy"] for other in accelerators)
@@ -419,15 +420,15 @@ def test_tiles_win_where_weights_stay_in_them():
 
 
 def test_tiles_lose_where_weights_are_reloaded_for_few_pixels():
-    tiles = figures(FEW_PIXELS, RELOADED, hardware=DIMC)
-    assert tiles["cycles"] > figures(FEW_PIXELS, hardware=DIMC)["cycles"]
+    tiles = metrics_of(FEW_PIXELS, RELOADED, hardware=DIMC)
+    assert tiles["cycles"] > metrics_of(FEW_PIXELS, hardware=DIMC)["cycles"]
     assert tiles["traffic_flash_bytes"] == 128 * 128
-    assert tiles["cycles"] > figures(FEW_PIXELS, RESIDENT, hardware=DIMC)["cycles"]
+    assert tiles["cycles"] > metrics_of(FEW_PIXELS, RESIDENT, hardware=DIMC)["cycles"]
 
 
 def test_copies_of_the_weights_share_the_pixels():
     cycles = [
-        step(ON_TILES, RESIDENT._replace(dimc_copies=copies), hardware=DIMC).figures.compute_cycles
+        step(ON_TILES, RESIDENT._replace(dimc_copies=copies), hardware=DIMC).costs.compute_cycles
         for copies in (1, 2)
     ]
     assert cycles[1] == cycles[0] / 2
@@ -446,7 +447,7 @@ def test_what_does_not_fit_any_more_is_reloaded_into_the_tiles_that_are_left():
     found = run(graph, RESIDENT, hardware=replace(DIMC, dimc=replace(DIMC.dimc, tiles=9)))
     chosen = [s.epoch.choices[0] for s in found.steps]
     assert [choice.dimc_residency for choice in chosen] == ["resident", "resident", "reload"]
-    assert found.steps[2].figures.flash_bytes == 128 * 128
+    assert found.steps[2].costs.flash_bytes == 128 * 128
 
 
 @given(st.lists(choices, min_size=4, max_size=4), st.integers(1, 12))
@@ -487,18 +488,16 @@ def test_the_calibrated_rule_adds_what_starting_an_epoch_costs():
     graph = chain(image(8, 8), {"kernels": 8})
     constants = STM32N6.calibration
     fitted = step(graph)
-    slowest = max(
-        fitted.figures.compute_cycles, fitted.figures.ram_cycles, fitted.figures.flash_cycles
-    )
+    slowest = max(fitted.costs.compute_cycles, fitted.costs.ram_cycles, fitted.costs.flash_cycles)
     assert fitted.cycles == pytest.approx(slowest + constants.epoch_cycles)
-    assert step(graph, rule=VENDOR).figures.flash_cycles == 6 * 64
-    assert fitted.figures.flash_cycles == pytest.approx(64 * constants.flash_cycles_per_byte)
+    assert step(graph, rule=VENDOR).costs.flash_cycles == 6 * 64
+    assert fitted.costs.flash_cycles == pytest.approx(64 * constants.flash_cycles_per_byte)
 
 
 def test_the_cpu_takes_its_cycles_per_element_in_its_own_clock():
     source = image(10, 4)
     out = replace(source, name="out")
-    soft = Operation("softmax", "Softmax", Kind.SOFTWARE, ("in",), "out")
+    soft = Operation("softmax", "Softmax", OperationKind.SOFTWARE, ("in",), "out")
     graph = replace(
         chain(source, {"kernels": 1}), operations=(soft,), maps={"in": source, "out": out},
         outputs=("out",),

@@ -32,7 +32,7 @@ def some_built(request, tmp_path):
     ]
 
 
-def test_a_program_has_the_figures_of_its_evaluation(tmp_path):
+def test_a_program_has_the_metrics_of_its_evaluation(tmp_path):
     artifact, program = built(tmp_path, "resnet8")
     assert artifact.evaluation == TARGET.evaluate(
         zoo_network("resnet8"), TARGET.space(zoo_network("resnet8")).default

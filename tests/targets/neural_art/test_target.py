@@ -88,7 +88,7 @@ def test_the_default_is_what_it_says(target, network):
     assert target.starts(network)[0].configuration == space.default
 
 
-def test_configurations_with_the_same_effect_have_the_same_figures(target, network):
+def test_configurations_with_the_same_effect_have_the_same_metrics(target, network):
     space = target.space(network)
     changed = 0
     for configuration in some_configurations(space, 30, seed=1):
@@ -100,7 +100,7 @@ def test_configurations_with_the_same_effect_have_the_same_figures(target, netwo
     assert changed
 
 
-def test_most_single_changes_that_have_an_effect_change_a_figure(stm32n6, network):
+def test_most_single_changes_that_have_an_effect_change_a_metric(stm32n6, network):
     space = stm32n6.space(network)
     default = stm32n6.evaluate(network, space.default)
     told, silent = 0, 0

@@ -1,1 +1,1 @@
-"""From operations and choices to epochs, buffers and their costs."""
+"""The model of the compiler: from operations and choices to epochs, placements and costs."""

@@ -1,4 +1,4 @@
-"""Cycles of the units: what the vendor's compiler estimates for a convolution and the rest.
+"""Cycles of the units, as the vendor's compiler estimates them for each kind of operation.
 
 The rates were read off the vendor compiler's own estimates of MobileNetV2 0.5 (ST Edge AI Core
 3.0.0; 55 hardware epochs) and of single matrix products (Core 2.1.0); shapes they do not cover
@@ -12,7 +12,7 @@ follow the same rules by extrapolation. The rules:
   With fewer channels, a chain of accelerators takes one input element per cycle and
   accelerator for 16 kernels at a time.
 - No chain of accelerators passes 144 multiplications per cycle, the highest rate in any report.
-- Kernels are loaded at 3 bytes per cycle where an accelerator gets at least 64 input channels,
+- Kernels are loaded at 3 bytes per cycle if an accelerator gets at least 64 input channels,
   else at 1.
 - Depthwise: one output element per cycle, with a stride one input element per half cycle.
 - Pools, arithmetic and activation units: one element per cycle; pools count what they read.
@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from npu_tune.targets.neural_art.graph import Kind
+from npu_tune.targets.neural_art.graph import OperationKind
 
 _WINDOW = 3
-"""Rows and columns of a window that one pass covers."""
+"""Rows, and columns, of a window that one pass covers."""
 _WINDOW_CHANNELS = 8
 _WINDOW_MACS = 72
 _DEEP_FROM = 64
@@ -39,7 +39,7 @@ _CHAIN_MACS = 144
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What of an operation the cycles depend on; made once, then compared by identity.
+    """The sizes of an operation that its cycles depend on; compared by identity.
 
     Args:
         kind: of the operation.
@@ -47,16 +47,16 @@ class Shape:
         channels_out: output channels.
         rows_out: rows of the output.
         pixels_out: rows x columns of the output.
-        elements_in: of all inputs.
+        elements_in: of all inputs together.
         groups: of a convolution.
         taps: (rows, columns) of the window.
-        stride: the larger of both.
-        weights: elements.
+        stride: the larger one of rows and columns.
+        weights: number of weights.
         rows_in: of the first input.
         input_bytes: of the first input.
     """
 
-    kind: Kind
+    kind: OperationKind
     channels_in: int
     channels_out: int
     rows_out: int
@@ -79,10 +79,10 @@ class Shape:
 
 
 def unit_cycles(shape: Shape) -> float:
-    """Cycles of anything but a convolution on one unit of its kind."""
-    if shape.kind is Kind.POOL:
+    """Cycles of an operation that is no convolution, on one unit of its kind."""
+    if shape.kind is OperationKind.POOL:
         return float(shape.elements_in)
-    if shape.kind in (Kind.ARITHMETIC, Kind.ACTIVATION):
+    if shape.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION):
         return float(shape.elements_out)
     return 0.0
 
@@ -91,24 +91,24 @@ def unit_cycles(shape: Shape) -> float:
 def convolution_cycles(
     shape: Shape, accelerators: int, over: str, macs_per_cycle: int = _WINDOW_MACS
 ) -> float:
-    """Cycles of a convolution on some accelerators.
+    """Cycles of a convolution on the best number of accelerators up to a limit.
 
-    Shares that become shallow can take longer than fewer, deeper ones; accelerators that would
-    only slow the others stand idle, which is what reports of pairs on 32 channels look like.
+    More accelerators can be slower, where each gets few input channels; then some stay idle,
+    which is what the vendor's reports show for pairs on 32 channels.
 
     Args:
         shape: of the convolution.
-        accelerators: how many may share it.
-        over: what they share: ``input_channels`` (partial sums go along a chain),
+        accelerators: largest number that may share it.
+        over: the dimension that is split: ``input_channels`` (partial sums pass along a chain),
             ``kernels`` or ``stripes`` (every accelerator writes a part of the output).
-        macs_per_cycle: of one accelerator; the rules above are scaled from 72.
+        macs_per_cycle: of one accelerator; the rules above hold for 72 and are scaled.
     """
     slower = _WINDOW_MACS / macs_per_cycle
-    return min(_shared(shape, number, over, slower) for number in range(1, accelerators + 1))
+    return min(_cycles_on(shape, number, over, slower) for number in range(1, accelerators + 1))
 
 
-def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
-    """Cycles of so many accelerators, each of which takes part."""
+def _cycles_on(shape: Shape, accelerators: int, over: str, slower: float) -> float:
+    """Cycles if exactly this many accelerators share a convolution."""
     depth = shape.channels_in / shape.groups
     kernels = float(shape.channels_out)
     pixels = float(shape.pixels_out)
@@ -128,7 +128,7 @@ def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
     if shape.is_depthwise:
         cycles = pixels * kernels * passes * (2 if shape.stride > 1 else 1)
     elif shape.taps == (1, 1):
-        cycles = _pointwise(depth, kernels, pixels, chained)
+        cycles = _pointwise_cycles(depth, kernels, pixels, chained)
     else:
         steps = pixels * kernels * passes * ceil(depth / _WINDOW_CHANNELS)
         cycles = max(steps, elements_in)
@@ -137,7 +137,7 @@ def _shared(shape: Shape, accelerators: int, over: str, slower: float) -> float:
     return max(cycles * slower, loading)
 
 
-def _pointwise(depth: float, kernels: float, pixels: float, chained: int) -> float:
+def _pointwise_cycles(depth: float, kernels: float, pixels: float, chained: int) -> float:
     if depth >= _DEEP_FROM:
         together = 3 if kernels % 3 == 0 else 2 if kernels % 2 == 0 else 1
         return max(pixels * kernels, pixels * kernels * depth / (_DEEP_CHANNELS * together))

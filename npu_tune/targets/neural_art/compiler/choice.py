@@ -1,4 +1,4 @@
-"""What is chosen for one operation, and what of it has an effect."""
+"""The per-layer choices of one operation, and their effective form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import ceil
 from typing import NamedTuple
 
 from npu_tune.targets.neural_art.compiler.accelerator import Shape
-from npu_tune.targets.neural_art.graph import Kind
+from npu_tune.targets.neural_art.graph import OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 
 INPUT_CHANNELS = "input_channels"
@@ -25,25 +25,25 @@ RELOAD = "reload"
 
 
 class Choice(NamedTuple):
-    """Every per-layer knob of an operation; the defaults are what has no effect.
+    """The values of all per-layer knobs of an operation; the defaults are neutral.
 
     Args:
-        accelerators: convolution accelerators that share the work.
-        parallel_over: what they share: input channels, kernels or stripes.
-        parts: epochs that the operation is cut into, one after the other; a power of two.
-        parts_over: along what it is cut.
-        chain: join the next operation in the same epoch.
-        stationarity: ``kernel``: weights stay in the accelerators and feature maps stream past,
-            once for every buffer full of weights; ``feature``: the other way round.
+        accelerators: number of convolution accelerators that share the work.
+        parallel_over: the dimension they split: input channels, kernels or stripes.
+        parts: number of sequential epochs that the operation is split into; a power of two.
+        parts_over: the dimension along which it is split into parts.
+        chain: run the next operation in the same epoch.
+        stationarity: ``kernel``: weights stay in the accelerators' buffers and feature maps
+            stream through, once per buffer full of weights; ``feature``: the other way round.
         weight_bits: 8 or 4.
         weight_compression: weights are stored compressed.
         weights: ``stream`` from flash while computing, or ``preload`` into RAM during the epoch
             before.
-        output_pool: kind of the pool that the output goes to if it fits, or ``auto``.
+        output_pool: kind of pool that is preferred for the output, or ``auto``.
         unit: ``accelerator`` or ``dimc``.
         dimc_residency: ``resident`` weights stay in the tiles for good; ``reload`` writes them
             for every inference.
-        dimc_copies: so many tiles hold the same weights and share the pixels.
+        dimc_copies: number of copies of the weights in tiles, which share the pixels.
     """
 
     accelerators: int = 1
@@ -67,17 +67,17 @@ NEUTRAL = Choice()
 def effective_choice(
     choice: Choice, shape: Shape, shares: Mapping[str, int], hardware: Hardware
 ) -> Choice:
-    """The same choice with what has no effect at its neutral value.
+    """Reduces a choice to its effect: values without an effect become neutral.
 
-    Counts that exceed what there is to share are brought down to it.
+    Numbers of accelerators and parts are limited to the number of shares.
 
     Args:
-        choice: as it was asked for.
+        choice: as requested.
         shape: of the operation.
-        shares: of the operation, see :func:`shares_of`.
+        shares: of the operation, as :func:`shares_of` counts them.
         hardware: gives the units.
     """
-    if shape.kind is not Kind.CONVOLUTION:
+    if shape.kind is not OperationKind.CONVOLUTION:
         return NEUTRAL._replace(chain=choice.chain, output_pool=choice.output_pool)
     if choice.unit == DIMC and hardware.dimc is not None:
         return NEUTRAL._replace(
@@ -106,10 +106,10 @@ def effective_choice(
 
 
 def shares_of(shape: Shape) -> dict[str, int]:
-    """How many ways a convolution can be cut along each of :data:`SPLITS`: no share is empty.
+    """The largest number of non-empty shares of a convolution along each of :data:`SPLITS`.
 
-    Windows take eight input channels at a time (see :mod:`.accelerator`), so fewer than that
-    are not cut, and the input channels of a grouped convolution stay together.
+    Windows take eight input channels at a time (see :mod:`.accelerator`), so shares of a window
+    are multiples of eight channels. The input channels of a grouped convolution are not split.
     """
     channels = shape.channels_in if shape.taps == (1, 1) else ceil(shape.channels_in / 8)
     return {

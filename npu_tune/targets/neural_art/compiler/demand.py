@@ -1,4 +1,4 @@
-"""What one operation asks of the hardware under one choice, wherever its maps lie."""
+"""The demands of one operation on the hardware under one choice, before placement."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ from npu_tune.targets.neural_art.compiler.weights import (
     stored_weight_bytes,
     streamed_weight_bytes,
 )
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Dimc, Hardware
 
 PARTIAL_SUM_BYTES = 4
-"""An int32 accumulator, written and read once per part where input channels are cut."""
+"""Of an int32 accumulator, written and read once per part if input channels are split."""
 
 TABLE_CYCLES = 2
-"""Cycles per element of a function by table (swish, sigmoid, ...) behind a convolution: a pass for
-the table and one for the product, one element per cycle each. The latencies published for
-EfficientNet at Core 4.0 leave room for about that."""
+"""Cycles per element of an activation by table (swish, sigmoid, ...) behind a convolution: one for
+the table and one for the product. The latencies published for EfficientNet at Core 4.0 agree with
+about that."""
 
 
 class Demand(NamedTuple):
-    """Cycles are NPU cycles before the rule's factors; bytes are per inference.
+    """What an operation demands, in NPU cycles before the rule's factors and bytes per inference.
 
     Args:
         compute: cycles of the units.
-        reads: how often the input is read.
-        scattered_in: elements of the input that one stream engine fetches one by one.
-        scattered_out: the same of the output.
+        reads: number of times that the input is read.
+        scattered_in: elements of the input that one stream engine reads one by one.
+        scattered_out: elements of the output that one stream engine writes one by one.
         stored: bytes of weights in flash.
         streamed: bytes of weights from flash while the operation runs, without preloading.
         preloaded: bytes from flash during the epoch before; 0 without preloading.
         late: with preloading, bytes from flash while the operation runs.
-        buffer: bytes of RAM that preloaded weights take.
+        buffer: bytes of RAM for preloaded weights.
         fetched: with preloading, bytes of weights read from RAM.
-        partial: bytes of partial sums written and read, together.
-        workspace: bytes of RAM while the operation runs.
-        serial: bytes from flash that nothing overlaps with (reloading tiles).
-        serial_cycles: of writing tiles, beside which flash streams.
+        partial: bytes of partial sums, written and read together.
+        workspace: bytes of RAM for partial sums.
+        serial: bytes from flash that overlap with nothing (weights reloaded into tiles).
+        serial_cycles: of writing tiles, while flash streams.
         energy: relative, of the units.
         macs: multiply-accumulates.
-        accelerators: units taken.
-        decompressors: units taken.
-        parts: epochs.
+        accelerators: units used.
+        decompressors: units used.
+        parts: number of epochs.
     """
 
     compute: float
@@ -81,8 +81,8 @@ class Demand(NamedTuple):
     parts: int = 1
 
 
-def shape_of(operation: Operation, graph: Graph) -> Shape:
-    """The numbers that cycles depend on."""
+def shape_of(operation: Operation, graph: OperationGraph) -> Shape:
+    """The sizes of an operation that its cycles depend on."""
     maps = [graph.maps[name] for name in operation.inputs]
     output = graph.maps[operation.output]
     return Shape(
@@ -101,9 +101,9 @@ def shape_of(operation: Operation, graph: Graph) -> Shape:
     )
 
 
-def _channels_in(operation: Operation, graph: Graph) -> int:
-    """Input channels; of a fully connected layer behind a map, all elements of the map."""
-    if operation.kind is not Kind.CONVOLUTION or operation.weights is None:
+def _channels_in(operation: Operation, graph: OperationGraph) -> int:
+    """Input channels; for a fully connected layer all elements of the map it reads."""
+    if operation.kind is not OperationKind.CONVOLUTION or operation.weights is None:
         return graph.maps[operation.inputs[0]].channels
     taps = operation.kernel[0] * operation.kernel[1]
     channels_out = graph.maps[operation.output].channels
@@ -118,21 +118,21 @@ def demand_of(
     *,
     free_tiles: int = 0,
 ) -> Demand:
-    """The demand of one operation under an effective choice.
+    """Computes the demand of one operation under an effective choice.
 
     Args:
-        operation: what is computed.
+        operation: the operation.
         shape: of the operation.
-        choice: effective.
+        choice: effective, see :func:`~.choice.effective_choice`.
         hardware: gives the units.
-        free_tiles: tiles that hold nothing for good.
+        free_tiles: number of tiles without resident weights.
     """
-    if operation.kind is Kind.SOFTWARE:
+    if operation.kind is OperationKind.SOFTWARE:
         elements = shape.elements_in + shape.elements_out
         ratio = hardware.clock_mhz / hardware.cpu_clock_mhz
         cpu_cycles = elements * hardware.cpu_cycles_per_element
         return Demand(cpu_cycles * ratio, energy=cpu_cycles * hardware.energy.cpu_cycle)
-    if operation.kind is not Kind.CONVOLUTION:
+    if operation.kind is not OperationKind.CONVOLUTION:
         cycles = unit_cycles(shape)
         constants = stored_weight_bytes(operation, shape)
         return Demand(
@@ -142,11 +142,11 @@ def demand_of(
             energy=cycles * hardware.energy.element,
         )
     if choice.unit == DIMC and hardware.dimc is not None:
-        return _on_tiles(operation, shape, choice, hardware.dimc, free_tiles)
-    return _on_accelerators(operation, shape, choice, hardware)
+        return _tile_demand(operation, shape, choice, hardware.dimc, free_tiles)
+    return _accelerator_demand(operation, shape, choice, hardware)
 
 
-def _on_accelerators(
+def _accelerator_demand(
     operation: Operation, shape: Shape, choice: Choice, hardware: Hardware
 ) -> Demand:
     units = hardware.units
@@ -197,10 +197,10 @@ def _on_accelerators(
 def _traffic(
     operation: Operation, shape: Shape, choice: Choice, weight_bytes: float, hardware: Hardware
 ) -> tuple[float, int]:
-    """How often the input is read and how often the weights are streamed.
+    """The number of times that the input is read, and that the weights are streamed.
 
-    What is stationary is held in the accelerators' buffers; whenever it does not fit, what
-    streams past it comes once for every buffer full.
+    The stationary operand is held in the accelerators' buffers; if it does not fit, the other one
+    is streamed once per buffer full.
     """
     units, parts = hardware.units, choice.parts
     cut_rows = choice.parts_over == STRIPES and parts > 1
@@ -221,7 +221,7 @@ def _traffic(
 
 
 def _halo(operation: Operation, shape: Shape, pieces: int) -> float:
-    """Rows read when the output is cut into stripes, against those of the whole input."""
+    """Rows read / rows of the input, if the output is split into stripes."""
     if pieces == 1:
         return 1.0
     window = (operation.kernel[0] - 1) * operation.dilation[0] + 1
@@ -229,10 +229,10 @@ def _halo(operation: Operation, shape: Shape, pieces: int) -> float:
 
 
 def _preloading(choice: Choice, streamed: int) -> tuple[int, int, int]:
-    """Bytes from flash before and during the epoch, and the RAM that they take.
+    """Bytes from flash before the epoch, bytes during it, and bytes of RAM for them.
 
-    Where the weights are cut with the work, only the first part must be there at the start;
-    the next one arrives in a second buffer while a part computes.
+    If the parts of an operation have weights of their own, only those of the first part must be
+    loaded at the start; the next ones arrive in a second buffer while a part computes.
     """
     if choice.weights != PRELOAD:
         return 0, 0, 0
@@ -243,16 +243,16 @@ def _preloading(choice: Choice, streamed: int) -> tuple[int, int, int]:
 
 
 def tiles_needed(operation: Operation, shape: Shape, choice: Choice, dimc: Dimc) -> int:
-    """Tiles that hold one copy of the weights."""
+    """Number of tiles that hold one copy of the weights."""
     taps = operation.kernel[0] * operation.kernel[1]
     columns = dimc.columns * 8 // choice.weight_bits
     return ceil(shape.channels_in * taps / dimc.rows) * ceil(shape.channels_out / columns)
 
 
-def _on_tiles(
+def _tile_demand(
     operation: Operation, shape: Shape, choice: Choice, dimc: Dimc, free_tiles: int
 ) -> Demand:
-    """A convolution in memory: every pass multiplies one pixel with all that the tiles hold."""
+    """In-memory computing: every pass multiplies one pixel with all weights in the tiles."""
     needed = tiles_needed(operation, shape, choice, dimc)
     resident = choice.dimc_residency == RESIDENT
     passes = 1 if resident else ceil(needed * choice.dimc_copies / max(1, free_tiles))

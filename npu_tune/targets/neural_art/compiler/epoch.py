@@ -1,4 +1,4 @@
-"""Epochs: operations that run together, with everything their cost needs except addresses."""
+"""Epochs: operations that run together, with their demands but without addresses."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from dataclasses import dataclass
 
 from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
-from npu_tune.targets.neural_art.graph import Graph, Kind, Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Units
 
 SCATTERED = frozenset({"Load", "Transpose", "TRANSPOSE", "Concat", "CONCATENATION"})
-"""Copies that write element by element, because channels end up beside others.
+"""Copies that write element by element, because they interleave channels.
 
-ST's reports show it for the copy of the input; that concatenations cost the same fits the
+ST's reports show this for the copy of the input; that concatenations cost the same agrees with the
 latencies published for SqueezeNet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """Neighbouring operations of a graph and what they exchange with memory; made once.
+    """Consecutive operations of a graph, and what they read and write; compared by identity.
 
     Args:
         first: position of the first operation.
         last: position of the last one.
         names: of the operations.
-        inputs: names and bytes of the maps that are read, that of the first operation first;
-            what the operations hand to each other is not among them.
+        inputs: (name, bytes) of the maps that are read, those of the first operation first; maps
+            between the operations are left out.
         output: name of the map that is written.
         output_bytes: its size.
         scattered_out: elements that a copy writes one by one.
-        software: True where the CPU does it.
-        note: why; "" where it does not.
-        pools: pooling units that it needs.
-        arithmetics: arithmetic units.
-        functions: activation units.
-        line_bytes: of the line buffer.
+        software: whether the CPU runs it.
+        note: why the CPU runs it; "" if it does not.
+        pools: number of pooling units needed.
+        arithmetics: number of arithmetic units needed.
+        functions: number of activation units needed.
+        line_bytes: bytes of the line buffer needed.
     """
 
     first: int
@@ -54,15 +54,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Epoch:
-    """A span with choices; epochs are made once and compared by identity.
+    """A span with a choice per operation; compared by identity.
 
     Args:
         span: the operations.
         choices: one per operation.
         demands: one per operation.
-        total: what they demand together: cycles of the slowest unit, sums of everything else.
-            ``reads`` and ``scattered_in`` are those of the first operation, ``scattered_out``
-            that of the last.
+        total: their common demand: cycles of the slowest unit, and sums of everything else, but
+            ``reads`` and ``scattered_in`` of the first operation and ``scattered_out`` of the
+            last.
     """
 
     span: Span
@@ -83,8 +83,8 @@ class Epoch:
         return self.span.software
 
 
-def make_span(graph: Graph, first: int, last: int) -> Span:
-    """The span of neighbouring operations."""
+def make_span(graph: OperationGraph, first: int, last: int) -> Span:
+    """Makes the span of consecutive operations, from the first to the last position."""
     operations = graph.operations[first : last + 1]
     inside = {operation.output for operation in operations[:-1]}
     output = graph.maps[operations[-1].output]
@@ -94,11 +94,11 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
             if name in inside:
                 continue
             size = graph.maps[name].size_bytes
-            if operation.kind is Kind.COPY and len(operation.inputs) == 1:
-                # A slice reads no more than it writes.
+            if operation.kind is OperationKind.COPY and len(operation.inputs) == 1:
+                # A slice reads only what it writes.
                 size = min(size, output.size_bytes)
             inputs.append((name, size))
-    is_software = operations[0].kind is Kind.SOFTWARE
+    is_software = operations[0].kind is OperationKind.SOFTWARE
     return Span(
         first=first,
         last=last,
@@ -111,10 +111,10 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
         note=f"{operations[0].name} runs on the CPU: {operations[0].software_reason}"
         if is_software
         else "",
-        pools=sum(operation.kind is Kind.POOL for operation in operations),
-        arithmetics=sum(operation.kind is Kind.ARITHMETIC for operation in operations),
+        pools=sum(operation.kind is OperationKind.POOL for operation in operations),
+        arithmetics=sum(operation.kind is OperationKind.ARITHMETIC for operation in operations),
         functions=sum(
-            operation.kind is Kind.ACTIVATION or operation.activation == "lut"
+            operation.kind is OperationKind.ACTIVATION or operation.activation == "lut"
             for operation in operations
         ),
         line_bytes=_line_bytes(graph, operations),
@@ -122,11 +122,13 @@ def make_span(graph: Graph, first: int, last: int) -> Span:
 
 
 def make_epoch(span: Span, choices: tuple[Choice, ...], demands: tuple[Demand, ...]) -> Epoch:
-    """The epoch of neighbouring operations; that they may be joined was checked before."""
-    return Epoch(span, choices, demands, demands[0] if len(demands) == 1 else _together(demands))
+    """Makes the epoch of a span, without checking :func:`may_join`."""
+    return Epoch(
+        span, choices, demands, demands[0] if len(demands) == 1 else _sum_demands(demands)
+    )
 
 
-def _together(demands: tuple[Demand, ...]) -> Demand:
+def _sum_demands(demands: tuple[Demand, ...]) -> Demand:
     first, last = demands[0], demands[-1]
     return Demand(
         compute=max(demand.compute for demand in demands),
@@ -136,7 +138,7 @@ def _together(demands: tuple[Demand, ...]) -> Demand:
         stored=sum(demand.stored for demand in demands),
         streamed=sum(demand.streamed for demand in demands),
         preloaded=sum(demand.preloaded for demand in demands),
-        # What is not preloaded goes on streaming while the others' weights are in place.
+        # Operations without preloading stream their weights while the epoch runs.
         late=sum(d.late if d.preloaded else d.streamed for d in demands),
         buffer=sum(demand.buffer for demand in demands),
         fetched=sum(demand.fetched for demand in demands),
@@ -147,17 +149,21 @@ def _together(demands: tuple[Demand, ...]) -> Demand:
     )
 
 
-def joinable(graph: Graph, position: int) -> bool:
-    """Whether the operation after this one could share its epoch, choices permitting.
+def joinable(graph: OperationGraph, position: int) -> bool:
+    """Tells whether an operation and the next one can share an epoch under some choices.
 
-    It must be the only one that reads what this one writes, and both must run on units that
-    data stream through.
+    The next one must be the only reader of its output, and both must run on streaming units.
     """
     operations = graph.operations
     if position + 1 >= len(operations):
         return False
     before, after = operations[position], operations[position + 1]
-    streaming = (Kind.CONVOLUTION, Kind.POOL, Kind.ARITHMETIC, Kind.ACTIVATION)
+    streaming = (
+        OperationKind.CONVOLUTION,
+        OperationKind.POOL,
+        OperationKind.ARITHMETIC,
+        OperationKind.ACTIVATION,
+    )
     return (
         before.kind in streaming
         and after.kind in streaming
@@ -170,10 +176,10 @@ def joinable(graph: Graph, position: int) -> bool:
 def may_join(
     span: Span, choices: tuple[Choice, ...], demands: tuple[Demand, ...], units: Units
 ) -> bool:
-    """Whether the units suffice for a run of operations in one epoch.
+    """Tells whether a span can run as one epoch with the units there are.
 
-    Joined operations stream: none but the first may read its input more than once, none may be
-    cut into parts, and windows behind the first operation need rows in the line buffer.
+    Data streams through joined operations: only the first may read its input more than once,
+    none may be split into parts, and windows behind the first need rows in the line buffer.
     """
     accelerators = decompressors = 0
     streams = 1
@@ -195,12 +201,12 @@ def may_join(
     )
 
 
-def _line_bytes(graph: Graph, operations: tuple[Operation, ...]) -> int:
-    """Bytes of the rows that windows behind the first operation need at one time."""
+def _line_bytes(graph: OperationGraph, operations: tuple[Operation, ...]) -> int:
+    """Bytes of the rows that windows behind the first operation hold at one time."""
     total = 0
     for operation in operations[1:]:
-        is_window = operation.kind is Kind.CONVOLUTION or (
-            operation.kind is Kind.POOL and not operation.global_pool
+        is_window = operation.kind is OperationKind.CONVOLUTION or (
+            operation.kind is OperationKind.POOL and not operation.global_pool
         )
         if is_window:
             source = graph.maps[operation.inputs[0]]

@@ -1,16 +1,14 @@
-"""Runs epochs one after the other: places what they need and adds up what they cost.
+"""Simulates epochs one after the other: places their blocks in memory and computes their costs.
 
-The memory between two epochs is a state. Where an epoch's blocks go depends on the state before
-it and on their sizes alone, and what it costs on that and on its demands, so both are remembered:
-a configuration that differs from earlier ones in one layer costs little more than looking up the
-rest.
+The blocks in use between two epochs are a state. Where an epoch's blocks are placed depends on
+the state before it and on their sizes alone; what the epoch costs depends on that and on its
+demands. So both are cached, and a configuration that differs from earlier ones in one layer costs
+little more than looking up the rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from npu_tune.errors import CompilerError
 from npu_tune.targets.neural_art.compiler.epoch import Epoch, Span
@@ -24,125 +22,28 @@ from npu_tune.targets.neural_art.compiler.placement import (
     with_block,
 )
 from npu_tune.targets.neural_art.compiler.rule import CostRule
+from npu_tune.targets.neural_art.compiler.step import EpochCosts, Placement, Step
 from npu_tune.targets.neural_art.compiler.traffic import Traffic
-from npu_tune.targets.neural_art.graph import Graph
+from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.hardware import Hardware
 
-_MOST_REMEMBERED = 50_000
-
-
-class Placement(NamedTuple):
-    """Where the blocks of an epoch went.
-
-    Args:
-        state: the memory while the epoch runs, which the next one starts from.
-        placed: blocks that came into use, the output first.
-        marks: per pool, bytes up to the highest of them.
-        live_bytes: in use while the epoch runs, or just before with weights already arriving.
-        preloads: whether there was room for preloaded weights.
-        traffic: what moving a byte of each stream costs.
-    """
-
-    state: int
-    placed: tuple[Block, ...]
-    marks: tuple[int, ...]
-    live_bytes: int
-    preloads: bool
-    traffic: Traffic
-
-
-class Figures(NamedTuple):
-    """What an epoch costs; cycles are NPU cycles.
-
-    Args:
-        cycles: of the epoch, waiting for preloaded weights left out.
-        slack: of these, cycles in which flash is idle.
-        preloading: cycles flash needs before the epoch starts.
-        compute_cycles: of the units.
-        ram_cycles: of the slowest memory or stream.
-        flash_cycles: of weights while the epoch runs.
-        ram_bytes: read and written, external RAM left out.
-        external_bytes: read and written in external RAM.
-        flash_bytes: read.
-        energy: relative, idle power left out.
-    """
-
-    cycles: float
-    slack: float
-    preloading: float
-    compute_cycles: float
-    ram_cycles: float
-    flash_cycles: float
-    ram_bytes: float
-    external_bytes: float
-    flash_bytes: int
-    energy: float
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One epoch in one state of the memory; made once, then compared by identity.
-
-    Args:
-        epoch: what runs.
-        placement: where its blocks went.
-        figures: what it costs.
-    """
-
-    epoch: Epoch
-    placement: Placement
-    figures: Figures
-
-    @property
-    def state(self) -> int:
-        """The memory it leaves."""
-        return self.placement.state
-
-    @property
-    def marks(self) -> tuple[int, ...]:
-        """Per pool, bytes up to the highest block that came into use."""
-        return self.placement.marks
-
-    @property
-    def live_bytes(self) -> int:
-        """Most bytes in use while it runs or its weights arrive."""
-        return self.placement.live_bytes
-
-    @property
-    def cycles(self) -> float:
-        """NPU cycles, waiting for preloaded weights left out."""
-        return self.figures.cycles
-
-    @cached_property
-    def rows(self) -> tuple[tuple[str, dict[str, float]], ...]:
-        """Per operation its name and what it costs, with nothing waited for.
-
-        Operations of one epoch share its cycles by the cycles of their own units.
-        """
-        demands, figures = self.epoch.demands, self.figures
-        total = sum(demand.compute for demand in demands)
-        rows = []
-        for name, demand in zip(self.epoch.span.names, demands, strict=True):
-            share = demand.compute / total if total else 1 / len(demands)
-            row = {
-                "cycles": figures.cycles * share,
-                "compute_cycles": demand.compute,
-                "ram_cycles": figures.ram_cycles * share,
-                "flash_cycles": figures.flash_cycles * share,
-                "wait_cycles": 0.0,
-                "macs": demand.macs,
-                "live_bytes": self.placement.live_bytes,
-                "ram_bytes": sum(self.placement.marks),
-                "flash_bytes": demand.stored,
-            }
-            rows.append((name, row))
-        return tuple(rows)
+_CACHED_STEPS = 50_000
+"""Steps after which the cache is emptied, so that long studies do not fill the memory."""
 
 
 class Machine:
-    """A hardware with a memory policy and a cost rule, running the epochs of one graph."""
+    """Simulates the epochs of one graph on a hardware with a memory policy and a cost rule.
 
-    def __init__(self, graph: Graph, hardware: Hardware, rule: CostRule, memory: Memory) -> None:
+    Args:
+        graph: that is compiled.
+        hardware: gives the power of reading flash.
+        rule: turns demands into cycles.
+        memory: places blocks.
+    """
+
+    def __init__(
+        self, graph: OperationGraph, hardware: Hardware, rule: CostRule, memory: Memory
+    ) -> None:
         self.graph = graph
         self.memory = memory
         self._flash_power = hardware.flash.read_power
@@ -153,60 +54,60 @@ class Machine:
             for name, readers in graph.readers.items()
         }
         self._states: list[Live] = []
-        self._numbers: dict[Live, int] = {}
-        self._living: dict[tuple[int, int], int] = {}
+        self._state_numbers: dict[Live, int] = {}
+        self._without_dead: dict[tuple[int, int], int] = {}
         self._placements: dict[tuple[int, Span, str, int, int], Placement] = {}
         self._traffics: dict[Any, Traffic] = {}
         self._steps: dict[tuple[int, Epoch], Step] = {}
-        self.start = self._number(self._inputs())
+        self.start = self._state_number(self._place_inputs())
         self.first_marks = memory.high_water(self._states[self.start])
-        """Per pool, what the network's inputs take."""
+        """Per pool, bytes up to the end of the highest of the network's inputs."""
 
     def live(self, state: int) -> Live:
         """The blocks in use in a state."""
         return self._states[state]
 
     def step(self, state: int, epoch: Epoch) -> Step:
-        """Runs an epoch.
+        """Runs an epoch in a state; the same object for the same arguments.
 
         Raises:
-            CompilerError: where its output fits into no pool.
+            CompilerError: if its output fits into no pool.
         """
         key = (state, epoch)
         step = self._steps.get(key)
         if step is None:
-            if len(self._steps) > _MOST_REMEMBERED:
+            if len(self._steps) > _CACHED_STEPS:
                 self._steps.clear()
                 self._placements.clear()
             step = self._steps[key] = self._cost(epoch, self._placement(state, epoch))
         return step
 
-    def _inputs(self) -> Live:
+    def _place_inputs(self) -> Live:
         live: Live = ()
         for name in self.graph.inputs:
             size = self.graph.maps[name].size_bytes
             start = self.memory.place(live, size)
             if start is None:
-                raise _no_room(f"the input {name!r}", size)
+                raise _no_room_error(f"the input {name!r}", size)
             live = with_block(live, Block(start, start + size, self._last_use[name], name))
         return live
 
-    def _number(self, live: Live) -> int:
-        number = self._numbers.get(live)
+    def _state_number(self, live: Live) -> int:
+        number = self._state_numbers.get(live)
         if number is None:
-            number = self._numbers[live] = len(self._states)
+            number = self._state_numbers[live] = len(self._states)
             self._states.append(live)
         return number
 
     def _placement(self, state: int, epoch: Epoch) -> Placement:
         total, prefer = epoch.total, epoch.choices[-1].output_pool
         if not total.buffer:
-            # Blocks that were read last in the epoch before only matter to weights that arrive.
-            state = self._still_in_use(state, epoch.span.first)
+            # Blocks last read by the epoch before only stand in the way of preloaded weights.
+            state = self._drop_dead_blocks(state, epoch.span.first)
         key = (state, epoch.span, prefer, total.buffer, total.workspace)
         placement = self._placements.get(key)
         if placement is None:
-            placement = self._place_all(
+            placement = self._place_epoch(
                 self._states[state],
                 epoch.span,
                 prefer=prefer,
@@ -216,16 +117,16 @@ class Machine:
             self._placements[key] = placement
         return placement
 
-    def _still_in_use(self, state: int, position: int) -> int:
-        """The state without the blocks that no operation from a position on needs."""
+    def _drop_dead_blocks(self, state: int, position: int) -> int:
+        """The state without the blocks that no operation from a position on reads."""
         key = (state, position)
-        found = self._living.get(key)
+        found = self._without_dead.get(key)
         if found is None:
             live = tuple(block for block in self._states[state] if block.last >= position)
-            found = self._living[key] = self._number(live)
+            found = self._without_dead[key] = self._state_number(live)
         return found
 
-    def _place_all(
+    def _place_epoch(
         self, before: Live, span: Span, *, prefer: str, buffer_bytes: int, workspace_bytes: int
     ) -> Placement:
         most_live = 0
@@ -253,7 +154,7 @@ class Machine:
         inputs = tuple(blocks[name] for name, _ in span.inputs)
         return Placement(
             # What the epoch reads is still in use while the next one's weights arrive.
-            state=self._number(live),
+            state=self._state_number(live),
             placed=tuple(placed),
             marks=self.memory.high_water(placed),
             live_bytes=max(most_live, live_bytes(live)),
@@ -264,7 +165,7 @@ class Machine:
     def _traffic(
         self, span: Span, inputs: tuple[Block, ...], others: tuple[Block | None, ...]
     ) -> Traffic:
-        """What the streams cost, which depends on pools and not on addresses."""
+        """What moving the streams costs; depends on pools, not on addresses, so few differ."""
         where = self.memory.where
         read = tuple(where(block.start, block.end).pieces for block in inputs)
         output, buffer, sums = (
@@ -284,7 +185,7 @@ class Machine:
         return traffic
 
     def _weight_buffer(self, before: Live, span: Span, size: int) -> Block | None:
-        """Room for preloaded weights on the chip; without it they are streamed after all."""
+        """Places preloaded weights on the chip; None without room, and then they are streamed."""
         start = self.memory.place(before, size)
         if start is None or is_external(self.memory.pool_at(start)):
             return None
@@ -293,18 +194,26 @@ class Machine:
     def _place(
         self, live: Live, reading: tuple[int, ...], wanted: Block, *, span: Span, prefer: str
     ) -> Block:
-        """Finds an address for a block that starts at 0.
+        """Places a block.
+
+        Args:
+            live: the blocks in use, by address.
+            reading: addresses of what the epoch reads.
+            wanted: the block, as if it started at address 0.
+            span: that the block belongs to; for the error.
+            prefer: kind of the pool to try first, or ``auto``.
 
         Raises:
-            CompilerError: where there is none.
+            CompilerError: if no pool has room.
         """
         start = self.memory.place(live, wanted.end, prefer=prefer, reads=reading)
         if start is None:
             operation = self.graph.operations[span.last].name
-            raise _no_room(f"the output of {operation!r}", wanted.end)
+            raise _no_room_error(f"the output of {operation!r}", wanted.end)
         return Block(start, start + wanted.end, wanted.last, wanted.name)
 
     def _cost(self, epoch: Epoch, placement: Placement) -> Step:
+        """Costs a placed epoch: the slowest of units, memories and flash sets its cycles."""
         rule, total, span = self._rule, epoch.total, epoch.span
         traffic, preloads = placement.traffic, placement.preloads
         rate = rule.flash_cycles_per_byte
@@ -323,8 +232,8 @@ class Machine:
         fixed = rule.software_epoch_cycles if span.software else rule.epoch_cycles * total.parts
         from_flash = streamed + arriving + total.serial
         filled = total.buffer and arriving + total.late if preloads else 0
-        internal, external, moving = traffic.moved(total.reads, fetched, total.partial, filled)
-        figures = Figures(
+        internal, external, moving = traffic.totals(total.reads, fetched, total.partial, filled)
+        costs = EpochCosts(
             serial + busy + fixed,
             busy - flash,
             arriving * rate,
@@ -336,10 +245,10 @@ class Machine:
             from_flash,
             total.energy + moving + from_flash * self._flash_power,
         )
-        return Step(epoch, placement, figures)
+        return Step(epoch, placement, costs)
 
 
-def _no_room(what: str, size: int) -> CompilerError:
+def _no_room_error(what: str, size: int) -> CompilerError:
     return CompilerError(
         f"No memory pool has room for {what} ({size} bytes).",
         remedy="Allow external RAM or virtual pools, or take a smaller input.",

@@ -1,4 +1,4 @@
-"""Places all blocks of a run together, the largest first, in one contiguous piece of RAM.
+"""Places all blocks of a run at once, the largest first, in one contiguous range of RAM.
 
 Greedy by size with the lowest free offset, as it is common for embedded inference (Pisarchyk and
 Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
@@ -15,12 +15,12 @@ from npu_tune.targets.neural_art.hardware import Hardware, PoolKind
 
 
 class Request(NamedTuple):
-    """A block that is to be placed.
+    """A block to be placed.
 
     Args:
         size: in bytes.
-        first: the first epoch in which it is in use.
-        last: the last one.
+        first: first epoch in which it is in use.
+        last: last epoch in which it is in use.
     """
 
     size: int
@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 
 def pack(requests: Sequence[Request]) -> tuple[int, ...]:
-    """An offset for each request, so that none in use at the same time overlap."""
+    """Assigns an offset to each request; blocks in use at the same time do not overlap."""
     offsets = [0] * len(requests)
     placed: list[int] = []
     order = sorted(range(len(requests)), key=lambda i: (-requests[i].size, requests[i].first, i))
@@ -44,23 +44,24 @@ def pack(requests: Sequence[Request]) -> tuple[int, ...]:
         for low, high in busy:
             if low >= start + wanted.size:
                 break
-            start = max(start, _aligned(high))
+            start = max(start, _align(high))
         offsets[index] = start
         placed.append(index)
     return tuple(offsets)
 
 
 def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...] | None:
-    """Addresses in touching internal pools for packed requests; None where they do not fit.
+    """Packs requests into adjacent internal pools; None if they do not fit.
 
-    Private RAM of the accelerator is taken if it suffices; otherwise all RAM from the lowest
-    address on. The largest blocks lie highest, where the private RAM usually is, so that as much
-    as possible is fast and no byte is left out below.
+    The accelerator's private RAM is used if it suffices, otherwise all RAM from the lowest
+    address on. The largest blocks get the highest addresses, where private RAM usually is, so
+    that as many bytes as possible are in fast memory and no gap is left below.
+
+    Returns:
+        An address per request.
     """
     offsets = pack(requests)
-    ends = [
-        _aligned(offset + wanted.size) for offset, wanted in zip(offsets, requests, strict=True)
-    ]
+    ends = [_align(offset + wanted.size) for offset, wanted in zip(offsets, requests, strict=True)]
     size = max(ends, default=0)
     base = _base_address(hardware, size)
     return None if base is None else tuple(base + size - end for end in ends)
@@ -69,12 +70,12 @@ def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...
 def _base_address(hardware: Hardware, size: int) -> int | None:
     pools = sorted(hardware.internal, key=lambda pool: pool.base)
     private = [pool for pool in pools if pool.kind is PoolKind.NPU] or pools
-    low, high = _aligned(private[0].base), private[-1].end
+    low, high = _align(private[0].base), private[-1].end
     if size > high - low:
-        low = _aligned(pools[0].base)
+        low = _align(pools[0].base)
     touching = all(one.end == other.base for one, other in pairwise(pools))
     return low if touching and low + size <= high else None
 
 
-def _aligned(address: int) -> int:
+def _align(address: int) -> int:
     return -(-address // ALIGNMENT) * ALIGNMENT

@@ -1,13 +1,13 @@
-"""Where feature maps and preloaded weights live: placement in memory pools.
+"""Placement of feature maps, preloaded weights and partial sums in memory pools.
 
-All memory is one address space. A block is placed once, when its epoch starts, and stays where it
-is until the last epoch that reads it has ended. Three policies:
+All memory is one address space. A block is placed when its epoch starts and stays there until the
+last epoch that reads it has ended. There are three policies:
 
-- ``ping_pong`` (the default, which reproduces the RAM that ST publishes for its own compiler): the
-  pools in order of preference, those that the epoch reads from last, so that reading and writing
-  go to different memories; first fit from the lowest address.
-- ``first_fit``: the lowest address in any internal pool, whatever it holds.
-- ``by_size`` is decided for all blocks together and lives in :mod:`.packing`.
+- ``ping_pong`` (the default, which reproduces the RAM that ST publishes for its own compiler):
+  first fit in the pools in order of preference, with those that the epoch reads from moved to the
+  end, so that reads and writes use different memories.
+- ``first_fit``: the lowest free address in any internal pool.
+- ``by_size`` places all blocks at once, see :mod:`.packing`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from npu_tune.targets.neural_art.hardware import Hardware, Pool, PoolKind
 
 ALIGNMENT = 16
-"""Bytes; the addresses in ST's buffer tables are multiples of it (most of them of 64)."""
+"""In bytes; the addresses in ST's buffer tables are multiples of it (most of them of 64)."""
 
 PING_PONG = "ping_pong"
 FIRST_FIT = "first_fit"
@@ -29,13 +29,13 @@ AUTO = "auto"
 
 
 class Block(NamedTuple):
-    """A piece of memory in use.
+    """A range of addresses in use.
 
     Args:
         start: address of the first byte.
         end: address behind the last byte.
-        last: position of the last operation that needs it.
-        name: of the feature map, or what else it holds.
+        last: position of the last operation that uses it.
+        name: of the feature map, or a description of other content.
     """
 
     start: int
@@ -45,15 +45,15 @@ class Block(NamedTuple):
 
 
 Live = tuple[Block, ...]
-"""Blocks in use at one time, by address."""
+"""The blocks in use at one time, in order of address."""
 
 
 class Where(NamedTuple):
-    """The pools that a range of addresses lies in.
+    """The pools that a range of addresses is in.
 
     Args:
-        pieces: position of each pool in :attr:`Memory.pools`, with the share in it.
-        marks: per pool of the memory, bytes from its base to the end of the range.
+        pieces: (index in :attr:`Memory.pools`, share of the range in that pool) per pool.
+        marks: per pool of the memory, bytes from its base to the end of the range; 0 outside.
     """
 
     pieces: tuple[tuple[int, float], ...]
@@ -61,11 +61,11 @@ class Where(NamedTuple):
 
 
 class Memory:
-    """The RAM of a hardware, as a placer of blocks; the blocks in use are passed in.
+    """Finds addresses in the RAM of a hardware; its callers keep the blocks in use.
 
     Args:
         hardware: gives the pools.
-        virtual_pools: whether a block may span pools that touch.
+        virtual_pools: whether a block may span adjacent pools.
         policy: ``ping_pong`` or ``first_fit``.
         external: whether RAM outside the chip may be used.
     """
@@ -76,7 +76,7 @@ class Memory:
         self.internal = hardware.internal
         self.pools = (*hardware.internal, *(hardware.external if external else ()))
         self._ranges = tuple((pool.base, pool.end) for pool in self.pools)
-        self._spans = _joined(self.internal) if virtual_pools else ()
+        self._spans = _join_pools(self.internal) if virtual_pools else ()
         self._policy = policy
         self._tried: dict[tuple[str, tuple[int, ...]], tuple[tuple[int, int], ...]] = {}
         self._found: dict[tuple[int, int], Where] = {}
@@ -84,13 +84,13 @@ class Memory:
     def place(
         self, live: Live, size: int, *, prefer: str = AUTO, reads: Iterable[int] = ()
     ) -> int | None:
-        """The address at which a block of ``size`` bytes goes; None where nothing holds it.
+        """Finds the address of a new block; None if no pool has room.
 
         Args:
-            live: everything that is in use meanwhile, by address.
+            live: the blocks in use, in order of address.
             size: in bytes.
-            prefer: ``auto`` or the kind of the pool to try first.
-            reads: addresses of what the same epoch reads.
+            prefer: ``auto`` or the kind of pool to try first.
+            reads: addresses of the blocks that the same epoch reads.
         """
         busy = tuple(map(self._index, reads)) if self._policy == PING_PONG else ()
         key = (prefer, busy)
@@ -106,11 +106,11 @@ class Memory:
         return None
 
     def pool_at(self, address: int) -> Pool:
-        """The pool an address belongs to."""
+        """The pool that an address is in."""
         return self.pools[self._index(address)]
 
     def where(self, start: int, end: int) -> Where:
-        """The pools that a range of addresses lies in."""
+        """Finds the pools that a range of addresses is in."""
         found = self._found.get((start, end))
         if found is None:
             inside = [min(end, high) - max(start, low) for low, high in self._ranges]
@@ -150,7 +150,7 @@ class Memory:
         if prefer != AUTO:
             order = sorted(order + outside, key=lambda index: self.pools[index].kind != prefer)
         elif self._policy == FIRST_FIT and self._spans:
-            order = []  # the spans cover every pool and more
+            order = []  # the joined ranges cover every pool
         return (
             *(self._ranges[index] for index in order),
             *self._spans,
@@ -159,7 +159,7 @@ class Memory:
 
 
 def with_block(live: Live, block: Block) -> Live:
-    """The blocks in use with one more, still by address."""
+    """The blocks in use with one more, still in order of address."""
     position = 0
     for other in live:
         if other.start > block.start:
@@ -169,17 +169,17 @@ def with_block(live: Live, block: Block) -> Live:
 
 
 def live_bytes(live: Iterable[Block]) -> int:
-    """Bytes in use."""
+    """Sum of the bytes of blocks in use."""
     return sum(block.end - block.start for block in live)
 
 
 def is_external(pool: Pool) -> bool:
-    """Whether a pool is outside the chip."""
+    """Tells whether a pool is outside the chip."""
     return pool.kind is PoolKind.EXTERNAL
 
 
 def _first_gap(live: Live, low: int, high: int, size: int) -> int | None:
-    """The lowest aligned address in a range behind which ``size`` bytes are free."""
+    """The lowest aligned address in a range with ``size`` free bytes; None if there is none."""
     start = -(-low // ALIGNMENT) * ALIGNMENT
     for block in live:
         if block.end <= start:
@@ -190,8 +190,8 @@ def _first_gap(live: Live, low: int, high: int, size: int) -> int | None:
     return start if start + size <= high else None
 
 
-def _joined(pools: tuple[Pool, ...]) -> tuple[tuple[int, int], ...]:
-    """Address ranges of internal pools that touch, joined; lowest first."""
+def _join_pools(pools: tuple[Pool, ...]) -> tuple[tuple[int, int], ...]:
+    """Joins the address ranges of adjacent pools; lowest first."""
     joined: list[tuple[int, int]] = []
     for pool in sorted(pools, key=lambda pool: pool.base):
         if joined and joined[-1][1] == pool.base:

@@ -1,4 +1,4 @@
-"""The two cost rules: the vendor compiler's own estimate, and the one fitted to measurements."""
+"""The two cost rules: the vendor compiler's estimate, and one calibrated to measurements."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ RULES = (CALIBRATED, VENDOR)
 
 @dataclass(frozen=True, slots=True)
 class CostRule:
-    """What turns demands into NPU cycles.
+    """The constants that turn demands into NPU cycles.
 
-    Under both rules the units, every memory and every stream work at the same time, so that an
-    epoch takes as long as the slowest of them (the vendor compiler's own rule, which held for 250
-    of 251 hardware epochs of its estimates).
+    Under both rules the units, memories and streams work in parallel, so that an epoch takes as
+    long as the slowest of them (the vendor compiler's own rule, which held for 250 of 251 hardware
+    epochs of its estimates).
 
     Args:
-        flash_cycles_per_byte: of weights streamed from flash.
-        epoch_cycles: added to each hardware epoch.
-        software_epoch_cycles: added to each epoch on the CPU.
-        compute_factor: on the cycles of the units.
+        flash_cycles_per_byte: NPU cycles to stream one byte of weights from flash.
+        epoch_cycles: fixed cost of a hardware epoch.
+        software_epoch_cycles: fixed cost of an epoch on the CPU.
+        compute_factor: by which the cycles of the units are multiplied.
     """
 
     flash_cycles_per_byte: float
@@ -33,9 +33,9 @@ class CostRule:
 
 
 def cost_rule(name: str, hardware: Hardware) -> CostRule:
-    """The rule called ``calibrated`` or ``vendor``.
+    """Makes the rule of a name, ``calibrated`` or ``vendor``.
 
-    The vendor's has no fixed costs and takes flash at the rate of its pool description.
+    The vendor's rule has no fixed costs and reads flash at the rate of its pool description.
     """
     if name == VENDOR:
         return CostRule(hardware.flash.cycles_per_byte, 0.0, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""From choices to epochs, and through the machine to a run."""
+"""Schedules a graph: groups operations and choices into epochs and simulates them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from npu_tune.targets.neural_art.compiler.epoch import (
     make_span,
     may_join,
 )
-from npu_tune.targets.neural_art.compiler.machine import Machine, Step
+from npu_tune.targets.neural_art.compiler.machine import Machine
 from npu_tune.targets.neural_art.compiler.packing import Request, addresses
 from npu_tune.targets.neural_art.compiler.placement import (
     BY_SIZE,
@@ -37,20 +37,21 @@ from npu_tune.targets.neural_art.compiler.placement import (
     Memory,
 )
 from npu_tune.targets.neural_art.compiler.rule import CostRule
-from npu_tune.targets.neural_art.graph import Graph, Kind
+from npu_tune.targets.neural_art.compiler.step import Step
+from npu_tune.targets.neural_art.graph import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is chosen for the whole network.
+    """The network-wide choices.
 
     Args:
-        placement: policy of the memory.
-        virtual_pools: a block may span pools that touch.
-        split_threshold: share of all multiply-accumulates below which a convolution is computed
-            by one accelerator and in one part.
-        external_ram: RAM outside the chip may be used.
+        placement: policy of :mod:`.placement`.
+        virtual_pools: whether a block may span adjacent pools.
+        split_threshold: share of the network's multiply-accumulates below which a convolution is
+            not split, neither over accelerators nor into parts.
+        external_ram: whether RAM outside the chip may be used.
     """
 
     placement: str
@@ -61,13 +62,13 @@ class Settings:
 
 @dataclass(slots=True, eq=False)
 class Option:
-    """A choice for one operation with what it demands; made once, then compared by identity.
+    """A choice for one operation with its demand; compared by identity.
 
     Args:
-        asked: as it was asked for.
-        choice: what of it has an effect.
+        asked: the choice as requested.
+        choice: the effective choice.
         demand: of the operation.
-        alone: the epoch in which nothing else runs.
+        alone: the epoch of this operation only.
     """
 
     asked: Choice
@@ -78,12 +79,12 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A network that ran.
+    """A simulated inference.
 
     Args:
-        machine: on which.
+        machine: that simulated it.
         steps: one per epoch.
-        waits: per epoch, cycles it waited for its preloaded weights.
+        waits: per epoch, cycles of waiting for its preloaded weights.
     """
 
     machine: Machine
@@ -92,10 +93,10 @@ class Run:
 
 
 class Scheduler:
-    """The compiler for one graph, hardware and settings."""
+    """The compiler of one graph for one hardware, cost rule and settings."""
 
     def __init__(
-        self, graph: Graph, hardware: Hardware, rule: CostRule, settings: Settings
+        self, graph: OperationGraph, hardware: Hardware, rule: CostRule, settings: Settings
     ) -> None:
         self.graph = graph
         self.hardware = hardware
@@ -121,7 +122,13 @@ class Scheduler:
         self.machine = Machine(graph, hardware, rule, memory)
 
     def option(self, position: int, choice: Choice, free_tiles: int = 0) -> Option:
-        """A choice for the operation at a position, effective and with its demand."""
+        """The effective form and demand of a choice; the same object for the same arguments.
+
+        Args:
+            position: of the operation.
+            choice: as requested.
+            free_tiles: number of tiles without resident weights.
+        """
         key = (choice, free_tiles)
         known = self._options[position].get(key)
         if known is None:
@@ -138,7 +145,7 @@ class Scheduler:
         return known
 
     def epochs(self, options: Sequence[Option]) -> list[Epoch]:
-        """Groups the operations: a run goes on while its last choice says so and units suffice."""
+        """Groups operations into epochs: each continues while chained and the units suffice."""
         epochs: list[Epoch] = []
         position, end = 0, len(options)
         while position < end:
@@ -173,30 +180,30 @@ class Scheduler:
         return span
 
     def run(self, options: Sequence[Option]) -> Run:
-        """Runs the network.
+        """Simulates an inference with one option per operation.
 
         Raises:
-            CompilerError: where something fits into no pool.
+            CompilerError: if a block fits into no pool.
         """
         epochs = self.epochs(options)
         machine = self.machine
         if self.settings.placement == BY_SIZE:
-            machine = self._packed(epochs) or machine
+            machine = self._pack_memory(epochs) or machine
         steps, waits = [], []
         state, slack = machine.start, 0.0
         for epoch in epochs:
             step = machine.step(state, epoch)
-            figures = step.figures
-            waits.append(max(0.0, figures.preloading - slack))
+            costs = step.costs
+            waits.append(max(0.0, costs.preloading - slack))
             steps.append(step)
-            state, slack = step.placement.state, figures.slack
+            state, slack = step.placement.state, costs.slack
         return Run(machine, tuple(steps), tuple(waits))
 
     def resolve(self, choices: Sequence[Choice]) -> list[Option]:
-        """The options of whole choices, with in-memory-computing tiles given out in order.
+        """The options of a choice per operation; assigns in-memory-computing tiles in order.
 
-        Weights that do not fit into the tiles any more are reloaded for every inference; where
-        no tile is left for that either, accelerators compute the layer.
+        Weights that do not fit into the remaining tiles are reloaded for every inference; if no
+        tile is left for that either, accelerators compute the layer.
         """
         dimc = self.hardware.dimc
         if dimc is None or not any(choice.unit == DIMC for choice in choices):
@@ -208,7 +215,7 @@ class Scheduler:
                 continue
             operation, shape = self.graph.operations[position], self._shapes[position]
             needed = tiles_needed(operation, shape, choice, dimc) * choice.dimc_copies
-            if shape.kind is Kind.CONVOLUTION and needed <= free:
+            if shape.kind is OperationKind.CONVOLUTION and needed <= free:
                 free -= needed
             else:
                 resolved[position] = choice._replace(dimc_residency=RELOAD)
@@ -224,8 +231,8 @@ class Scheduler:
             for i, choice in enumerate(resolved)
         ]
 
-    def _packed(self, epochs: Sequence[Epoch]) -> Machine | None:
-        """A machine whose memory was planned for these epochs; None where RAM is too small."""
+    def _pack_memory(self, epochs: Sequence[Epoch]) -> Machine | None:
+        """A machine with memory packed for these epochs; None if internal RAM is too small."""
         planned = None
         if self.settings.virtual_pools:
             planned = addresses(self.hardware, self._requests(epochs))
@@ -235,7 +242,7 @@ class Scheduler:
         return Machine(self.graph, self.hardware, self._rule, memory)
 
     def _requests(self, epochs: Sequence[Epoch]) -> list[Request]:
-        """What the machine will ask memory for, in that order."""
+        """The blocks that the machine will place, in the same order."""
         graph, end = self.graph, len(epochs) - 1
         at = {p: i for i, e in enumerate(epochs) for p in range(e.first, e.last + 1)}
 
@@ -253,7 +260,7 @@ class Scheduler:
 
 
 class _PlannedMemory(Memory):
-    """Hands out addresses that were decided before."""
+    """Returns addresses that were planned before, in order."""
 
     def __init__(self, hardware: Hardware, settings: Settings, addresses: Sequence[int]) -> None:
         super().__init__(
@@ -261,5 +268,5 @@ class _PlannedMemory(Memory):
         )
         self._next = iter(addresses)
 
-    def place(self, live: Live, size: int, *, prefer: str = "auto", reads: Any = ()) -> int | None:  # noqa: ARG002 - decided before
+    def place(self, live: Live, size: int, *, prefer: str = "auto", reads: Any = ()) -> int | None:  # noqa: ARG002 - planned before
         return next(self._next)

@@ -1,4 +1,4 @@
-"""What moving bytes between memories and units costs, once it is known where they lie."""
+"""Costs of moving bytes between memories and units, once blocks are placed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.hardware import Pool
 
 Pieces = tuple[tuple[int, float], ...]
-"""Where a block lies: positions of pools, with the share of the block in each."""
+"""Where a block is: (index of a pool, share of the block in it) per pool."""
 
 
 class Load(NamedTuple):
-    """Cycles of one memory.
+    """NPU cycles of one memory in an epoch.
 
     Args:
-        fixed: for what moves once.
-        per_read: for reading the first input once.
-        per_fetched: for a byte of preloaded weights.
-        per_partial: for a byte of partial sums.
+        fixed: for streams that move once.
+        per_read: per time that the first input is read.
+        per_fetched: per byte of preloaded weights.
+        per_partial: per byte of partial sums.
     """
 
     fixed: float
@@ -29,16 +29,17 @@ class Load(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """The streams of an epoch by where they lie.
+    """The streams of an epoch, summed by memory.
 
     Args:
         loads: one per memory in use.
         input_ratio: NPU cycles per access to the memory of the first input.
-        output_ratio: the same of the output.
-        inside: bytes in RAM on the chip: what moves once, per read of the first input, per byte
-            of partial sums.
-        outside: the same of external RAM.
-        energy: the same, relative, and per byte of preloaded weights written and read.
+        output_ratio: NPU cycles per access to the memory of the output.
+        inside: bytes moved in RAM on the chip: (once, per read of the first input, per byte of
+            partial sums).
+        outside: bytes moved in external RAM, in the same order.
+        energy: relative energy in the same order, then per byte of preloaded weights written and
+            per byte of them read.
     """
 
     loads: tuple[Load, ...]
@@ -58,14 +59,15 @@ class Traffic(NamedTuple):
         buffer: Pieces | None,
         sums: Pieces | None,
     ) -> Traffic:
-        """Adds up the streams.
+        """Sums the streams of an epoch.
 
         Args:
-            pools: that pieces point to.
-            inputs: where each map that is read lies, with the bytes that are read.
-            output: the same of the map that is written.
-            buffer: where preloaded weights lie.
-            sums: where partial sums lie, of which as many bytes are written as read.
+            pools: that pieces refer to.
+            inputs: (pieces, bytes) of each map that is read.
+            output: (pieces, bytes) of the map that is written.
+            buffer: pieces of the preloaded weights; None for none.
+            sums: pieces of the partial sums, of which half the bytes are written and half read;
+                None for none.
         """
         adder = _Adder(pools)
         for position, (pieces, size) in enumerate(inputs):
@@ -87,7 +89,7 @@ class Traffic(NamedTuple):
         )
 
     def busiest(self, reads: float, fetched: int, partial: int) -> float:
-        """Cycles of the memory that is busy longest."""
+        """NPU cycles of the memory that is busy longest."""
         return max(
             [
                 load.fixed
@@ -98,10 +100,10 @@ class Traffic(NamedTuple):
             ]
         )
 
-    def moved(
+    def totals(
         self, reads: float, fetched: int, partial: int, filled: int
     ) -> tuple[float, float, float]:
-        """Bytes on the chip, bytes outside, and relative energy of moving them."""
+        """(bytes on the chip, bytes in external RAM, relative energy) of all that is moved."""
         inside, outside, energy = self.inside, self.outside, self.energy
         return (
             inside[0] + inside[1] * reads + inside[2] * partial + fetched + filled,

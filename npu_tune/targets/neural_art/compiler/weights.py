@@ -1,4 +1,4 @@
-"""How many bytes the weights of an operation take in flash."""
+"""Bytes of weights in flash."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from npu_tune.targets.neural_art.compiler.accelerator import Shape
 from npu_tune.targets.neural_art.graph import Operation
 
 CONSTANT_BYTES = 4
-"""Per output channel: the bias. Fits what ST publishes for MobileNet v1 and v2 within 0.1 %."""
+"""Per output channel, for the bias. Agrees with ST's publications on MobileNet v1 and v2 within
+0.1 %."""
 
 UNROLLED_BYTES = 32 * 1024
 _UNROLLED_ABOVE_CHANNELS = 512
 _UNROLLED_ABOVE_ELEMENTS = 32 * 1024
-"""What ST publishes shows 32 KiB of constants for every convolution with more than 512 output
-channels (the rows admit 512 to 526) and more than 32 Ki output elements (28 to 47 thousand),
-depthwise ones too. That an arithmetic unit's own memory is too small for their constants, so that
-they are unrolled into a stream, is a guess; the bytes are not."""
+"""ST's publications show 32 KiB of constants for every convolution, depthwise ones included, with
+more than 512 output channels (the rows admit 512 to 526) and more than 32 Ki output elements (28 to
+47 thousand). The explanation is a guess: the constants exceed the arithmetic unit's own memory and
+are unrolled into a stream. The bytes are as published."""
 
 _LOSSLESS_OVERHEAD = 1.02
 _CODE_TABLE_BYTES = 256
-"""This model's own choice: a canonical prefix code's table, and 2 % above the entropy, which is
-what such codes reach on weights of some kilobytes."""
+"""Assumed, not published: the table of a canonical prefix code, and 2 % above the entropy, which such
+codes reach on weights of some kilobytes."""
 
 
 def stored_weight_bytes(
     operation: Operation, shape: Shape, *, bits: int = 8, compressed: bool = False
 ) -> int:
-    """Bytes in flash for weights and the constants of output channels.
+    """Bytes in flash of weights and of the constants of output channels.
 
     Args:
-        operation: whose weights.
+        operation: that has the weights.
         shape: of the operation.
         bits: per weight.
-        compressed: by a lossless code; never larger than without.
+        compressed: whether by a lossless code; never larger than uncompressed.
     """
     weights = operation.weights
     if weights is None:
@@ -49,10 +50,10 @@ def stored_weight_bytes(
 
 
 def streamed_weight_bytes(stored: int, shape: Shape) -> int:
-    """Of the bytes in flash, those that stream in while the operation runs.
+    """Bytes in flash that are streamed while the operation runs.
 
     The vendor compiler's reports count no flash traffic for the constants of output channels,
-    which are there before an epoch starts; unrolled ones cannot be.
+    which are loaded before the epoch starts, unless they are unrolled.
 
     Args:
         stored: bytes in flash.

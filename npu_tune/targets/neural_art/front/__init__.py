@@ -1,4 +1,4 @@
-"""Exact fronts over the compiler's whole space, and bounds where they are out of reach."""
+"""Exact Pareto fronts over the whole per-layer space, and lower bounds for larger networks."""
 
 from npu_tune.targets.neural_art.front.bases import bases
 from npu_tune.targets.neural_art.front.bounds import lower_bound

@@ -1,4 +1,4 @@
-"""For which choices of the whole network a front is worth asking for."""
+"""The network-wide choices for which a front is worth computing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from npu_tune.targets.neural_art.knobs import SPLIT_THRESHOLD
 
 
 def bases(space: SearchSpace) -> tuple[Configuration, ...]:
-    """The default, and it with every other choice of the whole network's knobs but one.
+    """The default, and all its combinations of network-wide knobs with a split threshold of 0.
 
-    That one is the threshold below which layers are not split: what it does to some layers these
-    can choose themselves, so the front without a threshold holds those with one.
+    The threshold only forbids splitting small layers, which each layer can also choose itself, so
+    the front with the threshold 0 is at least as good as that with any other.
 
     Args:
         space: of a network on this target.

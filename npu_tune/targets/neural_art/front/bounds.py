@@ -1,4 +1,4 @@
-"""Lower bounds over all choices of all layers, for any network."""
+"""Lower bounds over all per-layer choices, for networks of any size."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _HOLDS_FOR = "It holds for every placement of maps, with the epochs in the order
 
 
 def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> Bound:
-    """What no configuration with these network-wide knobs falls below, metric by metric.
+    """Lower bounds of each metric over all configurations with the network-wide knobs of a base.
 
-    Latency: :mod:`.relaxed` proves it. RAM: the bytes that must be in use at one time on the way
-    through the network that needs the fewest, all ways of joining tried.
+    Latency: proved in :mod:`.relaxed`. RAM: the smallest peak of bytes in use over all ways of
+    joining operations into epochs.
 
     Args:
         core: the network on the target.
-        rule: how cycles are counted.
-        base: gives the network-wide knobs; the default configuration by default.
+        rule: name of the cost rule.
+        base: gives the network-wide knobs; the default configuration if None.
     """
-    relaxed, notes = _relaxed(core, rule, base)
+    relaxed, notes = _relax(core, rule, base)
     cycles = relaxed.least_cycles()
     metrics = {
         LATENCY: cycles / (core.hardware(base or core.space.default).clock_mhz * 1e3),
@@ -35,7 +35,7 @@ def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> 
     return Bound(metrics, (*notes, _HOLDS_FOR))
 
 
-def _relaxed(core: Core, rule: str, base: Configuration | None) -> tuple[Relaxed, tuple[str, ...]]:
+def _relax(core: Core, rule: str, base: Configuration | None) -> tuple[Relaxed, tuple[str, ...]]:
     scheduler = core.scheduler(base or core.space.default)
     reduced = reduce_epochs(scheduler, core.space)
     relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), reduced.candidates)

@@ -1,4 +1,4 @@
-"""The exact Pareto front over all choices of all layers, by label setting."""
+"""The exact Pareto front over all per-layer choices, by label setting."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.core import Core
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.front.labels import Figures, Labels, Layer
+from npu_tune.targets.neural_art.front.columns import Floats, LabelColumns
+from npu_tune.targets.neural_art.front.labels import LabelSearch, PositionLabels
 from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.pruning import Pruning
 from npu_tune.targets.neural_art.front.reduce import CHAIN, Candidate, Reduced, reduce_epochs
 from npu_tune.targets.neural_art.front.relaxed import Relaxed, Tail
 from npu_tune.targets.oracle import Front, FrontPoint, Progress
-
-Floats = NDArray[np.float64]
 
 LATENCY = "latency_ms"
 CYCLES = "cycles"
@@ -30,17 +29,17 @@ RAM = "ram_bytes"
 LIVE = "peak_live_bytes"
 ENERGY = "energy"
 OBJECTIVES = (LATENCY, RAM, CYCLES, LIVE, ENERGY)
-"""Metrics that a front can be exact in."""
+"""Metrics for which an exact front can be computed."""
 
 MOST_LABELS = 200_000
 _OPENINGS = (48, 240, 1000)
-"""Labels per position that the searches go on with which are to find good solutions fast."""
+"""Labels per position that the heuristic searches keep, which find good solutions first."""
 _FEW_LABELS = 2000
-"""That the search which leaves nothing out may keep before a better opening is tried."""
+"""Labels that the exact search may keep before a larger heuristic search comes first."""
 _FIRST_RANGE = 8
-"""Times the least memory that is of interest before anything is known."""
+"""Multiple of the least memory that the first heuristic search considers."""
 _LIMITS = 11
-"""Limits on memory under which such a search keeps the fastest labels."""
+"""Number of limits on memory under which a heuristic search keeps the fastest labels."""
 
 
 def exact_front(
@@ -53,20 +52,20 @@ def exact_front(
     most_labels: int | None = None,
     progress: Progress | None = None,
 ) -> Front:
-    """The Pareto front over all configurations that agree with ``base`` in what is network-wide.
+    """Computes the Pareto front over all configurations with the network-wide knobs of a base.
 
     Args:
         core: the network on the target.
-        rule: how cycles are counted.
+        rule: name of the cost rule.
         objectives: some of :data:`OBJECTIVES`.
-        base: gives the network-wide knobs; the default configuration by default.
-        tolerance: share of the latency that a further point must gain; 0 for all points.
-        most_labels: that may be kept; :data:`MOST_LABELS` by default.
-        progress: is told how far it is.
+        base: gives the network-wide knobs; the default configuration if None.
+        tolerance: share of the latency by which a further point must be faster; 0 for all points.
+        most_labels: limit on the labels; :data:`MOST_LABELS` if None.
+        progress: is told the stage, and how many of its positions are done, of how many.
 
     Raises:
-        TargetError: for other objectives, memory that is given out for all maps together, or
-            more labels.
+        TargetError: if an objective is another metric, the placement is ``by_size``, or there are
+            more labels than ``most_labels``.
     """
     for name in objectives:
         if name not in OBJECTIVES:
@@ -95,8 +94,8 @@ def exact_front(
         tolerance=tolerance,
         tell=tell,
     )
-    ways = search.run(most_labels or MOST_LABELS)
-    points = [_point(core, base, scheduler, way) for way in ways]
+    paths = search.run(most_labels or MOST_LABELS)
+    points = [_point(core, base, scheduler, path) for path in paths]
     rows = np.array([[point.metrics[name] for name in objectives] for point in points])
     best = [points[index] for index in nondominated(rows)]
     best.sort(key=lambda point: [point.metrics[name] for name in objectives])
@@ -110,14 +109,14 @@ def exact_front(
 
 
 def restrictions(reduced: Reduced) -> tuple[str, ...]:
-    """What of the space was left out."""
+    """Sentences on the parts of the space that the search leaves out."""
     if reduced.on_accelerators_only:
         return ("Every layer is computed by accelerators, none in memory.",)
     return ()
 
 
 class _Search:
-    """Searches that find good solutions fast, then the one that leaves nothing out."""
+    """Heuristic searches that find good solutions, whose bounds then prune the exact search."""
 
     def __init__(
         self,
@@ -135,18 +134,18 @@ class _Search:
         self._objectives = objectives
         self._pools = len(scheduler.hardware.internal) if RAM in objectives else 0
         self._live = LIVE in objectives
-        figures = Figures(self._pools, self._live, ENERGY in objectives)
-        self._labels = Labels(scheduler, reduced.candidates, figures)
+        columns = LabelColumns(self._pools, self._live, ENERGY in objectives)
+        self._labels = LabelSearch(scheduler, reduced.candidates, columns)
         self._relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), self._candidates)
-        # Bounds are held against time and one sort of memory. Time is always carried: what it
-        # leaves out makes up for the labels that it adds.
+        # Bounds exist for time with one kind of memory. Time is a column even where it is no
+        # objective: pruning by it removes more labels than the column adds.
         several = self._live and self._pools
         self._may_prune = not several and ENERGY not in objectives
         self._known: Floats = np.empty((0, 2))
         self._found: list[tuple[tuple[float, ...], tuple[Candidate, ...]]] = []
 
     def run(self, most_labels: int) -> list[tuple[Candidate, ...]]:
-        """Ways through the network, every point of the front among them."""
+        """Finds paths through the network, which contain every point of the front."""
         for most in _OPENINGS if self._may_prune else ():
             self._keep(
                 self._labels.search(
@@ -155,27 +154,27 @@ class _Search:
                     progress=lambda done, of: self._tell("good solutions", done, of),
                 )
             )
-            # Often these are enough to leave out nearly all the rest.
-            if self._complete(min(most_labels, _FEW_LABELS)):
-                return self._ways()
-        if not self._complete(most_labels):
-            raise _too_many(most_labels)
-        return self._ways()
+            # Their bounds often prune nearly everything else.
+            if self._search_exactly(min(most_labels, _FEW_LABELS)):
+                return self._paths()
+        if not self._search_exactly(most_labels):
+            raise _too_many_labels_error(most_labels)
+        return self._paths()
 
-    def _complete(self, most_labels: int) -> bool:
-        """Searches without leaving out what may be better; False where that is too much."""
-        layers = self._labels.search(
+    def _search_exactly(self, most_labels: int) -> bool:
+        """Runs the exact search; False if it takes more labels than allowed."""
+        labels = self._labels.search(
             pruning=self._pruning() if self._may_prune else None,
             most_labels=most_labels,
             progress=lambda done, of: self._tell("all solutions", done, of),
         )
-        if layers is None:
+        if labels is None:
             return False
-        self._keep(layers)
+        self._keep(labels)
         return True
 
-    def _ways(self) -> list[tuple[Candidate, ...]]:
-        return [way for _, way in self._found]
+    def _paths(self) -> list[tuple[Candidate, ...]]:
+        return [path for _, path in self._found]
 
     def _pruning(self) -> Pruning | None:
         if not len(self._known):
@@ -189,12 +188,12 @@ class _Search:
         )
 
     def _memory(self, rows: Floats) -> Floats:
-        """Bytes of what is limited, none where latency is the only objective."""
+        """Bytes of the memory that is an objective, of shape (labels,); 0 if none is."""
         memory: Floats = rows[:, 2 : 2 + self._pools + self._live].sum(axis=1)
         return memory
 
     def _guides(self) -> list[tuple[Tail, ...]]:
-        """Tails under limits on memory, from the least that can do to the most of interest."""
+        """Tails under rising limits on memory, the last without one."""
         on_chip = not self._live
         if not (self._pools or self._live):
             return [self._relaxed.tails()]
@@ -211,7 +210,7 @@ class _Search:
         rows: Floats,
         in_use: Floats,
     ) -> NDArray[np.intp]:
-        """The labels that may end soonest, under several limits on memory."""
+        """Selects the labels with the least bound of the latency under several memory limits."""
         if len(rows) <= most:
             return np.arange(len(rows))
         slack, memory = rows[:, 0] - rows[:, 1], self._memory(rows)
@@ -222,31 +221,31 @@ class _Search:
             ends[memory >= guide[position].below] = np.inf
             order = np.lexsort((memory, ends))[:share]
             chosen.update(order[np.isfinite(ends[order])].tolist())
-        # Those that promise to end soonest may all need much memory in the end.
+        # The labels with the least bounds may all need much memory, so some with little are kept.
         ends = rows[:, 0] + guides[-1][position](slack, in_use)
         order = np.lexsort((memory, ends))
         for limit in np.quantile(memory, np.linspace(0, 1, len(guides))):
             chosen.update(order[memory[order] <= limit][:share].tolist())
         return np.array(sorted(chosen), dtype=np.intp)
 
-    def _keep(self, layers: Sequence[Layer] | None) -> None:
-        """Adds the solutions of a search to what is known."""
-        if layers is None:
+    def _keep(self, labels: Sequence[PositionLabels] | None) -> None:
+        """Adds the paths of a search to the nondominated ones found so far."""
+        if labels is None:
             return
-        rows = layers[-1].rows
+        rows = labels[-1].rows
         for index, row in enumerate(rows):
-            self._found.append((self._figures(row), self._way(layers, index)))
-        table = np.array([figures for figures, _ in self._found])
+            self._found.append((self._objective_values(row), self._path(labels, index)))
+        table = np.array([values for values, _ in self._found])
         if len(table):
             self._found = [self._found[index] for index in nondominated(table)]
         if self._may_prune:
-            known = [(figures[0], figures[-1]) for figures, _ in self._found]
+            known = [(values[0], values[-1]) for values, _ in self._found]
             self._known = np.array(known).reshape(-1, 2)
             if not (self._pools or self._live):
                 self._known[:, 1] = 0.0
 
-    def _figures(self, row: Floats) -> tuple[float, ...]:
-        """What of a label of the finished network is minimised, time first."""
+    def _objective_values(self, row: Floats) -> tuple[float, ...]:
+        """The objectives of a label at the end of the network, time first."""
         found = [float(row[0])]
         if self._pools:
             found.append(float(row[2 : 2 + self._pools].sum()))
@@ -256,21 +255,21 @@ class _Search:
             found.append(float(row[-1] + row[0] * self._idle))
         return tuple(found)
 
-    def _way(self, layers: Sequence[Layer], index: int) -> tuple[Candidate, ...]:
-        way: list[Candidate] = []
-        position = len(layers) - 1
+    def _path(self, labels: Sequence[PositionLabels], index: int) -> tuple[Candidate, ...]:
+        path: list[Candidate] = []
+        position = len(labels) - 1
         while position:
-            position, index, taken = layers[position].parents[index].tolist()
-            way.append(self._candidates[position][taken])
-        return tuple(reversed(way))
+            position, index, taken = labels[position].parents[index].tolist()
+            path.append(self._candidates[position][taken])
+        return tuple(reversed(path))
 
 
 def _point(
-    core: Core, base: Configuration, scheduler: Scheduler, way: Sequence[Candidate]
+    core: Core, base: Configuration, scheduler: Scheduler, path: Sequence[Candidate]
 ) -> FrontPoint:
-    """The configuration that a way through the network stands for, evaluated."""
+    """Evaluates the configuration of a path through the network."""
     changes: dict[str, Value] = {}
-    for candidate in way:
+    for candidate in path:
         for option, position in zip(
             candidate.options, range(candidate.epoch.first, candidate.epoch.last + 1), strict=True
         ):
@@ -284,7 +283,7 @@ def _point(
     return FrontPoint(configuration, metrics)
 
 
-def _too_many(most: int) -> TargetError:
+def _too_many_labels_error(most: int) -> TargetError:
     return TargetError(
         f"The exact front takes more than {most} labels.",
         remedy="Allow more labels or a tolerance, leave an objective out, or take the bound.",

@@ -1,4 +1,4 @@
-"""Which rows of a table no other row dominates."""
+"""Nondominated rows of a table."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ _CHUNK = 256
 
 
 def nondominated(rows: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Positions of the rows that no other row dominates; of equal rows the first one.
+    """Indices of the nondominated rows, in rising order; of equal rows the first one.
 
     Args:
-        rows: one point per row; less is better in every column.
+        rows: points, of shape (points, objectives); all objectives are minimised.
     """
     if len(rows) < 2:
         return np.arange(len(rows))
     columns = rows[:, rows.min(axis=0) < rows.max(axis=0)]
     if not columns.shape[1]:
         return np.zeros(1, dtype=np.intp)
-    # In this order a row can be dominated by rows before it only.
+    # In lexicographic order only earlier rows can dominate a row.
     order = np.lexsort(columns.T[::-1])
     if columns.shape[1] <= 2:
-        return _of_two(columns, order)
+        return _nondominated_of_two(columns, order)
     kept = np.empty(0, dtype=np.intp)
     for start in range(0, len(order), _CHUNK):
         chunk = order[start : start + _CHUNK]
@@ -34,15 +34,17 @@ def nondominated(rows: NDArray[np.float64]) -> NDArray[np.intp]:
             for column in columns.T:
                 covers &= column[others][None, :] <= column[chunk][:, None]
             if against is None:
-                # Equal rows cover each other: only what comes before counts.
+                # Of equal rows only the earlier one dominates.
                 covers &= np.tri(len(chunk), k=-1, dtype=bool)
             chunk = chunk[~covers.any(axis=1)]
         kept = np.concatenate((kept, chunk))
     return np.sort(kept)
 
 
-def _of_two(columns: NDArray[np.float64], order: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The same for one or two columns, of which the order is known, in one pass."""
+def _nondominated_of_two(
+    columns: NDArray[np.float64], order: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Nondominated rows of one or two columns in lexicographic order, in one pass."""
     last = columns[order, -1]
     if columns.shape[1] == 1:
         return order[:1]

@@ -1,8 +1,8 @@
-"""Leaves out what cannot become part of a front, given what is known of it already.
+"""Prunes labels that cannot become part of a front, given solutions that are already known.
 
-A label has a lower bound of the time it ends at for every limit on memory (:mod:`.relaxed`). It is
-left out if, whatever memory it ends with, a solution that is known already takes no more of it and
-is no slower.
+For every limit on memory a label has a lower bound of its time at the end of the network
+(:mod:`.relaxed`). It is pruned if, however much memory it needs in the end, a known solution needs
+no more of it and is no slower.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from npu_tune.targets.neural_art.front.relaxed import Relaxed, Steps, Tail
 Floats = NDArray[np.float64]
 
 LEAST_GAIN = 1e-11
-"""Share of its time that a solution must gain to count as faster: more than what rounding in the
-order of a sum makes of some hundred summands, less than any figure is printed with."""
+"""Share of the time by which a solution must be faster to count: more than the rounding errors of
+sums of some hundred terms, less than the digits that are printed."""
 
 _MOST_LEVELS = 24
+"""Steps of the known front that are used; fewer prune less but cost less."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """What is known of solutions that need less than some memory.
+    """A limit on memory, with what is known of the solutions below it.
 
     Args:
-        below: bytes.
-        best: cycles of the fastest one.
-        tails: least cycles of those that need less.
+        below: the limit, in bytes.
+        best: cycles that a new solution below it must undercut.
+        tails: lower bounds of the cycles below it.
     """
 
     below: float
@@ -40,15 +41,14 @@ class _Level:
 
 
 class Pruning:
-    """A front as far as it is known, against which labels are held.
+    """Prunes labels by the solutions known so far.
 
     Args:
         relaxed: gives the bounds.
-        known: one row per solution: cycles, bytes of memory.
-        memory: of labels, one row each as :class:`~.labels.Figures` says, the bytes of memory
-            so far.
-        in_use: True where that memory is the live bytes, False where it is RAM on the chip.
-        tolerance: share of its time that a solution must gain to count as faster.
+        known: (cycles, bytes of memory) of each solution, of shape (solutions, 2).
+        memory: computes the bytes of memory so far from labels, of shape (labels, columns).
+        in_use: whether that memory is the live bytes; otherwise it is RAM on the chip.
+        tolerance: share of the time by which a solution must be faster to count.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pruning:
         self._relaxed = relaxed
         self._on_chip = not in_use
         steps = known[np.argsort(known[:, 1])]
-        if len(steps) > _MOST_LEVELS:  # fewer steps leave out less, and cost less
+        if len(steps) > _MOST_LEVELS:
             steps = steps[np.linspace(0, len(steps) - 1, _MOST_LEVELS).astype(int)]
         below = [*steps[:, 1].tolist(), np.inf]
         best = [np.inf, *steps[:, 0].tolist()]
@@ -78,15 +78,15 @@ class Pruning:
         ]
         self._below = np.array([[level.below] for level in self._levels])
         self._best = np.array([[level.best] for level in self._levels])
-        self._ways = [self._ways_from(position) for position in range(relaxed.positions)]
+        self._epochs = [self._epochs_from(position) for position in range(relaxed.positions)]
 
     def alive(self, position: int, rows: Floats, in_use: float) -> NDArray[np.bool_]:
-        """Which labels at a position may become part of the front.
+        """Mask of the labels at a position that may become part of the front.
 
         Args:
             position: of the labels.
-            rows: the labels.
-            in_use: bytes of the memory that is limited that are in use in their state.
+            rows: the labels, of shape (labels, columns).
+            in_use: bytes of the limited memory that are in use in their state.
         """
         time, slack, memory = rows[:, 0], rows[:, 0] - rows[:, 1], self.memory(rows)
         blocks = np.full(len(rows), in_use)
@@ -101,8 +101,8 @@ class Pruning:
     def candidates(
         self, position: int, rows: Floats, offered: NDArray[np.intp]
     ) -> NDArray[np.intp]:
-        """Which of some epochs may lead from some of these labels to the front."""
-        steps, rests = self._ways[position]
+        """Those of the offered candidates that may lead from one of the labels to the front."""
+        steps, rests = self._epochs[position]
         begin = np.maximum(rows[:, 0].min(), rows[:, 1].min() + steps.preloading[offered])
         time = begin + steps.cycles[offered]
         memory = np.maximum(self.memory(rows).min(), steps.needs[offered])
@@ -110,8 +110,8 @@ class Pruning:
         worth: NDArray[np.intp] = offered[may.any(axis=0)]
         return worth
 
-    def _ways_from(self, position: int) -> tuple[Steps, Floats]:
-        """The epochs from a position, and per level and epoch the least cycles behind it."""
+    def _epochs_from(self, position: int) -> tuple[Steps, Floats]:
+        """The epochs from a position, and per level and epoch a bound of the cycles after it."""
         steps = self._relaxed.steps(position, on_chip=self._on_chip)
         rests = np.empty((len(self._levels), len(steps.last)))
         for end in set(steps.last.tolist()):

@@ -1,15 +1,15 @@
-"""The epochs worth trying at each position, out of all that the knobs can make.
+"""Reduces the epochs that the knobs can make at each position to the nondominated ones.
 
-An epoch meets the machine as a span, a preferred kind of pool and a
-:class:`~npu_tune.targets.neural_art.compiler.demand.Demand`. Where blocks go depends on the span,
-the preference, and the demand's ``buffer`` and ``workspace`` alone; given that, the step's cycles,
-the cycles of flash while it runs (cycles - slack), its preloading and its energy never fall when
-another figure of the demand rises. So of two epochs with equal span, preference, buffer and
-workspace, one whose other figures are all at most the other's is as good in every company, and
-the other is left out. For the beginning of a run that is to be joined with more operations the
-units it takes count as figures too: an epoch's demand is the largest ``compute`` and sums of all
-else, and the conditions for joining are upper limits on sums, so that what can follow the one
-that takes more can follow the other one.
+The machine sees an epoch as a span, a preferred kind of pool and a
+:class:`~npu_tune.targets.neural_art.compiler.demand.Demand`. Placement depends only on the span,
+the preference, and the demand's ``buffer`` and ``workspace``. Given these, the step's cycles, the
+cycles of flash while it runs (cycles - slack), its preloading and its energy never fall when another
+field of the demand rises. So among epochs of equal span, preference, buffer and workspace, one whose
+other fields are all at most another's dominates it, whatever the rest of the network does. For the
+beginning of an epoch that is joined with more operations, the units in use are compared too: an
+epoch's demand is the largest ``compute`` and the sum of everything else, and the conditions for
+joining are upper limits on sums, so that whatever can join the beginning that uses more units can
+also join the other one.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ UNIT = "unit"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An epoch that may be part of an optimum.
+    """An epoch that may be part of a Pareto-optimal path.
 
     Args:
         options: one per operation; all but the last are chained.
-        epoch: that they make.
+        epoch: of these options.
     """
 
     options: tuple[Option, ...]
@@ -50,14 +50,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """The epochs worth trying.
+    """The nondominated epochs of a network.
 
     Args:
         candidates: by the position of the first operation.
-        configurations: how many configurations the knobs of the layers can make, whatever of
-            them is left out.
-        on_accelerators_only: True where layers could also be computed in memory, which was
-            left out.
+        configurations: number of combinations of the per-layer knobs, before any reduction.
+        on_accelerators_only: whether layers could also be computed in memory, which is left out.
     """
 
     candidates: tuple[tuple[Candidate, ...], ...]
@@ -68,11 +66,11 @@ class Reduced:
 def reduce_epochs(
     scheduler: Scheduler, space: SearchSpace, *, progress: Callable[[int, int], None] | None = None
 ) -> Reduced:
-    """Everything the per-layer knobs can make of each position, without what is never better.
+    """Finds the nondominated epochs that the per-layer knobs can make at each position.
 
     Args:
-        scheduler: for the network-wide knobs at hand.
-        space: names the values of the per-layer knobs.
+        scheduler: for given network-wide knobs.
+        space: gives the values of the per-layer knobs.
         progress: is told how many positions are done, of how many.
     """
     knobs: dict[str, dict[str, tuple[Value, ...]]] = {}
@@ -98,7 +96,7 @@ def reduce_epochs(
 
 
 class _Position:
-    """The options of one operation, reduced for each part it may play in an epoch."""
+    """The nondominated options of one operation: alone, as the first of an epoch, or later."""
 
     def __init__(
         self, scheduler: Scheduler, position: int, knobs: dict[str, tuple[Value, ...]]
@@ -114,21 +112,21 @@ class _Position:
             named: dict[str, Any] = dict(zip(names, combination, strict=True))
             option = scheduler.option(position, Choice(**named))
             options.setdefault(option.choice, option)
-        self.alone = _least(options.values(), lambda option: option.demand, _as_epoch)
+        self.alone = _nondominated_items(options.values(), lambda option: option.demand, _as_epoch)
         whole = [option for option in options.values() if option.choice.parts == 1]
-        self.first = _least(whole, lambda option: option.demand, _as_part)
+        self.first = _nondominated_items(whole, lambda option: option.demand, _as_part)
         behind = [option for option in whole if option.demand.reads <= 1]
-        self.behind = _least(behind, lambda option: option.demand, _as_part)
+        self.behind = _nondominated_items(behind, lambda option: option.demand, _as_part)
 
-    def chained(self, option: Option) -> Option | None:
-        """The option joined with what follows; None where that cannot be."""
+    def chain(self, option: Option) -> Option | None:
+        """The option, chained to the next operation; None if it cannot be."""
         if not self._may_chain:
             return None
         chained = self._scheduler.option(self.index, option.asked._replace(chain=True))
         return chained if chained.choice.chain else None
 
     def endings(self, option: Option) -> Iterator[Option]:
-        """The option with each preference for its output."""
+        """The option with each kind of pool preferred for its output."""
         for pool in self._pools:
             yield self._scheduler.option(self.index, option.asked._replace(output_pool=pool))
 
@@ -142,7 +140,7 @@ def _candidates(
     begun = [(option,) for option in first.first]
     for last in positions[first.index + 1 :]:
         before = positions[last.index - 1]
-        chained = [(*run[:-1], end) for run in begun for end in [before.chained(run[-1])] if end]
+        chained = [(*run[:-1], end) for run in begun for end in [before.chain(run[-1])] if end]
         if not chained:
             return
         span = make_span(scheduler.graph, first.index, last.index)
@@ -153,8 +151,8 @@ def _candidates(
             for run in [(*head, option)]
             if _joins(scheduler, span, run)
         ]
-        begun = _least(longer, partial(_total, span), _as_part)
-        for run in _least(begun, partial(_total, span), _as_epoch):
+        begun = _nondominated_items(longer, partial(_total, span), _as_part)
+        for run in _nondominated_items(begun, partial(_total, span), _as_epoch):
             for ending in last.endings(run[-1]):
                 options = (*run[:-1], ending)
                 yield Candidate(options, _epoch(span, options))
@@ -176,7 +174,7 @@ def _epoch(span: Span, run: tuple[Option, ...]) -> Epoch:
 
 
 def _as_epoch(demand: Demand) -> tuple[float, ...]:
-    """What makes a step dearer, whatever the state of the memory."""
+    """Fields that can only make a step more expensive, whatever the state of the memory."""
     return (
         demand.compute,
         demand.reads,
@@ -195,19 +193,23 @@ def _as_epoch(demand: Demand) -> tuple[float, ...]:
 
 
 def _as_part(demand: Demand) -> tuple[float, ...]:
-    """The same of operations that more are to be joined with, and the units they take.
+    """The fields of :func:`_as_epoch` and the units in use, for epochs that others may join.
 
-    Stream engines follow from the accelerators.
+    The stream engines in use follow from the accelerators.
     """
     return (*_as_epoch(demand), demand.accelerators, demand.decompressors)
 
 
-def _least(items: Iterable[Any], demand: Callable[[Any], Demand], figures: Any) -> list[Any]:
-    """The items that none with the same behaviour towards memory dominates."""
+def _nondominated_items(
+    items: Iterable[Any],
+    demand: Callable[[Any], Demand],
+    fields: Callable[[Demand], tuple[float, ...]],
+) -> list[Any]:
+    """The items that no other item with equal buffer and workspace dominates."""
     groups: dict[tuple[int, int], list[Any]] = {}
     for item in items:
         own = demand(item)
-        groups.setdefault((own.buffer, own.workspace), []).append((item, figures(own)))
+        groups.setdefault((own.buffer, own.workspace), []).append((item, fields(own)))
     kept = []
     for group in groups.values():
         rows = np.array([row for _, row in group], dtype=np.float64)

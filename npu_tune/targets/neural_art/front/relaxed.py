@@ -1,11 +1,11 @@
-"""The least that the rest of a network can cost: epochs without addresses.
+"""Lower bounds of the costs of the rest of a network, by a relaxation that ignores addresses.
 
-Where blocks lie is left out, so that every memory serves an epoch as well as it possibly could;
-joining, the choices of each layer and the overlap of preloading with the epoch before are kept.
-What an epoch then costs depends on the slack of the epoch before alone, and dynamic programming
-from the back gives the least cycles of every tail of the network.
+Without addresses, every memory serves an epoch as fast as any placement could; joining, per-layer
+choices and the overlap of preloading with the epoch before are kept. The cost of an epoch then
+depends only on the slack of the epoch before, and dynamic programming from the last operation
+backwards gives the least cycles of every tail of the network.
 
-Why that is a lower bound. An epoch of a real run takes ``serial + max(compute, ram, flash) +
+Proof of the bound. An epoch of a real run takes ``serial + max(compute, ram, flash) +
 fixed`` cycles after it waited ``max(0, preloading - slack of the epoch before)``, and leaves the
 slack ``max(compute, ram, flash) - flash``. Let the run be at ``t`` with ``e = t - slack``; after
 the wait it is at ``b = max(t, e + preloading)``, after the epoch at ``t' = b + serial + fixed +
@@ -13,15 +13,16 @@ max(compute, ram, flash)`` with ``e' = b + serial + fixed + flash``. Both never 
 or ``ram`` rises, and the end of the network is the last ``t``. So replacing every ``ram`` by
 something smaller gives something smaller. ``ram`` is at least
 
-- the elements that one engine moves one by one, times the least cycles of any memory's access,
-- all bytes moved, divided by what all memories move per cycle together: none of them is done
-  before the busiest one, and that one is at least as busy as their mean.
+- the elements that one stream engine moves one by one, times the least cycles per access of any
+  memory,
+- all bytes moved / bytes per cycle of all memories together, because the busiest memory is at least
+  as busy as their mean.
 
-Preloaded weights that find no room are streamed, as they would have been had nobody asked for
-preloading: such an epoch is the same as one that is tried anyway.
+Preloaded weights without room are streamed, so that such an epoch equals one without preloading,
+which is a candidate as well.
 
-Memory is kept as far as it needs no addresses: the blocks in use at one time need their bytes
-together. What an epoch leaves in use stays until the next one has its weights.
+Of memory the relaxation keeps that blocks in use at one time need the sum of their bytes, and that
+the blocks of an epoch stay in use until the next one has its preloaded weights.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.pareto import nondominated
 from npu_tune.targets.neural_art.front.reduce import Candidate
-from npu_tune.targets.neural_art.graph import Graph
+from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.hardware import Hardware
 
 Floats = NDArray[np.float64]
@@ -46,14 +47,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What the operations from a position on cost at least, as the least of some lines.
+    """A lower bound of the cycles from a position on, as the minimum of some lines.
 
     Args:
-        preloading: per line, cycles of flash that the slack before can hide.
-        cycles: per line, of everything else.
-        buffers: per line, bytes of preloaded weights, which arrive while everything that the
-            epoch before uses is still there.
-        below: bytes that must not be reached.
+        preloading: per line, cycles of flash that the slack of the epoch before can hide.
+        cycles: per line, all other cycles.
+        buffers: per line, bytes of preloaded weights, which are in use together with all blocks
+            of the epoch before.
+        below: bytes of memory that the network must stay below.
     """
 
     preloading: Floats
@@ -62,12 +63,12 @@ class Tail:
     below: float
 
     def __call__(self, slack: Floats, in_use: Floats, spilled: Floats | float = np.inf) -> Floats:
-        """Least cycles behind epochs; infinite where there is no way.
+        """Lower bounds of the cycles after epochs; infinite where memory does not suffice.
 
         Args:
-            slack: that the epochs left.
-            in_use: bytes that they left in use.
-            spilled: bytes that are needed if not all of these are counted.
+            slack: of the epochs, of shape (epochs,).
+            in_use: bytes that they leave in use, of shape (epochs,).
+            spilled: bytes on the chip if a map is in external RAM, of shape (epochs,).
         """
         if not len(self.cycles):
             return np.full(slack.shape, np.inf)
@@ -80,8 +81,11 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ways:
-    """The epochs that may start at a position, one array element each."""
+class _Epochs:
+    """The epochs that may start at a position, one element of each array per epoch.
+
+    The fields are those of :class:`Steps`; ``buffers`` are bytes of preloaded weights.
+    """
 
     last: NDArray[np.intp]
     preloading: Floats
@@ -92,13 +96,13 @@ class _Ways:
     buffers: Floats
 
     def needs(self, *, on_chip: bool) -> Floats:
-        """Bytes that must be in use at one time, on the chip or wherever they lie."""
+        """Bytes that must be in use at one time, on the chip or in all memories."""
         return np.minimum(self.live, self.spilled) if on_chip else self.live
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The least that epochs add, one array element each; as in the machine's steps.
+    """Lower bounds of what epochs add to a label, one element of each array per epoch.
 
     Args:
         last: position of the last operation.
@@ -107,7 +111,7 @@ class Steps:
         slack: of these, cycles in which flash is idle.
         needs: bytes of memory.
         live: bytes left in use.
-        spilled: bytes of memory if not all of these are counted.
+        spilled: bytes on the chip if a map is in external RAM.
     """
 
     last: NDArray[np.intp]
@@ -123,7 +127,7 @@ class Relaxed:
     """Lower bounds for the tails of a network.
 
     Args:
-        scheduler: for the network-wide knobs at hand.
+        scheduler: for given network-wide knobs.
         rule: turns demands into cycles.
         candidates: epochs by first position.
     """
@@ -139,67 +143,67 @@ class Relaxed:
         self._least_ratio = min(pool.clock_ratio for pool in pools)
         self._cycles_per_byte = 1 / sum(1 / pool.cycles_per_byte for pool in pools)
         self._needs = _Needs(scheduler)
-        self._ways = [self._ways_from(own) for own in candidates]
+        self._epochs = [self._bound_epochs(own) for own in candidates]
         self.positions = len(candidates)
 
     def tails(self, below: float = np.inf, *, on_chip: bool = True) -> tuple[Tail, ...]:
-        """The least cycles of the operations from each position on.
+        """Computes the tail of every position, and an empty one behind the last.
 
         Args:
-            below: bytes of memory that the whole run must stay below.
-            on_chip: whether these are of RAM on the chip, or bytes in use wherever they lie.
+            below: bytes of memory that the whole network must stay below.
+            on_chip: whether these are bytes of RAM on the chip, or bytes in use in all memories.
         """
         nothing = np.zeros(1)
         tails = [Tail(nothing, nothing, nothing, below)]
-        for ways in reversed(self._ways):
-            spilled = ways.spilled if on_chip else np.full(len(ways.last), np.inf)
-            total = np.full(len(ways.last), np.inf)
-            may = ways.needs(on_chip=on_chip) < below
-            for last in set(ways.last[may].tolist()):
-                here = may & (ways.last == last)
-                behind = tails[len(self._ways) - 1 - last]
-                rest = behind(ways.slack[here], ways.live[here], spilled[here])
-                total[here] = ways.cycles[here] + rest
-            tails.append(_least_lines(ways, total, below))
+        for epochs in reversed(self._epochs):
+            spilled = epochs.spilled if on_chip else np.full(len(epochs.last), np.inf)
+            total = np.full(len(epochs.last), np.inf)
+            may = epochs.needs(on_chip=on_chip) < below
+            for last in set(epochs.last[may].tolist()):
+                here = may & (epochs.last == last)
+                behind = tails[len(self._epochs) - 1 - last]
+                rest = behind(epochs.slack[here], epochs.live[here], spilled[here])
+                total[here] = epochs.cycles[here] + rest
+            tails.append(_least_lines(epochs, total, below))
         return tuple(reversed(tails))
 
     def least_cycles(self) -> float:
-        """No run takes fewer cycles."""
+        """A lower bound of the cycles of the network."""
         nothing = np.zeros(1)
         return float(self.tails()[0](nothing, nothing)[0])
 
     def steps(self, position: int, *, on_chip: bool) -> Steps:
-        """What each epoch that may start at a position adds to a label at least.
+        """Lower bounds of what each epoch from a position on adds to a label.
 
         Args:
             position: of the first operation.
-            on_chip: whether memory is RAM on the chip, or bytes in use wherever they lie.
+            on_chip: whether memory is RAM on the chip, or bytes in use in all memories.
         """
-        ways = self._ways[position]
+        epochs = self._epochs[position]
         return Steps(
-            last=ways.last,
-            preloading=ways.preloading,
-            cycles=ways.cycles,
-            slack=ways.slack,
-            needs=ways.needs(on_chip=on_chip),
-            live=ways.live,
-            spilled=ways.spilled if on_chip else np.full(len(ways.last), np.inf),
+            last=epochs.last,
+            preloading=epochs.preloading,
+            cycles=epochs.cycles,
+            slack=epochs.slack,
+            needs=epochs.needs(on_chip=on_chip),
+            live=epochs.live,
+            spilled=epochs.spilled if on_chip else np.full(len(epochs.last), np.inf),
         )
 
     def least_memory(self, *, on_chip: bool) -> float:
-        """No run has fewer bytes in use at some time: over all ways, the least largest need."""
-        least = np.zeros(len(self._ways) + 1)
-        for position in reversed(range(len(self._ways))):
-            ways = self._ways[position]
-            needs = ways.needs(on_chip=on_chip)
-            least[position] = np.maximum(needs, least[ways.last + 1]).min()
+        """A lower bound of the peak of bytes in use: the smallest peak over all paths."""
+        least = np.zeros(len(self._epochs) + 1)
+        for position in reversed(range(len(self._epochs))):
+            epochs = self._epochs[position]
+            needs = epochs.needs(on_chip=on_chip)
+            least[position] = np.maximum(needs, least[epochs.last + 1]).min()
         return float(least[0])
 
-    def _ways_from(self, candidates: tuple[Candidate, ...]) -> _Ways:
-        table = np.array([self._way(candidate.epoch) for candidate in candidates])
-        return _Ways(table[:, 0].astype(np.intp), *table[:, 1:].T)
+    def _bound_epochs(self, candidates: tuple[Candidate, ...]) -> _Epochs:
+        table = np.array([self._bound_epoch(candidate.epoch) for candidate in candidates])
+        return _Epochs(table[:, 0].astype(np.intp), *table[:, 1:].T)
 
-    def _way(self, epoch: Epoch) -> tuple[float, ...]:
+    def _bound_epoch(self, epoch: Epoch) -> tuple[float, ...]:
         rule, total, span = self._rule, epoch.total, epoch.span
         flash = (total.late if total.buffer else total.streamed) * rule.flash_cycles_per_byte
         busy = max(total.compute * rule.compute_factor, self._ram_cycles(epoch), flash)
@@ -227,25 +231,25 @@ class Relaxed:
 
 
 class _Needs:
-    """Bytes that an epoch needs at one time, wherever they lie, and on the chip."""
+    """Bytes that an epoch needs at one time, in all memories and on the chip."""
 
     def __init__(self, scheduler: Scheduler) -> None:
-        graph: Graph = scheduler.graph
+        graph: OperationGraph = scheduler.graph
         self._sizes = {name: graph.maps[name].size_bytes for name in graph.maps}
         self._hardware: Hardware = scheduler.hardware
         self._may_spill = any(
             pool not in scheduler.hardware.internal for pool in scheduler.machine.memory.pools
         )
-        self._carried = [_carried(graph, first) for first in range(len(graph.operations))]
+        self._carried = [_maps_in_use(graph, first) for first in range(len(graph.operations))]
 
     def of(self, epoch: Epoch) -> tuple[float, float]:
-        """Live bytes, and the least RAM on the chip if a map is not on it.
+        """Live bytes, and the least RAM on the chip if a map is in external RAM.
 
-        While the epoch runs, all maps that it or a later epoch reads are in use, its output, its
-        partial sums and its preloaded weights. If all of that is on the chip, the marks of the
-        pools are at least their sum, because blocks never overlap. If a map is not, that is
-        because no pool had a gap for it when it was placed: every pool that is large enough for
-        it was then in use up to less than its size and an alignment below the pool's end.
+        While an epoch runs, all maps that it or a later epoch reads are in use, and its output,
+        partial sums and preloaded weights. If all of these are on the chip, the high-water marks
+        of the pools add up to at least their sum, because blocks never overlap. A map is in
+        external RAM only if no pool had room for it when it was placed: then every pool that is
+        large enough for it was in use to within the map's size and an alignment of the pool's end.
         """
         total, span = epoch.total, epoch.span
         maps = [self._sizes[name] for name in self._carried[span.first]]
@@ -265,8 +269,8 @@ class _Needs:
         )
 
 
-def _carried(graph: Graph, first: int) -> list[str]:
-    """Maps written before an operation that it or a later one reads, or that are outputs."""
+def _maps_in_use(graph: OperationGraph, first: int) -> list[str]:
+    """Maps written before an operation that are outputs, or that it or a later one reads."""
     written = {*graph.inputs, *(operation.output for operation in graph.operations[:first])}
     return [
         name
@@ -275,9 +279,9 @@ def _carried(graph: Graph, first: int) -> list[str]:
     ]
 
 
-def _least_lines(ways: _Ways, cycles: Floats, below: float) -> Tail:
-    """The lines that are the lowest for some slack and some bytes in use."""
-    lines = np.column_stack((ways.preloading, cycles, ways.buffers))
+def _least_lines(epochs: _Epochs, cycles: Floats, below: float) -> Tail:
+    """Keeps the lines that are lowest for some slack and some bytes in use."""
+    lines = np.column_stack((epochs.preloading, cycles, epochs.buffers))
     lines = lines[np.isfinite(cycles)]
     if below == np.inf:
         lines[:, 2] = 0.0

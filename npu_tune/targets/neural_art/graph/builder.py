@@ -1,4 +1,4 @@
-"""Collects operations and feature maps while a file's nodes are walked through."""
+"""Collects operations and feature maps while a network's nodes are imported."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ import numpy as np
 
 from npu_tune.network.macs import layer_macs
 from npu_tune.network.model import Network, printable_names
-from npu_tune.network.quantize.graph import Array, Graph, Node
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.constants import entropy_bits
-from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation, Weights
+from npu_tune.targets.neural_art.graph.model import FeatureMap, Operation, OperationKind, Weights
 from npu_tune.targets.neural_art.graph.roles import Roles, Shape
-from npu_tune.targets.neural_art.graph.step import Step, Trait
+from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
 
 @dataclass(frozen=True)
-class _Value:
-    """Where a tensor of the file is: a feature map, and what its dimensions are."""
+class _Location:
+    """The feature map that holds a tensor, and the roles of the tensor's dimensions."""
 
     map_name: str
     roles: Roles | None
 
 
 class Builder:
-    """Turns nodes into steps, one call per node.
+    """Turns nodes into operations and feature maps, one call per node.
 
     Args:
-        network: what is imported.
+        network: that is imported.
         graph: its nodes, named as the network's layers, with all constants and shapes.
-        channels_last: how this format usually orders dimensions.
+        channels_last: the layout that the file format usually has.
     """
 
-    def __init__(self, network: Network, graph: Graph, *, channels_last: bool) -> None:
+    def __init__(self, network: Network, graph: OnnxGraph, *, channels_last: bool) -> None:
         self.network = network
         self.graph = graph
         self.channels_last = channels_last
-        self.steps: list[Step] = []
+        self.unfused: list[UnfusedOperation] = []
         self.maps: dict[str, FeatureMap] = {}
         self.notes: Counter[str] = Counter()
-        self._values: dict[str, _Value] = {}
+        self._locations: dict[str, _Location] = {}
         self._transposed_by: dict[str, str] = {}
         self.open_maps: set[str] = set()
         self._layers = {layer.name: layer for layer in network.layers}
@@ -58,46 +58,54 @@ class Builder:
         return self.graph.shapes[tensor]
 
     def roles(self, tensor: str) -> Roles | None:
-        return self._values[tensor].roles
+        return self._locations[tensor].roles
 
     def usual(self, rank: int) -> str | None:
-        """The order of dimensions that operators of this format with so many expect."""
+        """The order of ``rank`` dimensions that operators of this format expect."""
         return axes.letters(rank, channels_last=self.channels_last)
 
-    def run_time(self, node: Node) -> list[str]:
+    def run_time(self, node: OnnxNode) -> list[str]:
         return self.graph.run_time_inputs(node)
 
     def map_of(self, tensor: str) -> str:
-        return self._values[tensor].map_name
+        return self._locations[tensor].map_name
 
     def write(self, tensor: str, order: Sequence[str] | None) -> str:
-        """Makes the feature map of a tensor that is computed, or given from outside."""
+        """Makes the feature map of a computed tensor or of an input of the network.
+
+        Args:
+            tensor: the tensor.
+            order: roles of its dimensions; None if unknown, and then its sizes are guessed.
+
+        Returns:
+            The map's name.
+        """
         shape = self.shape(tensor)
         roles = None if order is None else axes.roles_of(shape, order)
         if roles is None:
-            sizes = axes.guessed_sizes(shape, channels_last=self.channels_last)
+            sizes = axes.guess_sizes(shape, channels_last=self.channels_last)
             self.open_maps.add(tensor)
         else:
             sizes = axes.sizes_of(shape, roles)
         self.maps[tensor] = FeatureMap(tensor, *sizes, bits=self._bits(tensor))
-        self._values[tensor] = _Value(tensor, roles)
+        self._locations[tensor] = _Location(tensor, roles)
         return tensor
 
     def read(self, tensor: str, order: Sequence[str] | None = None) -> str:
-        """The feature map of a tensor, its dimensions in the order that is asked for.
+        """The name of the feature map of a tensor, with its dimensions in a given order.
 
-        Where they stand in another order, a COPY that transposes is put in; where nothing has
-        settled them yet, this does.
+        Inserts a transposing COPY if the tensor has another order; settles the order if it was
+        unknown.
         """
-        value = self._values[tensor]
+        location = self._locations[tensor]
         if order is None:
-            return value.map_name
+            return location.map_name
         wanted = axes.roles_of(self.shape(tensor), order)
-        if value.roles is None:
-            self._settle(value.map_name, tensor, wanted)
-            self._values[tensor] = _Value(value.map_name, wanted)
-        elif not axes.fits(value.roles, wanted):
-            self._transpose(tensor, value.map_name, wanted)
+        if location.roles is None:
+            self._settle(location.map_name, tensor, wanted)
+            self._locations[tensor] = _Location(location.map_name, wanted)
+        elif not axes.are_compatible(location.roles, wanted):
+            self._transpose(tensor, location.map_name, wanted)
         return self.map_of(tensor)
 
     def _settle(self, map_name: str, tensor: str, roles: Roles) -> None:
@@ -113,10 +121,12 @@ class Builder:
         name = self._new_map(f"{tensor}/transposed")
         sizes = axes.sizes_of(self.shape(tensor), roles)
         self.maps[name] = FeatureMap(name, *sizes, bits=self.maps[source].bits)
-        self._values[tensor] = _Value(name, roles)
+        self._locations[tensor] = _Location(name, roles)
         label = self._transposed_by.get(tensor) or printable_names([f"{tensor}/transposed"])[0]
-        self.steps.append(
-            Step(Operation(self._unique(label), "Transpose", Kind.COPY, (source,), name))
+        self.unfused.append(
+            UnfusedOperation(
+                Operation(self._unique(label), "Transpose", OperationKind.COPY, (source,), name)
+            )
         )
 
     def _bits(self, tensor: str) -> int:
@@ -125,7 +135,7 @@ class Builder:
         return min(max(int(integer[1]), 8), 32) if integer else 8
 
     def widen(self, source: str, quantized: str) -> None:
-        """Notes that a map will hold integers as wide as those of a tensor made of it."""
+        """Widens the elements of a map to the integers of the tensor it is quantized to."""
         name, bits = self.map_of(source), self._bits(quantized)
         if bits > self.maps[name].bits:
             self.maps[name] = replace(self.maps[name], bits=bits)
@@ -141,19 +151,19 @@ class Builder:
 
     def add(
         self,
-        node: Node,
-        kind: Kind,
+        node: OnnxNode,
+        kind: OperationKind,
         inputs: Iterable[str],
         output: str,
         *,
         traits: Iterable[Trait] = (),
         **fields: Any,
     ) -> None:
-        """Adds a step; the first of a node has its name, the others that with a number."""
+        """Adds an operation named after its node, with ``#2``, ``#3``, ... from the second on."""
         operation = Operation(
             self._unique(node.name), node.op, kind, tuple(inputs), output, **fields
         )
-        self.steps.append(Step(operation, frozenset(traits)))
+        self.unfused.append(UnfusedOperation(operation, frozenset(traits)))
 
     def _unique(self, base: str) -> str:
         count, name = 1, base
@@ -163,7 +173,7 @@ class Builder:
         self._given_names.add(name)
         return name
 
-    def macs(self, node: Node) -> int:
+    def macs(self, node: OnnxNode) -> int:
         return layer_macs(self.network, self._layers[node.name])
 
     def weights(self, values: Array, *, channel_axis: int, bias_channels: int = 0) -> Weights:
@@ -171,56 +181,56 @@ class Builder:
         return Weights(values.size, bias_channels, bits)
 
     def view(self, source: str, target: str) -> None:
-        """A node that moves nothing: whoever reads its output reads its source."""
-        value = self._values[source]
-        roles = value.roles
+        """Makes a tensor a view: its readers read the map of its source."""
+        location = self._locations[source]
+        roles = location.roles
         if roles is not None:
             roles = axes.after_reshape(self.shape(source), roles, self.shape(target))
-        self._values[target] = _Value(value.map_name, roles)
-        if value.map_name in self.open_maps and len(self.shape(source)) > 4:
-            self._guess(value.map_name, target)
+        self._locations[target] = _Location(location.map_name, roles)
+        if location.map_name in self.open_maps and len(self.shape(source)) > 4:
+            self._guess_sizes(location.map_name, target)
 
-    def _guess(self, map_name: str, tensor: str) -> None:
-        """Sizes that hold until something settles them."""
-        sizes = axes.guessed_sizes(self.shape(tensor), channels_last=self.channels_last)
+    def _guess_sizes(self, map_name: str, tensor: str) -> None:
+        """Gives a map provisional sizes, until its roles are settled."""
+        sizes = axes.guess_sizes(self.shape(tensor), channels_last=self.channels_last)
         known = self.maps[map_name]
         if np.prod(sizes) == known.elements:
             self.maps[map_name] = FeatureMap(map_name, *sizes, bits=known.bits)
 
-    def transpose(self, node: Node, permutation: Shape) -> None:
-        """A view where only the names of dimensions change, else a COPY."""
+    def transpose(self, node: OnnxNode, permutation: Shape) -> None:
+        """Imports a transposition: a view if it only changes the layout, else a COPY."""
         source, target = node.inputs[0], node.output
-        value = self._values[source]
-        if axes.only_names_change(self.shape(source), value.roles, permutation):
-            roles = value.roles
+        location = self._locations[source]
+        if axes.only_relabels(self.shape(source), location.roles, permutation):
+            roles = location.roles
             if roles is not None:
                 roles = axes.after_transpose(roles, permutation)
-            self._values[target] = _Value(value.map_name, roles)
+            self._locations[target] = _Location(location.map_name, roles)
             self._transposed_by[target] = node.name
         else:
             self.copy(node, [source], target)
 
     def copy(
-        self, node: Node, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
+        self, node: OnnxNode, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
     ) -> None:
-        """Data moves; dimensions keep their roles where there are as many of them."""
+        """Adds a COPY; dimensions keep their roles if their number stays."""
         rank = len(self.shape(target))
         known = [
             roles
             for roles in map(self.roles, sources)
             if roles is not None and len(roles) == rank and node.op not in _MIXING
         ]
-        order = self._completed(target, known[0]) if known else None
+        order = self._complete_roles(target, known[0]) if known else None
         maps = [
             self.read(name, order)
             if order is not None and self.roles(name) is not None
             else self.read(name)
             for name in sources
         ]
-        self.add(node, Kind.COPY, maps, self.write(target, order), traits=traits)
+        self.add(node, OperationKind.COPY, maps, self.write(target, order), traits=traits)
 
-    def _completed(self, tensor: str, roles: Roles) -> Sequence[str] | None:
-        """Roles with those of units filled in, for a tensor that has more there."""
+    def _complete_roles(self, tensor: str, roles: Roles) -> Sequence[str] | None:
+        """Gives dimensions that are no longer of size one the unused roles; None if too few."""
         shape = self.shape(tensor)
         missing = [axis for axis, role in enumerate(roles) if not role and shape[axis] != 1]
         unused = [role for role in "CHWN" if role not in roles]
@@ -231,31 +241,31 @@ class Builder:
             result[axis] = role
         return result
 
-    def activation(self, node: Node, function: str, source: str | None = None) -> None:
-        """A function of one element: ``relu`` or ``lut``."""
+    def activation(self, node: OnnxNode, function: str, source: str | None = None) -> None:
+        """Adds an activation of the kind ``relu`` or ``lut``."""
         tensor = node.inputs[0] if source is None else source
         inputs = [self.read(tensor)]
         self.add(
             node,
-            Kind.ACTIVATION,
+            OperationKind.ACTIVATION,
             inputs,
             self.write(node.output, self.roles(tensor)),
             activation=function,
         )
 
-    def software(self, node: Node, reason: str) -> None:
-        """Runs on the CPU; one operation for every output that is read and not yet computed."""
+    def software(self, node: OnnxNode, reason: str) -> None:
+        """Adds a software operation for each output that is read and not yet computed."""
         inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
         first = next((x for x in self.run_time(node)), None)
         for target in node.outputs:
-            known = target in self._values or target not in self.graph.shapes
+            known = target in self._locations or target not in self.graph.shapes
             if known or not self.is_read(target):
                 continue
             same = first is not None and self.shape(first) == self.shape(target)
             order = self.roles(first) if same and first is not None else None
             self.add(
                 node,
-                Kind.SOFTWARE,
+                OperationKind.SOFTWARE,
                 inputs,
                 self.write(target, order),
                 software_reason=reason,
@@ -265,8 +275,8 @@ class Builder:
         return tensor in self.graph.outputs or bool(self.graph.consumers(tensor))
 
 
-Handler = Callable[[Builder, Node], None]
-"""Turns a node into steps of the builder."""
+Handler = Callable[[Builder, OnnxNode], None]
+"""Imports one node into a builder."""
 
 _MIXING = frozenset({"Transpose", "TRANSPOSE"})
-"""Copies that leave no dimension where it was."""
+"""Copies that permute the dimensions, so that roles do not carry over."""

@@ -1,4 +1,4 @@
-"""How much information the constants of an operation hold."""
+"""Entropy of weights, which bounds their lossless compression."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ _CODES = 256
 
 
 def entropy_bits(values: Array, *, channel_axis: int) -> float:
-    """Shannon entropy of one weight in int8, in bits.
+    """Computes the Shannon entropy of one int8 weight, in bits.
 
-    Real weights are quantized as converters do it: symmetric, with a scale per output channel.
-    Integers of 8 bits are taken as they are.
+    Real weights are quantized first as converters do: symmetrically, with a scale per output
+    channel. Integers of 8 bits are used as they are.
 
     Args:
-        values: the weights.
-        channel_axis: the dimension of the output channels.
+        values: the weights, of any shape.
+        channel_axis: dimension of the output channels.
     """
     if values.size == 0 or not any(values.strides):
-        return 0.0  # one value, spread over the whole array
+        return 0.0  # one value, broadcast to the whole array
     if values.dtype in (np.int8, np.uint8):
         codes = values.reshape(-1).view(np.uint8)
     else:
-        codes = _codes(values, channel_axis).reshape(-1).view(np.uint8)
+        codes = _quantize_weights(values, channel_axis).reshape(-1).view(np.uint8)
     counts = np.bincount(codes, minlength=_CODES)
     shares = counts[counts > 0] / codes.size
     return abs(float(-np.sum(shares * np.log2(shares))))
 
 
-def _codes(values: Array, channel_axis: int) -> NDArray[np.int8]:
+def _quantize_weights(values: Array, channel_axis: int) -> NDArray[np.int8]:
     real = np.nan_to_num(values.astype(np.float32, copy=False))
     others = tuple(axis for axis in range(real.ndim) if axis != channel_axis)
     largest = np.max(np.abs(real), axis=others, keepdims=True)
-    # A denormal maximum would make the scale zero.
+    # Keeps the scale of a channel of zeros or denormal numbers positive.
     scale = np.maximum(largest / 127, np.finfo(np.float32).tiny)
     codes: NDArray[np.int8] = np.clip(np.rint(real / scale), -127, 127).astype(np.int8)
     return codes

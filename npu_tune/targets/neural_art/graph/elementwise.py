@@ -1,19 +1,19 @@
-"""Operations that compute every element from the same element of their inputs."""
+"""Imports element-wise operators."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder
-from npu_tune.targets.neural_art.graph.model import Kind
-from npu_tune.targets.neural_art.graph.step import Trait
+from npu_tune.targets.neural_art.graph.model import OperationKind
+from npu_tune.targets.neural_art.graph.unfused import Trait
 
 
-def arithmetic(builder: Builder, node: Node, function: str, *, activation: str = "") -> None:
-    """Add, subtract, multiply, divide, larger or smaller of: of maps and constants."""
+def arithmetic(builder: Builder, node: OnnxNode, function: str, *, activation: str = "") -> None:
+    """Imports sums, differences, products, quotients, maxima and minima of maps and constants."""
     inputs = builder.run_time(node)
     if len(inputs) == 1 and len(node.inputs) == 2:
         _with_constant(builder, node, function, inputs[0], activation)
@@ -25,18 +25,18 @@ def arithmetic(builder: Builder, node: Node, function: str, *, activation: str =
         builder.view(inputs[0], node.output)
         return
     shape = builder.shape(node.output)
-    order = axes.merged(
+    order = axes.merge_roles(
         shape, [(builder.shape(x), builder.roles(x)) for x in _widest(builder, inputs)]
     )
-    maps = [_aligned(builder, name, order) for name in inputs]
+    maps = [_read_aligned(builder, name, order) for name in inputs]
     partial = maps[0]
     for position, other in enumerate(maps[1:], start=1):
         last = position == len(maps) - 1
-        target = node.output if last else _partial(builder, node, position)
+        target = node.output if last else _partial_result(builder, node, position)
         result = builder.write(target, order)
         builder.add(
             node,
-            Kind.ARITHMETIC,
+            OperationKind.ARITHMETIC,
             [partial, other],
             result,
             activation=activation if last else "",
@@ -48,7 +48,7 @@ def _widest(builder: Builder, inputs: list[str]) -> list[str]:
     return sorted(inputs, key=lambda name: -math.prod(builder.shape(name)))
 
 
-def _aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
+def _read_aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
     if order is None or not builder.shape(name):
         return builder.read(name)
     own = order[len(order) - len(builder.shape(name)) :]
@@ -56,22 +56,22 @@ def _aligned(builder: Builder, name: str, order: Sequence[str] | None) -> str:
     return builder.read(name, own if covered else None)
 
 
-def _partial(builder: Builder, node: Node, position: int) -> str:
+def _partial_result(builder: Builder, node: OnnxNode, position: int) -> str:
     name = builder.graph.new_name(f"{node.output}/{position}")
     builder.graph.shapes[name] = builder.shape(node.output)
     return name
 
 
-def function(builder: Builder, node: Node, kind: str) -> None:
-    """A function of one element: ``relu`` for clipping ones, else ``lut``."""
+def function(builder: Builder, node: OnnxNode, kind: str) -> None:
+    """Imports an activation of the kind ``relu`` (clipping, free) or ``lut`` (by table)."""
     if len(builder.run_time(node)) > 1:
         builder.software(node, "its parameters are computed at run time")
     else:
         builder.activation(node, kind)
 
 
-def power(builder: Builder, node: Node) -> None:
-    """Elements to a constant power."""
+def power(builder: Builder, node: OnnxNode) -> None:
+    """Imports a power with a constant exponent."""
     exponent = builder.graph.constant(node, 1)
     if exponent is not None and exponent.size == 1:
         builder.activation(node, "lut")
@@ -80,7 +80,7 @@ def power(builder: Builder, node: Node) -> None:
 
 
 def _with_constant(
-    builder: Builder, node: Node, function: str, source: str, activation: str
+    builder: Builder, node: OnnxNode, function: str, source: str, activation: str
 ) -> None:
     constant = next(
         builder.graph.constants[name] for name in node.inputs if name in builder.graph.constants
@@ -95,14 +95,13 @@ def _with_constant(
         builder.activation(node, "lut", source)
         return
     traits = _traits(constant, function, shape, roles)
-    # One number is a parameter of the unit; more of them are fetched like weights, all with the
-    # same scale.
+    # One number is a parameter of the unit; several are fetched like weights, with one scale.
     weights = (
         builder.weights(constant.reshape(1, -1), channel_axis=0) if constant.size > 1 else None
     )
     builder.add(
         node,
-        Kind.ARITHMETIC,
+        OperationKind.ARITHMETIC,
         [builder.read(source)],
         builder.write(node.output, roles),
         weights=weights,
@@ -126,8 +125,8 @@ def _traits(
     return []
 
 
-def scale_and_offset(builder: Builder, node: Node) -> None:
-    """Batch normalization: a factor and an offset per channel."""
+def scale_and_offset(builder: Builder, node: OnnxNode) -> None:
+    """Imports a batch normalization: a factor and an offset per channel."""
     source = node.inputs[0]
     order = builder.usual(len(builder.shape(source)))
     constants = [builder.graph.constant(node, position) for position in (1, 2, 3, 4)]
@@ -137,7 +136,7 @@ def scale_and_offset(builder: Builder, node: Node) -> None:
     gamma = builder.graph.constants[node.inputs[1]]
     builder.add(
         node,
-        Kind.ARITHMETIC,
+        OperationKind.ARITHMETIC,
         [builder.read(source, order)],
         builder.write(node.output, order),
         weights=builder.weights(gamma.reshape(1, -1), channel_axis=0, bias_channels=gamma.size),

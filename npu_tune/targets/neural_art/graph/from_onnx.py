@@ -1,4 +1,4 @@
-"""ONNX nodes as steps."""
+"""Imports ONNX operators, one function per kind of operator."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Node
+from npu_tune.network.onnx.graph import OnnxNode
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, windows
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 
 
-def _conv(builder: Builder, node: Node) -> None:
+def _conv(builder: Builder, node: OnnxNode) -> None:
     weights = windows.constant_weights(builder, node)
     if weights is None:
         return
@@ -39,7 +39,7 @@ def _conv(builder: Builder, node: Node) -> None:
     )
 
 
-def _gemm(builder: Builder, node: Node) -> None:
+def _gemm(builder: Builder, node: OnnxNode) -> None:
     if node.attributes.get("transA", 0):
         builder.software(node, "its input is transposed")
         return
@@ -61,7 +61,7 @@ def _gemm(builder: Builder, node: Node) -> None:
     )
 
 
-def _matmul(builder: Builder, node: Node) -> None:
+def _matmul(builder: Builder, node: OnnxNode) -> None:
     if len(builder.run_time(node)) > 1:
         builder.software(node, "both factors are computed at run time")
         return
@@ -80,7 +80,7 @@ def _matmul(builder: Builder, node: Node) -> None:
         )
 
 
-def _pool(builder: Builder, node: Node) -> None:
+def _pool(builder: Builder, node: OnnxNode) -> None:
     order = axes.letters(len(builder.shape(node.inputs[0])), channels_last=False)
     if order is None or len(order) < 3:
         builder.software(node, "it has no one or two spatial dimensions")
@@ -96,12 +96,12 @@ def _pool(builder: Builder, node: Node) -> None:
     )
 
 
-def _global_pool(builder: Builder, node: Node) -> None:
+def _global_pool(builder: Builder, node: OnnxNode) -> None:
     rank = len(builder.shape(node.inputs[0]))
     windows.reduction(builder, node, range(2, rank), is_mean=node.op == "GlobalAveragePool")
 
 
-def _reduce(builder: Builder, node: Node) -> None:
+def _reduce(builder: Builder, node: OnnxNode) -> None:
     reduced = _given_ints(builder, node, "axes", 1) or None
     if reduced is None and node.attributes.get("noop_with_empty_axes", 0):
         builder.view(node.inputs[0], node.output)
@@ -111,16 +111,16 @@ def _reduce(builder: Builder, node: Node) -> None:
         windows.reduction(builder, node, reduced, is_mean=node.op == "ReduceMean")
 
 
-def _view(builder: Builder, node: Node) -> None:
+def _view(builder: Builder, node: OnnxNode) -> None:
     builder.view(node.inputs[0], node.output)
 
 
-def _transpose(builder: Builder, node: Node) -> None:
+def _transpose(builder: Builder, node: OnnxNode) -> None:
     rank = len(builder.shape(node.inputs[0]))
     builder.transpose(node, node.ints("perm") or tuple(range(rank))[::-1])
 
 
-def _pad(builder: Builder, node: Node) -> None:
+def _pad(builder: Builder, node: OnnxNode) -> None:
     flat = _given_ints(builder, node, "pads", 1)
     value = builder.graph.constant(node, 2)
     zeros = float(node.attributes.get("value", 0.0)) == 0.0 and not (
@@ -138,20 +138,20 @@ def _pad(builder: Builder, node: Node) -> None:
 
 
 def _given_ints(
-    builder: Builder, node: Node, attribute: str, position: int
+    builder: Builder, node: OnnxNode, attribute: str, position: int
 ) -> tuple[int, ...] | None:
-    """Integers that are an attribute in old operator sets and an input in newer ones."""
+    """Reads integers that are an attribute in old operator sets, an input in newer ones."""
     if attribute in node.attributes:
         return node.ints(attribute)
     value = builder.graph.constant(node, position)
     return None if value is None else tuple(int(x) for x in value.reshape(-1))
 
 
-def _resize(builder: Builder, node: Node) -> None:
+def _resize(builder: Builder, node: OnnxNode) -> None:
     moves.resize(builder, node, str(node.attributes.get("mode", "nearest")))
 
 
-def _quantizer(builder: Builder, node: Node) -> None:
+def _quantizer(builder: Builder, node: OnnxNode) -> None:
     builder.view(node.inputs[0], node.output)
     builder.widen(node.inputs[0], node.output)
 

@@ -1,4 +1,4 @@
-"""TFLite operators as steps."""
+"""Imports TFLite operators, one function per kind of operator."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import math
 from functools import partial
 
 from npu_tune.errors import ModelError
-from npu_tune.network.quantize.graph import Node
+from npu_tune.network.onnx.graph import OnnxNode
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 
 
-def _fused_activation(node: Node) -> str:
+def _fused_activation(node: OnnxNode) -> str:
     name = str(node.attributes.get("fused_activation_function", "NONE"))
     if name == "NONE":
         return ""
     return "relu" if name.startswith("RELU") else "lut"
 
 
-def _stride(node: Node) -> windows.Pair:
+def _stride(node: OnnxNode) -> windows.Pair:
     return int(node.attributes["stride_h"]), int(node.attributes["stride_w"])
 
 
-def _conv(builder: Builder, node: Node) -> None:
+def _conv(builder: Builder, node: OnnxNode) -> None:
     transposed, depthwise = node.op == "TRANSPOSE_CONV", node.op == "DEPTHWISE_CONV_2D"
     place = 2 if transposed else 0
     weights = windows.constant_weights(builder, node, source=place)
@@ -52,7 +52,7 @@ def _conv(builder: Builder, node: Node) -> None:
     )
 
 
-def _fully_connected(builder: Builder, node: Node) -> None:
+def _fully_connected(builder: Builder, node: OnnxNode) -> None:
     weights = windows.constant_weights(builder, node)
     if weights is None:
         return
@@ -69,7 +69,7 @@ def _fully_connected(builder: Builder, node: Node) -> None:
     )
 
 
-def _pool(builder: Builder, node: Node) -> None:
+def _pool(builder: Builder, node: OnnxNode) -> None:
     windows.pool(
         builder,
         node,
@@ -80,7 +80,7 @@ def _pool(builder: Builder, node: Node) -> None:
     )
 
 
-def _reduce(builder: Builder, node: Node) -> None:
+def _reduce(builder: Builder, node: OnnxNode) -> None:
     reduced = builder.graph.constant(node, 1)
     if reduced is None:
         builder.software(node, "its dimensions are computed at run time")
@@ -89,17 +89,17 @@ def _reduce(builder: Builder, node: Node) -> None:
         windows.reduction(builder, node, axes, is_mean=node.op == "MEAN")
 
 
-def _view(builder: Builder, node: Node) -> None:
+def _view(builder: Builder, node: OnnxNode) -> None:
     builder.view(node.inputs[0], node.output)
 
 
-def _reshape(builder: Builder, node: Node) -> None:
+def _reshape(builder: Builder, node: OnnxNode) -> None:
     _repair_shape(builder, node.inputs[0], node.output)
     builder.view(node.inputs[0], node.output)
 
 
 def _repair_shape(builder: Builder, source: str, target: str) -> None:
-    """Finds the size that a converter wrote as 1 because it left it to run time."""
+    """Corrects a size that a converter wrote as 1 because it is open until run time."""
     shape = builder.shape(target)
     factor, rest = divmod(math.prod(builder.shape(source)), math.prod(shape))
     units = [axis for axis, size in enumerate(shape) if size == 1]
@@ -116,7 +116,7 @@ def _repair_shape(builder: Builder, source: str, target: str) -> None:
         )
 
 
-def _quantize(builder: Builder, node: Node) -> None:
+def _quantize(builder: Builder, node: OnnxNode) -> None:
     source = node.inputs[0]
     if node.op == "QUANTIZE":
         builder.widen(source, node.output)
@@ -125,7 +125,7 @@ def _quantize(builder: Builder, node: Node) -> None:
     builder.view(source, node.output)
 
 
-def _transpose(builder: Builder, node: Node) -> None:
+def _transpose(builder: Builder, node: OnnxNode) -> None:
     permutation = builder.graph.constant(node, 1)
     if permutation is None:
         builder.software(node, "its order is computed at run time")
@@ -133,18 +133,18 @@ def _transpose(builder: Builder, node: Node) -> None:
         builder.transpose(node, tuple(int(axis) for axis in permutation))
 
 
-def _arithmetic(builder: Builder, node: Node, function: str) -> None:
+def _arithmetic(builder: Builder, node: OnnxNode, function: str) -> None:
     elementwise.arithmetic(builder, node, function, activation=_fused_activation(node))
 
 
-def _pad(builder: Builder, node: Node) -> None:
+def _pad(builder: Builder, node: OnnxNode) -> None:
     moves.pad(builder, node, builder.graph.constant(node, 1), zeros=node.op == "PAD")
 
 
-def _concat(builder: Builder, node: Node) -> None:
+def _concat(builder: Builder, node: OnnxNode) -> None:
     ranks = {len(builder.shape(name)) for name in (*node.inputs, node.output)}
     if node.op == "CONCATENATION" and len(ranks) == 1:
-        # After a repaired reshape the file's size of the result is wrong too.
+        # Where the shape of an input was repaired, the file's shape of the result is wrong too.
         axis = int(node.attributes["axis"]) % ranks.pop()
         shape = list(builder.shape(node.inputs[0]))
         shape[axis] = sum(builder.shape(name)[axis] for name in node.inputs)
@@ -152,12 +152,12 @@ def _concat(builder: Builder, node: Node) -> None:
     moves.concatenation(builder, node)
 
 
-def _resize(builder: Builder, node: Node) -> None:
+def _resize(builder: Builder, node: OnnxNode) -> None:
     nearest = node.op == "RESIZE_NEAREST_NEIGHBOR"
     moves.resize(builder, node, "nearest" if nearest else "linear")
 
 
-def _softmax(builder: Builder, node: Node) -> None:
+def _softmax(builder: Builder, node: OnnxNode) -> None:
     builder.graph.shapes[node.output] = builder.shape(node.inputs[0])
     software.unknown(builder, node)
 

@@ -1,4 +1,4 @@
-"""Joins operations that one pass through the units computes."""
+"""Fuses operations that the units compute in one pass."""
 
 from __future__ import annotations
 
@@ -6,104 +6,114 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from npu_tune.targets.neural_art.graph.model import FeatureMap, Kind, Operation
-from npu_tune.targets.neural_art.graph.step import Step, Trait
+from npu_tune.targets.neural_art.graph.model import FeatureMap, Operation, OperationKind
+from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
-_COMPUTING = (Kind.CONVOLUTION, Kind.ARITHMETIC, Kind.POOL)
+_COMPUTING = (OperationKind.CONVOLUTION, OperationKind.ARITHMETIC, OperationKind.POOL)
 
 
-def fused(
-    steps: Sequence[Step], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
+def fuse_operations(
+    unfused: Sequence[UnfusedOperation], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
 ) -> list[Operation]:
-    """Fuses, drops what nobody reads and puts followers behind their convolutions.
+    """Fuses operations, removes unread ones and orders followers behind their convolutions.
 
     Args:
-        steps: in execution order.
-        outputs: maps the network hands out; they stay.
+        unfused: in execution order.
+        outputs: maps that are outputs of the network; they stay.
         maps: all feature maps, by name.
     """
-    kept = _without_pads(_live(steps, outputs), outputs)
-    kept = _with_functions(kept, outputs)
-    kept = _merged(kept, outputs, maps)
-    return _followed([step.operation for step in kept])
+    kept = _fold_pads(_remove_unread(unfused, outputs), outputs)
+    kept = _fuse_functions(kept, outputs)
+    kept = _merge_followers(kept, outputs, maps)
+    return _order_followers([item.operation for item in kept])
 
 
-def _live(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
+def _remove_unread(
+    unfused: Sequence[UnfusedOperation], outputs: Sequence[str]
+) -> list[UnfusedOperation]:
     needed = set(outputs)
     kept = []
-    for step in reversed(steps):
-        if step.operation.output in needed:
-            kept.append(step)
-            needed.update(step.operation.inputs)
+    for item in reversed(unfused):
+        if item.operation.output in needed:
+            kept.append(item)
+            needed.update(item.operation.inputs)
     return kept[::-1]
 
 
-def _without_pads(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
-    """Convolutions and pools add rows and columns of zeros themselves."""
-    windows = (Kind.CONVOLUTION, Kind.POOL)
+def _fold_pads(unfused: list[UnfusedOperation], outputs: Sequence[str]) -> list[UnfusedOperation]:
+    """Removes zero padding that only convolutions and pools read, which pad by themselves."""
+    windows = (OperationKind.CONVOLUTION, OperationKind.POOL)
     others = {
         name
-        for step in steps
-        if step.operation.kind not in windows
-        for name in step.operation.inputs
+        for item in unfused
+        if item.operation.kind not in windows
+        for name in item.operation.inputs
     }
     folded = {
-        step.operation.output: step.operation.inputs[0]
-        for step in steps
-        if Trait.ZERO_PAD in step.traits and step.operation.output not in {*others, *outputs}
+        item.operation.output: item.operation.inputs[0]
+        for item in unfused
+        if Trait.ZERO_PAD in item.traits and item.operation.output not in {*others, *outputs}
     }
     return [
-        _with(step, inputs=tuple(folded.get(name, name) for name in step.operation.inputs))
-        for step in steps
-        if step.operation.output not in folded
+        _change_operation(
+            item, inputs=tuple(folded.get(name, name) for name in item.operation.inputs)
+        )
+        for item in unfused
+        if item.operation.output not in folded
     ]
 
 
-def _with(step: Step, **changes: object) -> Step:
-    return replace(step, operation=replace(step.operation, **changes))  # type: ignore[arg-type]
+def _change_operation(item: UnfusedOperation, **changes: object) -> UnfusedOperation:
+    return replace(item, operation=replace(item.operation, **changes))  # type: ignore[arg-type]
 
 
-def _is_function(step: Step) -> bool:
-    """Whether it computes every element from one element."""
-    return step.operation.kind is Kind.ACTIVATION or Trait.SCALAR in step.traits
+def _is_function(item: UnfusedOperation) -> bool:
+    """Tells whether each element of the output is a function of one element of one input."""
+    return item.operation.kind is OperationKind.ACTIVATION or Trait.SCALAR in item.traits
 
 
-def _with_functions(steps: list[Step], outputs: Sequence[str]) -> list[Step]:
-    """Arithmetic on several functions of one map is itself a function: ``x * sigmoid(x)``.
+def _fuse_functions(
+    unfused: list[UnfusedOperation], outputs: Sequence[str]
+) -> list[UnfusedOperation]:
+    """Fuses element-wise subgraphs of one map, such as ``x * sigmoid(x)``, into one function.
 
-    That covers swish, hard-swish, Mish and GELU however an exporter spells them out.
+    That covers swish, hard-swish, Mish and GELU, whichever operators an exporter wrote them in.
     """
-    readers = Counter(name for step in steps for name in set(step.operation.inputs))
-    writers: dict[str, Step] = {}
-    gone: set[str] = set()
-    for step in steps:
-        operation = step.operation
-        root, between = _region(operation, writers)
+    readers = Counter(name for item in unfused for name in set(item.operation.inputs))
+    writers: dict[str, UnfusedOperation] = {}
+    fused: set[str] = set()
+    for item in unfused:
+        operation = item.operation
+        root, between = _function_region(operation, writers)
         inside = [operation, *(writers[name].operation for name in between)]
-        internal = Counter(name for one in inside for name in set(one.inputs))
+        internal = Counter(name for within in inside for name in set(within.inputs))
         alone = all(internal[name] == readers[name] for name in between)
         if root and alone and not between.intersection(outputs):
-            gone |= between
+            fused |= between
             readers[root] += 1 - internal[root]
-            function = replace(operation, kind=Kind.ACTIVATION, inputs=(root,), activation="lut")
-            writers[operation.output] = Step(function)
+            function = replace(
+                operation, kind=OperationKind.ACTIVATION, inputs=(root,), activation="lut"
+            )
+            writers[operation.output] = UnfusedOperation(function)
         else:
-            writers[operation.output] = step
-    return [step for name, step in writers.items() if name not in gone]
+            writers[operation.output] = item
+    return [item for name, item in writers.items() if name not in fused]
 
 
-def _region(operation: Operation, writers: dict[str, Step]) -> tuple[str, set[str]]:
-    """The map that both inputs are functions of, and the maps between; "" where there is none."""
-    if operation.kind is Kind.ARITHMETIC and len(operation.inputs) == 2:
-        one, other = (_origins(name, writers) for name in operation.inputs)
-        for root in one:
-            if root in other:
-                return root, {*one[: one.index(root)], *other[: other.index(root)]}
+def _function_region(
+    operation: Operation, writers: dict[str, UnfusedOperation]
+) -> tuple[str, set[str]]:
+    """The nearest map that both inputs are functions of ("" if none), and the maps between."""
+    if operation.kind is OperationKind.ARITHMETIC and len(operation.inputs) == 2:
+        first, second = (_origins(name, writers) for name in operation.inputs)
+        for root in first:
+            if root in second:
+                return root, {*first[: first.index(root)], *second[: second.index(root)]}
     return "", set()
 
 
-def _origins(name: str, writers: dict[str, Step]) -> list[str]:
-    """The map and those it is a function of, nearest first."""
+def _origins(name: str, writers: dict[str, UnfusedOperation]) -> list[str]:
+    """A map and all maps that it is a function of, nearest first."""
     found = [name]
     while name in writers and _is_function(writers[name]):
         name = writers[name].operation.inputs[0]
@@ -111,22 +121,22 @@ def _origins(name: str, writers: dict[str, Step]) -> list[str]:
     return found
 
 
-def _merged(
-    steps: list[Step], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
-) -> list[Step]:
-    """Folds arithmetic with constants and activations into what computes their only input."""
-    readers = Counter(name for step in steps for name in step.operation.inputs)
-    result: list[Step] = []
+def _merge_followers(
+    unfused: list[UnfusedOperation], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
+) -> list[UnfusedOperation]:
+    """Fuses affine arithmetic, activations and means into the producer of their only input."""
+    readers = Counter(name for item in unfused for name in item.operation.inputs)
+    result: list[UnfusedOperation] = []
     position: dict[str, int] = {}
-    for step in steps:
-        operation = step.operation
+    for item in unfused:
+        operation = item.operation
         source = operation.inputs[0] if len(operation.inputs) == 1 else None
         joined = None
         if source in position and readers[source] == 1 and source not in outputs:
-            joined = _joined(result[position[source]], step, maps[source].channels)
+            joined = _join(result[position[source]], item, maps[source].channels)
         if joined is None or source is None:
             position[operation.output] = len(result)
-            result.append(step)
+            result.append(item)
         else:
             place = position.pop(source)
             result[place] = joined
@@ -134,69 +144,81 @@ def _merged(
     return result
 
 
-def _joined(before: Step, after: Step, channels: int) -> Step | None:
-    """Both as one, named after the one that computes; None where that cannot be.
+def _join(
+    before: UnfusedOperation, after: UnfusedOperation, channels: int
+) -> UnfusedOperation | None:
+    """Fuses two operations into one named after the main one; None where they cannot be fused.
 
     Args:
         before: computes the only input of ``after``, which nothing else reads.
-        after: what follows.
+        after: reads the output of ``before``.
         channels: of the map between them.
     """
-    one, other = before.operation, after.operation
-    per_channel = other.weights is None or other.weights.elements == channels
-    if Trait.AFFINE in after.traits and per_channel and one.activation == "":
-        if one.kind is Kind.CONVOLUTION:
-            return _convolution_with(before, after, channels)
+    first, second = before.operation, after.operation
+    per_channel = second.weights is None or second.weights.elements == channels
+    if Trait.AFFINE in after.traits and per_channel and first.activation == "":
+        if first.kind is OperationKind.CONVOLUTION:
+            return _fold_affine(before, after, channels)
         if Trait.AFFINE in before.traits:
-            return _one_affine(before, after, channels)
-    if Trait.SCALAR in after.traits and one.activation != "":
+            return _join_affine(before, after, channels)
+    if Trait.SCALAR in after.traits and first.activation != "":
         # Multiplying what is clipped only changes the scale of the integers.
-        function = "lut" if Trait.OFFSET in after.traits else one.activation
-        return _with(before, output=other.output, activation=_both(function, other.activation))
-    if other.kind is Kind.ACTIVATION:
-        if Trait.SCALAR in before.traits and one.activation == "":
-            return _with(after, inputs=one.inputs, activation="lut")
-        if one.kind in _COMPUTING or one.kind is Kind.ACTIVATION:
-            function = _both(one.activation, other.activation)
+        function = "lut" if Trait.OFFSET in after.traits else first.activation
+        return _change_operation(
+            before, output=second.output, activation=_compose(function, second.activation)
+        )
+    if second.kind is OperationKind.ACTIVATION:
+        if Trait.SCALAR in before.traits and first.activation == "":
+            return _change_operation(after, inputs=first.inputs, activation="lut")
+        if first.kind in _COMPUTING or first.kind is OperationKind.ACTIVATION:
+            function = _compose(first.activation, second.activation)
             return replace(
-                _with(before, output=other.output, activation=function), traits=frozenset()
+                _change_operation(before, output=second.output, activation=function),
+                traits=frozenset(),
             )
-    if Trait.MEAN in before.traits and Trait.MEAN in after.traits and one.activation == "":
-        kernel = (one.kernel[0] * other.kernel[0], one.kernel[1] * other.kernel[1])
-        return _with(
+    if Trait.MEAN in before.traits and Trait.MEAN in after.traits and first.activation == "":
+        kernel = (first.kernel[0] * second.kernel[0], first.kernel[1] * second.kernel[1])
+        return _change_operation(
             before,
-            output=other.output,
+            output=second.output,
             kernel=kernel,
             stride=kernel,
-            global_pool=other.global_pool,
-            activation=other.activation,
+            global_pool=second.global_pool,
+            activation=second.activation,
         )
     return None
 
 
-def _both(one: str, other: str) -> str:
-    """Two functions after one another; only clipping stays free."""
-    return "lut" if "lut" in (one, other) else one or other
+def _compose(first: str, second: str) -> str:
+    """The activation of two after one another: a table, unless both only clip."""
+    return "lut" if "lut" in (first, second) else first or second
 
 
-def _convolution_with(before: Step, affine: Step, channels: int) -> Step:
-    """Factors go into the weights, which changes no int8 code; offsets into the bias."""
+def _fold_affine(
+    before: UnfusedOperation, affine: UnfusedOperation, channels: int
+) -> UnfusedOperation:
+    """Folds factors into a convolution's weights (int8 codes stay) and offsets into its bias."""
     weights, other = before.operation.weights, affine.operation
     if weights is not None and Trait.OFFSET in affine.traits:
         weights = replace(weights, bias_channels=channels)
-    return _with(before, output=other.output, weights=weights, activation=other.activation)
+    return _change_operation(
+        before, output=other.output, weights=weights, activation=other.activation
+    )
 
 
-def _one_affine(before: Step, after: Step, channels: int) -> Step:
+def _join_affine(
+    before: UnfusedOperation, after: UnfusedOperation, channels: int
+) -> UnfusedOperation:
+    """Fuses two affine operations into one, which stays scalar only if both are."""
     traits = (before.traits | after.traits) - {Trait.SCALAR}
     if Trait.SCALAR in before.traits & after.traits:
         traits |= {Trait.SCALAR}
     given = [s.operation.weights for s in (before, after) if s.operation.weights is not None]
     weights = None
     if given:
-        largest = max(given, key=lambda one: one.elements)
+        largest = max(given, key=lambda constants: constants.elements)
         weights = replace(largest, bias_channels=channels * (Trait.OFFSET in traits))
-    changed = _with(
+    changed = _change_operation(
         before,
         output=after.operation.output,
         weights=weights,
@@ -205,19 +227,23 @@ def _one_affine(before: Step, after: Step, channels: int) -> Step:
     return replace(changed, traits=traits)
 
 
-def _followed(operations: Sequence[Operation]) -> list[Operation]:
-    """Puts arithmetic, pools and activations right behind the convolution they wait for.
+def _order_followers(operations: Sequence[Operation]) -> list[Operation]:
+    """Moves arithmetic, pools and activations right behind the convolution they wait for.
 
-    That is the convolution that computes the last of their inputs; the order of the file stays
-    otherwise. Chaining looks at neighbours only.
+    That is the convolution that computes the last of their inputs. Otherwise the file's order
+    stays. It matters because only neighbours can share an epoch.
     """
     position = {operation.output: place for place, operation in enumerate(operations)}
     followers: dict[int, list[Operation]] = {}
     leaders: list[int] = []
     for place, operation in enumerate(operations):
         last = max((position.get(name, -1) for name in operation.inputs), default=-1)
-        follows = operation.kind in (Kind.ARITHMETIC, Kind.POOL, Kind.ACTIVATION)
-        if follows and last >= 0 and operations[last].kind is Kind.CONVOLUTION:
+        follows = operation.kind in (
+            OperationKind.ARITHMETIC,
+            OperationKind.POOL,
+            OperationKind.ACTIVATION,
+        )
+        if follows and last >= 0 and operations[last].kind is OperationKind.CONVOLUTION:
             followers.setdefault(last, []).append(operation)
         else:
             leaders.append(place)

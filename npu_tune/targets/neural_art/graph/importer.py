@@ -1,4 +1,4 @@
-"""From a network to the graph that is compiled."""
+"""Imports a network into the graph that is compiled."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, operators, software
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
-from npu_tune.targets.neural_art.graph.fuse import fused
-from npu_tune.targets.neural_art.graph.model import Graph, Kind
+from npu_tune.targets.neural_art.graph.fuse import fuse_operations
+from npu_tune.targets.neural_art.graph.model import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
 
 
-def graph_of(network: Network) -> Graph:
-    """The operations of an ONNX or TFLite network, folded and fused.
+def graph_of(network: Network) -> OperationGraph:
+    """Imports an ONNX or TFLite network: folds constants, maps operators to units and fuses.
 
-    Only shapes and weights count, so a float network gives the same graph as its int8 form.
-    Whatever has no unit becomes an operation in software. A software operator with several
-    outputs becomes one operation for each output that is read (``name``, ``name#2``, ...), all
-    of which read the same maps; so does a split, as copies.
+    Only shapes and weights matter, so a float network gives the same graph as its int8 form.
+    Operators that no unit computes become software operations. A software operator with several
+    outputs becomes one operation per output that is read (``name``, ``name#2``, ...), all with
+    the same inputs; so does a split, as copies.
 
     Args:
-        network: as a reader returns it.
+        network: in ONNX or TFLite format.
 
     Raises:
         ModelError: if the network is of another format, computes nothing from its inputs, or
-            holds something that cannot be folded; names the node.
+            has a constant node that cannot be folded; names the node.
     """
     if network.format == "onnx":
         builder = Builder(network, onnx_nodes(network), channels_last=False)
-        _walk(builder, from_onnx.HANDLERS)
+        _import_nodes(builder, from_onnx.HANDLERS)
     elif network.format == "tflite":
         builder = Builder(network, tflite_nodes(network), channels_last=True)
-        _walk(builder, from_tflite.HANDLERS)
+        _import_nodes(builder, from_tflite.HANDLERS)
     else:
         raise ModelError(
             f"The network {network.name!r} is {network.format}, which holds no layers that can be "
             "read here.",
             remedy="Give a .tflite or .onnx file.",
         )
-    return _finished(builder)
+    return _build_graph(builder)
 
 
-def _walk(builder: Builder, handlers: Mapping[str, Handler]) -> None:
+def _import_nodes(builder: Builder, handlers: Mapping[str, Handler]) -> None:
     for node in builder.graph.nodes:
         if node.inputs[0] in builder.graph.constants and node.op not in operators.CONSTANT_FIRST:
             builder.software(node, "it looks up a constant with values of the run time")
             continue
         handlers.get(node.op, software.unknown)(builder, node)
-        # Such as the positions of maxima, or Dropout's mask.
+        # Further outputs, such as the positions of maxima or Dropout's mask.
         builder.software(node, "no unit computes its other outputs")
 
 
-def _finished(builder: Builder) -> Graph:
+def _build_graph(builder: Builder) -> OperationGraph:
     network = builder.network
     known = [name for name in network.outputs if name in builder.graph.constants]
     if known:
@@ -69,7 +69,7 @@ def _finished(builder: Builder) -> Graph:
     for name in sorted(handed_through):
         builder.notes[f"the output that is the input {name!r} is left out"] += 1
     outputs = tuple(name for name in outputs if name not in handed_through)
-    operations = fused(builder.steps, outputs, builder.maps)
+    operations = fuse_operations(builder.unfused, outputs, builder.maps)
     if not operations:
         raise ModelError(
             f"The network {network.name!r} computes nothing: its outputs are its inputs.",
@@ -77,7 +77,7 @@ def _finished(builder: Builder) -> Graph:
         )
     read = {name for operation in operations for name in operation.inputs}
     named = read | {operation.output for operation in operations} | set(outputs)
-    return Graph(
+    return OperationGraph(
         name=network.name,
         operations=tuple(operations),
         maps={name: given for name, given in builder.maps.items() if name in named},
@@ -90,10 +90,10 @@ def _finished(builder: Builder) -> Graph:
 
 
 def _settle_inputs(builder: Builder) -> None:
-    """Gives open maps the sizes of what is computed from them element by element."""
-    for step in reversed(builder.steps):
+    """Gives maps of unsettled sizes those of the element-wise results computed from them."""
+    for step in reversed(builder.unfused):
         operation = step.operation
-        elementwise = operation.kind in (Kind.ARITHMETIC, Kind.ACTIVATION)
+        elementwise = operation.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION)
         if not elementwise or operation.output in builder.open_maps:
             continue
         result = builder.maps[operation.output]

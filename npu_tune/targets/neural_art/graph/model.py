@@ -1,4 +1,4 @@
-"""A network as the accelerator's units see it: feature maps and the operations between them."""
+"""The graph that is compiled: feature maps and the operations between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 
-class Kind(StrEnum):
+class OperationKind(StrEnum):
     """Which kind of unit computes an operation."""
 
     CONVOLUTION = "convolution"
@@ -16,12 +16,12 @@ class Kind(StrEnum):
     POOL = "pool"
     """Maxima or means of windows, global ones included."""
     ARITHMETIC = "arithmetic"
-    """Element by element on two feature maps, or on one and a constant that could not be folded;
-    the smaller input may be broadcast."""
+    """Element-wise on two feature maps, or on one and a constant that could not be folded; the
+    smaller input may be broadcast."""
     ACTIVATION = "activation"
-    """A function of one element that could not be fused into the operation before it."""
+    """An element-wise function that could not be fused into the operation before it."""
     COPY = "copy"
-    """Moves elements: concatenation, slices, padding, nearest resize, transposition, shuffle."""
+    """Moves data: concatenation, slice, padding, nearest resize, transposition, shuffle."""
     SOFTWARE = "software"
     """Runs on the CPU."""
 
@@ -32,11 +32,11 @@ class FeatureMap:
 
     Args:
         name: of the tensor in the model file.
-        channels: a plain vector is all channels, with one row and one column.
+        channels: a vector has all its elements here, with one row and one column.
         height: rows.
         width: columns.
-        bits: per element: 8 for everything that is or will be int8, 16 or 32 where the file
-            states a wider integer.
+        bits: per element: 8 for int8 and for real numbers, which become int8; 16 or 32 for
+            wider integers in the file.
     """
 
     name: str
@@ -59,10 +59,10 @@ class Weights:
     """The constants of an operation.
 
     Args:
-        elements: how many weights, biases left out.
-        bias_channels: how many biases; 0 where there are none.
-        entropy_bits: Shannon entropy of one weight once it is int8 (per output channel
-            symmetric, as converters do it), in bits; the bound for lossless compression.
+        elements: number of weights, without biases.
+        bias_channels: number of biases; 0 for none.
+        entropy_bits: Shannon entropy of one int8 weight (quantized symmetrically per output
+            channel, as converters do), in bits; the bound for lossless compression.
     """
 
     elements: int
@@ -72,30 +72,30 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation after folding and fusing; what an epoch is made of.
+    """One operation after folding and fusing; an epoch runs one or more of these.
 
     Args:
-        name: of the layer in the network file that it came from (of several fused ones, the one
-            that computes: the convolution, not its activation).
-        op: the file's own operator name, for people.
+        name: of the layer in the model file (of several fused layers, of the main one: the
+            convolution, not its activation).
+        op: the file format's operator name, for reports.
         kind: which unit computes it.
-        inputs: feature maps it reads; constants are not listed.
-        output: the feature map it writes.
+        inputs: names of the feature maps it reads, without constants.
+        output: name of the feature map it writes.
         macs: multiply-accumulates; 0 for all but convolutions.
         groups: of a convolution.
         kernel: rows and columns of a convolution or a pool.
-        stride: of the same.
-        dilation: of the same.
-        weights: constants, None where there are none.
-        activation: "" where none is fused, "relu" for clipping ones, which are free, "lut" for
-            those that need the activation unit (sigmoid, swish, ...).
+        stride: along rows and columns.
+        dilation: along rows and columns.
+        weights: its constants; None for none.
+        activation: that is fused: "" for none, "relu" for one that clips, which is free, "lut"
+            for one that needs the activation unit (sigmoid, swish, ...).
         global_pool: True for a pool over the whole map.
-        software_reason: why it runs on the CPU; "" where it does not.
+        software_reason: why it runs on the CPU; "" if it does not.
     """
 
     name: str
     op: str
-    kind: Kind
+    kind: OperationKind
     inputs: tuple[str, ...]
     output: str
     macs: int = 0
@@ -110,18 +110,18 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Graph:
+class OperationGraph:
     """Operations in execution order and the feature maps between them.
 
-    Views (reshape, flatten, squeeze, identity) are gone: whoever read one reads its source.
+    Views (reshape, flatten, squeeze, identity) are resolved: their readers read their source.
 
     Args:
         name: of the network.
-        operations: each reads maps that are inputs or written by an earlier one.
-        maps: by name; every map that an operation, an input or an output names.
-        inputs: of the network, those that some operation reads.
-        outputs: of the network, views resolved.
-        notes: what was folded away or approximated, for people.
+        operations: in execution order.
+        maps: every map that is an input, an output or named by an operation, by name.
+        inputs: names of the network inputs that some operation reads.
+        outputs: names of the network outputs.
+        notes: one sentence per kind of thing that was folded away or approximated.
     """
 
     name: str
@@ -133,7 +133,7 @@ class Graph:
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[int, ...]]:
-        """Positions of the operations that read a map, by its name."""
+        """Positions of the operations that read each map, by the map's name."""
         found: dict[str, list[int]] = {name: [] for name in self.maps}
         for position, operation in enumerate(self.operations):
             for name in dict.fromkeys(operation.inputs):
@@ -142,7 +142,7 @@ class Graph:
 
     @cached_property
     def is_chain(self) -> bool:
-        """True where every operation reads just what the one before it wrote."""
+        """True if every operation reads just the output of the one before it."""
         operations = self.operations
         return all(
             operation.inputs == ((operations[i - 1].output,) if i else self.inputs[:1])

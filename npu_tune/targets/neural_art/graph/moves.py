@@ -1,21 +1,22 @@
-"""Operations that only move elements: padding, joining, cutting, rearranging."""
+"""Imports operators that only move data: padding, concatenation, slices, resizing."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph.builder import Builder
-from npu_tune.targets.neural_art.graph.step import Trait
+from npu_tune.targets.neural_art.graph.unfused import Trait
 
 
-def pad(builder: Builder, node: Node, amounts: Array | None, *, zeros: bool) -> None:
-    """Padding; a convolution or pool that reads it may take it up.
+def pad(builder: Builder, node: OnnxNode, amounts: Array | None, *, zeros: bool) -> None:
+    """Imports a padding as a copy, marked where a convolution or pool may fold it.
 
     Args:
         builder: gets the copy.
         node: the padding.
-        amounts: what is added before and after each dimension, (dimensions, 2); None if unknown.
+        amounts: elements added before and after each dimension, of shape (dimensions, 2); None
+            if unknown.
         zeros: whether zeros are added.
     """
     source = node.inputs[0]
@@ -24,7 +25,7 @@ def pad(builder: Builder, node: Node, amounts: Array | None, *, zeros: bool) -> 
         builder.view(source, node.output)
         return
     traits = []
-    # Negative amounts cut, and no convolution does that.
+    # Negative amounts crop, which no convolution does.
     if amounts is not None and zeros and np.min(amounts) >= 0:
         padded = {axis for axis, added in enumerate(amounts) if any(added)}
         order = builder.roles(source) or _order_of_padding(builder, len(shape), padded)
@@ -35,14 +36,14 @@ def pad(builder: Builder, node: Node, amounts: Array | None, *, zeros: bool) -> 
 
 
 def _order_of_padding(builder: Builder, rank: int, padded: set[int]) -> str | None:
-    """Rows and columns are what is padded; channels hardly ever are."""
+    """Guesses the order of dimensions from the fact that channels are hardly ever padded."""
     if rank == 4 and padded == {1, 2}:
         return "NHWC"
     return builder.usual(rank)
 
 
-def concatenation(builder: Builder, node: Node) -> None:
-    """Joins tensors; of one alone nothing moves."""
+def concatenation(builder: Builder, node: OnnxNode) -> None:
+    """Imports a concatenation: a copy, or a view of its only input."""
     sources = builder.run_time(node)
     if len(node.inputs) == 1:
         builder.view(sources[0], node.output)
@@ -50,15 +51,15 @@ def concatenation(builder: Builder, node: Node) -> None:
         builder.copy(node, sources, node.output)
 
 
-def rearrangement(builder: Builder, node: Node, *, may_keep_shape: bool) -> None:
-    """Parts, repetitions and other orders of one tensor: a copy for each output that is read.
+def rearrangement(builder: Builder, node: OnnxNode, *, may_keep_shape: bool) -> None:
+    """Imports slices, repetitions and shuffles of one tensor: a copy for each output read.
 
     Args:
         builder: gets the copies.
-        node: what moves; all but one of its inputs are known.
-        may_keep_shape: whether elements can change places although the shape stays.
+        node: whose inputs but one must be constant.
+        may_keep_shape: whether elements may move although the shape stays.
     """
-    source = node.inputs[1 if node.op == "SPLIT" else 0]  # TFLite's has the dimension first
+    source = node.inputs[1 if node.op == "SPLIT" else 0]  # TFLite gives the axis first
     if builder.run_time(node) != [source]:
         builder.software(node, "what it moves is decided at run time")
         return
@@ -71,8 +72,8 @@ def rearrangement(builder: Builder, node: Node, *, may_keep_shape: bool) -> None
             builder.copy(node, [source], target)
 
 
-def resize(builder: Builder, node: Node, mode: str) -> None:
-    """Repeats elements; whatever interpolates runs in software."""
+def resize(builder: Builder, node: OnnxNode, mode: str) -> None:
+    """Imports a resize: a copy for nearest neighbours; interpolation runs in software."""
     source = node.inputs[0]
     if builder.shape(source) == builder.shape(node.output):
         builder.view(source, node.output)

@@ -1,22 +1,21 @@
-"""The nodes of a network with everything computed that no input decides."""
+"""ONNX graphs of ONNX and TFLite networks, with all constant nodes folded."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from npu_tune.network.model import Layer, Network
-from npu_tune.network.onnx_model import parse_onnx
-from npu_tune.network.quantize.fold import fold_constants
-from npu_tune.network.quantize.graph import Graph, Node
-from npu_tune.network.quantize.onnx_graph import opset_of, real_if_float
+from npu_tune.network.onnx.fold import fold_constants
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+from npu_tune.network.onnx.model import parse_onnx
+from npu_tune.network.onnx.proto import float32_if_floating, opset_of
 
 
-def onnx_nodes(network: Network) -> Graph:
-    """The nodes of an ONNX network, constants folded.
+def onnx_nodes(network: Network) -> OnnxGraph:
+    """Makes the graph of an ONNX network and folds its constant nodes.
 
     Raises:
-        ModelError: if the operator set is too old, or a node that works on constants cannot be
-            computed.
+        ModelError: if the operator set is too old, or a constant node cannot be computed.
     """
     graph = _nodes(network, opset_of(parse_onnx(network.model_bytes, name=network.name)))
     _fill_constants(network, graph)
@@ -24,8 +23,8 @@ def onnx_nodes(network: Network) -> Graph:
     return graph
 
 
-def _fill_constants(network: Network, graph: Graph) -> None:
-    """Computes ConstantOfShape without spending memory on its many equal values."""
+def _fill_constants(network: Network, graph: OnnxGraph) -> None:
+    """Folds ConstantOfShape into broadcast views, which take no memory."""
     for node in graph.nodes:
         if node.op == "ConstantOfShape":
             value = np.asarray(node.attributes.get("value", [0.0])).reshape(-1)[0]
@@ -35,13 +34,13 @@ def _fill_constants(network: Network, graph: Graph) -> None:
     graph.nodes = [node for node in graph.nodes if node.output not in graph.constants]
 
 
-def _nodes(network: Network, opset: int) -> Graph:
+def _nodes(network: Network, opset: int) -> OnnxGraph:
     constants = {
-        name: real_if_float(tensor.data)
+        name: float32_if_floating(tensor.data)
         for name, tensor in network.tensors.items()
         if tensor.data is not None
     }
-    return Graph(
+    return OnnxGraph(
         nodes=[_node(layer) for layer in network.layers if any(layer.outputs)],
         constants=constants,
         shapes={name: tensor.shape for name, tensor in network.tensors.items()},
@@ -51,17 +50,17 @@ def _nodes(network: Network, opset: int) -> Graph:
     )
 
 
-def _node(layer: Layer) -> Node:
-    return Node(
+def _node(layer: Layer) -> OnnxNode:
+    return OnnxNode(
         layer.op, layer.name, list(layer.inputs), list(layer.outputs), dict(layer.attributes)
     )
 
 
-def tflite_nodes(network: Network) -> Graph:
-    """The nodes of a TFLite network that depend on its inputs.
+def tflite_nodes(network: Network) -> OnnxGraph:
+    """Makes the graph of a TFLite network and removes the nodes that no input decides.
 
-    Weights that are unpacked or reshaped keep their values; what else is computed from constants,
-    and the shapes of tensors, are known to be constant and count as zeros, for nobody needs more.
+    Weights that are only cast or reshaped keep their values. Other constant nodes, and those that
+    read shapes, are replaced by zeros: the import needs only their shapes.
     """
     graph = _nodes(network, 0)
     kept = []

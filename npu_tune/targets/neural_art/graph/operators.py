@@ -1,4 +1,4 @@
-"""Operators that are treated alike, by the names the two file formats give them."""
+"""Sets of operators that are imported alike, by the names of the two file formats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ONNX_CLIPPING = frozenset(
         "ThresholdedRelu",
     }
 )
-"""Piecewise linear functions of one element, which cost nothing behind a convolution."""
+"""Piecewise linear element-wise functions, which cost nothing behind a convolution."""
 
 ONNX_FUNCTIONS = frozenset(
     {
@@ -52,7 +52,7 @@ ONNX_FUNCTIONS = frozenset(
         "Shrink",
     }
 )
-"""Other functions of one element."""
+"""Other element-wise functions of one input."""
 
 TFLITE_CLIPPING = frozenset(
     {
@@ -100,7 +100,7 @@ ONNX_VIEWS = frozenset(
         "DequantizeLinear",
     }
 )
-"""Nothing moves."""
+"""No data moves."""
 TFLITE_VIEWS = frozenset(
     {
         "SQUEEZE",
@@ -117,7 +117,7 @@ ONNX_CUTS = frozenset(
         "Tile",
     }
 )
-"""Parts and repetitions: where the shape stays, nothing moves."""
+"""Slices and repetitions; no data moves if the shape stays."""
 TFLITE_CUTS = frozenset(
     {
         "SPLIT",
@@ -138,7 +138,7 @@ ONNX_SHUFFLES = frozenset(
         "SpaceToDepth",
     }
 )
-"""Elements may change places although the shape stays."""
+"""Elements may move although the shape stays."""
 TFLITE_SHUFFLES = frozenset(
     {
         "GATHER",
@@ -161,7 +161,7 @@ ONNX_ARITHMETIC = {
     "Min": "min",
     "Mean": "mean",
 }
-"""Element by element on two tensors or more, with the word both formats share."""
+"""Element-wise on two or more tensors, each with the name of its function."""
 TFLITE_ARITHMETIC = {
     "ADD": "add",
     "ADD_N": "add",

@@ -1,9 +1,9 @@
-"""Which dimension of a tensor is which of a feature map.
+"""Roles of dimensions: which dimension of a tensor is channels, rows, columns or batch.
 
-The accelerator stores feature maps channels last whatever the file's layout is, so a transposition
-that only names the dimensions in another order moves nothing. A tensor's *roles* say what each of
-its dimensions is: ``C``, ``H``, ``W``, ``N`` (the batch, counted as rows), or nothing for a
-dimension of one element, which may be anything.
+The accelerator stores feature maps channels last in any case, so a transposition that only
+changes the file's layout moves no data. A tensor's *roles* are one letter per dimension: ``C``,
+``H``, ``W``, ``N`` (the batch, counted as rows), or "" for a dimension of size one, which may play
+any role.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ _CHANNELS_LAST = {1: "C", 2: "NC", 3: "NHC", 4: "NHWC"}
 
 
 def letters(rank: int, *, channels_last: bool) -> str | None:
-    """The usual order of dimensions; None where there is none for so many."""
+    """The usual order of ``rank`` dimensions in a layout; None if there is none."""
     return (_CHANNELS_LAST if channels_last else _CHANNELS_FIRST).get(rank)
 
 
 def roles_of(shape: Shape, order: Sequence[str]) -> Roles:
-    """The roles of a tensor whose dimensions stand in this order."""
+    """The roles of a tensor whose dimensions are in a given order."""
     return tuple(role if size != 1 else "" for role, size in zip(order, shape, strict=True))
 
 
-def fits(have: Roles, want: Roles) -> bool:
-    """Whether data of one order can be read as that of another."""
+def are_compatible(have: Roles, want: Roles) -> bool:
+    """Tells whether data with some roles can be read as data with others."""
     return len(have) == len(want) and all(
         one == other for one, other in zip(have, want, strict=True) if one and other
     )
 
 
 def sizes_of(shape: Shape, roles: Roles) -> tuple[int, int, int]:
-    """Channels, rows and columns of a tensor."""
+    """(channels, rows, columns) of a tensor; the batch multiplies the rows."""
 
     def product(wanted: str) -> int:
         return math.prod(
@@ -46,8 +46,8 @@ def sizes_of(shape: Shape, roles: Roles) -> tuple[int, int, int]:
     return product("C"), product("NH"), product("W")
 
 
-def guessed_sizes(shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
-    """The same for a tensor whose roles nothing has settled, by what files of its kind do."""
+def guess_sizes(shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
+    """(channels, rows, columns) of a tensor of unknown roles, by the layout of its format."""
     order = letters(len(shape), channels_last=channels_last)
     if order is not None:
         return sizes_of(shape, roles_of(shape, order))
@@ -58,23 +58,23 @@ def guessed_sizes(shape: Shape, *, channels_last: bool) -> tuple[int, int, int]:
 
 
 def after_transpose(roles: Roles, permutation: Shape) -> Roles:
-    """The roles of the same data with its dimensions named in another order."""
+    """The roles after a transposition that moves no data."""
     return tuple(roles[axis] for axis in permutation)
 
 
 def after_reshape(before: Shape, roles: Roles, after: Shape) -> Roles | None:
-    """The roles once units were put in or taken out; None where sizes were split or merged."""
+    """The roles after a reshape that adds or drops unit sizes; None after any other."""
     if [size for size in before if size != 1] != [size for size in after if size != 1]:
         return None
     kept = iter(role for role, size in zip(roles, before, strict=True) if size != 1)
     return tuple(next(kept) if size != 1 else "" for size in after)
 
 
-def only_names_change(shape: Shape, roles: Roles | None, permutation: Shape) -> bool:
-    """Whether a transposition turns channels-first into channels-last, or back, or does nothing.
+def only_relabels(shape: Shape, roles: Roles | None, permutation: Shape) -> bool:
+    """Tells whether a transposition only switches between channels-first and channels-last.
 
-    Without roles, one that turns the first or the last of up to three dimensions around the
-    others is taken for that.
+    Then no data moves, as the accelerator has one layout. Without roles, a transposition that
+    moves the first of up to three dimensions behind the others, or back, counts as one of these.
     """
     kept = [axis for axis in permutation if shape[axis] != 1]
     if kept == sorted(kept):
@@ -90,15 +90,15 @@ def only_names_change(shape: Shape, roles: Roles | None, permutation: Shape) -> 
     return len(kept) <= 3 and kept in (turned[1:] + turned[:1], turned[-1:] + turned[:-1])
 
 
-def merged(shape: Shape, given: Sequence[tuple[Shape, Roles | None]]) -> Roles | None:
-    """The roles of what is computed element by element from several tensors.
+def merge_roles(shape: Shape, given: Sequence[tuple[Shape, Roles | None]]) -> Roles | None:
+    """Merges the roles of the inputs of an element-wise operation into those of its result.
 
     Args:
         shape: of the result.
-        given: shapes and roles of the tensors; those of the earlier ones count.
+        given: shape and roles of each input; earlier ones take precedence.
 
     Returns:
-        None where they leave a dimension open.
+        None if a dimension stays without a role, or two get the same one.
     """
     result = [""] * len(shape)
     for other, roles in given:

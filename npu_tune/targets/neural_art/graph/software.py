@@ -1,8 +1,8 @@
-"""What has no unit and runs on the CPU."""
+"""Imports operators that no unit computes, which run on the CPU."""
 
 from __future__ import annotations
 
-from npu_tune.network.quantize.graph import Node
+from npu_tune.network.onnx.graph import OnnxNode
 from npu_tune.targets.neural_art.graph.builder import Builder
 
 _OVER_ALL = "it normalizes over all channels"
@@ -19,11 +19,11 @@ _REASONS = {
     "l2normalization": _OVER_MEANS,
     "lpnormalization": _OVER_MEANS,
 }
-"""By the operator's name without case and underscores, which both formats share."""
+"""By the operator's name in lower case and without underscores, which both formats share."""
 
 
-def unknown(builder: Builder, node: Node) -> None:
-    """Whatever there is no unit for."""
+def unknown(builder: Builder, node: OnnxNode) -> None:
+    """Imports a node as software, with the reason why no unit computes it."""
     builder.software(
         node, _REASONS.get(node.op.replace("_", "").lower(), f"no unit computes {node.op}")
     )

@@ -1,14 +1,14 @@
-"""Convolutions and pools, from what the front ends read out of nodes."""
+"""Imports convolutions, pools and reductions, from parameters that both file formats give."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from npu_tune.network.quantize.graph import Array, Node
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder
-from npu_tune.targets.neural_art.graph.model import Kind, Weights
-from npu_tune.targets.neural_art.graph.step import Trait
+from npu_tune.targets.neural_art.graph.model import OperationKind, Weights
+from npu_tune.targets.neural_art.graph.unfused import Trait
 
 Pair = tuple[int, int]
 
@@ -16,20 +16,20 @@ _RUN_TIME_WEIGHTS = "its weights are computed at run time"
 
 
 def pair(values: Sequence[int]) -> Pair:
-    """Rows and columns; something with one spatial dimension has one column."""
+    """(rows, columns) of one or two spatial sizes; one dimension counts as rows."""
     return (int(values[0]), int(values[1]) if len(values) > 1 else 1)
 
 
 def constant_weights(
-    builder: Builder, node: Node, *, position: int = 1, source: int = 0
+    builder: Builder, node: OnnxNode, *, position: int = 1, source: int = 0
 ) -> Array | None:
-    """The weights of a node; where they or the bias come at run time, it goes to software.
+    """The weights of a node; None, and the node runs in software, if they are not constant.
 
     Args:
         builder: gets the software operation.
-        node: a convolution or matrix product.
+        node: a convolution or matrix product; its bias must be constant too.
         position: of the weights among its inputs.
-        source: position of the feature map.
+        source: position of the feature map among them.
     """
     weights = builder.graph.constant(node, position)
     if weights is not None and builder.run_time(node) == [node.inputs[source]]:
@@ -40,7 +40,7 @@ def constant_weights(
 
 def convolution(
     builder: Builder,
-    node: Node,
+    node: OnnxNode,
     *,
     source: str,
     order: str,
@@ -51,10 +51,23 @@ def convolution(
     groups: int = 1,
     activation: str = "",
 ) -> None:
-    """A convolution of any sort; ``order`` is that of the dimensions of input and output."""
+    """Imports a dense, grouped, depthwise or transposed convolution.
+
+    Args:
+        builder: gets the operation.
+        node: the convolution.
+        source: the tensor it reads.
+        order: of the dimensions of input and output, such as ``NCHW``.
+        weights: its constants.
+        kernel: (rows, columns), like the following ones.
+        stride: of the window.
+        dilation: of the window.
+        groups: of channels.
+        activation: as of :class:`~.model.Operation`.
+    """
     builder.add(
         node,
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         [builder.read(source, order)],
         builder.write(node.output, order),
         macs=builder.macs(node),
@@ -69,20 +82,20 @@ def convolution(
 
 def product(
     builder: Builder,
-    node: Node,
+    node: OnnxNode,
     *,
     source: str,
     weights: Weights,
     inner: int,
     activation: str = "",
 ) -> None:
-    """A fully connected layer: a 1 x 1 convolution of one or more vectors of ``inner`` elements."""
+    """Imports a matrix product: a 1 x 1 convolution of vectors of ``inner`` elements."""
     shape, result = builder.shape(source), builder.shape(node.output)
     whole = shape[-1] == inner
     order = axes.letters(len(shape), channels_last=True) if whole else None
     builder.add(
         node,
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         [builder.read(source, order)],
         builder.write(node.output, axes.letters(len(result), channels_last=True)),
         macs=builder.macs(node),
@@ -93,7 +106,7 @@ def product(
 
 def pool(
     builder: Builder,
-    node: Node,
+    node: OnnxNode,
     *,
     order: str,
     kernel: Pair,
@@ -101,14 +114,14 @@ def pool(
     dilation: Pair = (1, 1),
     activation: str = "",
 ) -> None:
-    """A pool that keeps the number of dimensions."""
+    """Imports a pool that keeps the number of dimensions."""
     source = builder.read(node.inputs[0], order)
     output = builder.write(node.output, order)
     before, after = (_rows_and_columns(builder, x, order) for x in (node.inputs[0], node.output))
     whole = before == kernel and after == (1, 1)
     builder.add(
         node,
-        Kind.POOL,
+        OperationKind.POOL,
         [source],
         output,
         kernel=kernel,
@@ -120,15 +133,15 @@ def pool(
 
 
 def _rows_and_columns(builder: Builder, tensor: str, order: Sequence[str]) -> Pair:
-    """Of one picture, whatever the batch."""
+    """(rows, columns) of one element of the batch."""
     sizes = dict(zip(order, builder.shape(tensor), strict=True))
     return sizes.get("H", 1), sizes.get("W", 1)
 
 
 def reduction(
-    builder: Builder, node: Node, reduced: Iterable[int] | None, *, is_mean: bool
+    builder: Builder, node: OnnxNode, reduced: Iterable[int] | None, *, is_mean: bool
 ) -> None:
-    """A mean or maximum over dimensions: a pool where these are rows and columns."""
+    """Imports a mean or maximum over dimensions: a pool if these are rows and columns."""
     source = node.inputs[0]
     shape = builder.shape(source)
     chosen = set(range(len(shape)) if reduced is None else (a % len(shape) for a in reduced))
@@ -150,7 +163,7 @@ def reduction(
         output = builder.write(node.output, kept)
         builder.add(
             node,
-            Kind.POOL,
+            OperationKind.POOL,
             [map_name],
             output,
             kernel=kernel,
@@ -163,7 +176,7 @@ def reduction(
 
 
 def _order_of_reduction(rank: int, chosen: set[int], builder: Builder) -> str | None:
-    """The order of dimensions that makes those to be reduced rows and columns."""
+    """The order of dimensions under which the reduced ones are rows and columns."""
     usual = builder.usual(rank)
     other = axes.letters(rank, channels_last=not builder.channels_last)
     reduces_channels = usual is not None and "C" in {usual[axis] for axis in chosen}

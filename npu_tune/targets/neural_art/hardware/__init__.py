@@ -11,13 +11,13 @@ from npu_tune.targets.neural_art.hardware.description import (
 )
 from npu_tune.targets.neural_art.hardware.load import hardware_names, load_hardware
 from npu_tune.targets.neural_art.hardware.variants import (
-    VARIABLE_FIGURES,
+    VARIABLE_PARAMETERS,
     HardwareVariants,
     Variant,
 )
 
 __all__ = [
-    "VARIABLE_FIGURES",
+    "VARIABLE_PARAMETERS",
     "Calibration",
     "Dimc",
     "Energy",

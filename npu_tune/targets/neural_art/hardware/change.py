@@ -1,4 +1,4 @@
-"""A hardware description with some of its figures changed, as real hardware would change."""
+"""Changes parameters of a hardware description, with the consequences real hardware would show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNITS: Mapping[str, str] = {
     "arithmetic_units": "arithmetics",
     "decompressors": "decompressors",
 }
-"""Fields of the units by the name of the figure."""
+"""Fields of :class:`~.description.Units` by parameter name."""
 
 DIMC: Mapping[str, str] = {
     "dimc_tiles": "tiles",
@@ -30,48 +30,48 @@ DIMC: Mapping[str, str] = {
     "dimc_cycles_per_pass": "cycles_per_pass",
     "dimc_load_bytes_per_cycle": "load_bytes_per_cycle",
 }
-"""Fields of the tiles by the name of the figure."""
+"""Fields of :class:`~.description.Dimc` by parameter name."""
 
 CLOCKS = ("clock_mhz", "cpu_clock_mhz")
 RAM_SCALE = "internal_ram_scale"
 POOL = "pools."
-"""Before the name of a pool whose size is meant."""
+"""Prefix of the parameter that is the size of a pool: ``pools.NAME``, in bytes."""
 
 _STREAM_BYTES = 8
-"""Scaled pools keep whole words of a stream."""
+"""Scaled pool sizes are rounded down to words of a stream engine."""
 
 
-def current(hardware: Hardware, figure: str) -> Any:
-    """What a description says of a figure; None for tiles where it has none."""
-    if figure in UNITS:
-        return getattr(hardware.units, UNITS[figure])
-    if figure in DIMC:
-        return getattr(hardware.dimc, DIMC[figure]) if hardware.dimc is not None else None
-    if figure == RAM_SCALE:
+def parameter_value(hardware: Hardware, parameter: str) -> Any:
+    """The value of a parameter in a description; None for those of tiles if it has none."""
+    if parameter in UNITS:
+        return getattr(hardware.units, UNITS[parameter])
+    if parameter in DIMC:
+        return getattr(hardware.dimc, DIMC[parameter]) if hardware.dimc is not None else None
+    if parameter == RAM_SCALE:
         return 1.0
-    if figure.startswith(POOL):
-        name = figure.removeprefix(POOL)
+    if parameter.startswith(POOL):
+        name = parameter.removeprefix(POOL)
         return next(pool.size_bytes for pool in hardware.pools if pool.name == name)
-    return getattr(hardware, figure)
+    return getattr(hardware, parameter)
 
 
-def changed(hardware: Hardware, figures: Mapping[str, Any]) -> Hardware:
-    """The description with other figures.
+def change_hardware(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardware:
+    """Makes a description with other parameters.
 
-    - Pools that touch go on touching: those behind one that shrinks or grows move. A pool of no
-      bytes is left out.
-    - Memories keep their own clocks, and fixed costs of epochs their times, when the NPU's clock
-      changes; but no memory brings more than its width per NPU cycle.
-    - Fixed costs of software epochs are times of the CPU.
-    - Without tiles there is no in-memory computing.
+    - Adjacent pools stay adjacent: those behind one that shrinks or grows move. A pool of zero
+      bytes is removed.
+    - When the NPU's clock changes, memories keep their own clocks, but deliver at most their
+      width per NPU cycle; the fixed cost of an epoch keeps its time.
+    - The fixed cost of a software epoch is a time of the CPU and scales with the CPU's clock.
+    - Zero tiles remove in-memory computing.
 
     Args:
-        hardware: what is changed.
-        figures: by name: those of ``UNITS`` and ``DIMC``, of ``CLOCKS``, ``internal_ram_scale``,
-            and ``pools.NAME`` for the bytes of a pool.
+        hardware: the description; stays unchanged.
+        parameters: new values by name: of ``UNITS``, ``DIMC`` and ``CLOCKS``,
+            ``internal_ram_scale``, and ``pools.NAME`` for the bytes of a pool.
     """
-    units = {UNITS[name]: value for name, value in figures.items() if name in UNITS}
-    dimc = {DIMC[name]: value for name, value in figures.items() if name in DIMC}
+    units = {UNITS[name]: value for name, value in parameters.items() if name in UNITS}
+    dimc = {DIMC[name]: value for name, value in parameters.items() if name in DIMC}
     tiles = hardware.dimc
     if tiles is not None and dimc:
         tiles = replace(tiles, **dimc) if dimc.get("tiles", tiles.tiles) else None
@@ -79,26 +79,28 @@ def changed(hardware: Hardware, figures: Mapping[str, Any]) -> Hardware:
         hardware,
         units=replace(hardware.units, **units),
         dimc=tiles,
-        pools=_resized(hardware.pools, figures),
+        pools=_resize_pools(hardware.pools, parameters),
     )
-    clock_mhz, cpu_clock_mhz = (float(figures.get(c, current(hardware, c))) for c in CLOCKS)
-    return _clocked(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
+    clock_mhz, cpu_clock_mhz = (
+        float(parameters.get(c, parameter_value(hardware, c))) for c in CLOCKS
+    )
+    return _change_clocks(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
 
 
-def _resized(pools: tuple[Pool, ...], figures: Mapping[str, Any]) -> tuple[Pool, ...]:
-    scale = figures.get(RAM_SCALE, 1.0)
+def _resize_pools(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tuple[Pool, ...]:
+    scale = parameters.get(RAM_SCALE, 1.0)
     sizes = {}
     for pool in pools:
-        size = int(figures.get(POOL + pool.name, pool.size_bytes))
+        size = int(parameters.get(POOL + pool.name, pool.size_bytes))
         if scale != 1.0 and pool.kind in (PoolKind.NPU, PoolKind.CPU):
             size = int(size * scale) // _STREAM_BYTES * _STREAM_BYTES
         sizes[pool.name] = size
-    bases = _bases(pools, sizes)
+    bases = _pool_bases(pools, sizes)
     moved = (replace(p, size_bytes=sizes[p.name], base=bases[p.name]) for p in pools)
     return tuple(pool for pool in moved if pool.size_bytes > 0)
 
 
-def _bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
+def _pool_bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
     in_order = sorted(pools, key=lambda pool: pool.base)
     bases = {pool.name: pool.base for pool in in_order}
     for before, pool in itertools.pairwise(in_order):
@@ -107,7 +109,7 @@ def _bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
     return bases
 
 
-def _clocked(hardware: Hardware, *, clock_mhz: float, cpu_clock_mhz: float) -> Hardware:
+def _change_clocks(hardware: Hardware, *, clock_mhz: float, cpu_clock_mhz: float) -> Hardware:
     if (clock_mhz, cpu_clock_mhz) == (hardware.clock_mhz, hardware.cpu_clock_mhz):
         return hardware
     faster = clock_mhz / hardware.clock_mhz

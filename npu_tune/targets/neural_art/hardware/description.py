@@ -1,4 +1,4 @@
-"""What a piece of hardware is made of, as plain values."""
+"""The hardware description: units, memories, energies and calibration, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class PoolKind(StrEnum):
-    """What a memory pool is."""
+    """Which memory a pool is in."""
 
     NPU = "npu"
     """Private RAM of the accelerator."""
@@ -18,22 +18,22 @@ class PoolKind(StrEnum):
     EXTERNAL = "external"
     """RAM outside the chip."""
     FLASH = "flash"
-    """Where the weights are; read only."""
+    """Read-only memory that holds the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A memory.
+    """A memory pool.
 
     Args:
         name: as the vendor's tool spells it.
-        kind: what it is.
-        base: address of the first byte; pools that touch may be used as one virtual pool.
+        kind: of memory.
+        base: address of the first byte; adjacent pools may be joined to one virtual pool.
         size_bytes: capacity.
-        width_bytes: moved per clock of the memory.
+        width_bytes: bytes moved per clock cycle of the memory.
         clock_ratio: NPU clock / memory clock.
         read_power: relative power of reading, as the vendor's pool files state it, without unit.
-        write_power: the same of writing.
+        write_power: relative power of writing.
     """
 
     name: str
@@ -62,15 +62,15 @@ class Units:
     Args:
         accelerators: convolution accelerators (CA).
         macs_per_cycle: of one CA at 8 x 8 bits.
-        kernel_buffer_bytes: weights that one CA holds (feature maps stream past them).
-        feature_buffer_bytes: of a feature map that one CA holds (weights stream past it).
+        kernel_buffer_bytes: of weights that one CA holds while feature maps stream through.
+        feature_buffer_bytes: of a feature map that one CA holds while weights stream through.
         stream_engines: streams that can be open in one epoch.
         pools: pooling units.
         activations: activation units.
         arithmetics: arithmetic units.
         decompressors: weight-decompression units.
-        line_buffer_bytes: the reconfigurable buffer, which holds the rows a windowed operation
-            needs when it is chained behind another one in the same epoch; 0 for none.
+        line_buffer_bytes: of the reconfigurable buffer, which holds the rows that a window needs
+            when it is chained behind another operation in the same epoch; 0 for none.
     """
 
     accelerators: int
@@ -90,11 +90,11 @@ class Dimc:
     """Digital in-memory-computing tiles beside the accelerators.
 
     Args:
-        tiles: how many.
-        rows: weights of one kernel that a tile holds (its inputs per pass).
+        tiles: number of tiles.
+        rows: weights of one kernel that a tile holds, which are its inputs per pass.
         columns: kernels that a tile holds at 8 bits; twice as many at 4.
-        cycles_per_pass: to multiply one input vector with everything a tile holds.
-        load_bytes_per_cycle: at which weights are written into tiles, all tiles together.
+        cycles_per_pass: NPU cycles to multiply one input vector with all weights of a tile.
+        load_bytes_per_cycle: rate of writing weights into tiles, all tiles together.
         mac_power: relative energy of a multiply-accumulate, on the scale of ``Energy``.
     """
 
@@ -107,19 +107,19 @@ class Dimc:
 
     @property
     def capacity_bytes(self) -> int:
-        """Weights that all tiles hold."""
+        """Bytes of weights that all tiles hold."""
         return self.tiles * self.rows * self.columns
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Relative energies; only ratios between them mean something.
+    """Relative energies; only their ratios have a meaning.
 
     Args:
         mac: of one 8 x 8 bit multiply-accumulate in a convolution accelerator.
         element: of one element through a pool, activation or arithmetic unit.
         cpu_cycle: of one cycle of the CPU.
-        idle_cycle: of one NPU cycle, whatever it does.
+        idle_cycle: of one NPU cycle, busy or not.
     """
 
     mac: float
@@ -136,7 +136,7 @@ class Calibration:
         flash_cycles_per_byte: NPU cycles to stream one byte of weights from flash.
         epoch_cycles: fixed cost of a hardware epoch.
         software_epoch_cycles: fixed cost of an epoch on the CPU.
-        compute_factor: measured / estimated cycles of what streams through the units.
+        compute_factor: measured / estimated cycles of the units.
     """
 
     flash_cycles_per_byte: float
@@ -151,16 +151,16 @@ class Hardware:
 
     Args:
         name: such as ``stm32n6``.
-        description: one line for people.
+        description: one line of text.
         clock_mhz: of the NPU.
         cpu_clock_mhz: of the CPU that runs software epochs.
         cpu_cycles_per_element: CPU cycles a software epoch takes per element it reads or writes.
-        weight_bits: widths the accelerators compute with, such as (8, 4).
-        units: the units.
+        weight_bits: widths of weights that the accelerators support, such as (8, 4).
+        units: of the accelerator.
         pools: internal RAM in order of preference, then external RAM, then flash.
         energy: relative energies.
         calibration: of the calibrated rule.
-        dimc: in-memory-computing tiles, None where there are none.
+        dimc: in-memory-computing tiles; None for none.
     """
 
     name: str
@@ -191,5 +191,5 @@ class Hardware:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of every figure, in hexadecimal: the identity of the hardware."""
+        """SHA-256 of all parameters, in hexadecimal: the identity of the hardware."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

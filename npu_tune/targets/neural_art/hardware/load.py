@@ -1,4 +1,4 @@
-"""Hardware descriptions from TOML files: the built-in ones and a user's own."""
+"""Loads hardware descriptions from TOML files: the built-in ones and a user's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from npu_tune.targets.neural_art.hardware.description import (
     PoolKind,
     Units,
 )
-from npu_tune.targets.neural_art.hardware.figures import HardwareFigures, of
+from npu_tune.targets.neural_art.hardware.parameters import HardwareParameters, values_of
 from npu_tune.validation import known_remedy, table_error
 
 _DATA = files("npu_tune.targets.neural_art.hardware") / "data"
@@ -35,19 +35,19 @@ _ORDER = (PoolKind.NPU, PoolKind.CPU, PoolKind.EXTERNAL, PoolKind.FLASH)
 
 @cache
 def hardware_names() -> tuple[str, ...]:
-    """The built-in descriptions, by name."""
+    """Names of the built-in descriptions, sorted."""
     names = (entry.name for entry in _DATA.iterdir())
     return tuple(sorted(n.removesuffix(_SUFFIX) for n in names if n.endswith(_SUFFIX)))
 
 
 def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
-    """A built-in description by name, or one from a TOML file.
+    """Loads a built-in description by name, or one from a TOML file.
 
-    What ends in ``.toml`` or holds a path separator is a file; all else is a name.
+    Text that ends in ``.toml`` or holds a path separator is a file; any other is a name.
 
     Raises:
-        TargetError: if there is no such description, or a figure of it is missing, unknown or
-            impossible; names the file and the key.
+        TargetError: if there is no such description, or a parameter is missing, unknown or out of
+            range; names the file and the key.
     """
     text = os.fspath(name_or_path)
     if text.endswith(_SUFFIX) or os.sep in text:
@@ -67,16 +67,18 @@ def _built_in(name: str) -> Hardware:
 
 
 def parse_hardware(text: str, *, source: str) -> Hardware:
-    """A description from the text of a TOML file.
+    """Parses a description from the text of a TOML file.
 
-    With ``based_on``, what the file does not say is that of a built-in description.
+    The key ``based_on`` names a built-in description, which gives all parameters that the file
+    leaves out.
 
     Args:
         text: the file's content.
-        source: what it is called in errors.
+        source: name of the file in errors.
 
     Raises:
-        TargetError: names the source and the key.
+        TargetError: if a parameter is missing, unknown or out of range; names the source and the
+            key.
     """
     try:
         document = tomllib.loads(text)
@@ -85,22 +87,22 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
             f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
         ) from error
     try:
-        figures = HardwareFigures.model_validate(_completed(document, source))
+        parameters = HardwareParameters.model_validate(_complete_document(document, source))
     except ValidationError as error:
         raise table_error(
-            error, model=HardwareFigures, source=source, whole="hardware file", kind=TargetError
+            error, model=HardwareParameters, source=source, whole="hardware file", kind=TargetError
         ) from error
-    hardware = _hardware(figures)
-    require_possible_pools(hardware.pools, source=source)
+    hardware = _build_hardware(parameters)
+    require_valid_pools(hardware.pools, source=source)
     return hardware
 
 
-def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
-    """Sees that the memories can be there side by side and suffice for a network.
+def require_valid_pools(pools: Iterable[Pool], *, source: str) -> None:
+    """Checks that memory pools can exist side by side and suffice for a network.
 
     Raises:
         TargetError: if there is not exactly one flash, no RAM on the chip, or pools overlap or
-            lie beyond the addresses.
+            exceed 32-bit addresses.
     """
     pools = tuple(pools)
     flashes = [pool.name for pool in pools if pool.kind is PoolKind.FLASH]
@@ -134,7 +136,7 @@ def require_possible_pools(pools: Iterable[Pool], *, source: str) -> None:
             )
 
 
-def _completed(document: dict[str, Any], source: str) -> dict[str, Any]:
+def _complete_document(document: dict[str, Any], source: str) -> dict[str, Any]:
     if _BASED_ON not in document:
         return document
     own = {key: value for key, value in document.items() if key != _BASED_ON}
@@ -145,15 +147,15 @@ def _completed(document: dict[str, Any], source: str) -> dict[str, Any]:
             remedy=known_remedy(str(base), hardware_names()),
             key=_BASED_ON,
         )
-    return _merged(_completed(tomllib.loads(_text(base)), base), own)
+    return _merge_tables(_complete_document(tomllib.loads(_text(base)), base), own)
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """One document over another, table by table."""
+def _merge_tables(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Overrides one document by another, table by table."""
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if both else value
+        merged[key] = _merge_tables(base[key], value) if both else value
     return merged
 
 
@@ -178,17 +180,17 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _hardware(figures: HardwareFigures) -> Hardware:
-    pools = [Pool(name=name, **of(pool)) for name, pool in figures.pools.items()]
-    plain: dict[str, Any] = dict(of(figures))
+def _build_hardware(parameters: HardwareParameters) -> Hardware:
+    pools = [Pool(name=name, **values_of(pool)) for name, pool in parameters.pools.items()]
+    plain: dict[str, Any] = dict(values_of(parameters))
     return Hardware(
         **plain
         | {
-            "units": Units(**of(figures.units)),
+            "units": Units(**values_of(parameters.units)),
             # The order of the file is the order of preference on the chip, whatever the kind.
             "pools": tuple(sorted(pools, key=lambda pool: max(_ORDER.index(pool.kind), 1))),
-            "energy": Energy(**of(figures.energy)),
-            "calibration": Calibration(**of(figures.calibration)),
-            "dimc": Dimc(**of(figures.dimc)) if figures.dimc is not None else None,
+            "energy": Energy(**values_of(parameters.energy)),
+            "calibration": Calibration(**values_of(parameters.calibration)),
+            "dimc": Dimc(**values_of(parameters.dimc)) if parameters.dimc is not None else None,
         }
     )

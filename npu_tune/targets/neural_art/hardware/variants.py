@@ -1,4 +1,4 @@
-"""Variants of a hardware description: figures that a study fixes, or explores as knobs."""
+"""Variants of a hardware description: parameters that a study fixes or explores as knobs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from npu_tune.targets.neural_art.hardware.change import (
     POOL,
     RAM_SCALE,
     UNITS,
-    changed,
-    current,
+    change_hardware,
+    parameter_value,
 )
 from npu_tune.targets.neural_art.hardware.description import Hardware
-from npu_tune.targets.neural_art.hardware.figures import (
+from npu_tune.targets.neural_art.hardware.load import require_valid_pools
+from npu_tune.targets.neural_art.hardware.parameters import (
     Accelerators,
     AtLeastOne,
     Bytes,
@@ -32,22 +33,21 @@ from npu_tune.targets.neural_art.hardware.figures import (
     Positive,
     Scale,
 )
-from npu_tune.targets.neural_art.hardware.load import require_possible_pools
 from npu_tune.validation import Table, known_remedy, table_error
 
 SOURCE = "[target.hardware]"
-"""What the overrides are called in errors."""
+"""Name of the overrides in errors."""
 
 _KNOB = "hardware_"
 
 T = TypeVar("T")
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Choices = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Choices = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
 class _Overrides(Table):
@@ -72,28 +72,28 @@ class _Overrides(Table):
     pools: dict[str, Choices[BytesOrNone]] = Field(default_factory=dict)
 
 
-VARIABLE_FIGURES = tuple(_Overrides.model_fields)
+VARIABLE_PARAMETERS = tuple(_Overrides.model_fields)
 """The keys of ``[target.hardware]``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A figure that is explored.
+    """A hardware parameter that a study explores.
 
     Args:
-        figure: as ``[target.hardware]`` spells it; ``pools.NAME`` for the bytes of a pool.
-        values: what is tried, in rising order.
-        default: the description's own value where it is among them, else the first one given.
+        parameter: its key in ``[target.hardware]``; ``pools.NAME`` for the bytes of a pool.
+        values: to explore, in rising order.
+        default: the description's own value if it is among them, else the first one given.
     """
 
-    figure: str
+    parameter: str
     values: tuple[Value, ...]
     default: Value
 
     @property
     def knob(self) -> Knob:
-        """The figure as a knob of the whole network."""
-        name, _, pool = self.figure.partition(".")
+        """The parameter as a network-wide knob."""
+        name, _, pool = self.parameter.partition(".")
         return Knob(
             NETWORK_SCOPE,
             f"{_KNOB}pool_{pool}_bytes" if pool else _KNOB + name,
@@ -106,11 +106,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class HardwareVariants:
-    """A hardware description and what of it is explored together with the compilation.
+    """A hardware description, and its parameters that are explored with the compilation.
 
     Args:
-        base: with every figure that is fixed.
-        variants: figures that are knobs.
+        base: the description, with the fixed parameters applied.
+        variants: the parameters that are knobs.
     """
 
     base: Hardware
@@ -118,47 +118,47 @@ class HardwareVariants:
 
     @classmethod
     def of(cls, hardware: Hardware, overrides: Mapping[str, Any]) -> HardwareVariants:
-        """The variants that a study's ``[target.hardware]`` asks for.
+        """Makes the variants that a study's ``[target.hardware]`` asks for.
 
         Args:
             hardware: the description that is varied.
-            overrides: per figure a value, which fixes it, or a list, which makes it a knob.
+            overrides: per parameter a value, which fixes it, or a list, which makes it a knob.
 
         Raises:
-            TargetError: if a key is unknown or a value impossible; names the key.
+            TargetError: if a key is unknown or a value out of range; names the key.
         """
-        choices = _choices(hardware, overrides)
+        choices = _parse_choices(hardware, overrides)
         fixed = {name: values[0] for name, values in choices.items() if len(values) == 1}
-        base = changed(hardware, fixed)
+        base = change_hardware(hardware, fixed)
         variants = tuple(
             Variant(name, tuple(sorted(values)), own if own in values else values[0])
             for name, values in choices.items()
             if name not in fixed
-            for own in [current(base, name)]
+            for own in [parameter_value(base, name)]
         )
         for extreme in (min, max):
-            ends = {variant.figure: extreme(variant.values) for variant in variants}
-            require_possible_pools(changed(base, ends).pools, source=SOURCE)
+            ends = {variant.parameter: extreme(variant.values) for variant in variants}
+            require_valid_pools(change_hardware(base, ends).pools, source=SOURCE)
         return cls(base, variants)
 
     def knobs(self) -> tuple[Knob, ...]:
-        """One network-wide knob per figure that is explored."""
+        """One network-wide knob per explored parameter."""
         return tuple(variant.knob for variant in self.variants)
 
     def hardware(self, choices: Mapping[str, Value]) -> Hardware:
         """The hardware of a configuration; the same object for the same choices.
 
         Args:
-            choices: values by full knob name, such as ``network/hardware_accelerators``; further
-                knobs are ignored, and a missing one stands at its default.
+            choices: values by full knob name, such as ``network/hardware_accelerators``; other
+                knobs are ignored, and a missing one has its default.
         """
         if not self.variants:
             return self.base
         values = tuple(choices.get(name, default) for name, default in self._defaults)
         found = self._made.get(values)
         if found is None:
-            figures = (variant.figure for variant in self.variants)
-            found = changed(self.base, dict(zip(figures, values, strict=True)))
+            parameters = (variant.parameter for variant in self.variants)
+            found = change_hardware(self.base, dict(zip(parameters, values, strict=True)))
             self._made[values] = found
         return found
 
@@ -178,12 +178,14 @@ class HardwareVariants:
         return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What was made so far stays behind, so that equal variants have equal pickles.
+        # The cache of made hardware is left out, so that equal variants have equal pickles.
         return HardwareVariants, (self.base, self.variants)
 
 
-def _choices(hardware: Hardware, overrides: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
-    """The values of every figure that is named, checked one by one."""
+def _parse_choices(
+    hardware: Hardware, overrides: Mapping[str, Any]
+) -> dict[str, tuple[Value, ...]]:
+    """Validates the overrides; returns the values of every parameter that they name."""
     try:
         parsed = _Overrides.model_validate(dict(overrides))
     except ValidationError as error:
@@ -200,14 +202,14 @@ def _choices(hardware: Hardware, overrides: Mapping[str, Any]) -> dict[str, tupl
                 remedy="Leave it out.",
                 key=name,
             )
-    _require_parts(hardware, parsed, choices)
+    _require_existing(hardware, parsed, choices)
     return choices
 
 
-def _require_parts(
+def _require_existing(
     hardware: Hardware, parsed: _Overrides, choices: Mapping[str, tuple[Value, ...]]
 ) -> None:
-    """Sees that what is varied is there."""
+    """Checks that the hardware has the tiles and pools whose parameters are varied."""
     tiles = next((name for name in choices if name in DIMC), None)
     if tiles is not None and hardware.dimc is None:
         raise TargetError(

@@ -13,7 +13,7 @@ from npu_tune.targets.neural_art.compiler.accelerator import (
     convolution_cycles,
     unit_cycles,
 )
-from npu_tune.targets.neural_art.graph import Kind
+from npu_tune.targets.neural_art.graph import OperationKind
 
 OVERS = ("input_channels", "kernels", "stripes")
 
@@ -22,7 +22,7 @@ def convolution(
     channels: int, kernels: int, rows: int, *, taps: int = 1, groups: int = 1
 ) -> Shape:
     return Shape(
-        Kind.CONVOLUTION,
+        OperationKind.CONVOLUTION,
         channels,
         kernels,
         rows,
@@ -88,8 +88,8 @@ def test_cycles_are_those_of_the_vendors_report(shape, accelerators, cycles):
 
 
 def test_units_take_an_element_per_cycle_and_pools_count_what_they_read():
-    pool = Shape(Kind.POOL, 16, 16, 4, 16, 16 * 64)
+    pool = Shape(OperationKind.POOL, 16, 16, 4, 16, 16 * 64)
     assert unit_cycles(pool) == 16 * 64
-    addition = Shape(Kind.ARITHMETIC, 16, 16, 4, 16, 2 * 16 * 16)
+    addition = Shape(OperationKind.ARITHMETIC, 16, 16, 4, 16, 2 * 16 * 16)
     assert unit_cycles(addition) == 16 * 16
-    assert unit_cycles(Shape(Kind.COPY, 16, 16, 4, 16, 16 * 16)) == 0
+    assert unit_cycles(Shape(OperationKind.COPY, 16, 16, 4, 16, 16 * 16)) == 0

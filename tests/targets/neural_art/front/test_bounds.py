@@ -26,8 +26,8 @@ def test_no_configuration_falls_below_the_bound(name):
     fixed.pop("network/placement")  # it holds for all of them
     for configuration in some_configurations(space, 200):
         metrics = target.evaluate(network, configuration.replace(fixed)).metrics
-        for figure in BOUNDED:
-            assert metrics[figure] >= bound[figure] * (1 - 1e-12), (figure, configuration)
+        for metric in BOUNDED:
+            assert metrics[metric] >= bound[metric] * (1 - 1e-12), (metric, configuration)
 
 
 @pytest.mark.parametrize("pools", [{}, {"npuRAM5": 3000, "npuRAM4": 2500, "cpuRAM2": 3000}])
@@ -46,9 +46,9 @@ def test_nothing_that_can_be_tried_falls_below_the_bound(pools, external):
     )
     assert size_of(core.space) < 20_000
     bound = lower_bound(core, rule="calibrated").metrics
-    for figures in tried(core, BOUNDED):
-        for name, figure in zip(BOUNDED, figures, strict=True):
-            assert figure >= bound[name] * (1 - 1e-11)
+    for metrics in tried(core, BOUNDED):
+        for name, value in zip(BOUNDED, metrics, strict=True):
+            assert value >= bound[name] * (1 - 1e-11)
 
 
 def test_the_bound_of_latency_is_reached_where_memory_is_plentiful():

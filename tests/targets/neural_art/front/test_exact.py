@@ -27,9 +27,9 @@ BLOCKS = {
 }
 
 
-def three_convolutions(**figures):
+def three_convolutions(**parameters):
     network = network_of(THREE_CONVOLUTIONS, THREE_WEIGHTS, inputs="float[1,8,24,24] x")
-    return core_of(network, {"accelerators": 2, **figures})
+    return core_of(network, {"accelerators": 2, **parameters})
 
 
 def chain_of(blocks):
@@ -43,18 +43,18 @@ def chain_of(blocks):
     return network_of("\n".join(nodes), weights, inputs="float[1,16,20,18] x")
 
 
-def figures(front):
+def metrics_of(front):
     return [tuple(float(f"{p.metrics[n]:.12g}") for n in front.objectives) for p in front.points]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "figures_of_hardware",
+    "hardware_parameters",
     [{}, {"pools": {"npuRAM5": "12 KiB", "npuRAM4": "24 KiB"}, "line_buffer_bytes": "4 KiB"}],
     ids=["stm32n6", "small pools"],
 )
-def test_the_front_of_three_layers_is_that_of_trying_everything(figures_of_hardware):
-    core = three_convolutions(**figures_of_hardware)
+def test_the_front_of_three_layers_is_that_of_trying_everything(hardware_parameters):
+    core = three_convolutions(**hardware_parameters)
     by_layer = {}
     for knob in core.space.knobs:
         if knob.layer != "network":
@@ -72,7 +72,7 @@ def test_the_front_of_three_layers_is_that_of_trying_everything(figures_of_hardw
     assert 10_000 < size_of(core.space) < 200_000
     everything = tried(core, LATENCY_AND_RAM)
     front = exact_front(core, rule="calibrated", objectives=LATENCY_AND_RAM)
-    assert figures(front) == front_of(everything)
+    assert metrics_of(front) == front_of(everything)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -114,7 +114,7 @@ def test_the_front_is_that_of_trying_everything(data):
     )
     everything = tried(core, objectives)
     front = exact_front(core, rule="calibrated", objectives=objectives, base=base)
-    assert figures(front) == front_of(everything)
+    assert metrics_of(front) == front_of(everything)
 
 
 @pytest.mark.slow

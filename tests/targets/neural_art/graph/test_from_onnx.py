@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from imported_graphs import imported, kinds, only, sizes
 
-from npu_tune.targets.neural_art.graph import Kind
+from npu_tune.targets.neural_art.graph import OperationKind
 
 OPSETS = (9, 11, 13, 17, 21)
 
@@ -19,7 +19,7 @@ def test_a_convolution_keeps_its_geometry(opset: int) -> None:
         opset=opset,
     )
     conv = only(graph)
-    assert (conv.kind, conv.op, conv.groups) == (Kind.CONVOLUTION, "Conv", 2)
+    assert (conv.kind, conv.op, conv.groups) == (OperationKind.CONVOLUTION, "Conv", 2)
     assert (conv.kernel, conv.stride, conv.dilation) == ((3, 5), (2, 1), (1, 2))
     assert sizes(graph.maps["x"]) == (8, 12, 10)
     assert sizes(graph.maps["y"]) == (6, 6, 4)
@@ -39,7 +39,11 @@ def test_a_depthwise_convolution_has_as_many_groups_as_channels() -> None:
 def test_a_transposed_convolution_counts_every_input_element() -> None:
     graph = imported("y = ConvTranspose<strides=[2,2]>(x, w, b)", {"w": (8, 4, 2, 2), "b": (4,)})
     conv = only(graph)
-    assert (conv.op, conv.kind, conv.stride) == ("ConvTranspose", Kind.CONVOLUTION, (2, 2))
+    assert (conv.op, conv.kind, conv.stride) == (
+        "ConvTranspose",
+        OperationKind.CONVOLUTION,
+        (2, 2),
+    )
     assert conv.macs == 8 * 12 * 10 * 4 * 2 * 2
     assert conv.weights is not None
     assert conv.weights.bias_channels == 4
@@ -68,7 +72,7 @@ def test_a_one_dimensional_convolution_has_one_column() -> None:
 def test_a_gemm_is_a_convolution_of_a_vector(nodes: str, shape: tuple[int, int]) -> None:
     graph = imported(nodes, {"w": shape, "b": (5,)}, inputs="float[1,40] x")
     conv = only(graph)
-    assert (conv.kind, conv.kernel, conv.macs) == (Kind.CONVOLUTION, (1, 1), 200)
+    assert (conv.kind, conv.kernel, conv.macs) == (OperationKind.CONVOLUTION, (1, 1), 200)
     assert conv.weights is not None
     assert (conv.weights.elements, conv.weights.bias_channels) == (200, 5)
     assert (sizes(graph.maps["x"]), sizes(graph.maps["y"])) == ((40, 1, 1), (5, 1, 1))
@@ -94,7 +98,7 @@ def test_a_mean_over_rows_and_columns_is_a_global_pool(opset: int) -> None:
     )
     constants = {"axes": np.asarray([-1, -2])} if opset >= 18 else {}
     pool = only(imported(mean, constants=constants, opset=opset))
-    assert (pool.kind, pool.global_pool, pool.kernel) == (Kind.POOL, True, (12, 10))
+    assert (pool.kind, pool.global_pool, pool.kernel) == (OperationKind.POOL, True, (12, 10))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_what_has_no_unit_runs_in_software(nodes: str, reason: str) -> None:
     inputs = "float[8,8,1,1] x" if "Conv" in nodes else "float[1,8,12,10] x"
     outputs = "int64 y" if "ArgMax" in nodes else "float y"
     last = imported(nodes, inputs=inputs, outputs=outputs, opset=opset).operations[-1]
-    assert last.kind is Kind.SOFTWARE
+    assert last.kind is OperationKind.SOFTWARE
     assert reason in last.software_reason
     assert last.macs == 0
 
@@ -156,7 +160,7 @@ def test_every_output_of_software_that_is_read_is_an_operation() -> None:
     assert (first.output, second.output) == ("values", "indices")
     assert second.name == f"{first.name}#2"
     assert first.inputs == second.inputs == ("x",)
-    assert (relu.kind, relu.activation) == (Kind.ACTIVATION, "relu")
+    assert (relu.kind, relu.activation) == (OperationKind.ACTIVATION, "relu")
     assert graph.maps["indices"].bits == 32
 
 
@@ -172,11 +176,11 @@ def test_a_recurrent_layer_of_which_one_output_is_read_is_one_operation() -> Non
 @pytest.mark.parametrize("opset", OPSETS)
 def test_resizing_to_the_nearest_copies_and_interpolating_is_software(opset: int) -> None:
     scales = {"s": np.asarray([1, 1, 2, 2], np.float32)}
-    for mode, kind in (("nearest", Kind.COPY), ("linear", Kind.SOFTWARE)):
+    for mode, kind in (("nearest", OperationKind.COPY), ("linear", OperationKind.SOFTWARE)):
         call = f'Upsample<mode="{mode}">(x, s)' if opset < 10 else f'Resize<mode="{mode}">(x, , s)'
         operation = only(imported(f"y = {call}", constants=scales, opset=opset))
         assert operation.kind is kind
-        if kind is Kind.SOFTWARE:
+        if kind is OperationKind.SOFTWARE:
             assert "interpolates" in operation.software_reason
 
 
@@ -194,7 +198,7 @@ def test_each_part_of_a_split_that_is_read_is_a_copy(opset: int) -> None:
 def test_a_concatenation_is_one_copy_of_all_its_inputs() -> None:
     graph = imported("a = Conv(x, w) b = Relu(x) y = Concat<axis=1>(a, b, x)", {"w": (4, 8, 1, 1)})
     copy = graph.operations[-1]
-    assert (copy.kind, copy.inputs) == (Kind.COPY, ("a", "b", "x"))
+    assert (copy.kind, copy.inputs) == (OperationKind.COPY, ("a", "b", "x"))
     assert sizes(graph.maps["y"]) == (20, 12, 10)
 
 
@@ -245,7 +249,10 @@ def test_second_outputs_of_hardware_operations_are_software() -> None:
     graph = imported(
         "y, i = MaxPool<kernel_shape=[2,2]>(x) z = Identity(i)", outputs="float y, int64 z"
     )
-    assert [operation.kind for operation in graph.operations] == [Kind.POOL, Kind.SOFTWARE]
+    assert [operation.kind for operation in graph.operations] == [
+        OperationKind.POOL,
+        OperationKind.SOFTWARE,
+    ]
     assert "other outputs" in graph.operations[1].software_reason
 
 
@@ -260,7 +267,7 @@ def test_filled_constants_are_computed_from_known_shapes() -> None:
 
 def test_looking_up_a_constant_is_software() -> None:
     graph = imported("y = Gather(table, x)", {"table": (100, 16)}, inputs="int64[1,7] x", opset=13)
-    assert only(graph).kind is Kind.SOFTWARE
+    assert only(graph).kind is OperationKind.SOFTWARE
 
 
 def test_a_bias_of_the_run_time_makes_a_convolution_software() -> None:

@@ -10,7 +10,7 @@ from imported_graphs import check_graph, kinds, only, sizes
 
 from npu_tune.errors import ModelError
 from npu_tune.network import Layer, Network, Tensor
-from npu_tune.targets.neural_art.graph import Graph, graph_of
+from npu_tune.targets.neural_art.graph import OperationGraph, graph_of
 
 Shape = tuple[int, ...]
 MAP = (1, 12, 10, 8)
@@ -24,7 +24,7 @@ def imported(
     outputs: tuple[str, ...] = ("y",),
     dtype: str = "int8",
     dtypes: dict[str, str] | None = None,
-) -> Graph:
+) -> OperationGraph:
     """The graph of operators (name, inputs, outputs, options); ``x`` is the input."""
     tensors = {
         name: Tensor(name, shape, (dtypes or {}).get(name, dtype))
@@ -50,7 +50,7 @@ def imported(
     return graph
 
 
-def one(op: str, after: Shape, *given: Any, before: Shape = MAP, **options: Any) -> Graph:
+def one(op: str, after: Shape, *given: Any, before: Shape = MAP, **options: Any) -> OperationGraph:
     """The graph of one operator with constants behind its first input."""
     constants = {f"c{place}": value for place, value in enumerate(given)}
     return imported(

@@ -16,7 +16,7 @@ from npu_tune.network import Network, load_network
 from npu_tune.network.macs import network_macs
 from npu_tune.network.zoo import zoo_network
 from npu_tune.network.zoo.catalogue import ZOO as ZOO_FAMILIES
-from npu_tune.targets.neural_art.graph import Graph, Kind, graph_of
+from npu_tune.targets.neural_art.graph import OperationGraph, OperationKind, graph_of
 
 ZOO = (
     "resnet8",
@@ -61,18 +61,20 @@ LIGHT_SOFTWARE = {
 }
 
 
-def checked(network: Network) -> Graph:
+def checked(network: Network) -> OperationGraph:
     graph = graph_of(network)
     check_graph(graph)
     assert sum(operation.macs for operation in graph.operations) == network_macs(network)
     return graph
 
 
-def software(graph: Graph) -> list[str]:
-    return [operation.op for operation in graph.operations if operation.kind is Kind.SOFTWARE]
+def software(graph: OperationGraph) -> list[str]:
+    return [
+        operation.op for operation in graph.operations if operation.kind is OperationKind.SOFTWARE
+    ]
 
 
-def weights(graph: Graph) -> list[tuple[int, int]]:
+def weights(graph: OperationGraph) -> list[tuple[int, int]]:
     return [
         (operation.weights.elements, operation.weights.bias_channels)
         for operation in graph.operations
@@ -116,14 +118,14 @@ def test_resnet8_is_what_its_paper_says() -> None:
 def test_of_the_built_in_networks_only_the_softmax_is_software(name: str) -> None:
     graph = checked(zoo_network(name))
     assert software(graph) in ([], ["Softmax"])
-    assert not any(operation.kind is Kind.ACTIVATION for operation in graph.operations)
+    assert not any(operation.kind is OperationKind.ACTIVATION for operation in graph.operations)
 
 
 def test_efficientnet_fuses_every_swish_and_gate() -> None:
     graph = checked(zoo_network("efficientnet-v2-b0"))
     found = [operation.kind for operation in graph.operations]
-    pools = [operation for operation in graph.operations if operation.kind is Kind.POOL]
-    assert Kind.COPY not in found
+    pools = [operation for operation in graph.operations if operation.kind is OperationKind.POOL]
+    assert OperationKind.COPY not in found
     assert all(operation.global_pool for operation in pools)
     gated = [
         operation
@@ -165,11 +167,15 @@ def test_shufflenet_copies_once_per_shuffle_and_resnet50_never() -> None:
     if not LIGHT.is_dir():
         pytest.skip("the onnx package comes without its test data")
     shuffled = graph_of(load_network(LIGHT / "light_shufflenet.onnx"))
-    copies = [operation.op for operation in shuffled.operations if operation.kind is Kind.COPY]
+    copies = [
+        operation.op for operation in shuffled.operations if operation.kind is OperationKind.COPY
+    ]
     assert (copies.count("Transpose"), copies.count("Concat")) == (16, 3)
     residual = graph_of(load_network(LIGHT / "light_resnet50.onnx"))
-    assert [operation.kind for operation in residual.operations].count(Kind.CONVOLUTION) == 54
-    assert not any(operation.kind is Kind.COPY for operation in residual.operations)
+    assert [operation.kind for operation in residual.operations].count(
+        OperationKind.CONVOLUTION
+    ) == 54
+    assert not any(operation.kind is OperationKind.COPY for operation in residual.operations)
 
 
 @pytest.mark.parametrize("name", ["resnet8", "squeezenet"])

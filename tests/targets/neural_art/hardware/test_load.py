@@ -60,11 +60,11 @@ def test_every_figure_of_a_built_in_file_says_where_it_comes_from(name):
     import npu_tune.targets.neural_art.hardware as package
 
     text = (Path(package.__file__).parent / "data" / f"{name}.toml").read_text()
-    figures = [
+    parameters = [
         line for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#")
     ]
     plain = ("name", "description", "kind", "based_on")
-    silent = [line for line in figures if not line.startswith(plain) and "# [" not in line]
+    silent = [line for line in parameters if not line.startswith(plain) and "# [" not in line]
     assert not silent
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from npu_tune.errors import TargetError
 from npu_tune.targets.neural_art.hardware import (
-    VARIABLE_FIGURES,
+    VARIABLE_PARAMETERS,
     HardwareVariants,
     PoolKind,
     load_hardware,
@@ -218,10 +218,10 @@ def test_an_impossible_value_is_refused_by_its_key(overrides, key):
 def test_an_unknown_key_is_answered_with_the_known_ones():
     with pytest.raises(TargetError, match="Did you mean 'accelerators'") as caught:
         HardwareVariants.of(N6, {"acelerators": 2})
-    assert all(name in caught.value.remedy for name in VARIABLE_FIGURES)
+    assert all(name in caught.value.remedy for name in VARIABLE_PARAMETERS)
 
 
-@pytest.mark.parametrize("key", [name for name in VARIABLE_FIGURES if name.startswith("dimc_")])
+@pytest.mark.parametrize("key", [name for name in VARIABLE_PARAMETERS if name.startswith("dimc_")])
 def test_tiles_cannot_be_varied_where_there_are_none(key):
     with pytest.raises(TargetError, match="no in-memory-computing tiles") as caught:
         HardwareVariants.of(N6, {key: [4, 8]})
@@ -251,7 +251,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("key", VARIABLE_FIGURES)
+@pytest.mark.parametrize("key", VARIABLE_PARAMETERS)
 def test_every_key_changes_the_hardware(key):
     changed = HardwareVariants.of(DIMC, {key: CHANGES[key]}).base
     assert changed != DIMC

@@ -1,4 +1,4 @@
-"""A small graph of ONNX operators that passes may change."""
+"""A mutable graph of ONNX operators, for passes that rewrite it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Array = NDArray[Any]
 
 
 @dataclass
-class Node:
-    """One ONNX operator."""
+class OnnxNode:
+    """One ONNX operator; the names of optional inputs and outputs that are absent are ""."""
 
     op: str
     name: str
@@ -28,7 +28,7 @@ class Node:
         return self.outputs[0]
 
     def ints(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """An attribute that is a list of integers."""
+        """The value of an attribute that is a list of integers."""
         return tuple(int(value) for value in self.attributes.get(name, default))
 
     def __str__(self) -> str:
@@ -36,20 +36,20 @@ class Node:
 
 
 @dataclass
-class Graph:
+class OnnxGraph:
     """Operators in execution order, with constants and the static shape of every tensor.
 
     Args:
-        nodes: in an order in which they can be executed.
-        constants: values known before run time; real ones are float32.
-        shapes: of every tensor.
+        nodes: in execution order.
+        constants: values of the constant tensors, by name; real numbers as float32.
+        shapes: of every tensor, by name.
         inputs: names of the run-time inputs.
         outputs: names of the outputs.
-        opset: the version of the ONNX operators.
-        ranges: smallest and largest value of tensors that the file itself states.
+        opset: version of the ONNX operator set.
+        ranges: (lowest, highest) value of tensors that the file's own quantizers limit.
     """
 
-    nodes: list[Node]
+    nodes: list[OnnxNode]
     constants: dict[str, Array]
     shapes: dict[str, tuple[int, ...]]
     inputs: list[str]
@@ -57,32 +57,32 @@ class Graph:
     opset: int
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def consumers(self, name: str) -> list[Node]:
+    def consumers(self, name: str) -> list[OnnxNode]:
         return [node for node in self.nodes if name in node.inputs]
 
-    def producer(self, name: str) -> Node | None:
+    def producer(self, name: str) -> OnnxNode | None:
         return next((node for node in self.nodes if name in node.outputs), None)
 
-    def only_consumer(self, name: str) -> Node | None:
-        """The one node that reads a tensor; None if several do, or the world outside does."""
+    def only_consumer(self, name: str) -> OnnxNode | None:
+        """The only reader of a tensor; None if there are more, or the tensor is an output."""
         readers = self.consumers(name)
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
 
-    def constant(self, node: Node, position: int) -> Array | None:
-        """The value of an input of a node where it is known; None where absent or run time."""
+    def constant(self, node: OnnxNode, position: int) -> Array | None:
+        """The value of a node's input; None if it is absent or computed at run time."""
         if position >= len(node.inputs):
             return None
         return self.constants.get(node.inputs[position])
 
     def add_constant(self, base: str, value: Array) -> str:
-        """Stores a value under a new name made from ``base``."""
+        """Adds a constant under a new name made from ``base``, and returns the name."""
         name = self.new_name(base)
         self.constants[name] = value
         self.shapes[name] = value.shape
         return name
 
     def new_name(self, base: str) -> str:
-        """A tensor name that nothing has yet."""
+        """An unused tensor name: ``base``, or with ``#2``, ``#3``, ... behind it."""
         count, name = 1, base
         while name in self.shapes:
             count += 1
@@ -90,15 +90,15 @@ class Graph:
         return name
 
     def replace_input(self, old: str, new: str) -> None:
-        """Lets everything that reads ``old`` read ``new``."""
+        """Makes all readers of the tensor ``old`` read ``new``."""
         for node in self.nodes:
             node.inputs = [new if name == old else name for name in node.inputs]
 
-    def run_time_inputs(self, node: Node) -> list[str]:
+    def run_time_inputs(self, node: OnnxNode) -> list[str]:
         return [name for name in node.inputs if name and name not in self.constants]
 
     def remove_unused(self) -> None:
-        """Drops nodes and constants that nothing reads."""
+        """Removes nodes and constants that no output depends on."""
         needed = set(self.outputs)
         kept = []
         for node in reversed(self.nodes):
@@ -109,7 +109,7 @@ class Graph:
         self.constants = {name: value for name, value in self.constants.items() if name in needed}
 
     def tensors(self) -> Iterator[str]:
-        """Every run-time tensor, inputs first, in execution order."""
+        """Names of all run-time tensors, inputs first, in execution order."""
         yield from self.inputs
         for node in self.nodes:
             yield from (name for name in node.outputs if name)
@@ -118,6 +118,6 @@ class Graph:
         return math.prod(self.shapes[name])
 
 
-def real(values: Any) -> NDArray[np.float32]:
-    """Values as a float32 array."""
+def as_float32(values: Any) -> NDArray[np.float32]:
+    """Converts values to a float32 array."""
     return np.asarray(values, dtype=np.float32)

@@ -13,12 +13,13 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Layer, Network, Tensor, printable_names
-from npu_tune.network.onnx_model import embed_weights, known_shape, parse_onnx, with_shapes
+from npu_tune.network.onnx.model import embed_weights, infer_shapes, parse_onnx
+from npu_tune.network.onnx.proto import known_shape
 
 if TYPE_CHECKING:
     import onnx
 
-# What onnx and protobuf raise on fields of a wrong kind, which protobuf itself lets pass.
+# Raised by onnx and protobuf for fields of a wrong type, which protobuf parses without error.
 _DAMAGE = (
     TypeError,
     ValueError,
@@ -33,13 +34,13 @@ _DAMAGE = (
 def read_onnx(model_bytes: bytes, *, name: str, weights_folder: Path | None = None) -> Network:
     """Reads a float or QDQ ONNX file.
 
-    External weights become part of the network's ``model_bytes``, so that they are all a
-    compiler needs.
+    External weights become part of the network's ``model_bytes``, so that a compiler needs
+    nothing else.
 
     Args:
-        model_bytes: the whole file.
-        name: the name the network gets.
-        weights_folder: where external weights are.
+        model_bytes: content of the file.
+        name: of the network.
+        weights_folder: folder of external weights.
 
     Raises:
         ModelError: if the file is damaged, or a shape is unknown before run time.
@@ -58,7 +59,7 @@ def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network
     parsed = parse_onnx(model_bytes, name=name)
     if embed_weights(parsed, weights_folder, name=name):
         model_bytes = parsed.SerializeToString(deterministic=True)
-    graph = with_shapes(parsed, name=name).graph
+    graph = infer_shapes(parsed, name=name).graph
     constants = _constants(graph, name)
     nodes = [node for node in graph.node if node.op_type != "Constant"]
     if not nodes:
@@ -71,7 +72,7 @@ def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network
             name=layer_name,
             op=node.op_type,
             inputs=tuple(node.input),
-            # Second outputs that nobody reads, such as Dropout's mask, often have no shape.
+            # Unread further outputs, such as Dropout's mask, often have no shape.
             outputs=tuple(x if x in known or x in read else "" for x in node.output),
             attributes=_attributes(node),
         )
@@ -89,7 +90,7 @@ def _read(model_bytes: bytes, name: str, weights_folder: Path | None) -> Network
 
 
 def _constants(graph: onnx.GraphProto, name: str) -> dict[str, Tensor]:
-    """Weights and the outputs of Constant nodes."""
+    """Tensors of the initializers and of the outputs of Constant nodes."""
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
 
     makers: dict[str, Callable[[], Any]] = {
@@ -127,7 +128,7 @@ def _constant_value(node: onnx.NodeProto) -> Any:
 def _run_time_tensors(
     graph: onnx.GraphProto, layers: tuple[Layer, ...], constants: dict[str, Tensor], name: str
 ) -> dict[str, Tensor]:
-    """Everything that is computed, or given from outside.
+    """Tensors of the inputs and of everything that is computed at run time.
 
     Raises:
         ModelError: if a shape is unknown, or a tensor has no elements.
@@ -168,14 +169,14 @@ def _attributes(node: onnx.NodeProto) -> MappingProxyType[str, Any]:
 
     return MappingProxyType(
         {
-            attribute.name: _plain(helper.get_attribute_value(attribute))
+            attribute.name: _plain_value(helper.get_attribute_value(attribute))
             for attribute in node.attribute
         }
     )
 
 
-def _plain(value: Any) -> Any:
-    """An attribute as plain Python values; tensors become nested lists, graphs their names."""
+def _plain_value(value: Any) -> Any:
+    """Converts an attribute to plain Python; tensors become nested lists, graphs their names."""
     from onnx import GraphProto, TensorProto, numpy_helper  # noqa: PLC0415 - heavy
 
     if isinstance(value, bytes):
@@ -186,4 +187,4 @@ def _plain(value: Any) -> Any:
         return value.name
     if isinstance(value, (str, int, float)):
         return value
-    return tuple(_plain(item) for item in value)
+    return tuple(_plain_value(item) for item in value)

@@ -1,4 +1,4 @@
-"""ONNX files to graphs and back."""
+"""Converts ONNX models (protobuf messages) to graphs and back."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npu_tune.errors import ModelError, UnsupportedOperatorError
-from npu_tune.network.onnx_model import known_shape
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 
 if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET = 7
-"""Earlier operator sets broadcast in another way."""
+"""Earlier operator sets have other rules of broadcasting."""
 
 
-def graph_from_onnx(model: onnx.ModelProto) -> Graph:
-    """A graph of an opened ONNX model; everything real becomes float32.
+def graph_from_onnx(model: onnx.ModelProto) -> OnnxGraph:
+    """Converts a model with inferred shapes to a graph; real constants become float32.
 
     Raises:
-        ModelError: if a tensor's shape stays unknown, or the operator set is too old.
-        UnsupportedOperatorError: if an operator is not ONNX's own or holds a graph itself.
+        ModelError: if the operator set is too old.
+        UnsupportedOperatorError: if an operator is not of ONNX's own domain.
     """
     from onnx import helper, numpy_helper  # noqa: PLC0415 - heavy
 
     opset = opset_of(model)
     onnx_graph = model.graph
-    constants = {t.name: real_if_float(numpy_helper.to_array(t)) for t in onnx_graph.initializer}
+    constants = {
+        t.name: float32_if_floating(numpy_helper.to_array(t)) for t in onnx_graph.initializer
+    }
     shapes = {name: value.shape for name, value in constants.items()}
     for value in [*onnx_graph.input, *onnx_graph.output, *onnx_graph.value_info]:
         shape = known_shape(value)
@@ -37,14 +38,16 @@ def graph_from_onnx(model: onnx.ModelProto) -> Graph:
     nodes = []
     for proto in onnx_graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
-        node = Node(proto.op_type, proto.name, list(proto.input), list(proto.output), attributes)
+        node = OnnxNode(
+            proto.op_type, proto.name, list(proto.input), list(proto.output), attributes
+        )
         if proto.domain not in ("", "ai.onnx"):
             raise UnsupportedOperatorError(
                 f"The {node} belongs to {proto.domain!r}, not to ONNX itself.",
                 remedy="Export the network with standard operators.",
             )
         nodes.append(node)
-    return Graph(
+    return OnnxGraph(
         nodes=nodes,
         constants=constants,
         shapes=shapes,
@@ -55,7 +58,7 @@ def graph_from_onnx(model: onnx.ModelProto) -> Graph:
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the ONNX operators that a model uses.
+    """The version of the ONNX operator set that a model uses.
 
     Raises:
         ModelError: if it is too old.
@@ -69,17 +72,17 @@ def opset_of(model: onnx.ModelProto) -> int:
     return opset
 
 
-def real_if_float(value: Array) -> Array:
-    """A constant, as float32 if it is real."""
-    return real(value) if np.issubdtype(value.dtype, np.floating) else value
+def float32_if_floating(value: Array) -> Array:
+    """Converts an array of floating-point numbers to float32; returns others unchanged."""
+    return as_float32(value) if np.issubdtype(value.dtype, np.floating) else value
 
 
-def graph_to_onnx(graph: Graph, *, outputs: list[str] | None = None) -> onnx.ModelProto:
-    """A float32 ONNX model of a graph.
+def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx.ModelProto:
+    """Converts a graph to a float32 model.
 
     Args:
         graph: the graph.
-        outputs: tensors the model hands out; the graph's outputs if None.
+        outputs: names of the model's outputs; the graph's outputs if None.
     """
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - heavy
 
@@ -97,7 +100,17 @@ def graph_to_onnx(graph: Graph, *, outputs: list[str] | None = None) -> onnx.Mod
         [value_info(name) for name in (graph.outputs if outputs is None else outputs)],
         [numpy_helper.from_array(np.ascontiguousarray(v), n) for n, v in graph.constants.items()],
     )
-    # IR version 8 is read by every onnxruntime of the last years and knows all these operators.
+    # Every onnxruntime of recent years reads IR version 8, which covers all these operators.
     return helper.make_model(
         onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)], ir_version=8
     )
+
+
+def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """The shape of a tensor; None if any of its sizes is unknown."""
+    tensor_type = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
+        return None
+    if not all(size.HasField("dim_value") for size in tensor_type.shape.dim):
+        return None
+    return tuple(size.dim_value for size in tensor_type.shape.dim)

@@ -1,4 +1,4 @@
-"""Opens ONNX files: weights beside the file, fixed shapes, shape inference."""
+"""Opens ONNX files: parses them, loads external weights, fixes and infers shapes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npu_tune.errors import ModelError
+from npu_tune.network.onnx.fold import fold_constants
+from npu_tune.network.onnx.proto import graph_from_onnx, known_shape
 
 if TYPE_CHECKING:
     import onnx
@@ -15,18 +17,18 @@ _SHAPES_REMEDY = "Export the network with a fixed shape for every input."
 
 
 def open_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
-    """Parses an ONNX file that holds its weights, fixes its shapes and infers the rest.
+    """Parses an ONNX file without external weights, and infers all shapes.
 
     Raises:
         ModelError: if the file is damaged or a shape stays unknown.
     """
     model = parse_onnx(model_bytes, name=name)
     embed_weights(model, None, name=name)
-    return with_shapes(model, name=name)
+    return infer_shapes(model, name=name)
 
 
-def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
-    """Sets an open batch size to one and infers the shape of every tensor.
+def infer_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
+    """Sets an open batch size to one, and infers the shape of every tensor.
 
     Raises:
         ModelError: if the shape of an input is open, or the file contradicts itself.
@@ -35,14 +37,14 @@ def with_shapes(model: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     for value in model.graph.input:
         if value.name not in constants:
             _fix_shape(value, name)
-    # What the file says about other tensors may hold the open batch size, so it is left out.
+    # Shapes that the file states for other tensors may contain the open batch size.
     del model.graph.value_info[:]
     for value in model.graph.output:
         if known_shape(value) is None:
             value.type.tensor_type.ClearField("shape")
-    inferred = _inferred(model, name)
+    inferred = _run_shape_inference(model, name)
     while _has_unknown_shapes(inferred) and _fold_shape_arithmetic(inferred):
-        inferred = _inferred(inferred, name)
+        inferred = _run_shape_inference(inferred, name)
     return inferred
 
 
@@ -53,15 +55,12 @@ def _has_unknown_shapes(model: onnx.ModelProto) -> bool:
 
 
 def _fold_shape_arithmetic(model: onnx.ModelProto) -> bool:
-    """Replaces nodes that compute sizes by their results; True if there were any.
+    """Replaces nodes that compute sizes by constants; returns whether there were any.
 
-    Exporters compute the sizes of a Reshape from the shapes of tensors, step by step, and shape
-    inference does not follow all of these steps.
+    Exporters compute the sizes of a Reshape from the shapes of tensors, in several nodes, and
+    shape inference does not follow all of these.
     """
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
-
-    from npu_tune.network.quantize.fold import fold_constants  # noqa: PLC0415 - it imports this
-    from npu_tune.network.quantize.onnx_graph import graph_from_onnx  # noqa: PLC0415
 
     graph = graph_from_onnx(model)
     fold_constants(graph)
@@ -80,7 +79,7 @@ def _fold_shape_arithmetic(model: onnx.ModelProto) -> bool:
     return bool(sizes)
 
 
-def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def _run_shape_inference(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
     try:
@@ -97,7 +96,7 @@ def parse_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
     """Parses an ONNX file.
 
     Raises:
-        ModelError: if it is damaged, or something else.
+        ModelError: if it is damaged or no ONNX file.
     """
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
@@ -115,10 +114,15 @@ def parse_onnx(model_bytes: bytes, *, name: str) -> onnx.ModelProto:
 
 
 def embed_weights(model: onnx.ModelProto, folder: Path | None, *, name: str) -> bool:
-    """Takes weights that stand in other files into the model; True if there were any.
+    """Loads external weights into the model; returns whether there were any.
+
+    Args:
+        model: is changed in place.
+        folder: that the weights' files are in; None if unknown.
+        name: of the network, for errors.
 
     Raises:
-        ModelError: if they are not there; names the tensor.
+        ModelError: if a file of weights is missing or damaged; names the tensor.
     """
     from onnx import external_data_helper as external  # noqa: PLC0415 - heavy
 
@@ -148,7 +152,7 @@ def _fix_shape(value: onnx.ValueInfoProto, name: str) -> None:
     """Sets an unknown batch size to one.
 
     Raises:
-        ModelError: if anything but the batch is unknown, or the input has no elements.
+        ModelError: if any other size is unknown, or the input has no elements.
     """
     tensor_type = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
@@ -173,13 +177,3 @@ def _fix_shape(value: onnx.ValueInfoProto, name: str) -> None:
             remedy=_SHAPES_REMEDY,
             input=value.name,
         )
-
-
-def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """The shape of a tensor, or None while a part of it is unknown."""
-    tensor_type = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor_type.HasField("shape"):
-        return None
-    if not all(size.HasField("dim_value") for size in tensor_type.shape.dim):
-        return None
-    return tuple(size.dim_value for size in tensor_type.shape.dim)

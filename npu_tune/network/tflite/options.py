@@ -1,4 +1,4 @@
-"""The parameters of TFLite operators, as plain values."""
+"""Reads the options of TFLite operators as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-# Fields that hold a code of an enumeration, and the module of the schema that names the codes.
+# Fields that hold a code of an enumeration, and the name of that enumeration in the schema.
 _ENUMERATIONS = {
     "FusedActivationFunction": "ActivationFunctionType",
     "Padding": "Padding",
@@ -21,7 +21,7 @@ _NOT_FIELDS = re.compile(r"Init|GetRootAs.*|.*BufferHasIdentifier|.*(AsNumpy|Len
 
 @functools.cache
 def enumeration(name: str) -> Mapping[int, str]:
-    """Code -> name of one enumeration of the TFLite schema."""
+    """Names of one enumeration of the TFLite schema, by code."""
     holder = getattr(importlib.import_module(f"tflite.{name}"), name)
     return MappingProxyType(
         {code: label for label, code in vars(holder).items() if isinstance(code, int)}
@@ -30,7 +30,7 @@ def enumeration(name: str) -> Mapping[int, str]:
 
 @functools.cache
 def _fields(options_name: str) -> tuple[type[Any], tuple[tuple[str, bool], ...]]:
-    """The class that reads an options table, and its fields with whether each is a vector."""
+    """The class of an options table, and (name, whether it is a vector) of each field."""
     holder = getattr(importlib.import_module(f"tflite.{options_name}"), options_name)
     names = [
         name for name in vars(holder) if name[0].isupper() and not _NOT_FIELDS.fullmatch(name)
@@ -56,9 +56,10 @@ def _field_value(table: Any, name: str, *, is_vector: bool) -> Any:
 
 
 def operator_attributes(operator: Any) -> Mapping[str, Any]:
-    """The builtin options of a TFLite operator; names as in the schema (``stride_w``).
+    """Reads the builtin options of a TFLite operator, by names as in the schema (``stride_w``).
 
-    Codes of activations, paddings and the like are given by their names (``SAME``, ``RELU``).
+    Codes of enumerations, such as activations and paddings, are replaced by their names (``RELU``,
+    ``SAME``).
     """
     options_name = enumeration("BuiltinOptions").get(operator.BuiltinOptionsType(), "NONE")
     table: Any = operator.BuiltinOptions()
@@ -76,7 +77,7 @@ def operator_attributes(operator: Any) -> Mapping[str, Any]:
 
 
 def operator_name(code: Any) -> str:
-    """The schema's name of an operator code, such as ``CONV_2D``; ``CUSTOM:name`` for custom ones."""
+    """Schema name of an operator code, such as ``CONV_2D``; ``CUSTOM:name`` for a custom one."""
     builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     name = enumeration("BuiltinOperator").get(builtin, f"UNKNOWN_{builtin}")
     if name == "CUSTOM":

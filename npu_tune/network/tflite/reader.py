@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
-from npu_tune.network.tflite_options import enumeration, operator_attributes, operator_name
+from npu_tune.network.tflite.options import enumeration, operator_attributes, operator_name
 
 IDENTIFIER = b"TFL3"
 """The four bytes at offset 4 of every TFLite file."""
 
-# NumPy's name of every TFLite element type that NumPy has.
+# NumPy's names of the TFLite element types that NumPy has.
 _DTYPES = {
     "FLOAT32": "float32",
     "FLOAT16": "float16",
@@ -36,7 +36,7 @@ _DTYPES = {
     "COMPLEX128": "complex128",
 }
 
-# What the FlatBuffers runtime raises where offsets lead out of the file or into nonsense.
+# Raised by the FlatBuffers runtime if offsets are out of the file or point to other content.
 _DAMAGE = (
     struct.error,
     IndexError,
@@ -52,14 +52,14 @@ _Item = TypeVar("_Item")
 
 
 class _Damaged(Exception):  # noqa: N818 - an internal signal, turned into a ModelError
-    """The file contradicts itself."""
+    """The content of the file is inconsistent."""
 
 
 class _Budget:
-    """Stops a damaged file from sending the reader through endless lists.
+    """Limits the total length of lists, so that a damaged file cannot occupy the reader forever.
 
-    FlatBuffers may share lists between tables, so a healthy file may name more entries than its
-    size; sixteen times as many is more than any converter writes.
+    FlatBuffers may share lists between tables, so a valid file may have more entries than bytes;
+    sixteen times as many is more than any converter writes.
     """
 
     def __init__(self, file_bytes: int) -> None:
@@ -76,11 +76,11 @@ def read_tflite(model_bytes: bytes, *, name: str) -> Network:
     """Reads a TFLite file.
 
     Args:
-        model_bytes: the whole file.
-        name: the name the network gets.
+        model_bytes: content of the file.
+        name: of the network.
 
     Raises:
-        ModelError: if the file is damaged, holds no operator, or has shapes that are unknown
+        ModelError: if the file is damaged, has no operators, or has shapes that are unknown
             before run time.
     """
     import tflite  # noqa: PLC0415 - heavy, and needed here only
@@ -157,7 +157,7 @@ def _read(model: Any, model_bytes: bytes, name: str) -> Network:
 
 
 def _unique_names(raw: list[str]) -> list[str]:
-    """Tensor names as they are in the file; an empty or repeated one gets its index."""
+    """Appends the index to tensor names that are empty or repeated."""
     taken: set[str] = set()
     result = []
     for index, raw_name in enumerate(raw):
@@ -170,7 +170,7 @@ def _unique_names(raw: list[str]) -> list[str]:
 def _tensor(tensor: Any, name: str, buffer: Any, model_bytes: bytes) -> Tensor:
     shape = tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
     signature = tensor.ShapeSignatureAsNumpy().tolist() if tensor.ShapeSignatureLength() else []
-    # A signature of -1 in the first place is a batch that the converter set to one.
+    # A signature that starts with -1 has an open batch size, which the converter set to one.
     if any(size < 1 for size in shape) and math.prod(shape) < 1:
         if 0 in shape and -1 not in signature:
             raise ModelError(
@@ -208,7 +208,7 @@ def _quantization(table: Any, name: str, shape: tuple[int, ...]) -> Quantization
     )
     if len(zero_points) == 1:
         zero_points *= len(scales)
-    # Some converters give a bias the axis of its weights; a vector has only one axis.
+    # Some converters give a bias the axis of its weights, although a vector has only axis 0.
     axis = int(table.QuantizedDimension()) if len(shape) > 1 else 0
     if len(zero_points) != len(scales):
         raise _Damaged(f"the tensor {name!r} has more scales than zero points, or fewer")
@@ -227,7 +227,7 @@ def _data(
     raw: NDArray[Any]
     if buffer.DataLength() > 0:
         raw = buffer.DataAsNumpy()
-    elif buffer.Offset() > 1:  # files of more than 2 GB keep constants behind the FlatBuffer
+    elif buffer.Offset() > 1:  # files of more than 2 GB have constants behind the FlatBuffer
         raw = np.frombuffer(model_bytes, np.uint8, buffer.Size(), buffer.Offset())
     else:
         return None

@@ -1,4 +1,4 @@
-"""Removes what is not there at run time: constants' arithmetic, identities, quantizers."""
+"""Removes nodes that need not run: constant arithmetic, identities, quantizers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
-from npu_tune.network.quantize.graph import Array, Graph, Node, real
+from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
 
 
-def fold_constants(graph: Graph) -> None:
-    """Computes every node whose inputs are all known.
+def fold_constants(graph: OnnxGraph) -> None:
+    """Replaces every node whose inputs are all constant by its value.
 
     Raises:
         UnsupportedOperatorError: if such a node cannot be computed.
@@ -24,30 +24,32 @@ def fold_constants(graph: Graph) -> None:
         if node.op == "Shape" and node.inputs[0] in graph.shapes:
             shape = np.asarray(graph.shapes[node.inputs[0]], np.int64)
             first, last = node.attributes.get("start", 0), node.attributes.get("end")
-            _keep(graph, node.output, shape[first:last])
+            _store_constant(graph, node.output, shape[first:last])
         elif graph.run_time_inputs(node):
             kept.append(node)
         else:
             for name, value in zip(node.outputs, _compute(graph, node), strict=False):
-                _keep(graph, name, value)
+                _store_constant(graph, name, value)
     graph.nodes = kept
     graph.remove_unused()
 
 
-def _keep(graph: Graph, name: str, value: Array) -> None:
+def _store_constant(graph: OnnxGraph, name: str, value: Array) -> None:
     floating = np.issubdtype(value.dtype, np.floating)
-    graph.constants[name] = real(value) if floating else value
+    graph.constants[name] = as_float32(value) if floating else value
     graph.shapes[name] = value.shape
 
 
-def _compute(graph: Graph, node: Node) -> list[Array]:
+def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
     from onnx import helper  # noqa: PLC0415 - heavy
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - heavy
 
     given = {name: graph.constants[name] for name in node.inputs if name}
     if node.op == "DequantizeLinear":
-        return [_dequantized(node, *given.values())]
-    proto = helper.make_node(node.op, node.inputs, node.outputs, **_computable(node))
+        return [_dequantize(node, *given.values())]
+    proto = helper.make_node(
+        node.op, node.inputs, node.outputs, **_single_precision_attributes(node)
+    )
     onnx_graph = helper.make_graph(
         [proto],
         "fold",
@@ -72,33 +74,35 @@ def _compute(graph: Graph, node: Node) -> list[Array]:
     return [np.asarray(result) for result in results]
 
 
-def _dequantized(node: Node, codes: Array, scale: Array, zero_point: Array | None = None) -> Array:
-    """Weights as the file's quantizer states them; with a scale for all or for each slice."""
+def _dequantize(
+    node: OnnxNode, codes: Array, scale: Array, zero_point: Array | None = None
+) -> Array:
+    """Computes DequantizeLinear, with one scale for the tensor or one per slice."""
     if scale.size > 1:
         axis = int(node.attributes.get("axis", 1)) % codes.ndim
         shape = [-1 if place == axis else 1 for place in range(codes.ndim)]
     else:
         shape = []
     offset = 0.0 if zero_point is None else zero_point.astype(np.float64).reshape(shape)
-    return real((codes.astype(np.float64) - offset) * scale.reshape(shape))
+    return as_float32((codes.astype(np.float64) - offset) * scale.reshape(shape))
 
 
-def _computable(node: Node) -> dict[str, Any]:
-    """The attributes, with half precision turned into single, as all constants here are."""
+def _single_precision_attributes(node: OnnxNode) -> dict[str, Any]:
+    """The attributes of a node, with casts to any floating-point type made casts to float32."""
     if node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES:
         return {**node.attributes, "to": 1}
     return node.attributes
 
 
-def remove_identities(graph: Graph) -> None:
-    """Drops nodes that hand their input on unchanged."""
+def remove_identities(graph: OnnxGraph) -> None:
+    """Removes nodes whose output equals their input."""
     for node in list(graph.nodes):
         cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
-        if node.op in _IDENTITIES or cast or _does_nothing(graph, node):
+        if node.op in _IDENTITIES or cast or _is_identity(graph, node):
             _bypass(graph, node)
 
 
-def _does_nothing(graph: Graph, node: Node) -> bool:
+def _is_identity(graph: OnnxGraph, node: OnnxNode) -> bool:
     before, after = graph.shapes.get(node.inputs[0]), graph.shapes.get(node.output)
     if node.op == "Transpose":
         permutation = node.ints("perm")
@@ -108,14 +112,14 @@ def _does_nothing(graph: Graph, node: Node) -> bool:
     return node.op in {"Reshape", "Flatten", "Squeeze", "Unsqueeze"} and before == after
 
 
-def _bypass(graph: Graph, node: Node) -> None:
+def _bypass(graph: OnnxGraph, node: OnnxNode) -> None:
     source, target = node.inputs[0], node.output
     if target not in graph.outputs:
         graph.replace_input(target, source)
     else:
         producer = graph.producer(source)
         if producer is None or source in graph.outputs:
-            # The network hands out its input, or one value twice: a node must do that.
+            # An output that is also an input, or another output, needs a node of its own.
             node.op, node.inputs, node.attributes = "Identity", [source], {}
             return
         producer.outputs = [target if name == source else name for name in producer.outputs]
@@ -125,11 +129,11 @@ def _bypass(graph: Graph, node: Node) -> None:
     graph.nodes.remove(node)
 
 
-def remove_quantizers(graph: Graph) -> None:
-    """Takes QuantizeLinear-DequantizeLinear pairs out and notes the range they state.
+def remove_quantizers(graph: OnnxGraph) -> None:
+    """Removes QuantizeLinear-DequantizeLinear pairs and keeps the ranges they imply.
 
     Raises:
-        UnsupportedOperatorError: if a quantizer stands alone, so that integers flow.
+        UnsupportedOperatorError: if a quantizer has another reader, so that integers flow.
     """
     for node in list(graph.nodes):
         if node.op != "QuantizeLinear":
@@ -142,7 +146,7 @@ def remove_quantizers(graph: Graph) -> None:
                 node=node.name or node.output,
                 op=node.op,
             )
-        stated = _stated_range(graph, node)
+        stated = _quantizer_range(graph, node)
         if stated is not None:
             graph.ranges[node.inputs[0]] = stated
         for reader in readers:
@@ -151,7 +155,7 @@ def remove_quantizers(graph: Graph) -> None:
         graph.nodes.remove(node)
 
 
-def _stated_range(graph: Graph, node: Node) -> tuple[float, float] | None:
+def _quantizer_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | None:
     scale = graph.constant(node, 1)
     if scale is None or scale.size != 1:
         return None

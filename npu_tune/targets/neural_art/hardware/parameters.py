@@ -1,4 +1,4 @@
-"""What each key of a hardware file may be."""
+"""The tables of a hardware file: their keys, with the type and range of each parameter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from npu_tune.targets.neural_art.hardware.description import PoolKind
 from npu_tune.validation import Table
 
 WEIGHT_BITS = (16, 8, 4)
-"""Widths a description may name; 8 must be among them, because that is what networks are in."""
+"""Widths a description may list; 8 is required, because networks are int8."""
 
 POOL_NAME = r"[A-Za-z][A-Za-z0-9_]*"
-"""Pools name knobs, in which a point or a slash would mean something else."""
+"""Pool names become part of knob names, in which points and slashes separate."""
 
 
 def _bytes(value: object) -> object:
@@ -51,7 +51,7 @@ Scale = Annotated[float, Field(gt=0, le=1024)]
 Accelerators = Annotated[int, Field(ge=1, le=64)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Engines = Annotated[int, Field(ge=2)]
-"""An epoch reads one stream and writes another."""
+"""An epoch needs one stream to read and one to write."""
 Count = Annotated[int, Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 BytesOrNone = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
@@ -60,7 +60,7 @@ Width = Annotated[int, Field(ge=1, le=64)]
 WeightBits = Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_weight_bits)]
 
 
-class UnitFigures(Table):
+class UnitParameters(Table):
     """``[units]``."""
 
     accelerators: Accelerators
@@ -75,7 +75,7 @@ class UnitFigures(Table):
     line_buffer_bytes: BytesOrNone
 
 
-class PoolFigures(Table):
+class PoolParameters(Table):
     """``[pools.NAME]``."""
 
     kind: Annotated[PoolKind, BeforeValidator(_kind)]
@@ -87,7 +87,7 @@ class PoolFigures(Table):
     write_power: NotNegative
 
 
-class EnergyFigures(Table):
+class EnergyParameters(Table):
     """``[energy]``."""
 
     mac: NotNegative
@@ -96,7 +96,7 @@ class EnergyFigures(Table):
     idle_cycle: NotNegative
 
 
-class CalibrationFigures(Table):
+class CalibrationParameters(Table):
     """``[calibration]``."""
 
     flash_cycles_per_byte: Positive
@@ -105,7 +105,7 @@ class CalibrationFigures(Table):
     compute_factor: Positive
 
 
-class DimcFigures(Table):
+class DimcParameters(Table):
     """``[dimc]``."""
 
     tiles: AtLeastOne
@@ -116,7 +116,7 @@ class DimcFigures(Table):
     mac_power: NotNegative
 
 
-class HardwareFigures(Table):
+class HardwareParameters(Table):
     """A whole hardware file."""
 
     name: Text
@@ -125,13 +125,13 @@ class HardwareFigures(Table):
     cpu_clock_mhz: Clock
     cpu_cycles_per_element: NotNegative
     weight_bits: WeightBits
-    units: UnitFigures
-    pools: dict[Annotated[str, Field(pattern=rf"^{POOL_NAME}$")], PoolFigures]
-    energy: EnergyFigures
-    calibration: CalibrationFigures
-    dimc: DimcFigures | None = None
+    units: UnitParameters
+    pools: dict[Annotated[str, Field(pattern=rf"^{POOL_NAME}$")], PoolParameters]
+    energy: EnergyParameters
+    calibration: CalibrationParameters
+    dimc: DimcParameters | None = None
 
 
-def of(table: Table) -> Mapping[str, Any]:
-    """The figures of a table by name, for the value that has the same names."""
+def values_of(table: Table) -> Mapping[str, Any]:
+    """The values of a table by key, as arguments of the dataclass with the same names."""
     return {name: getattr(table, name) for name in type(table).model_fields}

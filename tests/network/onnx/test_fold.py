@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from two_runtimes import onnx_model
+
+from npu_tune.errors import UnsupportedOperatorError
+from npu_tune.network.onnx.fold import fold_constants, remove_identities, remove_quantizers
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.model import infer_shapes
+from npu_tune.network.onnx.proto import graph_from_onnx
+
+
+def graph_of(
+    body: str, constants: dict[str, np.ndarray] | None = None, opset: int = 13
+) -> OnnxGraph:
+    model = onnx_model(body, constants or {}, opset=opset)
+    return graph_from_onnx(infer_shapes(model, name="model"))
+
+
+def ops(graph: OnnxGraph) -> list[str]:
+    return [node.op for node in graph.nodes]
+
+
+def test_arithmetic_on_constants_is_computed() -> None:
+    graph = graph_of(
+        "(float[1,2] x) => (float y) { s = Mul(a, b) y = Add(x, s) }",
+        {"a": np.asarray([2.0], np.float32), "b": np.asarray([3.0, 4.0], np.float32)},
+    )
+    fold_constants(graph)
+    assert ops(graph) == ["Add"]
+    assert graph.constants.keys() == {"s"}
+    assert graph.constants["s"].tolist() == [6.0, 8.0]
+
+
+def test_the_shape_of_an_input_is_a_constant() -> None:
+    graph = graph_of("(float[1,6] x) => (float y) { s = Shape(x) y = Reshape(x, s) }")
+    fold_constants(graph)
+    assert graph.constants["s"].tolist() == [1, 6]
+
+
+def test_identities_between_layers_are_removed_and_outputs_keep_their_names() -> None:
+    graph = graph_of("(float[1,2] x) => (float y) { a = Identity(x) b = Relu(a) y = Identity(b) }")
+    remove_identities(graph)
+    assert [(node.op, node.inputs, node.outputs) for node in graph.nodes] == [
+        ("Relu", ["x"], ["y"])
+    ]
+
+
+def test_an_output_that_is_an_input_keeps_a_node() -> None:
+    graph = graph_of("(float[1,2] x) => (float y) { y = Identity(x) }")
+    remove_identities(graph)
+    assert ops(graph) == ["Identity"]
+
+
+SCALES = {"s": np.asarray(0.5, np.float32), "z": np.asarray(-128, np.int8)}
+
+
+def test_quantizer_pairs_leave_the_range_that_they_limit_values_to() -> None:
+    graph = graph_of(
+        "(float[1,2] x) => (float y)"
+        " { q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) y = Relu(d) }",
+        SCALES,
+    )
+    remove_quantizers(graph)
+    assert [(node.op, node.inputs) for node in graph.nodes] == [("Relu", ["x"])]
+    assert graph.ranges == {"x": (0.0, 127.5)}
+
+
+def test_a_quantizer_whose_integers_flow_on_is_refused() -> None:
+    graph = graph_of("(float[1,2] x) => (int8 y) { y = QuantizeLinear(x, s, z) }", SCALES)
+    with pytest.raises(UnsupportedOperatorError, match="not followed by a DequantizeLinear"):
+        remove_quantizers(graph)
