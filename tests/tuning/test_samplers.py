@@ -8,7 +8,7 @@ from optuna.distributions import IntDistribution
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.errors import MissingExtraError, UsageError
-from npu_tune.tuning.samplers import make_sampler, sampler_names
+from npu_tune.tuning.samplers import SamplerContext, make_sampler, sampler_names
 
 DISTRIBUTIONS = {f"l{i}/k": IntDistribution(0, 9) for i in range(4)}
 needs_torch = pytest.mark.skipif(
@@ -21,7 +21,7 @@ every = pytest.mark.parametrize(
 
 
 def search(name, **options):
-    sampler = make_sampler(name, options, seed=5, context={})
+    sampler = make_sampler(name, options, context=SamplerContext(seed=5))
     return SearchStudy(sampler, ["minimize"], DISTRIBUTIONS)
 
 
@@ -47,7 +47,7 @@ def test_a_resumed_sampler_proposes_what_an_uninterrupted_one_does(name):
 
 @every
 def test_another_seed_gives_another_search(name):
-    other = make_sampler(name, {}, seed=6, context={})
+    other = make_sampler(name, {}, context=SamplerContext(seed=6))
     study = SearchStudy(other, ["minimize"], DISTRIBUTIONS)
 
     assert [t.params for t in go_on(study, 20)] != [t.params for t in go_on(search(name), 20)]
@@ -69,7 +69,7 @@ def test_options_reach_the_sampler():
 )
 def test_an_unknown_sampler_or_option_is_refused(name, options, match):
     with pytest.raises(UsageError, match=match):
-        make_sampler(name, options, seed=0, context={})
+        make_sampler(name, options, context=SamplerContext(seed=0))
 
 
 def test_an_option_that_fails_at_the_first_proposal_is_a_usage_error():
@@ -88,14 +88,16 @@ def test_an_option_that_fails_at_the_first_proposal_is_a_usage_error():
     ],
 )
 def test_an_option_that_does_not_fit_the_study_is_refused_before_it_begins(name, options, match):
-    context = {"layer_order": ("l0", "l1", "l2", "l3")}
+    context = SamplerContext(seed=0, layer_order=("l0", "l1", "l2", "l3"), objectives=2)
     with pytest.raises(UsageError, match=match):
-        make_sampler(name, options, seed=0, context=context, objectives=2)
+        make_sampler(name, options, context=context)
 
 
 def test_the_budget_reaches_samplers_that_plan_ahead():
     def proposals(evaluations):
-        sampler = make_sampler("annealing", {}, seed=0, context={"evaluations": evaluations})
+        sampler = make_sampler(
+            "annealing", context=SamplerContext(seed=0, evaluations=evaluations)
+        )
         study = SearchStudy(sampler, ["minimize"], DISTRIBUTIONS)
         return [trial.params for trial in go_on(study, 40)]
 
@@ -104,16 +106,17 @@ def test_the_budget_reaches_samplers_that_plan_ahead():
 
 @pytest.mark.parametrize(("evaluations", "population"), [(40, 10), (400, 20), (9000, 50)])
 def test_genetic_algorithms_get_a_population_that_fits_the_budget(evaluations, population):
-    def proposals(options, context):
-        sampler = make_sampler("nsga2", options, seed=0, context=context)
+    def proposals(options, evaluations):
+        context = SamplerContext(seed=0, evaluations=evaluations)
+        sampler = make_sampler("nsga2", options, context=context)
         study = SearchStudy(sampler, ["minimize"], DISTRIBUTIONS)
         return [trial.params for trial in go_on(study, 60)]
 
-    ours = proposals({}, {"evaluations": evaluations})
-    assert ours == proposals({"population_size": population}, {})
+    ours = proposals({}, evaluations)
+    assert ours == proposals({"population_size": population}, None)
 
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"npu-tune\[gp\]"):
-        make_sampler("gp", {}, seed=0, context={})
+        make_sampler("gp", context=SamplerContext(seed=0))
