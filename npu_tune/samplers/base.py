@@ -1,4 +1,4 @@
-"""What all samplers of layered spaces share: reading the study, and what is proposed at first."""
+"""The base of all samplers of layered spaces: reads the study and makes the first proposals."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
             reader = self._reader(study)
             is_first = not reader.has_space
             common = reader.common_space(study.get_trials(deepcopy=False))
-            space = reader.layered(common, self._layer_order)
+            space = reader.layered_space(common, self._layer_order)
         if is_first and space is not None:
             self.check_layers({layer_of(name) for name in common})
         if space is None:
@@ -152,7 +152,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         random = np.random.default_rng((self._seed, trial.number))
         with self._lock:
             reader = self._reader(study)
-            space = reader.layered(search_space, self._layer_order)
+            space = reader.layered_space(search_space, self._layer_order)
             if space is None:
                 self._warn_once(study)
                 return {name: random_value(random, d) for name, d in search_space.items()}

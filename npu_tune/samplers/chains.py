@@ -1,4 +1,4 @@
-"""The chains of an annealing, replayed from the trials."""
+"""The chains of simulated annealing, replayed from the trials."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Chain:
-    """One chain: where it is, and the best of all trials as it weighs them."""
+    """One chain: its weights, its current point, and the best of all trials under its weights."""
 
     weights: Floats | None
     current: _Place | None = None
@@ -61,11 +61,11 @@ class _ChainState:
 
 
 class Chains:
-    """The chains of a study, as its finished trials leave them when taken in their order.
+    """The chains of a study after its finished trials, in the order of their numbers.
 
-    A trial's number says which chain it belongs to. A trial that finishes late takes its place
-    in the order all the same, and what came after it is gone through again: so the chains depend
-    on which trials have finished, and not on when.
+    A trial belongs to the chain of its number modulo the number of chains. A trial that finishes
+    late is inserted by its number and later ones are replayed, so that the chains depend on which
+    trials have finished, and not on when.
 
     Args:
         count: of chains.
@@ -95,12 +95,12 @@ class Chains:
         self._function = scalarization if callable(scalarization) else None
         self._state = _ChainState(_start(count, objectives, scalarization, cooling.settings))
         self._read = 0
-        # Points that are not gone through for good, as trials before them are running: pairs of
-        # the trial's number and the point's index.
+        # Points replayed for every proposal, as earlier trials are still running: pairs of the
+        # trial's number and the point's index.
         self._waiting: list[tuple[int, int]] = []
 
     def point(self, history: History, number: int) -> Point | None:
-        """Where the chain of a new trial stands; None while no trial has completed."""
+        """The current point of a new trial's chain; None while no trial has completed."""
         for index in range(self._read, len(history.points)):
             insort(self._waiting, (history.numbers[index], index))
         self._read = len(history.points)
@@ -121,7 +121,7 @@ class Chains:
         return None if place is None else history.points[place.index]
 
     def _step(self, state: _ChainState, history: History, index: int) -> None:
-        """Goes through one finished trial."""
+        """Replays one finished trial."""
         if not np.isnan(history.values[index]).any():
             self._visit(state, history, index)
         state.evaluations += index not in history.duplicates
@@ -131,7 +131,7 @@ class Chains:
             state.chains = [replace(chain, current=None) for chain in state.chains]
 
     def _visit(self, state: _ChainState, history: History, index: int) -> None:
-        """Lets the trial's chain go there or not, and all chains know of it."""
+        """Lets the trial's chain accept or refuse its point, and updates the best of all chains."""
         number = history.numbers[index]
         if state.scale is None:
             state.scale = first_scale(history.values[[index]], np.array([number]))
@@ -152,19 +152,19 @@ class Chains:
         def place(other: int) -> _Place:
             return self._place(history, other, scale, chain, until=until)
 
-        def updated(known: _Place | None) -> _Place | None:
+        def update(known: _Place | None) -> _Place | None:
             is_same = known is not None and history.points[known.index] == point
             return place(index) if is_same else known
 
-        best = updated(chain.best)
+        best = update(chain.best)
         if best is not None and chain.best is not None and best.rank > chain.best.rank:
             usable = ~np.isnan(history.values).any(axis=1) & (np.array(history.numbers) <= until)
             places = [place(int(other)) for other in np.flatnonzero(usable)]
             best = min(places, key=lambda p: (p.rank, history.numbers[p.index]))
-        return replace(chain, current=updated(chain.current), best=best)
+        return replace(chain, current=update(chain.current), best=best)
 
     def _move(self, state: _ChainState, chain: _Chain, place: _Place, number: int) -> _Chain:
-        """The chain after it has accepted or refused a place."""
+        """Accepts or refuses a place."""
         present = chain.current or chain.best
         if present is None or place.violation != present.violation:
             # Feasible ones come first; among infeasible ones the one that is less so.

@@ -123,12 +123,12 @@ class History:
     @property
     def mean_values(self) -> Floats:
         """``values``, of noisy trials the mean over the completed ones of the same point."""
-        return self._averaged()[0] if self._is_noisy else self.values
+        return self._average()[0] if self._is_noisy else self.values
 
     @property
     def mean_violations(self) -> Floats:
         """``violations``, of noisy trials the mean over the completed ones of the same point."""
-        return self._averaged()[1] if self._is_noisy else self.violations
+        return self._average()[1] if self._is_noisy else self.violations
 
     def measurements(self, index: int, *, until: int | None = None) -> list[int]:
         """Indices of the completed trials of a point, those of noisy trials all.
@@ -218,7 +218,7 @@ class History:
                 self._add_members(layer, others, group[:1] if len(group) == 2 else [])
                 self._add_members(layer, others, [index])
 
-    def _averaged(self) -> tuple[Floats, Floats]:
+    def _average(self) -> tuple[Floats, Floats]:
         if self._means is None or self._means[0] != len(self.points):
             values, violations = self.values.copy(), self.violations.copy()
             for point in self._repeated:

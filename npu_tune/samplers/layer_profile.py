@@ -144,12 +144,13 @@ class LayerProfileSampler(LayeredSampler):
         relation = learnt.relation(search.view.scores)
         draw = random.random()
         if draw < settings.predicted_share:
-            yield from self._predicted(search, learnt, relation)
+            yield from self._compositions(search, learnt, relation)
         elif draw < settings.predicted_share + settings.network_share:
             yield _change_network(random, space, search.best)
         yield from _variations(search, learnt, relation, settings)
 
-    def _predicted(self, search: Search, learnt: Learnt, relation: Relation) -> Iterator[Point]:
+    def _compositions(self, search: Search, learnt: Learnt, relation: Relation) -> Iterator[Point]:
+        """Yields compositions of what the surrogates predict, more and more boldly."""
         profiles, random, settings = learnt.profiles, search.random, self._settings
         surrogates = {aggregate: learnt.surrogate(aggregate) for aggregate in relation.factors}
         composer = Composer(profiles, surrogates, random, settings, self._beam_width)
@@ -217,13 +218,13 @@ def _window(
 def _spread(random: np.random.Generator, space: LayeredSpace, start: Point, share: float) -> Point:
     """Draws a share of all parameters anew."""
 
-    def changed(choice: Choice, layer: int) -> Choice:
+    def redraw(choice: Choice, layer: int) -> Choice:
         return tuple(
             int(random.integers(p.size)) if random.random() < share else value
             for p, value in zip(space.layers[layer], choice, strict=True)
         )
 
-    return tuple(changed(choice, layer) for layer, choice in enumerate(start))
+    return tuple(redraw(choice, layer) for layer, choice in enumerate(start))
 
 
 def _change_network(random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:

@@ -149,14 +149,15 @@ def candidates_of(
     found = dict.fromkeys(good)
     for centre in dict.fromkeys((present, *good)):
         for place, parameter in enumerate(parameters):
-            values = _considered(search, parameter, centre[place])
+            values = _pick_values(search, parameter, centre[place])
             found |= dict.fromkeys(replace_value(centre, place, value) for value in values)
     for _ in range(settings.combinations):
         found[random_choice(search.random, parameters)] = None
     return np.array(list(found), dtype=np.int64)
 
 
-def _considered(search: Search, parameter: Parameter, present: int) -> list[int]:
+def _pick_values(search: Search, parameter: Parameter, present: int) -> list[int]:
+    """Picks values of a parameter: all of a short one, of a long one near and spread-out ones."""
     count = search.settings.spread_values
     if not parameter.ordered or parameter.size <= count:
         return list(range(min(parameter.size, search.settings.all_choices)))

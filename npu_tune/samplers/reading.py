@@ -1,4 +1,4 @@
-"""What was read of a study so far, so that a proposal costs only what is new."""
+"""Reads a study incrementally, so that a proposal costs only what is new."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StudyReader:
             known.read(trials)
         return known
 
-    def layered(
+    def layered_space(
         self, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
     ) -> LayeredSpace | None:
         """The space of the discrete parameters; None where they belong to no layers."""

@@ -67,7 +67,7 @@ class Composer:
         candidates = [
             self._candidates(place, start, contexts[place], elite, aim)
             if place in window
-            else self._unchanged(place, start, contexts[place], aim)
+            else self._keep_choice(place, start, contexts[place], aim)
             for place in near
         ]
         chosen = self._beam(contexts, near, candidates, self._floor(start, near, aim), aim)
@@ -94,7 +94,7 @@ class Composer:
             floor.append(max(ceiling, held))
         return floor
 
-    def _unchanged(self, place: int, start: Point, context: Contexts, aim: Aim) -> _Candidates:
+    def _keep_choice(self, place: int, start: Point, context: Contexts, aim: Aim) -> _Candidates:
         rows = context[None, :]
         sums, _ = self._predict(place, rows, aim)
         choice = start[self.profiles.layers[place]]

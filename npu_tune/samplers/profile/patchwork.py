@@ -80,7 +80,7 @@ def _shortest(
     segments: Segments, sums: Floats, peaks: Floats, places: int, limit: float
 ) -> list[int]:
     """Numbers of the segments with the smallest sum under the limit; empty where none fit."""
-    grouped = segments.grouped()
+    grouped = segments.group_by_run()
     usable = np.where(peaks <= limit, sums, np.inf)[grouped.order]
     least = np.minimum.reduceat(usable, grouped.starts)
     costs = [0.0] + [np.inf] * places

@@ -138,10 +138,6 @@ class Profiles:
             return np.zeros((0, self.slots.width), dtype=np.int64)
         return np.array([self._contexts[number][place] for number in numbers])
 
-    def observed(self, place: int, context: NDArray[np.int64]) -> int | None:
-        """The first trial in which a layer had the same choices around it; None if there is none."""
-        return self._seen[place].get(context.tobytes())
-
     def number_of(self, point: Point) -> int | None:
         """The trial of a point; None where it has no profile."""
         return self._numbers.get(point)

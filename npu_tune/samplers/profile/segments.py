@@ -100,7 +100,7 @@ class Segments:
         """Per segment and column, the maximum over its layers."""
         return self._peaks.array
 
-    def grouped(self) -> Grouped:
+    def group_by_run(self) -> Grouped:
         """The segments by the run of layers that they are of."""
         if self._grouped is None or len(self._grouped.order) < len(self.seen):
             numbers = np.array(self._run_numbers, dtype=np.int64)

@@ -97,7 +97,7 @@ class Surrogate:
     def predict(self, place: int, contexts: Contexts) -> tuple[Floats, Floats]:
         """Expected logarithm of the cost and its standard deviation, per context."""
         shared = self.shared()
-        local = self._fitted(place, shared)
+        local = self._local_model(place, shared)
         hot = self.encoding.one_hot(place, contexts)
         kernel = np.exp(-(hot @ local.distances))
         mean = shared.predict(hot) + local.offset + kernel @ local.alpha
@@ -128,7 +128,8 @@ class Surrogate:
         contexts = self.profiles.contexts(place, numbers)
         return self.encoding.one_hot(place, contexts), log_of(costs)
 
-    def _fitted(self, place: int, shared: Shared) -> _Local:
+    def _local_model(self, place: int, shared: Shared) -> _Local:
+        """The Gaussian process of a layer, fitted anew once enough contexts have been added."""
         seen = self.profiles.distinct[place]
         count = step_down(len(seen), self.settings.all_near, self.settings.near_growth)
         known = self._local.get(place)
