@@ -10,21 +10,20 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.base import LayeredSampler, check_count, check_share
+from npu_tune.samplers.base import LayeredSampler
 from npu_tune.samplers.chains import Chains
+from npu_tune.samplers.checks import check_count, check_share
 from npu_tune.samplers.cooling import Cooling
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace, Point
 from npu_tune.samplers.ranking import Scalarization
-from npu_tune.samplers.steps import nudged, random_point, rechosen, same_along
-
-_ATTEMPTS = 20
-"""How often a move that ends in a known point is repeated, with more changes each time."""
+from npu_tune.samplers.settings import AnnealingSettings, StepSettings
+from npu_tune.samplers.steps import align_layers, nudge, random_point, redraw_layer
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How often each kind of move is made; only the ratios count.
+    """Relative frequency of each kind of move.
 
     Args:
         knob: one parameter of one layer; an ordered one mostly to a neighbour of its value.
@@ -44,20 +43,26 @@ class Moves:
         if not any(astuple(self)):
             raise ValueError("`moves` must have a kind of move that is made at all.")
 
-    def apply(self, random: np.random.Generator, space: LayeredSpace, point: Point) -> Point:
-        """A point one move away."""
+    def apply(
+        self,
+        random: np.random.Generator,
+        space: LayeredSpace,
+        point: Point,
+        settings: StepSettings,
+    ) -> Point:
+        """Makes one move of a random kind."""
         shares = np.array(astuple(self))
         kind = move_names()[int(random.choice(len(shares), p=shares / shares.sum()))]
         if kind == "layer":
-            return rechosen(random, space, point)
+            return redraw_layer(random, space, point)
         if kind == "several":
-            return nudged(random, space, point, int(random.integers(2, 4)))
-        along = same_along(random, space, point) if kind == "along" else None
-        return along or nudged(random, space, point)
+            return nudge(random, space, point, settings, times=int(random.integers(2, 4)))
+        along = align_layers(random, space, point, settings) if kind == "along" else None
+        return along or nudge(random, space, point, settings)
 
 
 def move_names() -> tuple[str, ...]:
-    """The kinds of moves."""
+    """Names of the kinds of moves."""
     return tuple(field.name for field in fields(Moves))
 
 
@@ -99,6 +104,10 @@ class SimulatedAnnealingSampler(LayeredSampler):
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised.
+        noise: relative standard deviation of a trial's values. With noise, a worse proposal
+            within it is accepted as an equal one is, and the mean over the trials of a point
+            counts.
+        settings: tuned numbers of the search.
         seed: of the random choices; None for another one each time.
     """
 
@@ -116,10 +125,16 @@ class SimulatedAnnealingSampler(LayeredSampler):
         layer_order: Sequence[str] | None = None,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
+        noise: float = 0.0,
+        settings: AnnealingSettings = AnnealingSettings(),  # noqa: B008 - a frozen value
         seed: int | None = None,
     ) -> None:
         super().__init__(
-            layer_order=layer_order, baseline=baseline, scalarization=scalarization, seed=seed
+            layer_order=layer_order,
+            baseline=baseline,
+            scalarization=scalarization,
+            noise=noise,
+            seed=seed,
         )
         check_count("chains", chains)
         check_count("evaluations", evaluations)
@@ -144,7 +159,9 @@ class SimulatedAnnealingSampler(LayeredSampler):
             acceptance=acceptance,
             evaluations=evaluations,
             restarts=restarts,
+            settings=settings,
         )
+        self._settings = settings
         self._moves = Moves(**{**dict.fromkeys(move_names(), 0.0), **moves}) if moves else Moves()
 
     def _propose(
@@ -157,16 +174,18 @@ class SimulatedAnnealingSampler(LayeredSampler):
                 cooling=self._cooling,
                 objectives=len(study.directions),
                 scalarization=self._scalarization,
+                noise=self._noise,
                 seed=self._seed,
             ),
         )
         point, space = chains.point(history, trial.number), history.space
+        steps = self._settings.steps
         if point is None or not space.movable:
             return point
-        for attempt in range(_ATTEMPTS):
-            proposal = self._moves.apply(random, space, point)
+        for attempt in range(self._settings.attempts):
+            proposal = self._moves.apply(random, space, point, steps)
             if attempt > 1:
-                proposal = nudged(random, space, proposal, attempt // 2)
+                proposal = nudge(random, space, proposal, steps, times=attempt // 2)
             if proposal not in history.taken:
                 return proposal
         return random_point(random, space)

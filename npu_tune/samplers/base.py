@@ -1,9 +1,8 @@
-"""What all samplers of layered spaces share: reading the study, and what is proposed at first."""
+"""The base of all samplers of layered spaces: reads the study and makes the first proposals."""
 
 from __future__ import annotations
 
 import abc
-import math
 import threading
 import warnings
 import weakref
@@ -16,9 +15,10 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from npu_tune.samplers.checks import check_share
 from npu_tune.samplers.drawing import other_value, random_value
 from npu_tune.samplers.history import History
-from npu_tune.samplers.layers import NETWORK_LAYER, Point, layer_of
+from npu_tune.samplers.layers import NETWORK_SCOPE, Point, is_reserved, layer_of
 from npu_tune.samplers.opening import Opening
 from npu_tune.samplers.ranking import Scalarization
 from npu_tune.samplers.reading import StudyReader
@@ -29,10 +29,10 @@ Derived = TypeVar("Derived")
 class LayeredSampler(BaseSampler, abc.ABC):
     """A sampler of discrete parameters that belong to layers, by the part before the last ``/``.
 
-    A subclass says in :meth:`_propose` which point comes next. It derives that from the study's
-    trials and from a generator seeded with the seed and the trial's number, and keeps nothing
-    but what can be rebuilt from the trials: an interrupted search then goes on as if nothing had
-    happened. Other parameters, and all of them where there are no layers, are drawn at random.
+    A subclass returns the next point from :meth:`_propose`. It derives it from the study's trials
+    and from a generator seeded with the seed and the trial's number, and keeps nothing but what
+    can be rebuilt from the trials, so that a resumed search equals an uninterrupted one.
+    Continuous parameters, and all parameters where none belongs to a layer, are drawn at random.
 
     Args:
         layer_order: names of layers to visit first; others follow in the study's order. By
@@ -43,6 +43,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None for the sampler's own way.
+        noise: relative standard deviation of a trial's values; 0 for exact evaluations.
         seed: of the random choices; None for another one each time.
     """
 
@@ -52,11 +53,14 @@ class LayeredSampler(BaseSampler, abc.ABC):
         layer_order: Sequence[str] | None,
         baseline: Mapping[str, Any] | None,
         scalarization: Scalarization | None,
+        noise: float = 0.0,
         seed: int | None,
     ) -> None:
         if isinstance(scalarization, str) or isinstance(layer_order, str):
             raise TypeError("`scalarization` and `layer_order` are no strings.")
+        check_share("noise", noise, most=1.0)
         self._layer_order = layer_order
+        self._noise = float(noise)
         self._scalarization = scalarization
         self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self._opening = Opening(dict(baseline or {}), self._seed)
@@ -69,14 +73,14 @@ class LayeredSampler(BaseSampler, abc.ABC):
         """The next point; None while nothing has completed to build upon."""
 
     def _start_afresh(self) -> None:
-        """Sets up what is not sent to other processes: it is rebuilt from the trials."""
+        """Sets up the state that is not pickled, as it can be rebuilt from the trials."""
         self._lock = threading.Lock()
         self._readers: weakref.WeakKeyDictionary[Study, StudyReader] = weakref.WeakKeyDictionary()
         self._derived: weakref.WeakKeyDictionary[History, Any] = weakref.WeakKeyDictionary()
         self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
 
     def _derive(self, history: History, make: Callable[[], Derived]) -> Derived:
-        """What was made of a history before, as long as its trials are only added to."""
+        """Makes something of a history once, for as long as trials are only added to it."""
         if history not in self._derived:
             self._derived[history] = make()
         derived: Derived = self._derived[history]
@@ -92,22 +96,22 @@ class LayeredSampler(BaseSampler, abc.ABC):
         self._start_afresh()
 
     def check_layers(self, layers: Collection[str]) -> None:
-        """Sees that ``layer_order`` names layers only that there are.
+        """Checks that ``layer_order`` names existing layers only.
 
         Raises:
             ValueError: if it does not.
         """
         unknown = [
-            name for name in self._layer_order or () if name not in {*layers, NETWORK_LAYER}
+            name for name in self._layer_order or () if name not in {*layers, NETWORK_SCOPE}
         ]
         if unknown:
             raise ValueError(
                 f"`layer_order` names {unknown[0]!r}, which is no layer of the space; layers are"
-                f" {', '.join(sorted(layers))}."
+                f" {', '.join(sorted(n for n in layers if not is_reserved(n)))}."
             )
 
     def check_objectives(self, count: int) -> None:
-        """Sees that ``scalarization`` fits so many objectives.
+        """Checks that ``scalarization`` fits the number of objectives.
 
         Raises:
             ValueError: if it does not.
@@ -131,7 +135,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
             reader = self._reader(study)
             is_first = not reader.has_space
             common = reader.common_space(study.get_trials(deepcopy=False))
-            space = reader.layered(common, self._layer_order)
+            space = reader.layered_space(common, self._layer_order)
         if is_first and space is not None:
             self.check_layers({layer_of(name) for name in common})
         if space is None:
@@ -148,7 +152,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         random = np.random.default_rng((self._seed, trial.number))
         with self._lock:
             reader = self._reader(study)
-            space = reader.layered(search_space, self._layer_order)
+            space = reader.layered_space(search_space, self._layer_order)
             if space is None:
                 self._warn_once(study)
                 return {name: random_value(random, d) for name, d in search_space.items()}
@@ -186,7 +190,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
 
     def _reader(self, study: Study) -> StudyReader:
         if study not in self._readers:
-            self._readers[study] = StudyReader()
+            self._readers[study] = StudyReader(is_noisy=self._noise > 0)
         return self._readers[study]
 
     def _warn_once(self, study: Study) -> None:
@@ -197,27 +201,3 @@ class LayeredSampler(BaseSampler, abc.ABC):
                 " no layers to walk and samples at random.",
                 stacklevel=2,
             )
-
-
-def check_share(
-    name: str, value: float, *, above: float = -math.inf, most: float = math.inf
-) -> None:
-    """Sees that an argument is a number that is not negative and lies between bounds.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    if not isinstance(value, (int, float)) or not above < value <= most or not value >= 0:
-        bounds = f"above {above:g}" if above >= 0 else "0 or more"
-        bounds += f" and at most {most:g}" if most < math.inf else ""
-        raise ValueError(f"`{name}` must be a number {bounds}, but it is {value!r}.")
-
-
-def check_count(name: str, value: int | None, *, least: int = 1) -> None:
-    """Sees that an argument is None or an integer that is large enough.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    if value is not None and (not isinstance(value, int) or value < least):
-        raise ValueError(f"`{name}` must be an integer from {least} on, but it is {value!r}.")

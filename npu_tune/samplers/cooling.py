@@ -1,4 +1,4 @@
-"""How hot an annealing chain is, by its progress and by what it has accepted."""
+"""The temperature of an annealing chain, by its progress and by what it has accepted."""
 
 from __future__ import annotations
 
@@ -6,20 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-_HEAT = 0.1
-"""The initial temperature as a share of the median change of the cost; found by experiment."""
-
-_FINAL_SHARE = 0.01
-"""What is left of the initial temperature at the horizon, where no cooling rate is given."""
-
-_TARGET_END = 0.01
-"""The share of worse proposals that the adaptive schedule still accepts at the horizon."""
-
-_ADAPTION = 0.9
-"""The factor by which the adaptive schedule corrects the temperature at each worse proposal."""
-
-MEMORY = 0.05
-"""What one worse proposal weighs in the share of those accepted lately."""
+from npu_tune.samplers.settings import AnnealingSettings
 
 
 @dataclass(frozen=True)
@@ -35,6 +22,7 @@ class Cooling:
         acceptance: the adaptive schedule's target at the start.
         evaluations: the horizon, after which it starts anew.
         restarts: how often until then a chain goes back to the best it knows.
+        settings: tuned numbers.
     """
 
     kind: Literal["geometric", "adaptive"]
@@ -43,15 +31,16 @@ class Cooling:
     acceptance: float
     evaluations: int
     restarts: int
+    settings: AnnealingSettings
 
     def period(self, evaluations: int) -> int:
-        """Counts up by one whenever a chain is to go back to the best."""
+        """Number of times that chains have gone back to the best after so many evaluations."""
         return evaluations * (self.restarts + 1) // self.evaluations
 
     def start(self, median_change: float) -> float:
         """The temperature at the start, given how much proposals change the cost."""
         given = self.initial_temperature
-        return _HEAT * median_change if given is None else given
+        return self.settings.heat * median_change if given is None else given
 
     def temperature(self, evaluations: int, start: float, corrected: float) -> float:
         """The temperature after so many evaluations.
@@ -65,18 +54,22 @@ class Cooling:
             return start * corrected
         done = evaluations % self.evaluations
         rate = self.cooling_rate
-        return start * (_FINAL_SHARE ** (done / self.evaluations) if rate is None else rate**done)
+        if rate is None:
+            left: float = self.settings.final_heat ** (done / self.evaluations)
+            return start * left
+        return start * rate**done
 
     def correction(self, evaluations: int, accepted: float) -> float:
-        """By what the adaptive schedule multiplies the temperature.
+        """The factor by which the adaptive schedule corrects the temperature.
 
         Args:
             evaluations: done so far.
             accepted: the share of worse proposals that were accepted lately.
         """
         progress = evaluations % self.evaluations / self.evaluations
-        target = self.acceptance * (_TARGET_END / self.acceptance) ** progress
-        return _ADAPTION if accepted > target else 1.0 / _ADAPTION
+        target = self.acceptance * (self.settings.final_acceptance / self.acceptance) ** progress
+        adaption = self.settings.adaption
+        return adaption if accepted > target else 1.0 / adaption
 
 
 def is_accepted(change: float, temperature: float, draw: float) -> bool:

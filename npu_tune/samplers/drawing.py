@@ -1,4 +1,4 @@
-"""Values of single parameters at random."""
+"""Random values of single parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ATTEMPTS = 64
 
 
 def random_value(random: np.random.Generator, distribution: BaseDistribution) -> Any:
-    """A value of a parameter, uniformly, or uniformly in its logarithm where it asks for that."""
+    """Draws a value of a parameter uniformly, or log-uniformly where its distribution says so."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(random.integers(len(distribution.choices)))]
     if not isinstance(distribution, (FloatDistribution, IntDistribution)):
@@ -35,7 +35,7 @@ def random_value(random: np.random.Generator, distribution: BaseDistribution) ->
 
 
 def other_value(random: np.random.Generator, distribution: BaseDistribution, taken: Any) -> Any:
-    """A value that is not ``taken``, unless there is none."""
+    """Draws a value other than ``taken``, unless there is none."""
     value = random_value(random, distribution)
     for _ in range(_ATTEMPTS):
         if value != taken:

@@ -1,4 +1,4 @@
-"""What changes of one layer have done so far, and what others are likely to do."""
+"""Observed effects of one layer's choices on the score, and predictions of others."""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Choice, Parameter
-
-_REACH = 0.08
-"""How far along an ordered parameter an observation tells something, as a share of its range."""
-
-_ALIEN = 0.25
-"""What an observation tells about another value of an unordered parameter."""
-
-_PRIOR_WEIGHT = 0.3
-"""How much the layer's average counts against observations nearby."""
+from npu_tune.samplers.settings import LayerwiseSettings
 
 
 @dataclass(frozen=True)
@@ -29,41 +21,51 @@ class Effects:
         parameters: of the layer.
         choices: observed; the present one is the first.
         gains: change of the score per observed choice; negative is better.
+        settings: of the prediction.
     """
 
     parameters: tuple[Parameter, ...]
     choices: NDArray[np.int64]
     gains: Floats
+    settings: LayerwiseSettings
 
     @property
     def spread(self) -> float:
-        """How much this layer's choices matter."""
+        """Standard deviation of the observed changes: how much this layer matters."""
         return float(np.std(self.gains)) if len(self.gains) > 1 else 0.0
 
     def predict(self, candidates: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Expected change of the score and its uncertainty, per candidate (a row of indices)."""
+        reach, prior_weight = self.settings.reach, self.settings.prior_weight
         weights = np.ones((len(candidates), len(self.choices)))
         for place, parameter in enumerate(self.parameters):
             distance = np.abs(candidates[:, place, None] - self.choices[None, :, place])
             if parameter.ordered:
-                weights *= np.exp(-distance / (_REACH * max(parameter.size, 1 / _REACH)))
+                weights *= np.exp(-distance / (reach * max(parameter.size, 1 / reach)))
             else:
-                weights *= np.where(distance == 0, 1.0, _ALIEN)
-        total = weights.sum(axis=1) + _PRIOR_WEIGHT
+                weights *= np.where(distance == 0, 1.0, self.settings.other_value_weight)
+        total = weights.sum(axis=1) + prior_weight
         changes = self.gains[1:]
         prior = float(np.mean(changes)) if len(changes) else 0.0
-        mean = (weights @ self.gains + _PRIOR_WEIGHT * prior) / total
-        return mean, np.sqrt(_PRIOR_WEIGHT / total)
+        mean = (weights @ self.gains + prior_weight * prior) / total
+        return mean, np.sqrt(prior_weight / total)
 
 
-def effects_of(history: History, scores: Floats, layer: int, present: Choice) -> Effects:
-    """Compares trials that differ in one layer alone, whatever the rest of them looks like.
+def effects_of(
+    history: History,
+    scores: Floats,
+    layer: int,
+    present: Choice,
+    settings: LayerwiseSettings,
+) -> Effects:
+    """Compares trials that differ in one layer alone, whatever the rest of them is.
 
     Args:
         history: the trials.
         scores: per point, infinite where it failed.
         layer: the layer in question.
         present: its present choice, to which effects are relative.
+        settings: of the prediction.
     """
     known: dict[Choice, list[float]] = {present: [0.0]}
     failed: set[Choice] = set()
@@ -89,6 +91,7 @@ def effects_of(history: History, scores: Floats, layer: int, present: Choice) ->
         parameters=history.space.layers[layer],
         choices=np.array(list(gains), dtype=np.int64).reshape(len(gains), -1),
         gains=np.array(list(gains.values())),
+        settings=settings,
     )
 
 
@@ -99,7 +102,7 @@ def _compare(
     known: dict[Choice, list[float]],
     failed: set[Choice],
 ) -> bool:
-    """Adds one group's effects if any of its choices is known; says whether it could."""
+    """Adds one group's effects to ``known``; False where none of its choices is known yet."""
     usable = np.isfinite(scores)
     anchor = next((i for i, c in enumerate(choices) if usable[i] and c in known), None)
     if anchor is None:

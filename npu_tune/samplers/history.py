@@ -1,4 +1,4 @@
-"""What a study's trials say, indexed by layer so that one layer's changes can be compared."""
+"""A study's trials, indexed by layer so that one layer's changes can be compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from npu_tune.samplers.layers import LayeredSpace, Point
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
-_REPEATED = "duplicate_of"
+_DUPLICATE = "duplicate_of"
 """The user attribute of a trial that was answered with another's evaluation."""
 
 _ENDLESS = 1e100
@@ -32,24 +32,37 @@ class History:
     Args:
         space: the study's space.
         directions: of its objectives.
+        is_noisy: whether trials of one point are repeated measurements, of which the mean counts
+            and which say nothing about single layers.
 
     Attributes:
         points: of the finished trials, in the order in which they were read.
         numbers: per point the trial's number.
-        repeats: indices of the points that only repeat another trial's answer, as this package's
-            runner marks them; they have cost no evaluation.
+        duplicates: indices of the points that were answered with another trial's evaluation, as
+            this package's runner marks them; they have cost no evaluation.
         taken: points of finished and running trials.
     """
 
-    def __init__(self, space: LayeredSpace, directions: Sequence[StudyDirection]) -> None:
+    def __init__(
+        self,
+        space: LayeredSpace,
+        directions: Sequence[StudyDirection],
+        *,
+        is_noisy: bool = False,
+    ) -> None:
         self.space = space
+        self._is_noisy = is_noisy
         self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
         # Finished trials without a gap from the first one on, and those beyond a running one.
         self._settled: list[FrozenTrial] = []
         self._ahead: dict[int, FrozenTrial] = {}
         self.points: list[Point] = []
         self.numbers: list[int] = []
-        self.repeats: set[int] = set()
+        self.duplicates: set[int] = set()
+        # Of noisy trials: the indices of each point, and the points that have several.
+        self._same: dict[Point, list[int]] = {}
+        self._repeated: set[Point] = set()
+        self._means: tuple[int, Floats, Floats] | None = None
         self._values = GrowingTable(len(directions))
         self._violations = GrowingTable(1)
         self._finished: set[Point] = set()
@@ -107,19 +120,58 @@ class History:
         """Per point by how much constraints are violated; 0 where feasible."""
         return self._violations.array[:, 0]
 
+    @property
+    def mean_values(self) -> Floats:
+        """``values``, of noisy trials the mean over the completed ones of the same point."""
+        return self._average()[0] if self._is_noisy else self.values
+
+    @property
+    def mean_violations(self) -> Floats:
+        """``violations``, of noisy trials the mean over the completed ones of the same point."""
+        return self._average()[1] if self._is_noisy else self.violations
+
+    def measurements(self, index: int, *, until: int | None = None) -> list[int]:
+        """Indices of the completed trials of a point, those of noisy trials all.
+
+        Trials that were answered with another's evaluation are no measurements of their own.
+
+        Args:
+            index: of one of the point's trials.
+            until: the largest trial number that counts; None for all.
+        """
+        if not self._is_noisy:
+            return [index]
+        found = [
+            other
+            for other in self._same.get(self.points[index], ())
+            if other not in self.duplicates
+            and (until is None or self.numbers[other] <= until)
+            and not np.isnan(self.values[other]).any()
+        ]
+        return found or [index]
+
+    def mean_of(self, indices: Sequence[int]) -> tuple[Floats, float]:
+        """Values and violation averaged over trials, in whatever order they were read."""
+        if len(indices) == 1:
+            return self.values[indices[0]], float(self.violations[indices[0]])
+        count = len(indices)
+        columns = self.values[list(indices)].T
+        mean = np.array([math.fsum(column) / count for column in columns])
+        return mean, math.fsum(self.violations[list(indices)]) / count
+
     def tried(self, layer: int) -> int:
-        """How many trials, finished or running, repeat another but for this layer."""
+        """Number of trials, finished or running, that differ from another in this layer alone."""
         return self._tried[layer] + self._running[layer]
 
     def comparisons(self, layer: int) -> list[list[int]]:
-        """Groups of points (by index) that differ in this layer alone, in a set order."""
+        """Groups of points (by index) that differ in this layer alone, ordered by number."""
         groups = [
             sorted(group, key=self.numbers.__getitem__) for group in self._compared[layer].values()
         ]
         return sorted(groups, key=lambda group: self.numbers[group[0]])
 
     def spreads(self, scores: Floats) -> Floats:
-        """Per layer how much its choices change the score: a standard deviation."""
+        """Per layer the standard deviation of the score over its choices, all else equal."""
         result = np.zeros(len(self._tried))
         member_scores = scores[self._member_points] if self._member_points else np.zeros(0)
         usable = np.isfinite(member_scores)
@@ -142,8 +194,9 @@ class History:
         index = len(self.points)
         self.points.append(point)
         self.numbers.append(trial.number)
-        if _REPEATED in trial.user_attrs:
-            self.repeats.add(index)
+        if _DUPLICATE in trial.user_attrs:
+            self.duplicates.add(index)
+        is_repeat = self._is_noisy and point in self._finished
         self._finished.add(point)
         values = trial.values if trial.state == TrialState.COMPLETE else None
         if values is not None and all(abs(value) < _ENDLESS for value in values):
@@ -151,6 +204,11 @@ class History:
         else:
             self._values.append([math.nan] * len(self._signs))
         self._violations.append([sum(max(0.0, c) for c in trial.constraints.values())])
+        if self._is_noisy:
+            self._same.setdefault(point, []).append(index)
+        if is_repeat:
+            self._repeated.add(point)
+            return
         for layer, others in enumerate(_others(point)):
             group = self._alike[layer].setdefault(others, [])
             group.append(index)
@@ -159,6 +217,15 @@ class History:
                 self._tried[layer] += 1
                 self._add_members(layer, others, group[:1] if len(group) == 2 else [])
                 self._add_members(layer, others, [index])
+
+    def _average(self) -> tuple[Floats, Floats]:
+        if self._means is None or self._means[0] != len(self.points):
+            values, violations = self.values.copy(), self.violations.copy()
+            for point in self._repeated:
+                same = self._same[point]
+                values[same], violations[same] = self.mean_of(self.measurements(same[0]))
+            self._means = len(self.points), values, violations
+        return self._means[1:]
 
     def _add_members(self, layer: int, others: int, members: Sequence[int]) -> None:
         number = self._group_of.setdefault((layer, others), len(self._group_of))
@@ -171,12 +238,14 @@ class History:
         self.taken = self._finished.union(running) if running else self._finished
         self._running = [0] * len(self._tried)
         for point in running:
+            if self._is_noisy and point in self._finished:
+                continue
             for layer, others in enumerate(_others(point)):
                 self._running[layer] += others in self._alike[layer]
 
 
 class GrowingTable:
-    """A table that grows by rows, without being copied for each."""
+    """A table to which rows are appended in amortised constant time."""
 
     def __init__(self, width: int) -> None:
         self._table: Floats = np.empty((64, width))

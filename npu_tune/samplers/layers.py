@@ -10,8 +10,11 @@ from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-NETWORK_LAYER = "network"
-"""The group of the parameters that belong to no single layer; visited first by default."""
+NETWORK_SCOPE = "network"
+"""The reserved group of the network-wide parameters, ``network/...``; visited first by default."""
+
+NO_LAYER = ""
+"""The reserved group of the parameters whose name has no layer part; visited before all others."""
 
 Choice: TypeAlias = tuple[int, ...]
 """An index into the values of each parameter of one layer."""
@@ -21,13 +24,21 @@ Point: TypeAlias = tuple[Choice, ...]
 
 
 def layer_of(name: str) -> str:
-    """The layer to which a parameter belongs, by its name: what precedes the last ``/``."""
-    return name.rpartition("/")[0] or NETWORK_LAYER
+    """The layer of a parameter, by its name: what precedes the last ``/``.
+
+    :data:`NETWORK_SCOPE` and :data:`NO_LAYER` are no layers but stand for the whole network.
+    """
+    return name.rpartition("/")[0]
+
+
+def is_reserved(layer: str) -> bool:
+    """Whether the name of a group is no layer's but stands for the whole network."""
+    return layer in (NO_LAYER, NETWORK_SCOPE)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A discrete parameter, its values counted from 0.
+    """A discrete parameter with its values indexed from 0.
 
     Args:
         name: in Optuna.
@@ -53,7 +64,7 @@ class Parameter:
         return self.name.rpartition("/")[2]
 
     def index_of(self, value: Any) -> int | None:
-        """The number of a value, or None where it is not one of this parameter's."""
+        """The index of a value; None where it is not one of this parameter's."""
         if isinstance(self.distribution, CategoricalDistribution):
             try:
                 return int(self.distribution.to_internal_repr(value))
@@ -100,7 +111,7 @@ class LayeredSpace:
         groups: dict[str, list[Parameter]] = {}
         for parameter in discrete:
             groups.setdefault(layer_of(parameter.name), []).append(parameter)
-        first = [NETWORK_LAYER] if order is None else list(order)
+        first = [NO_LAYER, NETWORK_SCOPE] if order is None else list(order)
         names = [name for name in first if name in groups]
         names += [name for name in groups if name not in names]
         return cls(tuple(names), tuple(tuple(groups[name]) for name in names))
@@ -126,8 +137,19 @@ class LayeredSpace:
         return tuple(layer for layer, count in enumerate(self.choices) if count > 1)
 
     @cached_property
+    def network_wide(self) -> tuple[tuple[int, int], ...]:
+        """The parameters with several values that belong to no single layer: (layer, place)."""
+        return tuple(
+            (layer, place)
+            for layer, name in enumerate(self.names)
+            if is_reserved(name)
+            for place, size in enumerate(self.sizes[layer])
+            if size > 1
+        )
+
+    @cached_property
     def runs(self) -> Mapping[str, tuple[tuple[int, int], ...]]:
-        """Where a parameter of the same short name stands: pairs of layer and place in it."""
+        """By short name, where parameters that several layers have stand: (layer, place) pairs."""
         places: dict[str, list[tuple[int, int]]] = {}
         for layer, parameters in enumerate(self.layers):
             for place, parameter in enumerate(parameters):

@@ -9,12 +9,14 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.base import LayeredSampler, check_count
+from npu_tune.samplers.base import LayeredSampler
+from npu_tune.samplers.checks import check_count
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.moves import Search
-from npu_tune.samplers.plan import Plan
+from npu_tune.samplers.plan import SweepPlan
 from npu_tune.samplers.ranking import Scalarization, view
+from npu_tune.samplers.settings import LayerwiseSettings
 
 
 class LayerwiseSampler(LayeredSampler):
@@ -45,6 +47,9 @@ class LayerwiseSampler(LayeredSampler):
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None to search along the Pareto front.
+        noise: relative standard deviation of a trial's values. With noise, trials are ranked by
+            the mean over all trials of the same point.
+        settings: tuned numbers of the search.
         seed: of the random choices; None for another one each time.
     """
 
@@ -57,16 +62,23 @@ class LayerwiseSampler(LayeredSampler):
         sweeps: int | None = None,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
+        noise: float = 0.0,
+        settings: LayerwiseSettings = LayerwiseSettings(),  # noqa: B008 - a frozen value
         seed: int | None = None,
     ) -> None:
         super().__init__(
-            layer_order=layer_order, baseline=baseline, scalarization=scalarization, seed=seed
+            layer_order=layer_order,
+            baseline=baseline,
+            scalarization=scalarization,
+            noise=noise,
+            seed=seed,
         )
+        self._settings = settings
         check_count("beam_width", beam_width)
         check_count("candidates_per_layer", candidates_per_layer)
         check_count("sweeps", sweeps)
         self._beam_width = beam_width
-        self._plan = Plan(candidates_per_layer=candidates_per_layer, sweeps=sweeps)
+        self._plan = SweepPlan(candidates_per_layer=candidates_per_layer, sweeps=sweeps)
 
     def _propose(
         self,
@@ -81,4 +93,6 @@ class LayerwiseSampler(LayeredSampler):
             scalarization=self._scalarization,
             turn=trial.number,
         )
-        return None if seen is None else self._plan.propose(Search(history, seen, random))
+        if seen is None:
+            return None
+        return self._plan.propose(Search(history, seen, random, self._settings))

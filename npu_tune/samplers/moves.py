@@ -1,4 +1,4 @@
-"""From one point to the next: the moves of the layer-wise search."""
+"""The moves of the layer-wise search, from one point to the next."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from npu_tune.samplers.effects import Effects, effects_of
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Choice, Parameter, Point
 from npu_tune.samplers.ranking import View
-from npu_tune.samplers.steps import change, random_choice, replaced, same_along, scattered
-
-_ALL_CHOICES = 256
-"""A layer with at most so many choices is considered whole, one with more by a subset."""
-
-_SPREAD_VALUES = 24
-"""How many values of a long ordered parameter are considered, beside the near ones."""
-
-_COMBINATIONS = 48
-"""How many seeded combinations of a large layer's parameters are considered at a time."""
+from npu_tune.samplers.settings import LayerwiseSettings
+from npu_tune.samplers.steps import (
+    align_layers,
+    change,
+    random_choice,
+    replace_value,
+    scatter_layers,
+)
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,13 @@ class Search:
         history: the trials so far.
         view: their scores and the beam.
         random: a generator made from the seed and the trial's number.
+        settings: of the moves.
     """
 
     history: History
     view: View
     random: np.random.Generator
+    settings: LayerwiseSettings
 
     @property
     def best(self) -> Point:
@@ -44,28 +44,30 @@ class Search:
 
     @property
     def trials_since_best(self) -> int:
-        """How many trials have been read since the best score was first seen."""
+        """Number of trials later than the first one with the best score."""
         scores, numbers = self.view.scores, np.array(self.history.numbers)
         reached = numbers[scores <= scores[self.view.beam[0]]]
         return int((numbers > reached.min()).sum())
 
     def kept(self) -> Point:
-        """One of the kept solutions, the better the more often."""
-        rank = min(int(self.random.geometric(0.6)) - 1, len(self.view.beam) - 1)
+        """Draws one of the kept solutions, better ones more often."""
+        rank = min(
+            int(self.random.geometric(self.settings.rank_decay)) - 1, len(self.view.beam) - 1
+        )
         return self.history.points[self.view.beam[rank]]
 
     def effects(self, point: Point, layer: int) -> Effects:
-        return effects_of(self.history, self.view.scores, layer, point[layer])
+        return effects_of(self.history, self.view.scores, layer, point[layer], self.settings)
 
     def is_new(self, point: Point) -> bool:
         return point not in self.history.taken
 
 
 def visit(search: Search, point: Point, layer: int) -> Point | None:
-    """The most promising untried choice of one layer; None where all are tried."""
+    """Changes one layer to its most promising untried choice; None where all are tried."""
     effects = search.effects(point, layer)
     candidates = candidates_of(search, point[layer], layer, effects)
-    for choice in _by_promise(search.random, effects, candidates, point[layer]):
+    for choice in _by_promise(search, effects, candidates, point[layer]):
         proposal = change(point, {layer: choice})
         if search.is_new(proposal):
             return proposal
@@ -73,35 +75,35 @@ def visit(search: Search, point: Point, layer: int) -> Point | None:
 
 
 def pair(search: Search, point: Point) -> Point | None:
-    """Two layers changed together, each to one of its more promising choices.
+    """Changes two layers together, each to one of its more promising choices.
 
     Mostly they are neighbours, which share a tensor; a peak may as well be held by two that are
     far apart.
     """
-    movable = search.history.space.movable
+    movable, settings = search.history.space.movable, search.settings
     if len(movable) < 2:
         return None
     first = int(search.random.integers(len(movable)))
-    apart = min(int(search.random.geometric(0.6)), len(movable) - 1)
+    apart = min(int(search.random.geometric(settings.pair_distance_decay)), len(movable) - 1)
     changes = {}
     for layer in (movable[first], movable[(first + apart) % len(movable)]):
         effects = search.effects(point, layer)
         candidates = candidates_of(search, point[layer], layer, effects)
-        ranked = list(_by_promise(search.random, effects, candidates, point[layer]))
-        rank = min(int(search.random.geometric(0.3)) - 1, len(ranked) - 1)
+        ranked = list(_by_promise(search, effects, candidates, point[layer]))
+        rank = min(int(search.random.geometric(settings.pair_rank_decay)) - 1, len(ranked) - 1)
         changes[layer] = ranked[rank]
     return change(point, changes)
 
 
 def run(search: Search, point: Point) -> Point | None:
-    """The same parameter of several neighbouring layers set to the same or a similar value."""
-    return same_along(search.random, search.history.space, point)
+    """Sets one parameter of several neighbouring layers to the same or a similar value."""
+    return align_layers(search.random, search.history.space, point, search.settings.steps)
 
 
 def compose(search: Search, point: Point) -> Point | None:
-    """Several changes at once that each were a gain elsewhere."""
+    """Makes several changes at once that each were a gain elsewhere."""
     movable = search.history.space.movable
-    count = min(len(movable), 12)
+    count = min(len(movable), search.settings.composed_layers)
     gains: list[tuple[float, int, Choice]] = []
     for layer in search.random.choice(movable, size=count, replace=False) if count else ():
         effects = search.effects(point, int(layer))
@@ -113,10 +115,11 @@ def compose(search: Search, point: Point) -> Point | None:
 
 
 def cross(search: Search, point: Point) -> Point | None:
-    """A stretch of layers taken over from another of the better trials."""
+    """Takes over a stretch of layers from another of the better trials."""
     order = np.argsort(search.view.scores, kind="stable")
     completed = int(np.isfinite(search.view.scores).sum())
-    other = search.history.points[int(order[search.random.integers(min(completed, 40))])]
+    among = min(completed, search.settings.crossed_trials)
+    other = search.history.points[int(order[search.random.integers(among)])]
     different = [layer for layer, choice in enumerate(point) if other[layer] != choice]
     if len(different) < 2:
         return None
@@ -126,60 +129,67 @@ def cross(search: Search, point: Point) -> Point | None:
 
 
 def scatter(search: Search, point: Point, count: int) -> Point:
-    """A few layers changed at random."""
-    return scattered(search.random, search.history.space, point, count)
+    """Draws ``count`` layers anew."""
+    return scatter_layers(search.random, search.history.space, point, count)
 
 
 def candidates_of(
     search: Search, present: Choice, layer: int, effects: Effects
 ) -> NDArray[np.int64]:
-    """Choices of a layer to consider: all of a small one, a spread-out subset of a large one.
+    """Lists choices of a layer to consider: all of a small one, a spread-out subset of a large one.
 
     The subset has every single change (of long ordered parameters a spread-out part with the
     neighbours of the present value and of what was a gain), then seeded combinations.
     """
-    space = search.history.space
+    space, settings = search.history.space, search.settings
     parameters, sizes = space.layers[layer], space.sizes[layer]
-    if space.choices[layer] <= _ALL_CHOICES:
+    if space.choices[layer] <= settings.all_choices:
         return np.indices(sizes).reshape(len(sizes), -1).T
     good = [tuple(int(i) for i in effects.choices[i]) for i in np.argsort(effects.gains)[:3]]
     found = dict.fromkeys(good)
     for centre in dict.fromkeys((present, *good)):
         for place, parameter in enumerate(parameters):
-            values = _considered(search.random, parameter, centre[place])
-            found |= dict.fromkeys(replaced(centre, place, value) for value in values)
-    for _ in range(_COMBINATIONS):
+            values = _pick_values(search, parameter, centre[place])
+            found |= dict.fromkeys(replace_value(centre, place, value) for value in values)
+    for _ in range(settings.combinations):
         found[random_choice(search.random, parameters)] = None
     return np.array(list(found), dtype=np.int64)
 
 
-def _considered(random: np.random.Generator, parameter: Parameter, present: int) -> list[int]:
-    if not parameter.ordered or parameter.size <= _SPREAD_VALUES:
-        return list(range(min(parameter.size, _ALL_CHOICES)))
+def _pick_values(search: Search, parameter: Parameter, present: int) -> list[int]:
+    """Picks values of a parameter: all of a short one, of a long one near and spread-out ones."""
+    count = search.settings.spread_values
+    if not parameter.ordered or parameter.size <= count:
+        return list(range(min(parameter.size, search.settings.all_choices)))
     near = {present + step for step in (-3, -2, -1, 1, 2, 3)}
-    offset = random.random()
-    spread = {int((k + offset) * parameter.size / _SPREAD_VALUES) for k in range(_SPREAD_VALUES)}
+    offset = search.random.random()
+    spread = {int((k + offset) * parameter.size / count) for k in range(count)}
     return sorted(value for value in near | spread if 0 <= value < parameter.size)
 
 
 def _by_promise(
-    random: np.random.Generator,
+    search: Search,
     effects: Effects,
     candidates: NDArray[np.int64],
     present: Choice,
 ) -> Iterator[Choice]:
-    """Candidates by the lower confidence bound of their effect, without the present choice."""
+    """Orders candidates by the lower confidence bound of their effect; leaves out the present."""
+    settings = search.settings
     mean, uncertainty = effects.predict(candidates)
     changed = (candidates != np.array(present)).sum(axis=1)
     scale = effects.spread or 1.0
     # Single changes come first; what is equal otherwise is put in a seeded order.
-    bound = mean - scale * uncertainty + 0.2 * scale * np.maximum(changed - 1, 0)
-    bound = bound + 0.05 * scale * random.random(len(candidates))
+    bound = (
+        mean
+        - scale * uncertainty
+        + settings.combination_penalty * scale * np.maximum(changed - 1, 0)
+    )
+    bound = bound + settings.tie_breaking * scale * search.random.random(len(candidates))
     for index in np.argsort(bound, kind="stable"):
         if changed[index]:
             yield tuple(int(i) for i in candidates[index])
 
 
 def spreads(search: Search) -> Floats:
-    """Per layer how much it matters, for sharing out later sweeps."""
+    """Per layer the standard deviation of the score over its choices; shares out later sweeps."""
     return search.history.spreads(search.view.scores)

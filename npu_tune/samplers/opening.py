@@ -1,4 +1,4 @@
-"""What is proposed while no trial has completed: the baseline once, and then its neighbours."""
+"""Proposals while no trial has completed: the baseline once, and then its neighbours."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 @dataclass(frozen=True)
 class Opening:
-    """The first proposals of a study whose trials run at the same time.
+    """The first proposals of a study whose trials run in parallel.
 
-    Which one a trial makes depends on the trials before it, by their number, so that it is the
-    same for each of its parameters whatever finishes meanwhile.
+    A trial's proposal depends on the trials of lower number alone, so that it is the same for
+    each of its parameters whatever finishes meanwhile.
 
     Args:
         baseline: the parameters to start from.

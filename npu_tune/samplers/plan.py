@@ -1,8 +1,8 @@
-"""Which layer is next, and when to move several at once: the course of the layer-wise search."""
+"""The course of the layer-wise search: which layer is next, and when to move several at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,32 +10,17 @@ import numpy as np
 from npu_tune.samplers import moves
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.moves import Search
+from npu_tune.samplers.settings import LayerwiseSettings
 from npu_tune.samplers.steps import random_point
-
-_CHOICES_PER_PARAMETER = 2
-"""How many choices a layer gets in a sweep per parameter with several values, by default."""
-
-_SEVERAL_LAYERS = (
-    (moves.run, 0.15),
-    (moves.pair, 0.05),
-    (moves.compose, 0.05),
-    (moves.cross, 0.05),
-)
-"""Moves of several layers at once, and the share of the trials after the first sweep each gets."""
-
-_PATIENCE = 1.3
-"""By how much that share has grown when a whole sweep has brought no gain."""
-
-_ATTEMPTS = 20
-"""How often a move that ends in a known point is repeated with more layers."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """The course of a search.
 
     Args:
-        candidates_per_layer: tried at a layer in each sweep; None for two per parameter.
+        candidates_per_layer: tried at a layer in each sweep; None for
+            ``choices_per_parameter`` of the search's settings.
         sweeps: after so many, only moves of several layers are made; None for no limit.
     """
 
@@ -51,9 +36,11 @@ class Plan:
 
     def _proposals(self, search: Search) -> Iterator[Point | None]:
         layers, sweep = self._next_layers(search)
+        patience = search.settings.patience
         # The longer single layers bring nothing, the more often several are moved at once.
-        draw = search.random.random() / (1.0 + _PATIENCE * self._stalled(search, layers))
-        for move, share in _SEVERAL_LAYERS if sweep > 0 else _SEVERAL_LAYERS[:1]:
+        draw = search.random.random() / (1.0 + patience * self._stalled(search, layers))
+        several = _moves_of_several(search.settings)
+        for move, share in several if sweep > 0 else several[:1]:
             if draw < share:
                 yield move(search, search.kept())
                 break
@@ -62,30 +49,33 @@ class Plan:
             point = search.kept()
             for layer in layers:
                 yield moves.visit(search, point, layer)
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(search.settings.scatter_attempts):
             yield moves.scatter(search, search.kept(), 2 + attempt // 4)
 
     def _stalled(self, search: Search, layers: Sequence[int]) -> float:
-        """For how many sweeps' worth of trials the best score has stood still; at most one."""
+        """Trials without a gain as a share of a sweep's trials; at most 1."""
         worth = sum(self._share(search, layer) for layer in layers)
         return min(search.trials_since_best / worth, 1.0) if worth else 0.0
 
     def _next_layers(self, search: Search) -> tuple[list[int], int]:
-        """Layers in the order in which they are due, and the number of the present sweep."""
-        space = search.history.space
-        movable = space.movable
+        """Returns the layers in the order in which they are due, and the present sweep's number."""
+        settings, movable = search.settings, search.history.space.movable
         if not movable:
             return [], 0
         spreads = moves.spreads(search)[list(movable)]
         mean = float(spreads.mean()) or 1.0
         # In later sweeps a layer that matters more gets more.
-        weights = np.clip(spreads / mean, 0.3, 3.0) if spreads.any() else np.ones(len(movable))
+        weights = (
+            np.clip(spreads / mean, settings.least_layer_weight, settings.most_layer_weight)
+            if spreads.any()
+            else np.ones(len(movable))
+        )
         done = [
             self._sweeps_done(search, layer, weight)
             for layer, weight in zip(movable, weights, strict=True)
         ]
         sweep = int(min(done))
-        due = [layer for layer, swept in zip(movable, done, strict=True) if swept < sweep + 1]
+        due = [layer for layer, times in zip(movable, done, strict=True) if times < sweep + 1]
         rest = [layer for layer in movable if layer not in due]
         return due + rest, sweep
 
@@ -98,6 +88,19 @@ class Plan:
         return 1.0 + (tried - first) / (share * weight)
 
     def _share(self, search: Search, layer: int) -> int:
-        """How many choices of a layer one sweep tries."""
+        """Number of choices of a layer that one sweep tries."""
         sizes = search.history.space.sizes[layer]
-        return self.candidates_per_layer or _CHOICES_PER_PARAMETER * sum(s > 1 for s in sizes)
+        per_parameter = search.settings.choices_per_parameter
+        return self.candidates_per_layer or per_parameter * sum(s > 1 for s in sizes)
+
+
+def _moves_of_several(
+    settings: LayerwiseSettings,
+) -> tuple[tuple[Callable[[Search, Point], Point | None], float], ...]:
+    """Moves of several layers at once, each with its share of the trials after the first sweep."""
+    return (
+        (moves.run, settings.run_share),
+        (moves.pair, settings.pair_share),
+        (moves.compose, settings.compose_share),
+        (moves.cross, settings.cross_share),
+    )

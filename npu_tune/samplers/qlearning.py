@@ -9,16 +9,15 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.base import LayeredSampler, check_count, check_share
+from npu_tune.samplers.base import LayeredSampler
+from npu_tune.samplers.checks import check_count, check_share
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.qtable import QTable, Rewards
 from npu_tune.samplers.ranking import Scalarization, emphasis
+from npu_tune.samplers.settings import QLearningSettings
 from npu_tune.samplers.steps import random_point
 from npu_tune.samplers.walk import Walk
-
-_ATTEMPTS = 20
-"""How often a walk that ends in a known point is repeated, with one more step at random each."""
 
 
 class QLearningSampler(LayeredSampler):
@@ -52,13 +51,15 @@ class QLearningSampler(LayeredSampler):
             unit by which constraints are violated.
         profile_key: the user attribute under which trials carry their profile: rows by layer, or a
             table with ``columns`` and ``rows``.
-        column: of the profile, by which a trial's cost is shared out; None for the first one.
+        cost_column: of the profile, by which a trial's cost is shared out; the first column of a
+            profile without it.
         layer_order: names of layers in the order of the walk; others follow in the study's order.
             By default ``network`` comes first and the layers as the study has them.
         baseline: parameters of the configuration to start from, used for the first trial.
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None to weigh them equally and otherwise in turns.
+        settings: tuned numbers of the search that are no arguments.
         seed: of the random choices; None for another one each time.
     """
 
@@ -74,10 +75,11 @@ class QLearningSampler(LayeredSampler):
         evaluations: int = 1000,
         failure_cost: float = 2.0,
         profile_key: str = "profile",
-        column: str | None = None,
+        cost_column: str = "cycles",
         layer_order: Sequence[str] | None = None,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
+        settings: QLearningSettings = QLearningSettings(),  # noqa: B008 - a frozen value
         seed: int | None = None,
     ) -> None:
         super().__init__(
@@ -96,7 +98,8 @@ class QLearningSampler(LayeredSampler):
         self._learning_rate = learning_rate
         self._discount = discount
         self._choices_at_once = choices_at_once
-        self._rewards = Rewards(scalarization, profile_key, column, failure_cost)
+        self._rewards = Rewards(scalarization, profile_key, cost_column, failure_cost)
+        self._settings = settings
 
     def _propose(
         self, study: Study, trial: FrozenTrial, history: History, random: np.random.Generator
@@ -118,9 +121,9 @@ class QLearningSampler(LayeredSampler):
             learning_rate=self._learning_rate,
         )
         epsilon = self._epsilon(table.evaluations)
-        for attempt in range(_ATTEMPTS if worth else 0):
+        for attempt in range(self._settings.attempts if worth else 0):
             share = epsilon + attempt / len(worth)
-            point = table.walk.point_of(_walked(random, worth, share, table.usual))
+            point = table.walk.point_of(_walk(random, worth, share, table.usual))
             if point not in history.taken:
                 return point
         return random_point(random, history.space)
@@ -140,10 +143,10 @@ class QLearningSampler(LayeredSampler):
         return np.ones(objectives) if turn % 2 == 0 else emphasis(turn, objectives)
 
 
-def _walked(
+def _walk(
     random: np.random.Generator, worth: Sequence[Floats], epsilon: float, usual: Sequence[int]
 ) -> list[int]:
-    """Decides step by step: at random with a probability, otherwise by the worth of actions."""
+    """Decides step by step: at random with probability ``epsilon``, else by the actions' worth."""
     actions: list[int] = []
     before = 0
     for table, draw, first in zip(worth, random.random(len(worth)), usual, strict=True):

@@ -1,4 +1,4 @@
-"""What the trials of a study say about each decision of a walk."""
+"""The Q-table: what the trials of a study say about each decision of a walk."""
 
 from __future__ import annotations
 
@@ -10,55 +10,59 @@ import numpy as np
 from optuna.trial import FrozenTrial
 
 from npu_tune.samplers.history import Floats, History
-from npu_tune.samplers.profile.profiles import unpacked
+from npu_tune.samplers.layers import is_reserved
+from npu_tune.samplers.profile.profiles import unpack_profile
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.walk import Walk
 
 _DIGITS = 12
-"""Of a figure that decides; those behind depend on the order in which trials finished."""
+"""Decimals of a value that decides; those behind depend on the order in which trials finished."""
 
 
 @dataclass(frozen=True)
 class Rewards:
-    """How a trial's cost becomes rewards.
+    """The rule by which a trial's cost becomes rewards.
 
     Args:
         scalarization: a function of the objectives; anything else leaves them apart.
         profile: the user attribute under which trials carry their profile.
-        column: of the profile, by which costs are shared out; None for the first one.
+        cost_column: of the profile, by which costs are shared out; the first one where it is not
+            in a profile.
         failure_cost: added to the cost of a failed trial, and per unit of violated constraints.
     """
 
     scalarization: Scalarization | None
     profile: str
-    column: str | None
+    cost_column: str
     failure_cost: float
 
     def values(self, values: Floats) -> Floats:
-        """The figures that are learned from, one or one per objective."""
+        """The values that are learned from, one or one per objective."""
         if callable(self.scalarization):
             return np.array([float(self.scalarization(values.tolist()))])
         return values
 
     def shares(self, trial: FrozenTrial, layers: Mapping[str, int]) -> Mapping[int, float]:
-        """The layers' parts of the cost; rows of no layer count for the layer before them."""
-        rows = unpacked(trial.user_attrs.get(self.profile))
-        column = self.column or next((c for row in rows.values() for c in row), "")
+        """Shares of the cost by layer; rows of no layer count for the layer before them."""
+        rows = unpack_profile(trial.user_attrs.get(self.profile))
+        column = self.cost_column
+        if not any(column in row for row in rows.values()):
+            column = next((c for row in rows.values() for c in row), "")
         found: dict[int, float] = {}
         layer: int | None = None
         for name, row in rows.items():
-            layer = layers.get(name, layer)
+            layer = layer if is_reserved(name) else layers.get(name, layer)
             if layer is not None:
                 found[layer] = found.get(layer, 0.0) + row.get(column, 0.0)
         total = sum(found.values())
         if not (math.isfinite(total) and total > 0):
             return dict.fromkeys(layers.values(), 1.0 / max(len(layers), 1))
-        return {layer: figure / total for layer, figure in found.items()}
+        return {layer: cost / total for layer, cost in found.items()}
 
 
 @dataclass(frozen=True)
 class _First:
-    """The first completed trial, against which the others count."""
+    """The first completed trial, relative to which rewards are."""
 
     index: int
     scale: Floats
@@ -95,7 +99,7 @@ class QTable:
         return self._first is None
 
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
-        """Takes in what is new; starts anew where an earlier trial turns out to be the first."""
+        """Adds new trials; starts anew where an earlier trial turns out to be the first."""
         completed = np.flatnonzero(~np.isnan(history.values).any(axis=1))
         if not len(completed):
             return
@@ -149,7 +153,7 @@ class QTable:
         return _First(index, scale, values / scale, self._rewards.shares(trial, self._layers))
 
     def _add(self, history: History, index: int, trial: FrozenTrial, first: _First) -> None:
-        self.evaluations += index not in history.repeats
+        self.evaluations += index not in history.duplicates
         values = history.values[index]
         # Costs are 1 for the first trial, also where its values are negative or 0.
         costs = np.ones(self._width)

@@ -1,4 +1,4 @@
-"""Which trials are kept: one score per trial, and the beam of the best."""
+"""Scores of trials, and the beam of the best ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Scalarization: TypeAlias = Sequence[float] | Callable[[Sequence[float]], float]
 
 
 _NOTHING = 1e-40
-"""A value up to here is no scale to divide by: squares of what comes out would overflow."""
+"""Values up to here are not divided by: squares of the quotients would overflow."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class View:
 def view(
     history: History, *, width: int, scalarization: Scalarization | None, turn: int
 ) -> View | None:
-    """Scores the trials and picks the ones to go on from; None while none has completed.
+    """Scores the trials and picks the ones to build upon; None while none has completed.
 
-    Feasible trials come before infeasible ones, and these in the order of their violation. With
+    Of noisy trials of one point the mean counts. Feasible trials come before infeasible ones, and these in the order of their violation. With
     several objectives and no ``scalarization`` every other turn looks along equal weights, and
     those between along the weights of one of the trials that are spread over the Pareto front.
 
@@ -47,15 +47,15 @@ def view(
         history: the trials.
         width: how many are kept.
         scalarization: how several objectives become one score.
-        turn: a running number that decides on the direction.
+        turn: a running number that decides on the weights.
     """
-    values = history.values
+    values = history.mean_values
     completed: Mask = np.logical_not(np.isnan(values).any(axis=1))
     if not completed.any():
         return None
     numbers: Integers = np.array(history.numbers, dtype=np.int64)
     relative: Floats = values / first_scale(values[completed], numbers[completed])
-    violations = history.violations
+    violations = history.mean_violations
     if callable(scalarization):
         scores = np.array(
             [scalarization(v) if ok else np.inf for v, ok in zip(values, completed, strict=True)]
@@ -74,13 +74,13 @@ def view(
 
 
 def first_scale(values: Floats, numbers: Integers) -> Floats:
-    """The first completed trial's values, by which objectives are made comparable."""
+    """Absolute values of the first completed trial, by which objectives are normalised."""
     first = np.abs(values[np.argmin(numbers)])
     return np.where(first > _NOTHING, first, 1.0)
 
 
 def emphasis(turn: int, count: int) -> Floats:
-    """Factors of so many objectives, others for each turn; together they look everywhere."""
+    """Factors of ``count`` objectives for a turn, spread evenly over all turns."""
     # The multiples of the golden ratio are spread evenly.
     raised = np.array([(turn * 0.6180339887 * (axis + 1)) % 1.0 for axis in range(count)])
     return np.asarray(np.exp(3.0 * (raised - raised.mean())))

@@ -1,4 +1,4 @@
-"""What was read of a study so far, so that a proposal costs only what is new."""
+"""Reads a study incrementally, so that a proposal costs only what is new."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from npu_tune.samplers.layers import LayeredSpace
 
 
 class StudyReader:
-    """A study's space and trials; what it holds is checked against the trials at every use."""
+    """A study's space and trials; what it holds is checked against the trials at every use.
 
-    def __init__(self) -> None:
+    Args:
+        is_noisy: whether trials of one point are repeated measurements, see :class:`History`.
+    """
+
+    def __init__(self, *, is_noisy: bool = False) -> None:
+        self._is_noisy = is_noisy
         self._history: History | None = None
         self._space: LayeredSpace | None = None
         self._space_of: Mapping[str, BaseDistribution] = {}
@@ -28,11 +33,11 @@ class StudyReader:
         trials = study.get_trials(deepcopy=False)
         known = self._history
         if known is None or known.space is not space or not known.read(trials):
-            known = self._history = History(space, study.directions)
+            known = self._history = History(space, study.directions, is_noisy=self._is_noisy)
             known.read(trials)
         return known
 
-    def layered(
+    def layered_space(
         self, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
     ) -> LayeredSpace | None:
         """The space of the discrete parameters; None where they belong to no layers."""

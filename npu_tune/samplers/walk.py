@@ -1,4 +1,4 @@
-"""A configuration as a walk: one decision after the other, layer by layer."""
+"""A configuration as a walk: a sequence of decisions, layer by layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Decision:
     """One step of the walk.
 
     Args:
-        layer: which is decided upon.
+        layer: index of the layer that is decided upon.
         place: of the parameter in the layer; None where the whole choice is made at once.
         sizes: of the parameters decided together.
-        share: what part of the layer's reward it gets.
+        share: of the layer's reward that it gets.
     """
 
     layer: int
@@ -33,7 +33,7 @@ class Decision:
         return count
 
     def action_of(self, point: Point) -> int:
-        """What a point decides here."""
+        """The action that a point has taken here."""
         choice = point[self.layer]
         if self.place is not None:
             return choice[self.place]
@@ -80,11 +80,11 @@ class Walk:
         return tuple(made)
 
     def actions_of(self, point: Point) -> list[int]:
-        """What a point decides, step by step."""
+        """The actions of a point, decision by decision."""
         return [decision.action_of(point) for decision in self.decisions]
 
     def point_of(self, actions: Sequence[int]) -> Point:
-        """The point that a walk arrives at."""
+        """The point that actions lead to."""
         choices = [[0] * len(sizes) for sizes in self.space.sizes]
         for decision, action in zip(self.decisions, actions, strict=True):
             indices = decision.indices_of(action)

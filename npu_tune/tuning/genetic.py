@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from optuna.samplers import BaseGASampler, NSGAIIISampler, NSGAIISampler
@@ -11,10 +10,10 @@ from optuna.trial import FrozenTrial
 
 
 class _ParentsInOrder(BaseGASampler):
-    """Has parents in the order of their trials.
+    """Returns parents in the order of their trials.
 
-    Optuna returns them by rank when it selects them, and by number whenever they are asked for
-    again, so that the first child after an interruption would have other parents.
+    Optuna returns them by rank when it selects them and by number when they are read again, so
+    that the first child after an interruption would have other parents.
     """
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
@@ -27,7 +26,7 @@ class NSGAII(_ParentsInOrder, NSGAIISampler):
 
 
 class NSGAIII(_ParentsInOrder, NSGAIIISampler):
-    """Optuna's NSGA-III, which draws lots when it selects parents: by the generation alone here.
+    """Optuna's NSGA-III, whose random selection of parents is seeded by the generation alone.
 
     Args:
         options: as of Optuna's.
@@ -38,11 +37,8 @@ class NSGAIII(_ParentsInOrder, NSGAIIISampler):
         self._options = options
 
     def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
-        # Those before are selected first, each with the lots of its own generation.
+        # Earlier generations are selected first, each with its own seed.
         self.get_parent_population(study, generation - 1)
-        # Of this very class, by whose name Optuna marks the generation of every trial.
+        # Of this very class, under whose name Optuna stores the generation of every trial.
         selecting = NSGAIII(**{**self._options, "seed": generation})
         return super(NSGAIII, selecting).select_parent(study, generation)
-
-
-NSGAIII.__signature__ = inspect.signature(NSGAIIISampler)  # type: ignore[attr-defined]

@@ -1,69 +1,91 @@
-"""Samplers by name, with their options checked, and seeded trial by trial."""
+"""Samplers by name or as instances, with their options checked, and seeded trial by trial."""
 
 from __future__ import annotations
 
 import importlib.util
-import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from difflib import get_close_matches
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import (
-    BaseSampler,
-    GPSampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import carry_search_space
-from npu_tune.errors import MissingExtraError, UsageError
-from npu_tune.samplers import (
-    LayerProfileSampler,
-    LayerwiseSampler,
-    QLearningSampler,
-    SimulatedAnnealingSampler,
-)
-from npu_tune.samplers.base import LayeredSampler
+from npu_tune.errors import MissingExtraError, NpuTuneWarning, UsageError
+from npu_tune.samplers import LayeredSampler
 from npu_tune.space import NETWORK_SCOPE, SearchSpace
-from npu_tune.tuning.genetic import NSGAII, NSGAIII
+from npu_tune.tuning.builtin_samplers import BUILT_IN
+from npu_tune.tuning.sampler_kind import RequiredModule, SamplerContext, SamplerKind
+from npu_tune.validation import known_remedy
 
-_SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
-    "annealing": SimulatedAnnealingSampler,
-    "gp": GPSampler,
-    "layerwise": LayerwiseSampler,
-    "nsga2": NSGAII,
-    "nsga3": NSGAIII,
-    "profile": LayerProfileSampler,
-    "qlearning": QLearningSampler,
-    "random": RandomSampler,
-    "tpe": TPESampler,
-}
+__all__ = [
+    "GROUP",
+    "RequiredModule",
+    "SamplerContext",
+    "SamplerKind",
+    "SeededPerTrial",
+    "make_sampler",
+    "require_layers",
+    "sampler_kind",
+    "sampler_names",
+]
 
-_GENERATIONS = 20
-_POPULATIONS = (10, 50)
-"""A population that lets genetic algorithms breed about so often within the budget, in bounds."""
+GROUP = "npu_tune.samplers"
+"""The entry-point group of other packages' samplers: each names a :class:`SamplerKind`, or a
+function without arguments that returns one."""
+
+_BUILT_IN = {kind.name: kind for kind in BUILT_IN}
 
 
 def sampler_names() -> tuple[str, ...]:
-    """The samplers a study file may name."""
-    return tuple(_SAMPLERS)
+    """Lists the samplers a study file may name: the built-in ones, then those of other packages.
+
+    A sampler of another package that cannot be loaded is left out with a warning.
+    """
+    names = dict.fromkeys(_BUILT_IN)
+    for point in _entry_points():
+        if point.name not in names and _load(point) is not None:
+            names[point.name] = None
+    return tuple(names)
+
+
+def sampler_kind(name: str) -> SamplerKind:
+    """Finds a sampler by its name.
+
+    Raises:
+        UsageError: if the name is unknown, or two packages bring a sampler of that name.
+    """
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    points = [point for point in _entry_points() if point.name == name]
+    if len(points) > 1:
+        both = " and ".join(f"{point.value!r}" for point in points)
+        raise UsageError(
+            f"There is more than one sampler {name!r}: {both}.",
+            remedy="Uninstall one of the packages they come from.",
+            key="sampler.name",
+            value=name,
+        )
+    kind = _load(points[0]) if points else None
+    if kind is None:
+        raise _unknown("sampler.name", name, sampler_names())
+    return kind
 
 
 def require_layers(name: str, space: SearchSpace) -> None:
-    """Sees that a sampler that walks layers was not asked for where there are none.
+    """Checks that a sampler that walks layers is asked for only where there are some.
 
     Raises:
-        UsageError: if it was.
+        UsageError: if it is not.
     """
-    kind = _SAMPLERS.get(name)
-    walks = inspect.isclass(kind) and issubclass(kind, LayeredSampler)
-    if walks and not set(space.layers) - {NETWORK_SCOPE}:
+    if sampler_kind(name).walks_layers and not set(space.layers) - {NETWORK_SCOPE}:
         raise UsageError(
             f"The sampler {name!r} walks layers, and no layer of this network has a knob on this "
             "target.",
@@ -74,75 +96,117 @@ def require_layers(name: str, space: SearchSpace) -> None:
 
 
 def make_sampler(
-    name: str,
-    options: Mapping[str, Any],
+    sampler: str | BaseSampler,
+    options: Mapping[str, Any] | None = None,
     *,
-    seed: int,
-    context: Mapping[str, Any],
-    objectives: int | None = None,
+    context: SamplerContext,
 ) -> BaseSampler:
-    """The sampler a study file asks for.
+    """Makes the sampler a study file asks for, or checks one that was made in Python.
 
     Args:
-        name: one of :func:`sampler_names`.
-        options: keyword arguments from the study file.
-        seed: the study's.
-        context: keyword arguments the runner knows (layer order, baseline, ...); given to
-            samplers that take them, unless the study file says otherwise.
-        objectives: how many there are; None where that is not known yet.
+        sampler: one of :func:`sampler_names`, or any Optuna sampler, which is used as it is.
+        options: from the study file; they win over what the context says.
+        context: what the study knows.
 
     Raises:
         UsageError: if the name or an option is unknown, or the sampler refuses its value.
-        MissingExtraError: if the sampler needs an extra that is not installed.
+        MissingExtraError: if the sampler needs a module that is not installed.
     """
-    kind = _SAMPLERS.get(name)
-    if kind is None:
-        raise _unknown("sampler.name", name, sampler_names())
-    taken = set(inspect.signature(kind).parameters)
+    options = options or {}
+    if isinstance(sampler, BaseSampler):
+        return _check_instance(sampler, options, context)
+    kind = sampler_kind(sampler)
     for option in options:
-        if option not in taken - {"seed"}:
-            raise _unknown(f"sampler.{option}", option, sorted(taken - {"seed"}))
-    if kind is GPSampler:
-        _require_torch()
-    known = {key: value for key, value in context.items() if key in taken}
-    arguments = {**known, **_strongest(kind, context.get("evaluations")), **options}
+        if option not in kind.options:
+            raise _unknown(f"sampler.{option}", option, tuple(kind.options))
+    if kind.requires is not None:
+        _require(kind.name, kind.requires)
 
-    def make(trial_seed: int) -> BaseSampler:
-        return kind(**arguments, seed=trial_seed)
+    def make(seed: int) -> BaseSampler:
+        return kind.make(options, replace(context, seed=seed))
 
-    blame = partial(_options_blamed, name, options)
+    blame = partial(_blame_options, kind.name, options)
     with blame():
-        sampler = make(seed)
-        if isinstance(sampler, LayeredSampler):
-            sampler.check_layers(context.get("layer_order", options.get("layer_order", ())))
-            if objectives is not None:
-                sampler.check_objectives(objectives)
-            return sampler
-    return SeededPerTrial(make, seed=seed, guard=blame)
+        made = make(context.seed)
+        _check_fit(made, context)
+    return SeededPerTrial(make, seed=context.seed, guard=blame) if kind.seeded_per_trial else made
 
 
-def _strongest(kind: Callable[..., BaseSampler], evaluations: int | None) -> dict[str, Any]:
-    """Options with which an Optuna sampler does better than with its own defaults."""
-    if kind is GPSampler:
-        # Evaluations are repeatable, which Optuna does not take for granted.
-        return {"deterministic_objective": True}
-    if kind in {NSGAII, NSGAIII} and evaluations is not None:
-        low, high = _POPULATIONS
-        return {"population_size": min(max(evaluations // _GENERATIONS, low), high)}
-    return {}
+def _entry_points() -> list[EntryPoint]:
+    """Entry points of other packages' samplers; warns of one with the name of a built-in one."""
+    found = []
+    for point in sorted(entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+        if point.name in _BUILT_IN:
+            _warn(point, "a built-in sampler has that name")
+        else:
+            found.append(point)
+    return found
 
 
-def _require_torch() -> None:
-    if importlib.util.find_spec("torch") is None:
+def _load(point: EntryPoint) -> SamplerKind | None:
+    """Loads what an entry point names; None, with a warning, where that does not work."""
+    try:
+        loaded = point.load()
+        kind = loaded() if callable(loaded) else loaded
+    except Exception as error:  # noqa: BLE001 - another package's code may raise anything
+        _warn(point, f"{type(error).__name__}: {error}")
+        return None
+    if not isinstance(kind, SamplerKind) or kind.name != point.name:
+        _warn(point, f"it names {kind!r}, and no SamplerKind of that name")
+        return None
+    return kind
+
+
+def _warn(point: EntryPoint, problem: str) -> None:
+    warnings.warn(
+        f"The sampler {point.name!r} of the entry point {point.value!r} is left out: "
+        f"{problem.rstrip('.')}.",
+        NpuTuneWarning,
+        stacklevel=3,
+    )
+
+
+def _check_instance(
+    sampler: BaseSampler, options: Mapping[str, Any], context: SamplerContext
+) -> BaseSampler:
+    if options:
+        raise UsageError(
+            f"The sampler {type(sampler).__name__} is made already and takes no options.",
+            remedy="Give them to its constructor.",
+            options=dict(options),
+        )
+    try:
+        _check_fit(sampler, context)
+    except ValueError as error:
+        raise UsageError(
+            f"The sampler {type(sampler).__name__} does not fit the study: "
+            f"{str(error).rstrip('.')}.",
+            remedy="Make it with other arguments.",
+        ) from error
+    return sampler
+
+
+def _check_fit(sampler: BaseSampler, context: SamplerContext) -> None:
+    """Checks that the layers and weights a sampler was given are those of the study."""
+    if not isinstance(sampler, LayeredSampler):
+        return
+    if context.layer_order is not None:
+        sampler.check_layers(context.layer_order)
+    if context.objectives is not None:
+        sampler.check_objectives(context.objectives)
+
+
+def _require(name: str, needed: RequiredModule) -> None:
+    if importlib.util.find_spec(needed.module) is None:
         raise MissingExtraError(
-            "The sampler 'gp' needs PyTorch, which is not installed.",
-            remedy="Install it with `pip install 'npu-tune[gp]'`; its build for CPUs will do.",
+            f"The sampler {name!r} needs {needed.title}, which is not installed.",
+            remedy=needed.remedy,
         )
 
 
 @contextmanager
-def _options_blamed(name: str, options: Mapping[str, Any]) -> Iterator[None]:
-    """Takes what a sampler raises for the fault of its options, where it was given any."""
+def _blame_options(name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Turns what a sampler raises into a UsageError, where it was given any options."""
     try:
         yield
     except Exception as error:
@@ -217,12 +281,10 @@ class SeededPerTrial(BaseSampler):
             self._current.after_trial(study, trial, state, values)
 
 
-def _unknown(key: str, value: str, known: tuple[str, ...] | list[str]) -> UsageError:
-    close = get_close_matches(value, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+def _unknown(key: str, value: str, known: tuple[str, ...]) -> UsageError:
     return UsageError(
         f"The key {key!r} is unknown: {value!r}.",
-        remedy=f"{hint}Known are {', '.join(known)}.",
+        remedy=known_remedy(value, known) if known else "This sampler takes no options.",
         key=key,
         value=value,
     )

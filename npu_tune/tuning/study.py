@@ -42,7 +42,7 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Budget, Problem, Runner
-from npu_tune.tuning.samplers import make_sampler, require_layers
+from npu_tune.tuning.samplers import SamplerContext, make_sampler, require_layers
 from npu_tune.tuning.sections import ModelSection, SamplerSection, StudyFile
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 
@@ -280,12 +280,10 @@ def new_search(
     # What has one value only cannot be changed, so trials beside the baseline must not try to.
     default = to_params(space, space.default).items()
     baseline = {name: value for name, value in default if not distributions[name].single()}
-    context: dict[str, Any] = {"layer_order": space.layers, "baseline": baseline}
-    if evaluations is not None:
-        context["evaluations"] = evaluations
-    sampler = make_sampler(
-        section.name, section.options, seed=seed, context=context, objectives=len(directions)
+    context = SamplerContext(
+        seed, space.layers, baseline, evaluations=evaluations, objectives=len(directions)
     )
+    sampler = make_sampler(section.name, section.options, context=context)
     return SearchStudy(sampler, directions, distributions)
 
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from layered_problem import LayeredProblem
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.tuning.samplers import make_sampler
+from npu_tune.tuning.samplers import SamplerContext, make_sampler
 
 PROBLEM = LayeredProblem(layers=100)
 LIMITS_MS = {"layerwise": 10.0, "profile": 50.0, "annealing": 10.0, "qlearning": 50.0}
@@ -84,8 +84,8 @@ def _trials(count: int) -> list[FrozenTrial]:
 
 def _cost(name: str, trials: list[FrozenTrial], asked: int) -> tuple[float, float]:
     """Milliseconds of the first proposal, and of those after it."""
-    context = {"baseline": PROBLEM.default, "evaluations": len(trials)}
-    sampler = make_sampler(name, {}, seed=0, context=context)
+    context = SamplerContext(seed=0, baseline=PROBLEM.default, evaluations=len(trials))
+    sampler = make_sampler(name, context=context)
     study = SearchStudy(sampler, ["minimize"], PROBLEM.distributions)
     study.add(trials)
     taken = []

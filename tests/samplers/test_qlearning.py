@@ -107,7 +107,7 @@ def test_exploration_ends():
 
 def test_the_column_by_which_costs_are_shared_out_may_be_chosen():
     def last(column):
-        study = _study(column=column)
+        study = _study(cost_column=column)
         for _ in range(30):
             trial = study.ask()
             rows = {

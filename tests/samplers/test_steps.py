@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from npu_tune.samplers import StepSettings
 from npu_tune.samplers.layers import LayeredSpace
-from npu_tune.samplers.steps import nudged, rechosen, same_along, scattered
+from npu_tune.samplers.steps import align_layers, nudge, redraw_layer, scatter_layers
 
 SPACE = LayeredSpace.of(
     {
@@ -33,7 +34,7 @@ def _inside(point):
 
 def test_an_ordered_parameter_moves_mostly_to_a_neighbour_and_another_anywhere():
     random = np.random.default_rng(0)
-    moved = [nudged(random, SPACE, POINT)[0] for _ in range(600)]
+    moved = [nudge(random, SPACE, POINT, StepSettings())[0] for _ in range(600)]
     steps = [abs(x - 50) for x, _ in moved if x != 50]
     jumps = [abs(y - 50) for _, y in moved if y != 50]
     assert statistics.median(steps) <= 2
@@ -49,7 +50,7 @@ def test_an_ordered_parameter_moves_mostly_to_a_neighbour_and_another_anywhere()
     ),
 )
 def test_a_nudge_changes_one_parameter_and_stays_inside(seed, point):
-    moved = nudged(np.random.default_rng(seed), SPACE, point)
+    moved = nudge(np.random.default_rng(seed), SPACE, point, StepSettings())
     differences = [
         a != b
         for one, two in zip(point, moved, strict=True)
@@ -62,13 +63,13 @@ def test_a_nudge_changes_one_parameter_and_stays_inside(seed, point):
 @pytest.mark.parametrize("seed", range(20))
 def test_every_step_stays_inside(seed):
     random = np.random.default_rng(seed)
-    assert _inside(rechosen(random, SPACE, POINT))
-    assert _inside(scattered(random, SPACE, POINT, 5))
-    along = same_along(random, SPACE, POINT)
+    assert _inside(redraw_layer(random, SPACE, POINT))
+    assert _inside(scatter_layers(random, SPACE, POINT, 5))
+    along = align_layers(random, SPACE, POINT, StepSettings())
     assert along is not None
     assert _inside(along)
 
 
 def test_there_is_no_run_where_no_two_layers_have_a_parameter_of_one_name():
     space = LayeredSpace.of({"a/x": IntDistribution(0, 9), "b/y": IntDistribution(0, 9)}, None)
-    assert same_along(np.random.default_rng(0), space, ((0,), (0,))) is None
+    assert align_layers(np.random.default_rng(0), space, ((0,), (0,)), StepSettings()) is None

@@ -4,13 +4,13 @@ import pytest
 from optuna.distributions import IntDistribution
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.tuning.samplers import make_sampler
+from npu_tune.tuning.samplers import SamplerContext, make_sampler
 
 DISTRIBUTIONS = {f"l{i}/k": IntDistribution(0, 9) for i in range(4)}
 
 
 def search(name):
-    sampler = make_sampler(name, {"population_size": 10}, seed=5, context={})
+    sampler = make_sampler(name, {"population_size": 10}, context=SamplerContext(seed=5))
     return SearchStudy(sampler, ["minimize"] * 2, DISTRIBUTIONS)
 
 

@@ -1,4 +1,4 @@
-"""Puts whole configurations together from what the surrogate predicts of each layer."""
+"""Composes whole configurations from what the surrogate predicts of each layer."""
 
 from __future__ import annotations
 
@@ -10,35 +10,26 @@ import numpy as np
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Choice, Point
 from npu_tune.samplers.profile.encoding import Contexts
-from npu_tune.samplers.profile.profiles import REACH, Profiles
-from npu_tune.samplers.profile.surrogate import Figure, Surrogate
-from npu_tune.samplers.steps import change, replaced
-
-_FEW = 8
-"""Of a parameter with more values, so many are drawn as changes of a good choice."""
-
-_DRAWN = 16
-"""How many choices of a layer are drawn at random."""
-
-_CAUTION = 1.0
-"""By how many standard deviations a peak is taken higher than predicted: one layer that misses
-it spoils the whole."""
+from npu_tune.samplers.profile.profiles import Profiles
+from npu_tune.samplers.profile.settings import LayerProfileSettings
+from npu_tune.samplers.profile.surrogate import Aggregate, Surrogate
+from npu_tune.samplers.steps import change, replace_value
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What a composed configuration is to make small.
+    """What a composed configuration is to minimise.
 
     Args:
-        sums: factor by figure that is added up over layers.
-        peaks: factor by figure of which the highest counts.
-        ceiling: by peak figure, the level below which lowering it further earns nothing.
+        sums: factor by aggregate that is a sum over layers.
+        peaks: factor by aggregate that is a maximum over layers.
+        ceiling: by maximum, the level below which lowering it further earns nothing.
         boldness: by how many standard deviations predictions of sums are lowered.
     """
 
-    sums: Mapping[Figure, float]
-    peaks: Mapping[Figure, float]
-    ceiling: Mapping[Figure, float]
+    sums: Mapping[Aggregate, float]
+    peaks: Mapping[Aggregate, float]
+    ceiling: Mapping[Aggregate, float]
     boldness: float
 
 
@@ -48,18 +39,20 @@ class Composer:
 
     Args:
         profiles: of the trials.
-        surrogates: by figure.
+        surrogates: by aggregate.
         random: decides on which choices are considered.
+        settings: of the sampler.
         width: how many partial configurations are kept, and how many choices of a layer.
     """
 
     profiles: Profiles
-    surrogates: Mapping[Figure, Surrogate]
+    surrogates: Mapping[Aggregate, Surrogate]
     random: np.random.Generator
+    settings: LayerProfileSettings
     width: int = 8
 
     def compose(self, start: Point, elite: Sequence[Point], aim: Aim, window: range) -> Point:
-        """The configuration that is predicted to be best, layers taken in their order.
+        """Finds the configuration that is predicted to be best, layers taken in their order.
 
         Args:
             start: what everything outside the window is taken from.
@@ -69,11 +62,12 @@ class Composer:
         """
         slots = self.profiles.slots
         contexts = slots.contexts(start)
-        near = range(max(window.start - REACH, 0), min(window.stop + REACH, len(slots.layers)))
+        start_at, stop_at = window.start - slots.reach, window.stop + slots.reach
+        near = range(max(start_at, 0), min(stop_at, len(slots.layers)))
         candidates = [
             self._candidates(place, start, contexts[place], elite, aim)
             if place in window
-            else self._unchanged(place, start, contexts[place], aim)
+            else self._keep_choice(place, start, contexts[place], aim)
             for place in near
         ]
         chosen = self._beam(contexts, near, candidates, self._floor(start, near, aim), aim)
@@ -84,21 +78,23 @@ class Composer:
         return change(start, changes)
 
     def _floor(self, start: Point, near: range, aim: Aim) -> list[float]:
-        """Per peak figure the level below which nothing is gained: what the other layers need."""
+        """Per maximum the level below which nothing is gained: what the other layers need."""
         number = self.profiles.number_of(start)
         others = [place for place in range(len(self.profiles.layers)) if place not in near]
         floor = []
-        for figure, ceiling in aim.ceiling.items():
+        for aggregate, ceiling in aim.ceiling.items():
             held = 0.0
             if number is not None and others:
                 held = max(
-                    float(self.profiles.figure(place, figure.column, figure.kind, [number])[0])
+                    float(
+                        self.profiles.costs(place, aggregate.column, aggregate.kind, [number])[0]
+                    )
                     for place in others
                 )
             floor.append(max(ceiling, held))
         return floor
 
-    def _unchanged(self, place: int, start: Point, context: Contexts, aim: Aim) -> _Candidates:
+    def _keep_choice(self, place: int, start: Point, context: Contexts, aim: Aim) -> _Candidates:
         rows = context[None, :]
         sums, _ = self._predict(place, rows, aim)
         choice = start[self.profiles.layers[place]]
@@ -107,60 +103,63 @@ class Composer:
     def _candidates(
         self, place: int, start: Point, context: Contexts, elite: Sequence[Point], aim: Aim
     ) -> _Candidates:
-        """Choices of a layer that look good between its present neighbours."""
-        slots = self.profiles.slots
+        """Collects choices of a layer that look good between its present neighbours."""
+        slots, settings = self.profiles.slots, self.settings
         layer = slots.layers[place]
         pool = dict.fromkeys(point[layer] for point in (start, *elite))
         always = len(pool)
         for number in self._best_seen(place, aim):
             pool[self._choice(place, number)] = None
         parameters = self.profiles.space.layers[layer]
-        for centre in list(pool)[:3]:
+        for centre in list(pool)[: settings.varied_choices]:
             for at, parameter in enumerate(parameters):
                 values: Iterable[int] = (
                     range(parameter.size)
-                    if parameter.size <= _FEW
-                    else self.random.integers(parameter.size, size=_FEW)
+                    if parameter.size <= settings.drawn_values
+                    else self.random.integers(parameter.size, size=settings.drawn_values)
                 )
                 for value in values:
-                    pool[replaced(centre, at, int(value))] = None
+                    pool[replace_value(centre, at, int(value))] = None
         sizes = self.profiles.space.sizes[layer]
-        drawn = self.random.integers(sizes, size=(_DRAWN, len(sizes)))
+        drawn = self.random.integers(sizes, size=(settings.drawn_choices, len(sizes)))
         pool |= dict.fromkeys(map(tuple, drawn.tolist()))
         choices = list(pool)
         rows = np.repeat(context[None, :], len(choices), axis=0)
         rows[:, : slots.own] = slots.own_rows(place, choices)
         sums, peaks = self._predict(place, rows, aim)
         over = sum(
-            aim.peaks[figure] * np.maximum(peak - aim.ceiling[figure], 0.0)
-            for figure, peak in peaks.items()
+            aim.peaks[aggregate] * np.maximum(peak - aim.ceiling[aggregate], 0.0)
+            for aggregate, peak in peaks.items()
         )
         score = sums + over
         order = [int(i) for i in np.argsort(score, kind="stable")[: self.width]]
-        kept = list(dict.fromkeys([*range(min(always, 4)), *order]))
+        kept = list(dict.fromkeys([*range(min(always, settings.kept_choices)), *order]))
         return _Candidates([choices[i] for i in kept], rows[kept, : slots.own], sums[kept])
 
     def _best_seen(self, place: int, aim: Aim) -> list[int]:
         numbers = self.profiles.distinct[place]
         total = np.zeros(len(numbers))
-        for figure, factor in aim.sums.items():
-            total += factor * self.profiles.figure(place, figure.column, figure.kind, numbers)
-        return [numbers[i] for i in np.argsort(total, kind="stable")[:12]]
+        for aggregate, factor in aim.sums.items():
+            total += factor * self.profiles.mean_costs(
+                place, aggregate.column, aggregate.kind, numbers, len(self.profiles)
+            )
+        cheapest = np.argsort(total, kind="stable")[: self.settings.observed_choices]
+        return [numbers[i] for i in cheapest]
 
     def _choice(self, place: int, number: int) -> Choice:
         return self.profiles.choice(place, number)
 
     def _predict(
         self, place: int, rows: Contexts, aim: Aim
-    ) -> tuple[Floats, dict[Figure, Floats]]:
+    ) -> tuple[Floats, dict[Aggregate, Floats]]:
         sums = np.zeros(len(rows))
-        for figure, factor in aim.sums.items():
-            mean, deviation = self.surrogates[figure].predict(place, rows)
+        for aggregate, factor in aim.sums.items():
+            mean, deviation = self.surrogates[aggregate].predict(place, rows)
             sums += factor * np.expm1(mean - aim.boldness * deviation)
         peaks = {}
-        for figure in aim.peaks:
-            mean, deviation = self.surrogates[figure].predict(place, rows)
-            peaks[figure] = np.expm1(mean + _CAUTION * deviation)
+        for aggregate in aim.peaks:
+            mean, deviation = self.surrogates[aggregate].predict(place, rows)
+            peaks[aggregate] = np.expm1(mean + self.settings.caution * deviation)
         return sums, peaks
 
     def _beam(
@@ -171,7 +170,7 @@ class Composer:
         floor: Sequence[float],
         aim: Aim,
     ) -> tuple[int, ...]:
-        """The number of the candidate of each layer."""
+        """Searches for the best candidate of each layer; returns their numbers."""
         own = self.profiles.slots.own
         factors = np.array(list(aim.peaks.values()))
         # A state: the choices so far, what the layers before the last cost, and their peaks.
@@ -205,7 +204,7 @@ class Composer:
         return states[0]
 
     def _keep(self, score: Floats, last: Contexts, count: int) -> list[int]:
-        """The best states, of each pair of choices at the end only one."""
+        """Picks the best states, of each pair of last choices only one."""
         kept: dict[tuple[int, int], int] = {}
         for i in np.argsort(score, kind="stable"):
             kept.setdefault((int(last[i]), int(i) % count), int(i))

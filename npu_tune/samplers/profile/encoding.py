@@ -7,10 +7,7 @@ from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Parameter
-from npu_tune.samplers.profile.profiles import Slots
-
-_GRID = 12
-"""Into how many steps a long ordered parameter is divided."""
+from npu_tune.samplers.profile.slots import Slots
 
 Contexts = NDArray[np.int64]
 
@@ -25,26 +22,27 @@ class Encoding:
 
     Args:
         slots: what is encoded.
+        grid: number of steps into which a long ordered parameter is divided.
 
     Attributes:
         vector_slots: per dimension of a vector, its slot.
         effect_slots: per effect, its slot; those of own slots come first.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, grid: int) -> None:
         self.width, self.own_slots = slots.width, slots.own
-        tokens = _tokens(slots)
+        tokens = _tokens(slots, grid)
         numbers = {token: number for number, token in enumerate(tokens)}
         self._missing = len(tokens)
         self._token_slots = np.array([token[0] for token in tokens], dtype=np.int64)
         self.own_tokens = int((self._token_slots < slots.own).sum())
-        self._table = _table(slots, numbers, self._missing)
+        self._table = _table(slots, numbers, grid)
         self._vectors, self.vector_slots = _vectors(tokens)
         self._effects, self.effect_slots = _effects(tokens)
         self.own_effects = int((self.effect_slots < slots.own).sum())
 
     def one_hot(self, place: int, contexts: Contexts) -> Floats:
-        """Which tokens the contexts of one layer hold."""
+        """One-hot tokens of contexts of one layer; of shape (contexts, tokens)."""
         return self._hot(self._table[place, np.arange(contexts.shape[1]), contexts])
 
     def vectors(self, hot: Floats) -> Floats:
@@ -52,7 +50,7 @@ class Encoding:
         return hot @ self._vectors
 
     def distances(self, weights: Floats) -> Floats:
-        """Between any two tokens of the same slot, by the slot's weight; 0 between others."""
+        """Weighted squared distances between tokens of the same slot; 0 between others."""
         same = self._token_slots[:, None] == self._token_slots[None, :]
         norms = np.einsum("ij,ij->i", self._vectors, self._vectors)
         squares = norms[:, None] + norms[None, :] - 2.0 * self._vectors @ self._vectors.T
@@ -68,7 +66,7 @@ class Encoding:
         return own @ pairs @ own.T
 
     def effects(self, hot: Floats) -> Floats:
-        """Which effects the contexts have: zeros and ones."""
+        """Indicators of the effects of contexts; of shape (contexts, effects)."""
         return hot @ self._effects
 
     def _hot(self, tokens: Contexts) -> Floats:
@@ -81,18 +79,18 @@ Token = tuple[int, str, bool, float]
 """Slot, label, whether ordered, position on the grid."""
 
 
-def _token(slot: int, parameter: Parameter, value: int) -> Token:
+def _token(slot: int, parameter: Parameter, value: int, grid: int) -> Token:
     size = parameter.size
     if not parameter.ordered:
         return slot, repr(parameter.value_of(value)), False, 0.0
-    if size <= _GRID + 1:
+    if size <= grid + 1:
         return slot, str(value), True, float(value)
-    return slot, f"{value}/{size}", True, value / (size - 1) * _GRID
+    return slot, f"{value}/{size}", True, value / (size - 1) * grid
 
 
-def _tokens(slots: Slots) -> list[Token]:
+def _tokens(slots: Slots, grid: int) -> list[Token]:
     found = {
-        _token(slot, parameter, value): None
+        _token(slot, parameter, value, grid): None
         for row in slots.parameters
         for slot, parameter in enumerate(row)
         if parameter is not None
@@ -101,15 +99,17 @@ def _tokens(slots: Slots) -> list[Token]:
     return sorted(found)
 
 
-def _table(slots: Slots, numbers: dict[Token, int], missing: int) -> Contexts:
+def _table(slots: Slots, numbers: dict[Token, int], grid: int) -> Contexts:
     """Per layer, slot and value its token; a value of -1 is the last one and has none."""
     longest = max((p.size for row in slots.parameters for p in row if p is not None), default=0)
-    table = np.full((len(slots.parameters), slots.width, longest + 1), missing, dtype=np.int64)
+    table = np.full(
+        (len(slots.parameters), slots.width, longest + 1), len(numbers), dtype=np.int64
+    )
     for place, row in enumerate(slots.parameters):
         for slot, parameter in enumerate(row):
             if parameter is not None:
                 for value in range(parameter.size):
-                    table[place, slot, value] = numbers[_token(slot, parameter, value)]
+                    table[place, slot, value] = numbers[_token(slot, parameter, value, grid)]
     return table
 
 

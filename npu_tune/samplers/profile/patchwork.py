@@ -12,12 +12,7 @@ from npu_tune.samplers.layers import Choice
 from npu_tune.samplers.profile.profiles import MAX, SUM, Run
 from npu_tune.samplers.profile.relation import Relation
 from npu_tune.samplers.profile.segments import Segments
-
-_CEILINGS = 10
-"""For so many limits on the peak the best sum is looked for."""
-
-_ONE_CEILING = 0.2
-"""How often only one of them is taken, which lets the search look beside what seems best."""
+from npu_tune.samplers.profile.settings import LayerProfileSettings
 
 
 @dataclass(frozen=True)
@@ -34,9 +29,13 @@ class Patchwork:
 
 
 def patchwork(
-    segments: Segments, relation: Relation, places: int, random: np.random.Generator
+    segments: Segments,
+    relation: Relation,
+    places: int,
+    random: np.random.Generator,
+    settings: LayerProfileSettings,
 ) -> Patchwork:
-    """The segments that together cost least: shortest paths, one for each limit on the peak.
+    """Joins the segments that together cost least: shortest paths, one for each limit on the peak.
 
     Every trial's own segments cover all layers, so there is one wherever a trial is known.
 
@@ -45,13 +44,14 @@ def patchwork(
         relation: says what costs.
         places: how many layers there are.
         random: decides on the limits.
+        settings: of the sampler.
     """
     sums, peaks = np.zeros(len(segments.seen)), np.zeros(len(segments.seen))
-    for figure, factor in relation.part(SUM).items():
-        sums += factor * segments.sums[:, figure.column]
-    for figure, factor in relation.part(MAX).items():
-        peaks += factor * segments.peaks[:, figure.column]
-    limits = _limits(peaks, random)
+    for aggregate, factor in relation.part(SUM).items():
+        sums += factor * segments.sums[:, aggregate.column]
+    for aggregate, factor in relation.part(MAX).items():
+        peaks += factor * segments.peaks[:, aggregate.column]
+    limits = _limits(peaks, random, settings)
     paths = [path for limit in limits if (path := _shortest(segments, sums, peaks, places, limit))]
     paths = paths or [_shortest(segments, sums, peaks, places, np.inf)]
     best = min(paths, key=lambda path: sums[path].sum() + peaks[path].max())
@@ -66,12 +66,12 @@ def patchwork(
     return Patchwork(tuple(segment.run for segment in chosen), choices)
 
 
-def _limits(peaks: Floats, random: np.random.Generator) -> Floats:
-    """Levels of the peak."""
+def _limits(peaks: Floats, random: np.random.Generator, settings: LayerProfileSettings) -> Floats:
+    """Picks levels of the peak as limits."""
     levels = np.unique(peaks)
-    count = min(len(levels), _CEILINGS)
+    count = min(len(levels), settings.peak_limits)
     chosen = np.linspace(0, len(levels) - 1, count).astype(int)
-    if random.random() < _ONE_CEILING:
+    if random.random() < settings.single_limit_share:
         chosen = random.integers(len(levels), size=1)
     return np.asarray(levels[chosen])
 
@@ -79,8 +79,8 @@ def _limits(peaks: Floats, random: np.random.Generator) -> Floats:
 def _shortest(
     segments: Segments, sums: Floats, peaks: Floats, places: int, limit: float
 ) -> list[int]:
-    """The numbers of the segments with the smallest sum under the limit; none where none fit."""
-    grouped = segments.grouped()
+    """Numbers of the segments with the smallest sum under the limit; empty where none fit."""
+    grouped = segments.group_by_run()
     usable = np.where(peaks <= limit, sums, np.inf)[grouped.order]
     least = np.minimum.reduceat(usable, grouped.starts)
     costs = [0.0] + [np.inf] * places

@@ -1,4 +1,4 @@
-"""How the objectives come out of the profile: which columns, added up how, with which factor."""
+"""How the objectives follow from the profile: which columns, aggregated how, by which factors."""
 
 from __future__ import annotations
 
@@ -11,81 +11,78 @@ from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.profile.profiles import LARGEST, MAX, SUM, Profiles
-from npu_tune.samplers.profile.surrogate import Figure
-
-_WORTHWHILE = 0.8
-"""A further figure must leave no more than this share of what was unexplained before."""
-
-_EXACT = 1e-4
-"""The share of a score's variance that need not be explained."""
-
-_PREFERRED = "cycles"
-"""The column every target has; among columns that explain equally much it is taken."""
-
-_PULL = 0.3
-"""How much the effects of the network's parameters are drawn to 0, in trials."""
+from npu_tune.samplers.profile.settings import LayerProfileSettings
+from npu_tune.samplers.profile.surrogate import Aggregate
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A score as a sum of figures added up over the layers, each with a positive factor.
+    """A score as a weighted sum of aggregates over the layers, with positive factors.
 
     Args:
-        factors: by figure.
+        factors: by aggregate.
         network: per parameter of the network that has several values, what each adds.
         explained: the share of the score's variance that this explains.
     """
 
-    factors: dict[Figure, float]
+    factors: dict[Aggregate, float]
     network: tuple[Floats, ...] = ()
     explained: float = 0.0
 
-    def part(self, kind: int) -> dict[Figure, float]:
-        """The figures that are added up in one way."""
-        return {figure: f for figure, f in self.factors.items() if figure.kind == kind}
+    def part(self, kind: int) -> dict[Aggregate, float]:
+        """The factors of the aggregates of one kind."""
+        return {aggregate: f for aggregate, f in self.factors.items() if aggregate.kind == kind}
 
 
-def relate(profiles: Profiles, scores: Floats) -> Relation:
+def relate(profiles: Profiles, scores: Floats, settings: LayerProfileSettings) -> Relation:
     """Fits a score to the profiles' totals, trials with better scores counting more.
 
-    At most one sum, one maximum and one figure more are taken. A relation without a sum is no
-    use, so it has the cycles' at least.
+    At most one sum, one maximum and one more aggregate are taken. A relation without a sum is of
+    no use, so it has that of the cost column at least.
 
     Args:
         profiles: of the trials.
         scores: per trial that has a profile, lower is better; infinite ones do not count.
+        settings: of the sampler.
     """
-    figures = [Figure(c, kind) for c in range(len(profiles.columns)) for kind in (SUM, MAX)]
+    aggregates = [Aggregate(c, kind) for c in range(len(profiles.columns)) for kind in (SUM, MAX)]
     usable = np.abs(scores) <= LARGEST
     scores = scores[usable]
     scale = float(scores.std()) if len(scores) > 1 else 0.0
     if scale <= 1e-12 * max(float(np.abs(scores).max(initial=0)), 1e-300):
-        return _default(profiles, figures)
+        return _default(profiles, aggregates)
     totals: Floats = np.stack([profiles.totals(SUM), profiles.totals(MAX)], axis=2)[usable]
     regression = _Regression.of(
-        totals.reshape(len(scores), len(figures)), profiles.network()[usable], scores, scale
+        totals.reshape(len(scores), len(aggregates)),
+        profiles.network()[usable],
+        scores,
+        scale,
+        settings.network_pull,
     )
-    chosen = _chosen(regression, figures, profiles)
+    chosen = _choose(regression, aggregates, profiles, settings)
     if not chosen:
-        return _default(profiles, figures)
+        return _default(profiles, aggregates)
     fit = regression.fit(chosen)
-    factors = {figures[i]: f for i, f in zip(chosen, fit.factors, strict=True)}
+    factors = {aggregates[i]: f for i, f in zip(chosen, fit.factors, strict=True)}
     bare = regression.fit(()).rest
     return Relation(factors, fit.network, 1.0 - fit.rest / bare if bare else 0.0)
 
 
-def _default(profiles: Profiles, figures: Sequence[Figure]) -> Relation:
-    first = min((f for f in figures if f.kind == SUM), key=lambda f: _rank(profiles, f))
+def _default(profiles: Profiles, aggregates: Sequence[Aggregate]) -> Relation:
+    first = min((f for f in aggregates if f.kind == SUM), key=lambda f: _rank(profiles, f))
     return Relation({first: 1.0})
 
 
-def _chosen(
-    regression: _Regression, figures: Sequence[Figure], profiles: Profiles
+def _choose(
+    regression: _Regression,
+    aggregates: Sequence[Aggregate],
+    profiles: Profiles,
+    settings: LayerProfileSettings,
 ) -> tuple[int, ...]:
-    """The figures by number: a sum, a maximum if that helps, another one if that helps."""
-    enough = _EXACT * regression.fit(()).rest
-    sums = [i for i in regression.varying if figures[i].kind == SUM]
-    peaks = [i for i in regression.varying if figures[i].kind == MAX]
+    """Numbers of the aggregates: a sum, a maximum if that helps, another one if that helps."""
+    enough = settings.exact * regression.fit(()).rest
+    sums = [i for i in regression.varying if aggregates[i].kind == SUM]
+    peaks = [i for i in regression.varying if aggregates[i].kind == MAX]
 
     def best(options: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], float]:
         fits = [(option, regression.fit(option)) for option in options]
@@ -94,7 +91,7 @@ def _chosen(
         near = [(o, rest) for o, rest in allowed if rest <= 1.05 * least + enough]
         return min(
             near,
-            key=lambda each: [_rank(profiles, figures[i]) for i in each[0]],
+            key=lambda each: [_rank(profiles, aggregates[i]) for i in each[0]],
             default=((), least),
         )
 
@@ -104,7 +101,7 @@ def _chosen(
         [(*chosen, i) for i in regression.varying if i not in chosen],
     ):
         further, less = best(options)
-        if rest > enough and less <= _WORTHWHILE * rest:
+        if rest > enough and less <= settings.worthwhile * rest:
             chosen, rest = further, less
     return chosen
 
@@ -125,16 +122,23 @@ class _Regression:
         scale: of the columns.
         widths: of the network's parameters, whose values stand behind the columns.
         varying: the columns that are not constant.
+        network_pull: ridge penalty of the effects of the network's parameters, in trials.
     """
 
     normal: Floats
     scale: Floats
     widths: tuple[int, ...]
     varying: tuple[int, ...]
+    network_pull: float
 
     @classmethod
     def of(
-        cls, columns: Floats, network: NDArray[np.int64], scores: Floats, spread: float
+        cls,
+        columns: Floats,
+        network: NDArray[np.int64],
+        scores: Floats,
+        spread: float,
+        network_pull: float,
     ) -> _Regression:
         scale = np.maximum(np.abs(columns).max(axis=0), 1e-300)
         columns = columns / scale
@@ -145,14 +149,14 @@ class _Regression:
         )
         weighted = design * np.sqrt(0.05 + np.exp(-(scores - scores.min()) / spread))[:, None]
         varying = tuple(int(i) for i in np.flatnonzero(columns.std(axis=0) > 1e-9))
-        return cls(weighted.T @ weighted, scale, widths, varying)
+        return cls(weighted.T @ weighted, scale, widths, varying, network_pull)
 
     def fit(self, chosen: Sequence[int]) -> _Fit:
         start, end = len(self.scale), len(self.normal) - 1
         used = np.array([*chosen, *range(start, end)], dtype=np.int64)
         normal = self.normal[np.ix_(used, used)].copy()
         pull = np.full(len(used), 1e-9 * max(float(self.normal[-2, -2]), 1.0))
-        pull[len(chosen) : -1] = _PULL
+        pull[len(chosen) : -1] = self.network_pull
         normal[np.diag_indices_from(normal)] += pull
         right = self.normal[used, end]
         solved = np.linalg.solve(normal, right)
@@ -169,5 +173,9 @@ class _Regression:
         return _Fit(factors, network, max(rest, 0.0))
 
 
-def _rank(profiles: Profiles, figure: Figure) -> tuple[bool, int, int]:
-    return profiles.columns[figure.column] != _PREFERRED, figure.kind, figure.column
+def _rank(profiles: Profiles, aggregate: Aggregate) -> tuple[bool, int, int]:
+    return (
+        profiles.columns[aggregate.column] != profiles.cost_column,
+        aggregate.kind,
+        aggregate.column,
+    )

@@ -15,9 +15,6 @@ from npu_tune.samplers.history import Floats, GrowingTable
 from npu_tune.samplers.layers import Choice, LayeredSpace
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles, Run
 
-_OFTEN = 3
-"""So often must a value have been seen before something is concluded from what it goes with."""
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -63,12 +60,14 @@ class Segments:
 
     Args:
         space: of the study.
+        least_observations: of a value, before it may count as what joins layers.
 
     Attributes:
         seen: the segments, in the order in which they were first seen.
     """
 
-    def __init__(self, space: LayeredSpace) -> None:
+    def __init__(self, space: LayeredSpace, least_observations: int = 3) -> None:
+        self._least_observations = least_observations
         self._space = space
         self._read = 0
         self.seen: list[Segment] = []
@@ -85,7 +84,7 @@ class Segments:
         self._longest: dict[int, tuple[int, list[Choice]]] = {}
 
     def read(self, profiles: Profiles) -> None:
-        """Takes in the trials that are new."""
+        """Adds the trials that are new."""
         for number in range(self._read, len(profiles)):
             for run in profiles.runs[number]:
                 self._add(profiles, number, run)
@@ -101,7 +100,7 @@ class Segments:
         """Per segment and column, the maximum over its layers."""
         return self._peaks.array
 
-    def grouped(self) -> Grouped:
+    def group_by_run(self) -> Grouped:
         """The segments by the run of layers that they are of."""
         if self._grouped is None or len(self._grouped.order) < len(self.seen):
             numbers = np.array(self._run_numbers, dtype=np.int64)
@@ -111,14 +110,16 @@ class Segments:
         return self._grouped
 
     def joining(self) -> tuple[str, Any] | None:
-        """An unordered parameter without whose value no layer ever ran together with the next one.
+        """Finds an unordered parameter without whose value layers never ran together with the next.
 
         Returns:
-            The parameter's short name and the value; None where nothing was seen to decide that.
+            The parameter's short name and the value; None where observations do not tell.
         """
         found: tuple[float, str, Any] | None = None
         for name, values in self._joined.items():
-            rates = {v: joined / n for v, (joined, n) in values.items() if n >= _OFTEN}
+            rates = {
+                v: joined / n for v, (joined, n) in values.items() if n >= self._least_observations
+            }
             if len(rates) < 2 or min(rates.values()) > 0:
                 continue
             value = max(rates, key=rates.__getitem__)

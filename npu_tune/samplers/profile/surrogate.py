@@ -1,4 +1,4 @@
-"""What a layer is likely to cost in a context, learnt from the profiles of all trials."""
+"""A model of what a layer costs in a context, learnt from the profiles of all trials."""
 
 from __future__ import annotations
 
@@ -11,30 +11,24 @@ import numpy as np
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.profile.encoding import Contexts, Encoding
 from npu_tune.samplers.profile.profiles import Profiles
-
-_MOST_ROWS = 3000
-"""From how many observations the effects that layers share are fitted."""
-
-_MOST_NEAR = 96
-"""How many observations of one layer are interpolated: half the best, half the newest."""
-
-_ALL_NEAR = 48
-"""Up to so many, every new observation is taken in at once; later a few at a time."""
-
-_PAIRS = 4000
-"""From how many pairs of observations the slots' weights are estimated."""
-
-_NOISES = (0.1, 1.0, 10.0, 100.0)
-"""Variances of noise that the regression tries, relative to the prior variance of an effect."""
+from npu_tune.samplers.profile.regression import fit_nonnegative, fit_ridge
+from npu_tune.samplers.profile.settings import LayerProfileSettings
 
 _JITTER = 1e-5
-_LEAST_WEIGHT = 0.001
-_MOST_WEIGHT = 2.0
+"""Added to the diagonal of kernels so that they can be inverted."""
+
+_MOST_NOISE = 10.0
+"""Largest variance of noise in a kernel, relative to that of the costs."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A column of the profile, added up over the layers in one way."""
+class Aggregate:
+    """A column of the profile, aggregated over layers by sum or maximum.
+
+    Args:
+        column: its index.
+        kind: ``SUM`` or ``MAX``.
+    """
 
     column: int
     kind: int
@@ -42,12 +36,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Shared:
-    """Effects that values have on the logarithm of a layer's figure, wherever they are chosen.
+    """Effects of values on the logarithm of a layer's cost, whichever layer it is.
 
     Args:
         single: per token.
         pairs: per two tokens of the layer's own slots.
-        distances: between tokens, how unlike they make two layers.
+        distances: between tokens, weighted by how much they make two layers differ.
     """
 
     single: Floats
@@ -55,14 +49,14 @@ class Shared:
     distances: Floats
 
     def predict(self, hot: Floats) -> Floats:
-        """The sum of the effects of some contexts."""
+        """Sums the effects of contexts, given as one-hot rows."""
         own = hot[:, : len(self.pairs)]
         return np.asarray(hot @ self.single + np.einsum("ij,ij->i", own @ self.pairs, own))
 
 
 @dataclass(frozen=True)
 class _Local:
-    """The interpolation of what the shared effects leave of one layer's figures."""
+    """The Gaussian process of what the shared effects leave of one layer's costs."""
 
     distances: Floats
     inverse: Floats
@@ -73,17 +67,27 @@ class _Local:
 
 @dataclass
 class Surrogate:
-    """Predicts one figure of every layer in any context, with its uncertainty.
+    """Predicts one column of every layer in any context, with its uncertainty.
 
-    The logarithm of a figure is a sum of effects that all layers share (single values, pairs of
-    values of the layer itself), fitted by ridge regression, and a Gaussian process for each layer
-    that interpolates what is left, so that observed contexts are met exactly. How much a slot
-    counts in its kernel is estimated from the variogram of what is left.
+    The logarithm of the cost is a sum of effects that all layers share (single values, pairs of
+    values of the layer itself), fitted by ridge regression, and a Gaussian process per layer for
+    the residual. Without noise it interpolates, so that observed contexts are met exactly; with
+    noise it smooths. The weights of the slots in its kernel are estimated from the variogram of
+    the residuals.
+
+    Args:
+        profiles: of the trials.
+        aggregate: what is predicted.
+        encoding: of contexts.
+        settings: of the sampler.
+        noise: relative standard deviation of a layer's cost, which is that of its logarithm.
     """
 
     profiles: Profiles
-    figure: Figure
+    aggregate: Aggregate
     encoding: Encoding
+    settings: LayerProfileSettings
+    noise: float = 0.0
     _shared: Shared | None = None
     _shared_from: int = 0
     _local: dict[int, tuple[int, int, _Local]] = field(default_factory=dict)
@@ -91,9 +95,9 @@ class Surrogate:
     _logs: list[Floats] = field(default_factory=list)
 
     def predict(self, place: int, contexts: Contexts) -> tuple[Floats, Floats]:
-        """Expected logarithm of the figure and its standard deviation."""
+        """Expected logarithm of the cost and its standard deviation, per context."""
         shared = self.shared()
-        local = self._fitted(place, shared)
+        local = self._local_model(place, shared)
         hot = self.encoding.one_hot(place, contexts)
         kernel = np.exp(-(hot @ local.distances))
         mean = shared.predict(hot) + local.offset + kernel @ local.alpha
@@ -101,22 +105,33 @@ class Surrogate:
         return mean, local.spread * np.sqrt(np.clip(1.0 - known, 0.0, 1.0))
 
     def shared(self) -> Shared:
-        """The shared effects, fitted anew whenever a seventh more trials have come in."""
-        count = step_down(len(self.profiles), 12, 0.15)
+        """The shared effects, fitted anew whenever enough trials have been added."""
+        settings = self.settings
+        count = step_down(len(self.profiles), settings.all_shared, settings.shared_growth)
         if self._shared is None or self._shared_from != count:
             self._shared = _fit_shared(self, count)
             self._shared_from = count
         return self._shared
 
-    def observations(self, place: int, numbers: Sequence[int]) -> tuple[Floats, Floats]:
-        """One-hot contexts of a layer in some trials, and the logarithms of its figure."""
-        figures = self.profiles.figure(place, self.figure.column, self.figure.kind, numbers)
-        contexts = self.profiles.contexts(place, numbers)
-        return self.encoding.one_hot(place, contexts), log_of(figures)
+    def observations(
+        self, place: int, numbers: Sequence[int], until: int
+    ) -> tuple[Floats, Floats]:
+        """One-hot contexts of a layer in some trials, and the logarithms of its costs.
 
-    def _fitted(self, place: int, shared: Shared) -> _Local:
+        Args:
+            place: of the layer.
+            numbers: the first trials of contexts.
+            until: the number of trials over which costs in the same context are averaged.
+        """
+        column, kind = self.aggregate.column, self.aggregate.kind
+        costs = self.profiles.mean_costs(place, column, kind, numbers, until)
+        contexts = self.profiles.contexts(place, numbers)
+        return self.encoding.one_hot(place, contexts), log_of(costs)
+
+    def _local_model(self, place: int, shared: Shared) -> _Local:
+        """The Gaussian process of a layer, fitted anew once enough contexts have been added."""
         seen = self.profiles.distinct[place]
-        count = step_down(len(seen), _ALL_NEAR, 0.1)
+        count = step_down(len(seen), self.settings.all_near, self.settings.near_growth)
         known = self._local.get(place)
         if known is not None and known[:2] == (self._shared_from, count):
             return known[2]
@@ -125,10 +140,11 @@ class Surrogate:
         return local
 
     def _fit(self, place: int, shared: Shared, numbers: list[int]) -> _Local:
-        hot, logs = self.observations(place, numbers)
-        if len(numbers) > _MOST_NEAR:
-            half = len(numbers) - _MOST_NEAR // 2
-            best = np.argsort(logs[:half], kind="stable")[: _MOST_NEAR // 2]
+        hot, logs = self.observations(place, numbers, self._shared_from)
+        most = self.settings.near_rows
+        if len(numbers) > most:
+            half = len(numbers) - most // 2
+            best = np.argsort(logs[:half], kind="stable")[: most // 2]
             chosen = np.concatenate([np.sort(best), np.arange(half, len(numbers))])
             hot, logs = hot[chosen], logs[chosen]
         left = logs - shared.predict(hot)
@@ -136,16 +152,24 @@ class Surrogate:
         left = left - offset
         distances = shared.distances @ hot.T
         kernel = np.exp(-(hot @ distances))
-        kernel[np.diag_indices_from(kernel)] += _JITTER
+        kernel[np.diag_indices_from(kernel)] += _JITTER + self._nugget(left)
         inverse: Floats = np.asarray(np.linalg.inv(kernel), dtype=np.float64)
         alpha = inverse @ left
-        # The scale under which what is left is most likely, and a little beyond that.
+        # The maximum-likelihood scale of the residuals, and a little more.
         spread = np.sqrt((max(float(left @ alpha), 0.0) + 2e-4) / (len(left) + 1.0))
         return _Local(distances, inverse, alpha, float(spread), offset)
 
+    def _nugget(self, left: Floats) -> float:
+        """Variance of the noise relative to that of the costs, given residuals that have both."""
+        variance = self.noise**2
+        if variance == 0.0:
+            return 0.0
+        rest = float(np.mean(left**2)) - variance
+        return variance / max(rest, variance / _MOST_NOISE)
+
 
 def step_down(count: int, all_up_to: int, share: float) -> int:
-    """The last step of a ladder at or below ``count``, whose steps grow by ``share``."""
+    """Rounds ``count`` down to a step of a ladder whose steps grow by ``share``."""
     step = all_up_to
     if count <= step:
         return count
@@ -156,22 +180,22 @@ def step_down(count: int, all_up_to: int, share: float) -> int:
         step = following
 
 
-def log_of(figures: Floats) -> Floats:
-    """The logarithm under which figures are predicted; 0 for 0."""
-    return np.asarray(np.log1p(np.maximum(figures, 0.0)))
+def log_of(costs: Floats) -> Floats:
+    """The logarithm of costs that is modelled; 0 for 0."""
+    return np.asarray(np.log1p(np.maximum(costs, 0.0)))
 
 
 def _fit_shared(model: Surrogate, count: int) -> Shared:
     profiles, encoding = model.profiles, model.encoding
     places = range(len(profiles.layers))
-    most = max(_MOST_ROWS // max(len(places), 1), 2)
+    most = max(model.settings.shared_rows // max(len(places), 1), 2)
     effects, logs, hots, bounds = [], [], [], [0]
     for place in places:
         seen = [number for number in profiles.distinct[place] if number < count]
         if len(seen) > most:
             # The newest are near where the search is now; the first are spread out.
             seen = seen[: most // 2] + seen[-(most - most // 2) :]
-        hot, log = model.observations(place, seen)
+        hot, log = model.observations(place, seen, count)
         hots.append(hot)
         effects.append(encoding.effects(hot))
         logs.append(log)
@@ -185,13 +209,14 @@ def _fit_shared(model: Surrogate, count: int) -> Shared:
     )
     target = np.concatenate([log - log.mean() for log in logs])
     is_own = encoding.effect_slots < model.profiles.slots.own
-    prior = np.concatenate([np.where(is_own, 1.0, 0.1), np.full(len(pairs[0]), 0.1)])
-    coefficients = _ridge(design, target, prior)
+    other = model.settings.other_prior
+    prior = np.concatenate([np.where(is_own, 1.0, other), np.full(len(pairs[0]), other)])
+    coefficients = fit_ridge(design, target, prior, model.settings.ridge_noises)
     single, pair = np.split(coefficients, [len(encoding.effect_slots)])
     matrix = np.zeros((own, own))
     matrix[pairs[0], pairs[1]] = pair
     left = target - design @ coefficients
-    weights = _slot_weights(encoding, np.concatenate(hots), left, bounds)
+    weights = _slot_weights(encoding, np.concatenate(hots), left, bounds, model.settings)
     return Shared(
         encoding.spread_singles(single), encoding.spread_pairs(matrix), encoding.distances(weights)
     )
@@ -203,36 +228,18 @@ def _pairs(encoding: Encoding) -> tuple[Contexts, Contexts]:
     return first, second
 
 
-def _ridge(design: Floats, target: Floats, prior: Floats) -> Floats:
-    """Coefficients under priors of given variance; the noise is the one that predicts best."""
-    if len(target) < 2:
-        return np.zeros(len(prior))
-    scaled = design * np.sqrt(prior)
-    held_out = np.arange(len(target)) % 5 == 0
-    kept = scaled[~held_out], target[~held_out]
-    misses = [
-        float(np.mean((scaled[held_out] @ _solved(*kept, noise) - target[held_out]) ** 2))
-        for noise in _NOISES
-    ]
-    return np.sqrt(prior) * _solved(scaled, target, _NOISES[int(np.argmin(misses))])
-
-
-def _solved(design: Floats, target: Floats, noise: float) -> Floats:
-    if design.shape[1] > len(target):
-        kernel = design @ design.T
-        kernel[np.diag_indices_from(kernel)] += noise
-        return np.asarray(design.T @ np.linalg.solve(kernel, target))
-    normal = design.T @ design
-    normal[np.diag_indices_from(normal)] += noise
-    return np.asarray(np.linalg.solve(normal, design.T @ target))
-
-
-def _slot_weights(encoding: Encoding, hot: Floats, left: Floats, bounds: Sequence[int]) -> Floats:
-    """Per slot how much observations that differ in it differ in what is left of their figure."""
+def _slot_weights(
+    encoding: Encoding,
+    hot: Floats,
+    left: Floats,
+    bounds: Sequence[int],
+    settings: LayerProfileSettings,
+) -> Floats:
+    """Estimates slot weights from the variogram: half the squared differences of residuals."""
     own = encoding.own_slots
     width = encoding.width
-    start = np.where(np.arange(width) < own, 0.3, 0.05)
-    first, second = _some_pairs(bounds)
+    start = np.where(np.arange(width) < own, settings.own_weight, settings.other_weight)
+    first, second = _some_pairs(bounds, settings.variogram_pairs)
     if len(first) < 2 * width:
         return start
     vectors = encoding.vectors(hot)
@@ -242,17 +249,16 @@ def _slot_weights(encoding: Encoding, hot: Floats, left: Floats, bounds: Sequenc
     halves = (left[first] - left[second]) ** 2 / 2.0
     sill = float(np.mean(halves)) or 1.0
     halves = np.minimum(halves / sill, 6.0)
-    weights = _nonnegative(distance, halves, start)
-    return np.clip(
-        weights, _LEAST_WEIGHT * np.where(np.arange(width) < own, 1.0, 0.3), _MOST_WEIGHT
-    )
+    weights = fit_nonnegative(distance, halves, start)
+    least = settings.least_weight * np.where(np.arange(width) < own, 1.0, 0.3)
+    return np.clip(weights, least, settings.most_weight)
 
 
-def _some_pairs(bounds: Sequence[int]) -> tuple[Contexts, Contexts]:
-    """Pairs of observations of the same layer, near and far in time."""
+def _some_pairs(bounds: Sequence[int], count: int) -> tuple[Contexts, Contexts]:
+    """Draws pairs of observations of the same layer, near and far in time."""
     random = np.random.default_rng(0)
     first, second = [], []
-    share = max(_PAIRS // max(len(bounds) - 1, 1), 1)
+    share = max(count // max(len(bounds) - 1, 1), 1)
     for low, high in itertools.pairwise(bounds):
         if high - low > 1:
             a = random.integers(low, high, share)
@@ -262,15 +268,3 @@ def _some_pairs(bounds: Sequence[int]) -> tuple[Contexts, Contexts]:
     if not first:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     return np.concatenate(first), np.concatenate(second)
-
-
-def _nonnegative(design: Floats, target: Floats, prior: Floats, steps: int = 60) -> Floats:
-    """Least squares with coefficients from 0 on, drawn a little to ``prior``."""
-    pull = 0.02 * len(target)
-    normal = design.T @ design + pull * np.eye(design.shape[1])
-    right = design.T @ target + pull * prior
-    result = prior.copy()
-    for _ in range(steps):
-        for i in range(len(result)):
-            result[i] = max(0.0, result[i] + (right[i] - normal[i] @ result) / normal[i, i])
-    return result

@@ -1,4 +1,4 @@
-"""Variations of a configuration, of many of its runs of layers at once."""
+"""Variations of a point in many of its runs of layers at once."""
 
 from __future__ import annotations
 
@@ -10,23 +10,8 @@ import numpy as np
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.profile.profiles import Run
 from npu_tune.samplers.profile.segments import Segments
-from npu_tune.samplers.steps import change, nudged_choice, replaced
-
-_MERGED = 0.4
-"""How often two neighbouring runs are joined, where it is known what joins layers."""
-
-_KINDS = (0.45, 0.2, 0.2, 0.15)
-"""Otherwise how often one parameter changes, two of neighbours do, one along several layers, or
-choices are taken over from elsewhere in the network."""
-
-_SOCIABLE = 0.7
-"""How often a layer of a merged run takes a choice that it had in its longest run."""
-
-_ALIKE = 0.5
-"""How often a parameter of all layers of a merged run is set to the same or random values."""
-
-_LEAST = 0.7
-"""How often these are its first one: what is least takes the least of what layers share."""
+from npu_tune.samplers.profile.settings import LayerProfileSettings
+from npu_tune.samplers.steps import change, nudge_choice, replace_value
 
 
 @dataclass
@@ -39,8 +24,9 @@ class Variation:
         space: of the study.
         layers: by place.
         segments: of the trials.
-        random: decides.
+        random: a generator.
         point: what is varied.
+        settings: of the sampler.
     """
 
     space: LayeredSpace
@@ -48,23 +34,24 @@ class Variation:
     segments: Segments
     random: np.random.Generator
     point: Point
+    settings: LayerProfileSettings
 
     def __post_init__(self) -> None:
         self._changes: dict[int, Choice] = {}
 
-    def of(self, runs: Sequence[Run], share: float) -> Point:
-        """The point with a share of its runs changed."""
-        joining = self.segments.joining()
+    def vary(self, runs: Sequence[Run], share: float) -> Point:
+        """Changes a share of the point's runs."""
+        joining, kinds = self.segments.joining(), self.settings.kinds
         merged_to = -1
         for number, (first, last) in enumerate(runs):
             if first <= merged_to or self.random.random() >= share:
                 continue
             is_last = number + 1 == len(runs)
-            if joining and not is_last and self.random.random() < _MERGED:
+            if joining and not is_last and self.random.random() < self.settings.merge_share:
                 merged_to = runs[number + 1][1]
                 self._merge(first, merged_to, *joining)
                 continue
-            kind = int(self.random.choice(len(_KINDS), p=_KINDS))
+            kind = int(self.random.choice(len(kinds), p=kinds))
             if kind == 0:
                 self._nudge(self._any(first, last))
             elif kind == 1:
@@ -85,17 +72,19 @@ class Variation:
         return int(self.random.integers(first, last + 1))
 
     def _nudge(self, place: int) -> None:
-        """One parameter of a layer gets another value."""
+        """Changes one parameter of a layer."""
         layer = self.layers[place]
         parameters = self.space.layers[layer]
-        self._changes[layer] = nudged_choice(self.random, parameters, self._choice(place))
+        self._changes[layer] = nudge_choice(
+            self.random, parameters, self._choice(place), self.settings.steps
+        )
 
     def _along(self, first: int) -> None:
-        """A parameter of some layers from one on gets the same or a similar value."""
+        """Sets one parameter of some layers from ``first`` on to the same or a similar value."""
         parameters = [p for p in self.space.layers[self.layers[first]] if p.size > 1]
         parameter = parameters[int(self.random.integers(len(parameters)))]
         share = (int(self.random.integers(parameter.size)) + 0.5) / parameter.size
-        width = 1 + int(self.random.geometric(0.5))
+        width = 1 + int(self.random.geometric(self.settings.along_decay))
         for place in range(first, min(first + width, len(self.layers))):
             self._set(place, parameter.short_name, share)
 
@@ -104,10 +93,10 @@ class Variation:
         for at, parameter in enumerate(self.space.layers[layer]):
             if parameter.short_name == name and parameter.size > 1:
                 value = int(share * parameter.size)
-                self._changes[layer] = replaced(self._choice(place), at, value)
+                self._changes[layer] = replace_value(self._choice(place), at, value)
 
     def _take_over(self, source: Run, first: int) -> None:
-        """Layers from one on get the choices of others, as far as they have the same values."""
+        """Copies choices of a run to layers from ``first`` on, where they have the same values."""
         length = min(source[1] - source[0] + 1, len(self.layers) - first)
         for step in range(length):
             there = self.layers[source[0] + step]
@@ -126,19 +115,19 @@ class Variation:
             )
 
     def _merge(self, first: int, last: int, name: str, value: object) -> None:
-        """Layers get what may let them run together: one of them alone is no gain."""
+        """Gives all layers what may let them run together: one of them alone is no gain."""
         for place in range(first, last + 1):
             layer = self.layers[place]
             choice = self._choice(place)
             sociable = self.segments.sociable(place)
-            if sociable and self.random.random() < _SOCIABLE:
+            if sociable and self.random.random() < self.settings.sociable_share:
                 choice = sociable[int(self.random.integers(len(sociable)))]
             for at, parameter in enumerate(self.space.layers[layer]):
                 if place < last and parameter.short_name == name and not parameter.ordered:
                     index = parameter.index_of(value)
-                    choice = choice if index is None else replaced(choice, at, index)
+                    choice = choice if index is None else replace_value(choice, at, index)
             self._changes[layer] = choice
-        if self.random.random() < _ALIKE:
+        if self.random.random() < self.settings.alike_share:
             self._make_alike(range(first, last + 1), name)
 
     def _make_alike(self, places: range, but: str) -> None:
@@ -151,6 +140,6 @@ class Variation:
         if not names:
             return
         name = names[int(self.random.integers(len(names)))]
-        least = self.random.random() < _LEAST
+        least = self.random.random() < self.settings.first_value_share
         for place in places:
             self._set(place, name, 0.0 if least else float(self.random.random()))

@@ -6,16 +6,19 @@ from chained_trials import BYTES, CYCLES, LAYERS, PAIRED, SINGLE, learnt, trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from npu_tune.samplers import LayerProfileSettings
 from npu_tune.samplers.profile.patchwork import patchwork
 from npu_tune.samplers.profile.profiles import MAX, SUM
 from npu_tune.samplers.profile.relation import Relation
-from npu_tune.samplers.profile.surrogate import Figure
+from npu_tune.samplers.profile.surrogate import Aggregate
+
+SETTINGS = LayerProfileSettings()
 
 
 def test_the_best_segments_of_different_trials_are_put_side_by_side():
     _, segments = learnt([PAIRED, SINGLE])
-    relation = Relation({Figure(CYCLES, SUM): 1.0})
-    found = patchwork(segments, relation, 4, np.random.default_rng(0))
+    relation = Relation({Aggregate(CYCLES, SUM): 1.0})
+    found = patchwork(segments, relation, 4, np.random.default_rng(0), SETTINGS)
     assert found.runs == ((0, 1), (2, 2), (3, 3))
     assert found.choices == {0: (1, 0), 1: (0, 0), 2: (0, 3), 3: (0, 3)}
 
@@ -33,7 +36,7 @@ def _every_way(segments, first=0):
 @settings(max_examples=60, deadline=None)
 def test_no_other_way_to_cover_the_layers_costs_less(trials, weight, seed):
     _, segments = learnt(trials)
-    factors = {Figure(CYCLES, SUM): 1.0, Figure(BYTES, MAX): float(weight)}
+    factors = {Aggregate(CYCLES, SUM): 1.0, Aggregate(BYTES, MAX): float(weight)}
     relation = Relation({figure: f for figure, f in factors.items() if f})
 
     def cost(numbers):
@@ -43,7 +46,7 @@ def test_no_other_way_to_cover_the_layers_costs_less(trials, weight, seed):
     number_of = {(s.run, s.choices): n for n, s in enumerate(segments.seen)}
     costs = []
     for turn in range(12):
-        found = patchwork(segments, relation, 4, np.random.default_rng((seed, turn)))
+        found = patchwork(segments, relation, 4, np.random.default_rng((seed, turn)), SETTINGS)
         runs = [
             number_of[run, tuple(found.choices[p] for p in range(run[0], run[1] + 1))]
             for run in found.runs
