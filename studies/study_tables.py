@@ -19,8 +19,8 @@ from cells import (
 )
 
 from npu_tune.compare import Analysis
-from npu_tune.compare.analysis import TIE
-from npu_tune.compare.statistics import median, wilcoxon_p
+from npu_tune.compare.analysis.analysis import TIE
+from npu_tune.compare.analysis.statistics import median, wilcoxon_p
 
 RIVALS = ("tpe", "nsga2", "gp", "annealing")
 """Those that `profile` is held against, the best of them on each problem."""

@@ -19,7 +19,7 @@ sys.path.insert(0, str(FOLDER.parent))
 
 from figures import replayed  # noqa: E402 -- stands in the folder above
 
-from npu_tune.compare.regrets import ProblemCurves  # noqa: E402
+from npu_tune.compare.analysis.regrets import ProblemCurves  # noqa: E402
 from npu_tune.report.pictures import picture  # noqa: E402
 
 if TYPE_CHECKING:

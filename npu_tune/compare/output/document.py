@@ -1,0 +1,68 @@
+"""What ``npu-tune compare`` answers as JSON, described in ``docs/json.md``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from npu_tune.compare.analysis.analysis import Analysis
+from npu_tune.report.documents import Document
+
+
+def comparison_document(analysis: Analysis, *, files: Sequence[Path]) -> Document:
+    """The comparison's document of the schema ``npu-tune/1``.
+
+    Args:
+        analysis: what the comparison says.
+        files: what was written.
+    """
+    result = analysis.result
+    comparison = result.comparison
+    return {
+        "comparison": {"name": comparison.name, "folder": str(comparison.folder)},
+        "evaluations": comparison.compare.evaluations,
+        "seeds": list(comparison.compare.seeds),
+        "runs": {
+            "planned": comparison.planned,
+            "finished": len(result.recording.runs),
+            "failed": len(result.failures),
+        },
+        "problems": [
+            {
+                "network": name.network,
+                "target": name.target,
+                "objective": name.objective,
+                "model_sha256": curve.problem.model_sha256,
+                "fingerprint": dict(curve.problem.fingerprint),
+                "reference": {
+                    "source": curve.reference.source,
+                    "cost": _number(curve.reference.cost),
+                    "hypervolume": _number(curve.reference.hypervolume),
+                },
+            }
+            for name, curve in analysis.problems.items()
+        ],
+        "medians": _rows(analysis.medians),
+        "arrivals": _rows(analysis.arrivals),
+        "overall": _rows(analysis.overall),
+        "failures": [
+            {"run": str(order.name), "message": str(error)} for order, error in result.failures
+        ],
+        "files": [str(path) for path in files],
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(column): _number(value) for column, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _number(value: Any) -> Any:
+    """JSON has neither infinity (never reached) nor NaN (does not apply)."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
