@@ -1,6 +1,7 @@
-"""How good a set of points is as a front: hypervolume and IGD+, evaluation by evaluation.
+"""Pareto dominance, non-dominated sets, and indicators of a front's quality.
 
-Points are rows of losses as multiples of the baseline, less being better on every axis.
+Points are rows of losses: less is better on every axis, and none is NaN. Only volumes of more than
+two axes need Optuna.
 """
 
 from __future__ import annotations
@@ -8,95 +9,135 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune._optuna_compat import hypervolume
-
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_AT_A_TIME = 512
-"""Points compared with one another at once; what a pair takes is bytes, of a block megabytes."""
+_BLOCK = 512
+"""Points compared with one another at once: a pair takes a byte per axis, a block megabytes."""
 
 
-def entering(points: Floats, allowed: Mask) -> Mask:
-    """True for each allowed point that has no allowed one before it that is nowhere worse."""
-    enters = np.zeros(len(points), dtype=bool)
+def weakly_dominates(points: Floats, others: Floats) -> Mask:
+    """Matrix of which points are no worse on any axis than which others: (points, others).
+
+    Equal points weakly dominate each other.
+    """
+    matrix = np.ones((len(points), len(others)), dtype=bool)
+    for axis in range(points.shape[1]):
+        matrix &= points[:, None, axis] <= others[None, :, axis]
+    return matrix
+
+
+def nondominated_on_arrival(points: Floats, feasible: Mask) -> Mask:
+    """Mask of feasible points that no earlier feasible point weakly dominates."""
+    mask = np.zeros(len(points), dtype=bool)
     front = np.empty((0, points.shape[1]))
-    for start in range(0, len(points), _AT_A_TIME):
-        fresh = start + np.flatnonzero(allowed[start : start + _AT_A_TIME])
-        fresh = fresh[~_no_worse(front, points[fresh]).any(axis=1)]
-        # A point that was dominated by then is dominated by one that entered, so both may count.
-        dominated = np.tril(_no_worse(points[fresh], points[fresh]), -1).any(axis=1)
-        fresh = fresh[~dominated]
-        enters[fresh] = True
-        front = np.concatenate([front, points[fresh]])
-    return enters
+    for start in range(0, len(points), _BLOCK):
+        block = start + np.flatnonzero(feasible[start : start + _BLOCK])
+        block = block[~weakly_dominates(front, points[block]).any(axis=0)]
+        # Dominance is transitive: whatever dominated point dominates, one of the mask does too.
+        earlier = np.triu(weakly_dominates(points[block], points[block]), 1)
+        block = block[~earlier.any(axis=0)]
+        mask[block] = True
+        front = np.concatenate([front, points[block]])
+    return mask
 
 
-def front_of(points: Floats) -> Floats:
-    """The points that no other one dominates, each once, in ascending order."""
-    ordered = np.unique(points, axis=0)
-    return ordered[entering(ordered, np.ones(len(ordered), dtype=bool))]
+def nondominated(points: Floats) -> NDArray[np.intp]:
+    """Ascending positions of the non-dominated points; of equal points the first one's."""
+    if len(points) < 2:
+        return np.arange(len(points))
+    # An axis on which all are equal decides nothing.
+    varying = points[:, points.min(axis=0) < points.max(axis=0)]
+    if not varying.shape[1]:
+        return np.zeros(1, dtype=np.intp)
+    # In lexicographic order a point can be dominated by earlier ones only.
+    order = np.lexsort(varying.T[::-1])
+    varying = varying[order]
+    mask = np.ones(len(varying), dtype=bool)
+    if varying.shape[1] <= 2:
+        last = varying[:, -1]
+        mask[1:] = last[1:] < np.minimum.accumulate(last)[:-1]
+    else:
+        mask = nondominated_on_arrival(varying, mask)
+    return np.sort(order[mask])
 
 
-def hypervolume_so_far(points: Floats, allowed: Mask, corner: float) -> Floats:
-    """Per evaluation the hypervolume of all before and with it, as a share of the whole box."""
+def pareto_front(points: Floats) -> Floats:
+    """The non-dominated points, each once, in lexicographic order."""
+    front = points[nondominated(points)]
+    return front[np.lexsort(front.T[::-1])]
+
+
+def extend_front(front: Floats, point: Floats) -> Floats:
+    """Adds a point to a front sorted by its first axis, and drops the points it dominates.
+
+    Returns:
+        The new front, sorted; ``front`` itself where it weakly dominates the point.
+    """
+    if (front <= point).all(axis=1).any():
+        return front
+    kept = front[~(point <= front).all(axis=1)]
+    place = np.searchsorted(kept[:, 0], point[0])
+    return np.concatenate([kept[:place], point[None], kept[place:]])
+
+
+def hypervolume(points: Floats, corner: float) -> float:
+    """Volume that points dominate, as a share of the box from the origin to the corner.
+
+    Args:
+        points: of shape (points, axes); those beyond the corner on any axis add nothing.
+        corner: the reference point's coordinate, the same on every axis.
+    """
     axes = points.shape[1]
-    if axes < 2:
-        return np.full(len(points), np.nan)
-    inside = allowed & (points < corner).all(axis=1)
-    enters = entering(points, inside)
+    return _volume(pareto_front(points[(points < corner).all(axis=1)]), corner) / corner**axes
+
+
+def hypervolume_so_far(points: Floats, feasible: Mask, corner: float) -> Floats:
+    """Hypervolume, as of :func:`hypervolume`, of the feasible points up to and with each point."""
+    axes = points.shape[1]
+    arrives = nondominated_on_arrival(points, feasible & (points < corner).all(axis=1))
     front, shares = np.empty((0, axes)), [0.0]
-    for point in points[enters]:
-        kept = front[~(point <= front).all(axis=1)]
-        # In ascending order, equal fronts of two metrics have volumes equal to the bit.
-        place = np.searchsorted(kept[:, 0], point[0])
-        front = np.concatenate([kept[:place], point[None], kept[place:]])
+    for point in points[arrives]:
+        front = extend_front(front, point)
         shares.append(_volume(front, corner) / corner**axes)
-    return np.array(shares)[np.cumsum(enters)]
+    return np.array(shares)[np.cumsum(arrives)]
 
 
-def hypervolume_share(front: Floats, corner: float) -> float:
-    """The hypervolume of a front, as of :func:`front_of`, as a share of the whole box."""
-    inside = front[(front < corner).all(axis=1)]
-    whole: float = corner ** front.shape[1]
-    return _volume(inside, corner) / whole
+def igd_plus_so_far(points: Floats, feasible: Mask, reference_front: Floats) -> Floats:
+    """IGD+ of the feasible points up to and with each point; infinite before the first of them.
 
-
-def _volume(front: Floats, corner: float) -> float:
-    """The hypervolume of points none of which dominates another, in ascending order."""
-    if front.shape[1] != 2:
-        return hypervolume(front, np.full(front.shape[1], corner))
-    # A staircase; Optuna takes ten times as long for it.
-    widths = np.append(front[1:, 0], corner) - front[:, 0]
-    return float(widths @ (corner - front[:, 1]))
-
-
-def igd_plus_so_far(points: Floats, allowed: Mask, reference: Floats) -> Floats:
-    """Per evaluation the IGD+ of all before and with it; infinite before the first allowed point.
-
-    For each point of a reference front, how far the nearest one of the set is worse than it, in
-    the Euclidean norm of what is worse alone, in the mean over the reference front: 0 for a set
-    that is nowhere worse than the reference. Weakly Pareto compliant, unlike IGD.
+    IGD+ is the mean over the reference front of the distance to the nearest point of the set,
+    counting only the axes on which that point is worse: 0 for a set that weakly dominates the
+    reference front. Weakly Pareto compliant, unlike IGD.
 
     Ishibuchi, Masuda, Tanigaki and Nojima, "Modified distance calculation in generational
     distance and inverted generational distance", EMO 2015.
 
     Args:
-        points: of shape (evaluations, axes).
-        allowed: which of them count.
-        reference: the reference front, of shape (points, axes); not empty.
+        points: of shape (points, axes).
+        feasible: which of them count.
+        reference_front: of shape (reference points, axes); not empty.
     """
-    # A point that another one is nowhere worse than is nowhere nearer either.
-    enters = entering(points, allowed)
-    worse_by = np.maximum(points[enters][:, None, :] - reference[None, :, :], 0.0)
+    # A dominated point is no nearer to any reference point than what dominates it.
+    arrives = nondominated_on_arrival(points, feasible)
+    worse_by = np.maximum(points[arrives][:, None, :] - reference_front[None, :, :], 0.0)
     nearest = np.minimum.accumulate(np.sqrt((worse_by**2).sum(axis=2)), axis=0)
     means = np.concatenate([[np.inf], nearest.mean(axis=1)])
-    return means[np.cumsum(enters)]
+    return means[np.cumsum(arrives)]
 
 
-def _no_worse(rivals: Floats, points: Floats) -> Mask:
-    """Per point and rival, whether the rival is nowhere worse: (points, rivals)."""
-    worse = np.zeros((len(points), len(rivals)), dtype=bool)
-    for axis in range(points.shape[1]):
-        worse |= rivals[None, :, axis] > points[:, None, axis]
-    return ~worse
+def _volume(front: Floats, corner: float) -> float:
+    """Volume between a corner and non-dominated points inside, sorted by their first axis."""
+    if not len(front):
+        return 0.0
+    axes = front.shape[1]
+    if axes == 1:
+        return float(corner - front[0, 0])
+    if axes == 2:
+        # A staircase; Optuna takes ten times as long for it. As points are sorted, equal fronts
+        # have volumes equal to the bit.
+        widths = np.append(front[1:, 0], corner) - front[:, 0]
+        return float(widths @ (corner - front[:, 1]))
+    from npu_tune._optuna_compat import hypervolume as volume  # noqa: PLC0415 - slow to import
+
+    return volume(front, np.full(axes, corner))

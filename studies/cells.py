@@ -40,7 +40,7 @@ def four_digits(figure: float) -> str:
 
 
 def source(curve: ProblemCurves) -> str:
-    return curve.reference.source
+    return curve.best_known.source
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,5 +1,8 @@
 """Comparisons: samplers x networks x targets x seeds at equal budgets, with statistics.
 
+Four folders in a line, each importing from those before it only: ``file`` (the comparison file),
+``runs``, ``analysis`` and ``output``.
+
 Modules are imported when their names are first used: pandas and Arrow are slow to import, and a
 worker process can do without most of them.
 """
@@ -21,17 +24,16 @@ if TYPE_CHECKING:
     from npu_tune.compare.output.summary import summary_text
     from npu_tune.compare.output.write import write_output
     from npu_tune.compare.runs.comparison import ComparisonResult, run_comparison
-    from npu_tune.compare.runs.perform import Listener as ComparisonListener
-    from npu_tune.compare.runs.perform import Standing
+    from npu_tune.compare.runs.perform import ComparisonListener, ComparisonProgress
     from npu_tune.compare.runs.recording import Recording, read_recording
 
 __all__ = [
     "Analysis",
     "ComparisonFile",
     "ComparisonListener",
+    "ComparisonProgress",
     "ComparisonResult",
     "Recording",
-    "Standing",
     "analyse",
     "comparison_document",
     "comparison_to_toml",
@@ -46,9 +48,10 @@ __all__ = [
 _HOMES = {
     "Analysis": "analysis.analysis",
     "ComparisonFile": "file.config",
+    "ComparisonListener": "runs.perform",
+    "ComparisonProgress": "runs.perform",
     "ComparisonResult": "runs.comparison",
     "Recording": "runs.recording",
-    "Standing": "runs.perform",
     "analyse": "analysis.analysis",
     "comparison_document": "output.document",
     "comparison_to_toml": "file.load",
@@ -62,8 +65,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ComparisonListener":
-        return importlib.import_module(f"{__name__}.runs.perform").Listener
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

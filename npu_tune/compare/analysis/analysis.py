@@ -1,4 +1,4 @@
-"""What a comparison says: medians, arrivals, and sampler against sampler."""
+"""Analysis of a comparison: medians, arrivals, and sampler against sampler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from npu_tune.compare.analysis.references import problem_references, with_igd_plus
+from npu_tune.compare.analysis.best_known import add_igd_plus, find_best_known
 from npu_tune.compare.analysis.regrets import ProblemCurves, problem_curves
 from npu_tune.compare.analysis.scores import tidy_table
 from npu_tune.compare.analysis.statistics import (
@@ -27,7 +27,7 @@ from npu_tune.compare.runs.recording import ProblemName
 from npu_tune.pareto import Floats
 
 TIE = 1e-9
-"""Medians closer than this are equal: sums of the same figures in another order."""
+"""Medians closer than this are equal: sums of the same numbers in another order differ."""
 
 Problems = Mapping[ProblemName, ProblemCurves]
 Row = dict[str, object]
@@ -35,18 +35,18 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that tables, figures and the summary are made of.
+    """Results of a comparison, from which tables, figures and the summary are made.
 
     Args:
         result: the comparison.
         table: tidy, one row per evaluation.
-        problems: the curves, by name.
+        problems: the curves by name of the problem.
         medians: per problem, sampler and checkpoint: quartiles of cost, hypervolume, IGD+,
             share of feasible evaluations, and regret.
-        arrivals: per problem, sampler and level: quartiles of the evaluations until it was
-            reached, infinite where it was not, and the share of runs that reached it.
-        pairs: per problem, checkpoint and ordered pair of samplers: seeds of both, regrets,
-            effect, p-value.
+        arrivals: per problem, sampler and level of regret: quartiles of the evaluations until
+            runs reached it, infinite where they did not, and the share of runs that did.
+        pairs: per problem, checkpoint and ordered pair of samplers: number of seeds both have,
+            median regrets, effect size, p-value.
         overall: the same over all problems of a scope; see :func:`scopes`.
     """
 
@@ -60,7 +60,7 @@ class Analysis:
 
 
 def analyse(result: ComparisonResult) -> Analysis:
-    """Works out what a comparison says: a function of its file and its recording alone.
+    """Analyses a comparison: a function of its file and its recording alone.
 
     Raises:
         MissingExtraError: if SciPy is not installed.
@@ -68,18 +68,19 @@ def analyse(result: ComparisonResult) -> Analysis:
     comparison = result.comparison
     recording, corner = result.recording, comparison.report.reference_point
     table = tidy_table(recording, reference_point=corner)
-    references = problem_references(recording, table, reference_point=corner)
-    table = with_igd_plus(table, recording, references)
-    problems = problem_curves(result, table, references)
-    pairs = pd.DataFrame(_pairs(problems, comparison.checkpoints), columns=_PAIR_COLUMNS)
+    best_known = find_best_known(recording, table, reference_point=corner)
+    table = add_igd_plus(table, recording, best_known)
+    problems = problem_curves(result, table, best_known)
+    pairs = pd.DataFrame(_pair_rows(problems, comparison.checkpoints), columns=_PAIR_COLUMNS)
+    overall = pd.DataFrame(_overall_rows(problems, pairs), columns=_OVERALL_COLUMNS)
     return Analysis(
         result=result,
         table=table,
         problems=problems,
-        medians=pd.DataFrame(_medians(problems, comparison.checkpoints)),
-        arrivals=pd.DataFrame(_arrivals(problems, comparison.report.within)),
+        medians=pd.DataFrame(_median_rows(problems, comparison.checkpoints)),
+        arrivals=pd.DataFrame(_arrival_rows(problems, comparison.report.within)),
         pairs=pairs,
-        overall=_with_holm(pd.DataFrame(_overall(problems, pairs), columns=_OVERALL_COLUMNS)),
+        overall=_add_holm(overall),
     )
 
 
@@ -87,7 +88,7 @@ def _labels(name: ProblemName) -> Row:
     return {"network": name.network, "target": name.target, "objective": name.objective}
 
 
-def _medians(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
+def _median_rows(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
     for name, curve in problems.items():
         columns = {
             "cost": curve.best,
@@ -105,14 +106,15 @@ def _medians(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
                     at = values[sampler][:, checkpoint - 1] if sampler in values else [np.nan]
                     low, middle, high = quartiles(at)
                     row |= {f"{column}_q1": low, column: middle, f"{column}_q3": high}
-                yield row | {"reference": curve.reference.source}
+                yield row | {"reference": curve.best_known.source}
 
 
-def _arrivals(problems: Problems, within: float) -> Iterator[Row]:
-    """Evaluations until near the reference, and until each rival's median final result."""
+def _arrival_rows(problems: Problems, within: float) -> Iterator[Row]:
+    """Evaluations until near the best known, and until each rival's median final regret."""
     for name, curve in problems.items():
-        levels = {near(within): within} | {
-            final_of(rival): median(regret[:, -1]) + TIE for rival, regret in curve.regret.items()
+        levels = {near_level(within): within} | {
+            final_level(rival): median(regret[:, -1]) + TIE
+            for rival, regret in curve.regret.items()
         }
         for sampler, regret in curve.regret.items():
             for label, level in levels.items():
@@ -128,13 +130,13 @@ def _arrivals(problems: Problems, within: float) -> Iterator[Row]:
                 }
 
 
-def near(within: float) -> str:
-    """The level of having come near the reference."""
+def near_level(within: float) -> str:
+    """Label of the level near the best known."""
     return f"within {100 * within:g} %"
 
 
-def final_of(rival: str) -> str:
-    """The level of a rival's median final result."""
+def final_level(rival: str) -> str:
+    """Label of the level of a rival's median final regret."""
     return f"final of {rival}"
 
 
@@ -144,7 +146,7 @@ _PAIR_COLUMNS = [
 ]
 
 
-def _pairs(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
+def _pair_rows(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
     for name, curve in problems.items():
         for checkpoint in checkpoints:
             at = {title: regret[:, checkpoint - 1] for title, regret in curve.regret.items()}
@@ -154,7 +156,7 @@ def _pairs(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
                     "evaluations": checkpoint,
                     "sampler": sampler,
                     "rival": rival,
-                    "seeds": _in_both(at[sampler], at[rival]),
+                    "seeds": _count_pairs(at[sampler], at[rival]),
                     "regret": regret,
                     "rival_regret": rival_regret,
                     "outcome": _outcome(regret, rival_regret),
@@ -163,8 +165,8 @@ def _pairs(problems: Problems, checkpoints: Sequence[int]) -> Iterator[Row]:
                 }
 
 
-def _in_both(ours: Floats, theirs: Floats) -> int:
-    """How many pairs of runs there are."""
+def _count_pairs(ours: Floats, theirs: Floats) -> int:
+    """Number of seeds with a run of both samplers."""
     return int((~np.isnan(ours) & ~np.isnan(theirs)).sum())
 
 
@@ -181,10 +183,10 @@ _OVERALL_COLUMNS = [
 
 
 def scopes(problems: Iterable[ProblemName]) -> list[tuple[str, str]]:
-    """What may be counted together, as pairs of objective and target.
+    """Groups of problems that may be counted together, as pairs of objective and target.
 
-    Regrets of different objectives mean different things, and are never put together; those of
-    all targets stand beside those of each, under the target ``all``.
+    Regrets of different objectives are never put together. Beside the scope of each target stands
+    that of all targets, under the target ``all``.
     """
     found: dict[str, dict[str, None]] = {}
     for name in problems:
@@ -197,12 +199,12 @@ def scopes(problems: Iterable[ProblemName]) -> list[tuple[str, str]]:
 
 
 def in_scope(table: pd.DataFrame, objective: str, target: str) -> pd.DataFrame:
-    """The rows of a table that belong to a scope."""
+    """Selects the rows of a table that belong to a scope."""
     table = table[table["objective"] == objective]
     return table if target == ALL_TARGETS else table[table["target"] == target]
 
 
-def _overall(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
+def _overall_rows(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
     columns = ["evaluations", "sampler", "rival"]
     for objective, target in scopes(problems):
         scope = in_scope(pairs, objective, target)
@@ -214,7 +216,7 @@ def _overall(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
         for row in scope[columns].drop_duplicates().to_dict("records"):
             key: dict[str, Any] = {str(column): value for column, value in row.items()}
             part = scope[(scope[columns] == pd.Series(key)).all(axis=1)]
-            ours, theirs = _paired(inside, **key)
+            ours, theirs = _paired_regrets(inside, **key)
             counts = part["outcome"].value_counts()
             yield {
                 "objective": objective,
@@ -225,16 +227,16 @@ def _overall(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
                 "ties": int(counts.get("tie", 0)),
                 "losses": int(counts.get("loss", 0)),
                 "a12": float(part["a12"].mean()),
-                "pairs": _in_both(ours, theirs),
+                "pairs": _count_pairs(ours, theirs),
                 "p_runs": wilcoxon_p(ours, theirs),
                 "p_problems": wilcoxon_p(part["regret"], part["rival_regret"]),
             }
 
 
-def _with_holm(overall: pd.DataFrame) -> pd.DataFrame:
-    """Adds ``p_holm``: ``p_runs`` adjusted for all pairs of samplers of the same scope."""
+def _add_holm(overall: pd.DataFrame) -> pd.DataFrame:
+    """Adds ``p_holm``: ``p_runs`` adjusted for all pairs of samplers at a scope's checkpoint."""
     scope = ["objective", "target", "evaluations"]
-    # Every pair stands there in both directions, with the same p.
+    # Every pair is there in both directions, with the same p.
     once = overall[overall["sampler"] < overall["rival"]]
     adjusted = {
         (*key, row["sampler"], row["rival"]): p
@@ -248,10 +250,10 @@ def _with_holm(overall: pd.DataFrame) -> pd.DataFrame:
     return overall.assign(p_holm=[adjusted[key] for key in keys])
 
 
-def _paired(
+def _paired_regrets(
     regrets: Sequence[Mapping[str, Floats]], *, evaluations: int, sampler: str, rival: str
 ) -> tuple[Floats, Floats]:
-    """Regrets of both, problem by problem and seed by seed."""
+    """Regrets of both samplers, problem by problem and seed by seed."""
     both = [regret for regret in regrets if sampler in regret and rival in regret]
     return (
         np.concatenate([regret[sampler][:, evaluations - 1] for regret in both]),

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from npu_tune.compare.runs.recording import Front, ProblemRecord, Recording, RunRecord
+from npu_tune.compare.runs.losses import loss_ratios, within_limits
+from npu_tune.compare.runs.recording import ProblemRecord, Recording, RunRecord
 from npu_tune.pareto import Floats, hypervolume_so_far
-from npu_tune.tuning.objective import MAXIMIZE
 
 
 def tidy_table(recording: Recording, *, reference_point: float) -> pd.DataFrame:
-    """One row per evaluation, with everything that follows from its metrics.
+    """Makes the table of all evaluations, a row each, with everything that follows from metrics.
 
     Columns: ``network``, ``target``, ``objective``, ``sampler``, ``seed``, ``evaluation`` (from
     1), the metrics, ``cost``, ``feasible``, ``failure``, ``cached``, ``best`` (the lowest cost
@@ -47,53 +47,35 @@ def tidy_table(recording: Recording, *, reference_point: float) -> pd.DataFrame:
 
 
 def _run_table(run: RunRecord, problem: ProblemRecord, reference_point: float) -> pd.DataFrame:
-    """The columns of a run, but for its labels."""
-    rows = run.rows
+    """The columns of one run but the labels."""
+    rows, objective = run.rows, problem.objective
     ratios = loss_ratios(problem, rows)
-    cost = ratios @ np.array(list(problem.objective.weights.values()))
-    feasible = (rows["failure"] == "").to_numpy()
-    for metric, bound in problem.objective.limits.items():
-        feasible = feasible & (rows[metric].to_numpy() <= bound)
-    allowed = np.where(feasible, cost, np.inf)
-    best = np.minimum.accumulate(allowed)
+    cost = ratios @ np.array(list(objective.weights.values()))
+    feasible = (rows["failure"] == "").to_numpy() & within_limits(rows, objective)
+    best = np.minimum.accumulate(np.where(feasible, cost, np.inf))
+    has_front = ratios.shape[1] > 1
     return rows.assign(
         evaluation=np.arange(1, len(rows) + 1),
         cost=cost,
         feasible=feasible,
         best=np.where(np.isfinite(best), best, np.nan),
-        hypervolume=hypervolume_so_far(ratios, feasible, reference_point),
+        hypervolume=hypervolume_so_far(ratios, feasible, reference_point) if has_front else np.nan,
     )
 
 
-def loss_ratios(problem: ProblemRecord, rows: pd.DataFrame) -> Floats:
-    """The objective's metrics as multiples of the baseline, less being better: (rows, metrics).
-
-    A metric of which more is better counts as ``2 - metric / baseline``, as in the cost.
-    """
-    columns = []
-    for metric in problem.objective.weights:
-        ratio = rows[metric].to_numpy(dtype=float) / problem.baseline[metric]
-        is_gain = problem.objective.directions[metric] == MAXIMIZE
-        columns.append(2.0 - ratio if is_gain else ratio)
-    return np.column_stack(columns)
-
-
-def front_ratios(problem: ProblemRecord, front: Front) -> Floats:
-    """The same for the points of a front."""
-    return loss_ratios(problem, pd.DataFrame(front, columns=[*problem.objective.weights]))
-
-
-def curves(table: pd.DataFrame, column: str, *, seeds: Sequence[int], budget: int) -> Floats:
-    """A column of one sampler's runs on one problem, as (seeds, evaluations).
+def sampler_curves(
+    table: pd.DataFrame, column: str, *, seeds: Sequence[int], budget: int
+) -> Floats:
+    """Arranges a column of one sampler's runs on one problem as (seeds, evaluations).
 
     A run that ended before the budget, because it found nothing new, keeps its last value. The
-    row of a run that is not there is NaN; infinity stands where a run has nothing feasible yet.
+    row of a missing run is NaN; infinity stands where a run has nothing feasible yet.
     """
     parts = dict(iter(table.groupby("seed")[column]))
-    lines = np.full((len(seeds), budget), np.nan)
-    for line, seed in zip(lines, seeds, strict=True):
+    curves = np.full((len(seeds), budget), np.nan)
+    for curve, seed in zip(curves, seeds, strict=True):
         if seed in parts:
             values = parts[seed].to_numpy(dtype=float)
             short = max(budget - len(values), 0)
-            line[:] = np.nan_to_num(np.pad(values, (0, short), mode="edge"), nan=np.inf)
-    return lines
+            curve[:] = np.nan_to_num(np.pad(values, (0, short), mode="edge"), nan=np.inf)
+    return curves

@@ -39,9 +39,9 @@ def comparison_document(analysis: Analysis, *, files: Sequence[Path]) -> Documen
                 "model_sha256": curve.problem.model_sha256,
                 "fingerprint": dict(curve.problem.fingerprint),
                 "reference": {
-                    "source": curve.reference.source,
-                    "cost": _number(curve.reference.cost),
-                    "hypervolume": _number(curve.reference.hypervolume),
+                    "source": curve.best_known.source,
+                    "cost": _number(curve.best_known.cost),
+                    "hypervolume": _number(curve.best_known.hypervolume),
                 },
             }
             for name, curve in analysis.problems.items()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from npu_tune.compare.analysis.analysis import Analysis, near, scopes
+from npu_tune.compare.analysis.analysis import Analysis, near_level, scopes
 from npu_tune.compare.analysis.regrets import ProblemCurves
 from npu_tune.compare.analysis.statistics import first_reached
 from npu_tune.compare.file.labels import ALL_TARGETS, file_words
@@ -130,7 +130,7 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
         left.set_ylabel("above the exact optimum or the best known")
         for formatted in (left.yaxis.set_major_formatter, left.yaxis.set_minor_formatter):
             formatted(lambda value, _: f"{100 * value:.3g} %")
-        right.set_title(f"Runs {near(within)} of it")
+        right.set_title(f"Runs {near_level(within)} of it")
         right.set_ylim(0, 1.02)
         right.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         for axes in (left, right):

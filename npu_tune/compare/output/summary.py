@@ -9,9 +9,9 @@ import pandas as pd
 
 from npu_tune.compare.analysis.analysis import (
     Analysis,
-    final_of,
+    final_level,
     in_scope,
-    near,
+    near_level,
     scopes,
 )
 from npu_tune.compare.analysis.regrets import ProblemCurves
@@ -108,7 +108,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
     """Per sampler: regret at every checkpoint, rank, arrival."""
     comparison = analysis.result.comparison
     checkpoints = comparison.checkpoints
-    level = near(comparison.report.within)
+    level = near_level(comparison.report.within)
     medians = in_scope(analysis.medians, objective, target)
     arrivals = in_scope(analysis.arrivals, objective, target)
     arrivals = arrivals[arrivals["level"] == level]
@@ -165,7 +165,7 @@ def _pairs(analysis: Analysis, objective: str, target: str) -> str:
             row["sampler"],
             row["rival"],
             f"{row['wins']} / {row['ties']} / {row['losses']}",
-            evaluations(median(own.loc[own["level"] == final_of(row["rival"]), "evaluations"])),
+            evaluations(median(own.loc[own["level"] == final_level(row["rival"]), "evaluations"])),
             f"{row['a12']:.2f}",
             *(p_value(row[column]) for column in ("p_runs", "p_holm", "p_problems")),
         ]
@@ -247,10 +247,10 @@ def _problem_table(analysis: Analysis, curves: Sequence[ProblemCurves]) -> str:
         values = curve.hypervolume if pareto else curve.best
         finals = {t: median(values[t][:, -1]) for t in titles if t in values}
         best = (max if pareto else min)(finals.values())
-        reference = curve.reference.hypervolume if pareto else curve.reference.cost
+        reference = curve.best_known.hypervolume if pareto else curve.best_known.cost
         cells = (_marked(finals.get(title), best) for title in titles)
         rows.append(
-            [curve.problem.name.network, *cells, f"{reference:.4f} ({curve.reference.source})"]
+            [curve.problem.name.network, *cells, f"{reference:.4f} ({curve.best_known.source})"]
         )
     what = "Hypervolume as a share of the box" if pareto else "Cost; the baseline has 1"
     return f"{what}.\n\n" + markdown_table(["network", *titles, "reference"], rows)

@@ -11,14 +11,14 @@ from pathlib import Path
 from npu_tune.compare.file.config import ComparisonFile
 from npu_tune.compare.file.load import comparison_to_toml
 from npu_tune.compare.runs.answers import answers_path
-from npu_tune.compare.runs.exact import with_exact_fronts
+from npu_tune.compare.runs.exact import add_exact_fronts
 from npu_tune.compare.runs.orders import Workloads, load_workloads, run_orders, run_path
-from npu_tune.compare.runs.perform import Listener, performed
+from npu_tune.compare.runs.perform import ComparisonListener, run_jobs
 from npu_tune.compare.runs.pools import Job
 from npu_tune.compare.runs.recording import (
     ProblemRecord,
     Recording,
-    merged,
+    merge,
     read_recording,
     write_recording,
 )
@@ -36,11 +36,11 @@ COMPARISON_FILE = "compare.toml"
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """Every run of a comparison.
+    """The runs of a comparison.
 
     Args:
         comparison: what was asked.
-        recording: the runs that are there.
+        recording: the finished runs.
         failures: the runs that ended with an error, and the error.
     """
 
@@ -50,25 +50,25 @@ class ComparisonResult:
 
 
 def run_comparison(
-    comparison: ComparisonFile, *, listener: Listener | None = None
+    comparison: ComparisonFile, *, listener: ComparisonListener | None = None
 ) -> ComparisonResult:
-    """Performs every run that is not recorded yet, and records all of them in one file.
+    """Performs every run that is not recorded yet, and records all runs in one file.
 
-    A run that fails does not keep the others from being performed.
+    The other runs go on where one fails.
 
     Raises:
         UsageError: if something asked for does not exist, or a replay lacks a run.
         ModelError: if a network is not fit for a target.
         TargetError: if a target or one of its options is unknown.
-        StudyMismatchError: if the folder's runs are about another network or target.
+        StudyMismatchError: if the folder's runs are on another network or target.
         StorageError: if the folder cannot be written, or a recording cannot be read.
         ExecutorError: if workers cannot be started.
     """
     orders = run_orders(comparison)
     folder, replay = comparison.folder, comparison.replay
-    recordings = _recorded(folder, orders)
+    recordings = _read_runs(folder, orders)
     if replay is not None:
-        recordings.append(_replayed(replay.recorded, orders))
+        recordings.append(_read_replay(replay.recorded, orders))
     recorded = {run.name for recording in recordings for run in recording.runs}
     missing = [order for order in orders if order.name not in recorded]
     workloads: Workloads = {}
@@ -80,7 +80,7 @@ def run_comparison(
         source = folder if replay is None else _replay_folder(replay.recorded, missing)
         missing = [replace(order, replay=replay is not None) for order in missing]
         jobs = [_job(order, workloads, source, comparison) for order in missing]
-        for finished in performed(
+        for finished in run_jobs(
             jobs, executor=comparison.executor, recorded=len(recorded), listener=listener
         ):
             if finished.recording is None:
@@ -88,14 +88,14 @@ def run_comparison(
             else:
                 write_recording(run_path(folder, finished.order), finished.recording)
                 recordings.append(finished.recording)
-    recording = merged(recordings, [order.name for order in orders])
+    recording = merge(recordings, [order.name for order in orders])
     if not recording.runs:
         order, error = failures[0]
         raise type(error)(f"{order.name}: {error.message}", remedy=error.remedy, **error.data)
     if comparison.compare.exact and workloads:
         known = read_recording(folder / RESULTS) if (folder / RESULTS).is_file() else None
         limit_s = comparison.compare.exact_limit
-        recording = with_exact_fronts(recording, known, workloads, limit_s=limit_s)
+        recording = add_exact_fronts(recording, known, workloads, limit_s=limit_s)
     write_recording(folder / RESULTS, recording)
     return ComparisonResult(comparison, recording, tuple(failures))
 
@@ -113,17 +113,17 @@ def _job(order: RunOrder, workloads: Workloads, folder: Path, comparison: Compar
     return Job(order, workload.target, workload.network, path, keep)
 
 
-def _recorded(folder: Path, orders: list[RunOrder]) -> list[Recording]:
-    """What the folder has of these very runs."""
+def _read_runs(folder: Path, orders: list[RunOrder]) -> list[Recording]:
+    """Recordings of single runs that are in the folder."""
     paths = (run_path(folder, order) for order in orders)
     return [read_recording(path) for path in paths if path.is_file()]
 
 
-def _replayed(path: Path, orders: list[RunOrder]) -> Recording:
-    """Of a recording, the runs that are asked for just as they were recorded."""
+def _read_replay(path: Path, orders: list[RunOrder]) -> Recording:
+    """Reads the runs that are asked for out of the recording of another comparison."""
     asked = {order.name: order.digest for order in orders}
     if path.is_dir() and not (path / RESULTS).is_file():
-        return merged(_recorded(path, orders), list(asked))
+        return merge(_read_runs(path, orders), list(asked))
     recording = read_recording(path / RESULTS if path.is_dir() else path)
     other = next(
         (run for run in recording.runs if asked.get(run.name, run.digest) != run.digest), None
@@ -135,11 +135,11 @@ def _replayed(path: Path, orders: list[RunOrder]) -> Recording:
             remedy="Replay it with the comparison file it was recorded with.",
             recorded=str(path),
         )
-    return merged([recording], list(asked))
+    return merge([recording], list(asked))
 
 
 def _replay_folder(path: Path, missing: list[RunOrder]) -> Path:
-    """The folder whose answers stand in for evaluations."""
+    """Folder whose recorded answers take the place of evaluations."""
     folder = path if path.is_dir() else path.parent
     if not (folder / "answers").is_dir():
         raise UsageError(
@@ -175,7 +175,7 @@ def _write_comparison(comparison: ComparisonFile) -> None:
 
 @contextlib.contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
-    """Turns what a file system says into a StorageError."""
+    """Raises errors of the file system as StorageError."""
     try:
         yield
     except OSError as error:

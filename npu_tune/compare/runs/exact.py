@@ -1,4 +1,4 @@
-"""The exact front of a problem, from targets that can tell it."""
+"""Exact fronts of problems, from targets that can compute them."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import contextlib
 import time
 from dataclasses import replace
 
-import numpy as np
+import pandas as pd
 
+from npu_tune.compare.runs.losses import within_limits
 from npu_tune.compare.runs.orders import Workload, Workloads
 from npu_tune.compare.runs.recording import ExactFront, ProblemRecord, Recording
 from npu_tune.errors import TargetError
-from npu_tune.pareto import front_of
-from npu_tune.targets.oracle import Front as FrontOfLayers
+from npu_tune.pareto import pareto_front
+from npu_tune.targets.oracle import Front as LayerFront
 from npu_tune.targets.oracle import Oracle, Progress
 from npu_tune.tuning.objective import MAXIMIZE
 
 
-def with_exact_fronts(
-    recording: Recording, known: Recording | None, workloads: Workloads, *, limit_s: float
+def add_exact_fronts(
+    recording: Recording, earlier: Recording | None, workloads: Workloads, *, limit_s: float
 ) -> Recording:
-    """A recording whose problems have their exact fronts, as far as these can be told.
+    """Adds the exact front to every problem of which the target can compute it in time.
 
     Args:
         recording: the runs.
-        known: an earlier recording, whose fronts are taken over where they are about the same.
-        workloads: whose targets are asked.
-        limit_s: how long the front of one problem may take.
+        earlier: a recording whose fronts are reused where the problem is the same.
+        workloads: their targets compute the fronts.
+        limit_s: time limit for the front of one problem.
     """
-    earlier = {} if known is None else known.by_problem
+    known = {} if earlier is None else earlier.by_problem
     problems = []
     for problem in recording.problems:
-        before = earlier.get(problem.name)
+        before = known.get(problem.name)
         if before is not None and replace(before, exact=None) == problem:
             exact = before.exact
         else:
@@ -44,50 +45,49 @@ def with_exact_fronts(
 def exact_front(
     workload: Workload, problem: ProblemRecord, *, limit_s: float
 ) -> ExactFront | None:
-    """The Pareto-optimal points in the objective's metrics.
+    """Computes the Pareto-optimal points in the objective's metrics.
 
-    A target tells the front over all choices of layers for given choices of the whole network;
-    the fronts of all of these together hold the front of the space.
+    A target computes the front over all choices of layers for given network-wide choices; the
+    union of these fronts holds the front of the whole space.
 
     Args:
         workload: network and target.
         problem: for its objective; configurations beyond its limits are left out.
-        limit_s: how long it may take.
+        limit_s: time limit.
 
     Returns:
-        The front with the share of those choices that it covers; None where the target cannot tell
-        it for any.
+        The front with the share of network-wide choices that it covers; None where the target can
+        compute it for none of them.
     """
     target, network, objective = workload.target, workload.network, problem.objective
-    wanted = tuple(dict.fromkeys([*objective.weights, *objective.limits]))
+    metrics = list(dict.fromkeys([*objective.weights, *objective.limits]))
     if not isinstance(target, Oracle) or MAXIMIZE in objective.directions.values():
         return None
-    deadline = _until(time.monotonic() + limit_s)
-    told: list[FrontOfLayers] = []
+    progress = _deadline(time.monotonic() + limit_s)
+    fronts: list[LayerFront] = []
     bases = target.bases(network)
     for base in bases:
         with contextlib.suppress(TargetError):
-            deadline("the front", len(told), len(bases))
-            front = target.front(network, objectives=wanted, base=base, progress=deadline)
+            progress("the front", len(fronts), len(bases))
+            front = target.front(network, objectives=metrics, base=base, progress=progress)
             if front.tolerance == 0:
-                told.append(front)
-    metrics = [point.metrics for front in told for point in front.points]
-    feasible = {
-        tuple(float(row[name]) for name in objective.weights)
-        for row in metrics
-        if all(row[name] <= bound for name, bound in objective.limits.items())
-    }
-    if not feasible:
+                fronts.append(front)
+    rows = pd.DataFrame(
+        [[point.metrics[name] for name in metrics] for front in fronts for point in front.points],
+        columns=metrics,
+    )
+    feasible = rows.loc[within_limits(rows, objective), list(objective.weights)]
+    if feasible.empty:
         return None
-    points = front_of(np.array(list(feasible)))
-    return ExactFront(tuple(map(tuple, points.tolist())), len(told) / len(bases))
+    points = pareto_front(feasible.to_numpy(dtype=float))
+    return ExactFront(tuple(map(tuple, points.tolist())), len(fronts) / len(bases))
 
 
-def _until(deadline: float) -> Progress:
-    """Ends, by raising, whatever reports its progress after the deadline."""
+def _deadline(moment_s: float) -> Progress:
+    """Makes a listener that raises on the first report after a moment of the monotonic clock."""
 
     def progress(what: str, done: int, of: int) -> None:
-        if time.monotonic() > deadline:
+        if time.monotonic() > moment_s:
             raise TargetError(
                 f"The exact front takes too long ({what} {done} of {of}).",
                 remedy="Raise 'compare.exact_limit'.",

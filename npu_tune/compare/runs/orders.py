@@ -1,4 +1,4 @@
-"""The runs that a comparison file asks for."""
+"""Run orders: the runs that a comparison file asks for, and what they run on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Workloads = dict[tuple[str, str], Workload]
 
 
 def run_orders(comparison: ComparisonFile) -> list[RunOrder]:
-    """Every run, problem by problem and seed by seed, so that samplers share answers early."""
+    """Lists every run, by problem, then seed, then sampler, so that samplers share answers early."""
     section = comparison.compare
     return [
         RunOrder(
@@ -57,7 +57,7 @@ def run_orders(comparison: ComparisonFile) -> list[RunOrder]:
 
 
 def run_path(folder: Path, order: RunOrder) -> Path:
-    """Where the record of a run is kept."""
+    """Path of the recording of one run."""
     problem = order.name.problem
     labels = (problem.network, problem.target, problem.objective, order.name.sampler)
     text = json.dumps([*labels, order.name.seed, order.digest])
@@ -66,11 +66,11 @@ def run_path(folder: Path, order: RunOrder) -> Path:
 
 
 def load_workloads(comparison: ComparisonFile) -> Workloads:
-    """Loads every network for every target, and sees that all can be searched as asked.
+    """Loads every network for every target, and checks that all can be searched as asked.
 
     Raises:
         UsageError: if a sampler or a metric is unknown, or a sampler refuses its options.
-        ModelError: if a network is no good, or not fit for one of the targets.
+        ModelError: if a network cannot be read, or is not fit for one of the targets.
         TargetError: if a target or one of its options is unknown.
     """
     workloads: Workloads = {}
@@ -112,7 +112,7 @@ def _problems(comparison: ComparisonFile) -> Iterator[tuple[ProblemName, Compare
 def _digest(
     comparison: ComparisonFile, sampler: ComparedSampler, objective: ComparedObjective
 ) -> str:
-    """Of what a run was asked, beside network and target, whose own digests are recorded."""
+    """Digest of what is asked of a run; network and target have digests of their own."""
     section = comparison.compare
     asked = [
         SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-"""Performs the runs of a comparison over a pool of workers, and tells how far that is."""
+"""Performs the runs of a comparison on a pool of workers, and reports progress."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from npu_tune.compare.runs.ray_pool import RayPool
 from npu_tune.tuning.sections import ExecutorSection
 
 TICK_S = 1.0
-"""How long the loop sleeps at most before it looks for evaluations that take too long."""
+"""How long to wait for a run at most before checking for evaluations that take too long."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a comparison has come.
+class ComparisonProgress:
+    """Progress of a comparison.
 
     Args:
-        finished: runs, those recorded earlier included.
-        planned: runs in all.
-        recorded: of the finished ones, those that were recorded earlier.
-        failed: runs that ended with an error.
-        elapsed_s: since the first run began.
+        finished: number of finished runs, those recorded earlier included.
+        planned: number of all runs.
+        recorded: number of runs that were recorded earlier.
+        failed: number of runs that ended with an error.
+        elapsed_s: time since the first run began.
         latest: the run that has just ended.
     """
 
@@ -37,59 +37,60 @@ class Standing:
 
     @property
     def time_left_s(self) -> float:
-        """As long as the rest takes at the speed so far."""
+        """Estimated time for the runs that are left, at the speed so far."""
         here = self.finished - self.recorded + self.failed
         left = self.planned - self.finished - self.failed
         return left * self.elapsed_s / here if here else 0.0
 
 
-Listener = Callable[[Standing], None]
+ComparisonListener = Callable[[ComparisonProgress], None]
 
 
-def performed(
+def run_jobs(
     jobs: Sequence[Job],
     *,
     executor: ExecutorSection,
     recorded: int,
-    listener: Listener | None = None,
+    listener: ComparisonListener | None = None,
 ) -> Iterator[Finished]:
-    """Performs runs, several at a time, and hands each over as soon as it ends.
+    """Performs runs, several at a time, and yields each as soon as it ends.
 
     Args:
         jobs: the runs, in the order in which they begin.
-        executor: who performs them, and how many at a time.
-        recorded: how many further runs were recorded earlier.
-        listener: is told after every run.
+        executor: the kind of workers, and their number.
+        recorded: number of further runs that were recorded earlier.
+        listener: called before the first run and after every run.
 
     Raises:
         ExecutorError: if workers cannot be started, or are all lost.
     """
-    started, standing = time.monotonic(), Standing(recorded, recorded + len(jobs), recorded)
+    started = time.monotonic()
+    progress = ComparisonProgress(recorded, recorded + len(jobs), recorded)
     waiting, running = list(reversed(jobs)), 0
-    with _pool(executor) as pool:
+    with _make_pool(executor) as pool:
         while waiting or running:
-            if listener is not None and standing.elapsed_s == 0.0:
-                listener(standing)
+            if listener is not None and progress.elapsed_s == 0.0:
+                listener(progress)
             while waiting and pool.free > 0:
                 pool.submit(waiting.pop())
                 running += 1
             finished = pool.wait(TICK_S)
-            standing = replace(standing, elapsed_s=time.monotonic() - started)
+            progress = replace(progress, elapsed_s=time.monotonic() - started)
             if finished is None:
                 continue
             running -= 1
             yield finished
-            standing = replace(
-                standing,
-                finished=standing.finished + (not finished.failed),
-                failed=standing.failed + finished.failed,
+            progress = replace(
+                progress,
+                finished=progress.finished + (not finished.failed),
+                failed=progress.failed + finished.failed,
                 latest=finished,
             )
             if listener is not None:
-                listener(standing)
+                listener(progress)
 
 
-def _pool(executor: ExecutorSection) -> RunPool:
+def _make_pool(executor: ExecutorSection) -> RunPool:
     if executor.kind == "inline":
         return InlinePool()
     if executor.kind == "process":

@@ -1,7 +1,7 @@
-"""What a comparison keeps of its runs, and the Parquet files it is kept in.
+"""Recordings: the finished runs of a comparison, and the Parquet files that keep them.
 
 A recording holds, per evaluation, the metrics the objective needs and nothing that follows from
-them: costs, best so far and hypervolumes are worked out anew. So the recording of hundreds of
+them: costs, best so far and hypervolumes are computed from it. So the recording of hundreds of
 runs is a file of some megabytes, from which every table and figure can be made again.
 """
 
@@ -28,21 +28,21 @@ SCHEMA_VERSION = 1
 
 _META = b"npu_tune.comparison"
 
-Front = tuple[tuple[float, ...], ...]
-"""Points, each with one figure per metric of the objective, in its order."""
+Points = tuple[tuple[float, ...], ...]
+"""Points, each with one number per metric of the objective, in its order."""
 
 
 @dataclass(frozen=True)
 class ExactFront:
-    """Pareto-optimal points, as a target told them.
+    """Pareto-optimal points, as a target computed them.
 
     Args:
-        points: of the objective's metrics.
-        covered: share of the choices of the whole network, of those that may gain anything, for
-            which the target could tell them. Below 1 there may be better points still.
+        points: in the objective's metrics.
+        covered: share of the network-wide choices that may gain anything for which the target
+            could compute the front. Below 1 there may be better points still.
     """
 
-    points: Front
+    points: Points
     covered: float
 
 
@@ -60,17 +60,17 @@ class ProblemName:
 
 @dataclass(frozen=True)
 class ProblemRecord:
-    """What every run of a problem shares.
+    """A problem: what all runs on it share.
 
     Args:
         name: by labels.
         model_sha256: of the model file.
         target_name: as `npu-tune targets` lists it.
         fingerprint: everything else an evaluation depends on.
-        metrics: of objective and limits.
+        metrics: those of the objective and its limits.
         objective: what is optimised.
         baseline: the metrics of the default configuration.
-        exact: the exact front, where the target can tell it.
+        exact: the exact front, where the target can compute it.
     """
 
     name: ProblemName
@@ -85,7 +85,7 @@ class ProblemRecord:
 
 @dataclass(frozen=True, order=True)
 class RunName:
-    """One run: a sampler with a seed on a problem."""
+    """A sampler with a seed on a problem, by their labels."""
 
     problem: ProblemName
     sampler: str
@@ -97,19 +97,19 @@ class RunName:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What came out of a run.
+    """A finished run.
 
     Args:
         name: by labels and seed.
         digest: of everything that was asked of the run.
         sampler: its name and options.
-        budget: of evaluations.
+        budget: number of evaluations that was asked for.
         stopped: why it ended (``evaluations``, ``search space exhausted``).
-        duplicates: proposals that repeated one of this run, at no cost.
-        seconds: what it took.
-        evaluating_s: what of that were evaluations.
-        rows: per evaluation a row with the metrics, ``failure`` and ``cached``; what failed
-            has no metrics.
+        duplicates: number of proposals that repeated an earlier one of the run, at no cost.
+        seconds: wall time of the run.
+        evaluating_s: of that, the time spent in evaluations.
+        rows: per evaluation a row with the metrics, ``failure`` and ``cached``; the metrics of a
+            failed evaluation are NaN.
     """
 
     name: RunName
@@ -125,7 +125,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Recording:
-    """Finished runs and the problems they are about."""
+    """Finished runs, and the problems they are on."""
 
     problems: tuple[ProblemRecord, ...]
     runs: tuple[RunRecord, ...]
@@ -136,8 +136,8 @@ class Recording:
         return {problem.name: problem for problem in self.problems}
 
 
-def merged(recordings: Iterable[Recording], order: Sequence[RunName]) -> Recording:
-    """Several recordings as one, the runs in a given order; runs not named there are left out."""
+def merge(recordings: Iterable[Recording], order: Sequence[RunName]) -> Recording:
+    """Merges recordings, the runs in a given order; runs not named there are left out."""
     recordings = list(recordings)
     runs = {run.name: run for recording in recordings for run in recording.runs}
     problems = {p.name: p for recording in recordings for p in recording.problems}
@@ -147,7 +147,7 @@ def merged(recordings: Iterable[Recording], order: Sequence[RunName]) -> Recordi
 
 
 def write_recording(path: Path, recording: Recording) -> None:
-    """Writes a recording so that it is there whole or not at all.
+    """Writes a recording to a Parquet file atomically.
 
     Raises:
         StorageError: if it cannot be written.
@@ -177,10 +177,10 @@ def write_recording(path: Path, recording: Recording) -> None:
 
 
 def read_recording(path: Path) -> Recording:
-    """Reads a recording.
+    """Reads a recording from a Parquet file.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there is no such file.
         StorageError: if it is damaged, no recording, or of another schema version.
     """
     if not path.is_file():
@@ -194,7 +194,7 @@ def read_recording(path: Path) -> Recording:
         meta = json.loads((table.schema.metadata or {})[_META])
         version = meta["schema_version"]
         if version == SCHEMA_VERSION:
-            return _recording(meta, table.to_pandas())
+            return _parse_recording(meta, table.to_pandas())
     except (OSError, LookupError, TypeError, pa.ArrowException, ValueError) as error:
         raise StorageError(
             f"{path} is no recording of a comparison, or a damaged one.",
@@ -209,8 +209,8 @@ def read_recording(path: Path) -> Recording:
     )
 
 
-def _recording(meta: Mapping[str, Any], rows: pd.DataFrame) -> Recording:
-    problems = tuple(_problem(document) for document in meta["problems"])
+def _parse_recording(meta: Mapping[str, Any], rows: pd.DataFrame) -> Recording:
+    problems = tuple(_parse_problem(document) for document in meta["problems"])
     wanted = {p.name: [*(m.name for m in p.metrics), "failure", "cached"] for p in problems}
     parts = dict(iter(rows.groupby("run"))) if len(rows) else {}
     runs = []
@@ -233,7 +233,7 @@ def _problem_document(problem: ProblemRecord) -> dict[str, Any]:
     }
 
 
-def _problem(document: Mapping[str, Any]) -> ProblemRecord:
+def _parse_problem(document: Mapping[str, Any]) -> ProblemRecord:
     exact = document["exact"]
     metrics = (Metric(**{**m, "kind": Kind(m["kind"])}) for m in document["metrics"])
     return ProblemRecord(

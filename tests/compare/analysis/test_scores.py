@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from npu_tune.compare.analysis.scores import curves, tidy_table
+from npu_tune.compare.analysis.scores import sampler_curves, tidy_table
 from npu_tune.compare.runs.recording import (
     ProblemName,
     ProblemRecord,
@@ -59,8 +59,13 @@ def test_more_of_a_metric_that_is_maximized_costs_less():
     assert tidy["cost"].tolist() == pytest.approx([0.75])
 
 
+def test_there_is_no_hypervolume_of_one_metric():
+    tidy = table([(50, 10, "", False)], weights={"cycles": 1.0}, directions={"cycles": "minimize"})
+    assert tidy["hypervolume"].isna().all()
+
+
 def test_curves_are_extended_to_the_budget_and_empty_for_missing_seeds():
     runs = pd.DataFrame({"seed": [4, 4, 2], "best": [np.nan, 0.5, 1.0]})
-    lines = curves(runs, "best", seeds=(2, 3, 4), budget=3)
+    lines = sampler_curves(runs, "best", seeds=(2, 3, 4), budget=3)
     wanted = [[1.0, 1.0, 1.0], [np.nan] * 3, [np.inf, 0.5, 0.5]]
     assert lines == pytest.approx(np.array(wanted), nan_ok=True)

@@ -51,7 +51,7 @@ def test_both_forms_of_the_tidy_table_say_the_same(analysed, tmp_path):
 def test_regrets_count_from_the_best_of_all_runs(analysed):
     analysis = analysed()
     curve = analysis.problems[ProblemName("net", "fake-npu", "weighted")]
-    assert curve.reference.cost == pytest.approx(analysis.table["cost"].min())
+    assert curve.best_known.cost == pytest.approx(analysis.table["cost"].min())
     assert min(regret[:, -1].min() for regret in curve.regret.values()) == pytest.approx(0.0)
 
 
@@ -59,7 +59,7 @@ def test_the_regret_of_a_front_is_what_it_lacks_in_hypervolume(analysed):
     analysis = analysed(objective={"mode": "pareto"})
     curve = analysis.problems[ProblemName("net", "fake-npu", "pareto")]
     volume = curve.hypervolume["random"][:, -1]
-    wanted = 1.0 - volume / curve.reference.hypervolume
+    wanted = 1.0 - volume / curve.best_known.hypervolume
     assert curve.regret["random"][:, -1] == pytest.approx(wanted)
     assert (wanted > 0).any()
 

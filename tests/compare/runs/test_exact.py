@@ -7,7 +7,7 @@ import pytest
 from fake_targets import LayeredTarget, Wrapped, fake_network
 
 from npu_tune.compare import analyse, run_comparison
-from npu_tune.compare.runs.exact import exact_front, with_exact_fronts
+from npu_tune.compare.runs.exact import add_exact_fronts, exact_front
 from npu_tune.compare.runs.orders import Workload
 from npu_tune.compare.runs.recording import ExactFront, ProblemName, Recording
 from npu_tune.errors import TargetError
@@ -83,14 +83,14 @@ def test_there_is_none_where_the_target_cannot_tell_it_or_not_in_time(problem):
 def test_a_front_that_was_found_before_is_not_asked_for_again(problem):
     known = problem()
     before = Recording((with_front(known),), ())
-    again = with_exact_fronts(Recording((known,), ()), before, {}, limit_s=1.0)
+    again = add_exact_fronts(Recording((known,), ()), before, {}, limit_s=1.0)
     assert again.problems == before.problems
 
 
 def with_front(problem):
     workload = Workload(fake_network(2), Knowing(LayeredTarget()))
     names = {(problem.name.network, problem.name.target): workload}
-    return with_exact_fronts(Recording((problem,), ()), None, names, limit_s=60.0).problems[0]
+    return add_exact_fronts(Recording((problem,), ()), None, names, limit_s=60.0).problems[0]
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_no_run_on_a_neural_art_is_better_than_its_exact_front(comparison, here)
     )
     analysis = analyse(run_comparison(asked))
     curve = analysis.problems[ProblemName("autoencoder", "neural-art-stm32n6", "weighted")]
-    assert curve.reference.source == "partly exact"
+    assert curve.best_known.source == "partly exact"
     assert min(regret.min() for regret in curve.regret.values()) >= -1e-9
     replayed = asked.moved(replay=here / "kept", folder=here / "again")
     assert analyse(run_comparison(replayed)).medians.equals(analysis.medians)

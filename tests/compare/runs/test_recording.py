@@ -6,7 +6,7 @@ import pytest
 
 from npu_tune.compare import read_recording, run_comparison
 from npu_tune.compare.runs.comparison import RESULTS
-from npu_tune.compare.runs.recording import merged, write_recording
+from npu_tune.compare.runs.recording import merge, write_recording
 from npu_tune.errors import StorageError, UsageError
 
 
@@ -26,8 +26,8 @@ def test_a_recording_comes_back_as_it_was(recording, tmp_path):
 
 def test_merged_recordings_stand_in_the_given_order(recording):
     order = [run.name for run in recording.runs][::-1]
-    assert [run.name for run in merged([recording, recording], order).runs] == order
-    assert [run.name for run in merged([recording], order[:1]).runs] == order[:1]
+    assert [run.name for run in merge([recording, recording], order).runs] == order
+    assert [run.name for run in merge([recording], order[:1]).runs] == order[:1]
 
 
 def with_meta(path, change):
