@@ -88,8 +88,9 @@ def hypervolume(points: Floats, corner: float) -> float:
         points: of shape (points, axes); those beyond the corner on any axis add nothing.
         corner: the reference point's coordinate, the same on every axis.
     """
-    axes = points.shape[1]
-    return _volume(pareto_front(points[(points < corner).all(axis=1)]), corner) / corner**axes
+    front = pareto_front(points[(points < corner).all(axis=1)])
+    box: float = corner ** points.shape[1]
+    return _volume(front, corner) / box
 
 
 def hypervolume_so_far(points: Floats, feasible: Mask, corner: float) -> Floats:

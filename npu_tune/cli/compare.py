@@ -64,7 +64,7 @@ def compare(
     )
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    asked = load_comparison(comparison).moved(replay=replay, folder=folder)
+    asked = load_comparison(comparison).relocate(replay=replay, folder=folder)
     result = run_comparison(asked, listener=None if quiet else _listener(asked))
     analysis = analyse(result)
     files = write_output(analysis, asked.folder, only=only)

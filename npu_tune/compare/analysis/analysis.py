@@ -15,7 +15,7 @@ from npu_tune.compare.analysis.regrets import ProblemCurves, problem_curves
 from npu_tune.compare.analysis.scores import tidy_table
 from npu_tune.compare.analysis.statistics import (
     a12,
-    first_reached,
+    evaluations_to_level,
     holm,
     median,
     quartiles,
@@ -118,7 +118,7 @@ def _arrival_rows(problems: Problems, within: float) -> Iterator[Row]:
         }
         for sampler, regret in curve.regret.items():
             for label, level in levels.items():
-                reached = first_reached(regret, level)
+                reached = evaluations_to_level(regret, level)
                 low, middle, high = quartiles(reached)
                 yield _labels(name) | {
                     "sampler": sampler,

@@ -1,4 +1,4 @@
-"""The statistics by which samplers are compared. Needs the extra ``report``."""
+"""Statistics that compare samplers. Needs the extra ``report``."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ Floats = NDArray[np.float64]
 
 
 def a12(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """How often ours is lower than theirs, ties counting half: 1 for always, 0.5 for no effect.
+    """Vargha and Delaney's A12: probability that ours is lower than theirs, ties counting half.
+
+    1 means always, 0.5 no effect.
 
     Vargha and Delaney, "A critique and improvement of the CL common language effect size
     statistics", 2000, with lower values as the better ones.
     """
-    a, b = _there(ours)[:, None], _there(theirs)[None, :]
+    a, b = _drop_nan(ours)[:, None], _drop_nan(theirs)[None, :]
     return float(((a < b) + 0.5 * (a == b)).mean())
 
 
 def wilcoxon_p(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """The two-sided p-value of Wilcoxon's signed-rank test on pairs; 1 where all are equal.
+    """Two-sided p-value of Wilcoxon's signed-rank test on pairs; 1 where all pairs are equal.
 
-    Pairs without a difference are left out, as Wilcoxon did, and pairs of which one is NaN.
+    Pairs without a difference are left out, as by Wilcoxon, and pairs of which one is NaN.
 
     Raises:
         MissingExtraError: if SciPy is not installed.
     """
     a, b = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
-    there = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[there], b[there]
+    paired = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[paired], b[paired]
     with np.errstate(invalid="ignore"):  # two runs without any feasible evaluation are equal
         differences = np.where(a == b, 0.0, a - b)
-    # Its ranks are all that counts, so that never having found anything may be any large number.
+    # Only ranks count, so an infinite regret (nothing feasible found) may be any large number.
     differences = np.nan_to_num(differences, posinf=1e300, neginf=-1e300)
     if not differences.any():
         return 1.0
@@ -48,7 +50,7 @@ def wilcoxon_p(ours: ArrayLike, theirs: ArrayLike) -> float:
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """p-values adjusted for being several, by Holm's step-down method (1979)."""
+    """Adjusts p-values for multiple testing, by Holm's step-down method (1979)."""
     given = np.asarray(p_values, dtype=float)
     order = np.argsort(given, kind="stable")
     factors = np.arange(len(given), 0, -1)
@@ -59,27 +61,32 @@ def holm(p_values: ArrayLike) -> Floats:
 
 def quartiles(values: ArrayLike) -> tuple[float, float, float]:
     """Lower quartile, median and upper quartile; infinite values sort last, NaN is left out."""
-    there = _there(values)
-    low, middle, high = (_quantile(there, share) for share in (0.25, 0.5, 0.75))
+    present = _drop_nan(values)
+    low, middle, high = (_quantile(present, share) for share in (0.25, 0.5, 0.75))
     return low, middle, high
 
 
 def median(values: ArrayLike) -> float:
-    """The median; infinite values sort last, NaN is left out."""
-    return _quantile(_there(values), 0.5)
+    """Median; infinite values sort last, NaN is left out."""
+    return _quantile(_drop_nan(values), 0.5)
 
 
-def first_reached(curve: Floats, level: float) -> Floats:
-    """Per row of (runs, evaluations), the first evaluation (from 1) at most ``level``, or inf.
+def evaluations_to_level(curve: Floats, level: float) -> Floats:
+    """Number of evaluations until each run is at or below a level.
 
-    NaN for a row of NaN.
+    Args:
+        curve: of shape (runs, evaluations), falling.
+        level: in the curve's unit.
+
+    Returns:
+        Of shape (runs,); infinite for a run that stays above, NaN for a row of NaN.
     """
     reached = curve <= level
     first = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
     return np.where(np.isnan(curve[:, -1]), np.nan, first)
 
 
-def _there(values: ArrayLike) -> Floats:
+def _drop_nan(values: ArrayLike) -> Floats:
     given: Floats = np.asarray(values, dtype=float)
     return given[~np.isnan(given)]
 

@@ -1,4 +1,4 @@
-"""The sections of a comparison file, and what each of their keys may be."""
+"""Sections of a comparison file, and the values each key takes."""
 
 from __future__ import annotations
 
@@ -29,56 +29,58 @@ DEFAULT_SEEDS = 10
 DEFAULT_EXACT_LIMIT_S = 1800.0
 
 
-def _seeds(value: object) -> object:
+def _parse_seeds(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError("there must be at least one seed")
         return tuple(range(value))
     if isinstance(value, list | tuple):
-        twice = first_twice(value)
+        twice = first_duplicate(value)
         if twice is not None:
             raise ValueError(f"the seed {twice} is there twice, so that two runs would be one")
         return tuple(value)
     return value
 
 
-def _duration(value: object) -> object:
+def _parse_duration(value: object) -> object:
     return parse_duration_s(value) if isinstance(value, str) else value
 
 
-def first_twice(values: Iterable[Any]) -> Any | None:
-    """The first value that is there more than once."""
+def first_duplicate(values: Iterable[Any]) -> Any | None:
+    """Returns the first value that occurs more than once; None if there is none."""
     return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
-def _tables(value: object) -> object:
-    """A single table where a list of tables may stand."""
+def _as_tables(value: object) -> object:
+    """Wraps a single table where a list of tables may stand."""
     return (value,) if isinstance(value, dict) else value
 
 
 Label = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1, strict=False)]
+Seeds = Annotated[
+    tuple[Seed, ...], BeforeValidator(_parse_seeds), Field(min_length=1, strict=False)
+]
 Checkpoints = Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class CompareSection(Table):
-    """``[compare]``: what it is called, where it is kept and how long each run is.
+    """``[compare]``: name and folder of the comparison, and the budget of each run.
 
     Args:
         name: of the comparison; the file's own name if absent.
         folder: holds everything; ``name`` beside the comparison file if absent.
-        evaluations: how many different configurations each run evaluates, the baseline and failed
-            ones included. An answer out of the shared cache counts like any other; a
-            configuration that a run proposes again costs it nothing.
-        seeds: a list, or how many, from 0 on.
-        starts: gives the target's own proposals to every sampler, before its first one.
-        shared_cache: keeps answers for the other runs and for later.
-        exact: asks the target for the exact front, where it can tell that; this takes minutes.
-        exact_limit: how long the exact front of one problem may take, in seconds; ``1h`` in the
-            file.
-        duplicates_in_a_row: so many proposals without a new configuration end a run.
+        evaluations: budget of each run, in different configurations, the baseline and failed ones
+            included. An answer out of the shared cache counts like any other; a configuration
+            that a run proposes again costs it nothing.
+        seeds: a list, or their number, from 0 on.
+        starts: whether the target's own proposals come before the sampler's.
+        shared_cache: whether answers are kept for the other runs and for later.
+        exact: whether to compute the exact front, where the target can; this takes minutes.
+        exact_limit: time limit for the exact front of one problem, in seconds; such as ``1h`` in
+            the file.
+        duplicates_in_a_row: number of proposals without a new configuration that ends a run.
     """
 
     name: Label | None = None
@@ -88,7 +90,9 @@ class CompareSection(Table):
     starts: bool = False
     shared_cache: bool = True
     exact: bool = False
-    exact_limit: Annotated[PositiveFinite, BeforeValidator(_duration)] = DEFAULT_EXACT_LIMIT_S
+    exact_limit: Annotated[PositiveFinite, BeforeValidator(_parse_duration)] = (
+        DEFAULT_EXACT_LIMIT_S
+    )
     duplicates_in_a_row: PositiveInt = 1000
 
 
@@ -99,7 +103,7 @@ class ComparedNetwork(ModelSection):
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return self.label or model_name(self.path)
 
 
@@ -110,7 +114,7 @@ class ComparedTarget(TargetSection):
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return self.label or self.name
 
 
@@ -118,7 +122,7 @@ class ComparedSampler(SamplerSection):
     """``[[sampler]]``: as ``[sampler]`` of a study file, with a label for tables.
 
     Args:
-        seeds: of those of the comparison, the ones this sampler runs with; all if absent.
+        seeds: those of the comparison that this sampler runs with; all if absent.
     """
 
     name: str
@@ -127,7 +131,7 @@ class ComparedSampler(SamplerSection):
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return self.label or self.name
 
 
@@ -139,11 +143,11 @@ class ComparedObjective(ObjectiveSection):
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return self.label or "-".join([self.mode, *(self.metrics or ())])
 
     @model_validator(mode="after")
-    def _front_of_several(self) -> ComparedObjective:
+    def _require_several_metrics(self) -> ComparedObjective:
         if self.mode == "pareto" and self.metrics is not None and len(self.metrics) < 2:
             raise ValueError(
                 "mode = 'pareto' needs several metrics, and there is one; use mode = 'weighted'"
@@ -152,14 +156,14 @@ class ComparedObjective(ObjectiveSection):
 
 
 class ReportSection(Table):
-    """``[report]``: what is reported of the runs.
+    """``[report]``: how the runs are analysed.
 
     Args:
         checkpoints: numbers of evaluations at which samplers are compared; a tenth, a quarter,
             a half and all of the budget if absent.
-        within: a run has arrived when it is this share above the best known.
+        within: regret at which a run has arrived, as a share.
         reference_point: the corner of hypervolumes, as a multiple of the baseline.
-        rival: everyone is also held against this sampler first; the first one if absent.
+        rival: sampler against which the summary compares all others; the first one if absent.
     """
 
     checkpoints: Checkpoints | None = None
@@ -169,7 +173,7 @@ class ReportSection(Table):
 
 
 class ReplaySection(Table):
-    """``[replay]``: what is known is looked up, and nothing is evaluated.
+    """``[replay]``: takes runs from a recording, and evaluates nothing.
 
     Args:
         recorded: the folder of another comparison, or its ``results.parquet``.
@@ -184,11 +188,13 @@ class ComparisonFile(Table):
     compare: CompareSection = Field(default_factory=CompareSection)
     network: Annotated[tuple[ComparedNetwork, ...], Field(min_length=1, strict=False)]
     target: Annotated[
-        tuple[ComparedTarget, ...], BeforeValidator(_tables), Field(min_length=1, strict=False)
+        tuple[ComparedTarget, ...], BeforeValidator(_as_tables), Field(min_length=1, strict=False)
     ]
     sampler: Annotated[tuple[ComparedSampler, ...], Field(min_length=1, strict=False)]
     objective: Annotated[
-        tuple[ComparedObjective, ...], BeforeValidator(_tables), Field(min_length=1, strict=False)
+        tuple[ComparedObjective, ...],
+        BeforeValidator(_as_tables),
+        Field(min_length=1, strict=False),
     ] = (ComparedObjective(),)
     executor: ExecutorSection = Field(default_factory=ExecutorSection)
     report: ReportSection = Field(default_factory=ReportSection)
@@ -196,12 +202,12 @@ class ComparisonFile(Table):
 
     @property
     def name(self) -> str:
-        """What the comparison is called."""
+        """Name of the comparison."""
         return self.compare.name or "comparison"
 
     @property
     def folder(self) -> Path:
-        """Holds everything of the comparison."""
+        """Folder that holds everything of the comparison."""
         return self.compare.folder or Path.cwd() / self.name
 
     @property
@@ -213,17 +219,17 @@ class ComparisonFile(Table):
 
     @property
     def planned(self) -> int:
-        """How many runs there are."""
+        """Number of runs."""
         problems = math.prod(map(len, (self.network, self.target, self.objective)))
         return problems * sum(len(self.seeds_of(sampler)) for sampler in self.sampler)
 
     def seeds_of(self, sampler: ComparedSampler) -> tuple[int, ...]:
-        """What a sampler runs with, in the order of ``[compare]``."""
+        """Seeds that a sampler runs with, in the order of ``[compare]``."""
         every = self.compare.seeds
         return every if sampler.seeds is None else tuple(s for s in every if s in sampler.seeds)
 
-    def moved(self, *, replay: Path | None, folder: Path | None) -> ComparisonFile:
-        """The same comparison with a recording to replay, or in another folder."""
+    def relocate(self, *, replay: Path | None, folder: Path | None) -> ComparisonFile:
+        """Returns the comparison with a recording to replay, or in another folder."""
         section = self.compare
         if folder is not None:
             section = section.model_copy(update={"folder": folder.resolve()})

@@ -1,4 +1,4 @@
-"""What the labels of a comparison become in tables and in the names of files."""
+"""Labels of a comparison in tables and in the names of files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 
 ALL_TARGETS = "all"
-"""Stands in tables in the place of a target for all of them together."""
+"""Label of all targets together, in tables that have a target per row."""
 
 
 def file_words(labels: Iterable[str]) -> str:
-    """Labels as a part of a file name; two dashes between them."""
+    """Joins labels to a part of a file name, by two dashes."""
     return "--".join(re.sub(r"[^A-Za-z0-9.]+", "-", label)[:40].strip("-.") for label in labels)

@@ -1,4 +1,4 @@
-"""Comparison files: reading TOML, validated key by key, and writing it back."""
+"""Reads comparison files in TOML, validates them key by key, and writes them back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from npu_tune.compare.file.config import (
     ComparisonFile,
     ReplaySection,
-    first_twice,
+    first_duplicate,
 )
 from npu_tune.compare.file.labels import ALL_TARGETS, file_words
 from npu_tune.errors import UsageError
@@ -37,12 +37,12 @@ def load_comparison(path: Path | str) -> ComparisonFile:
 def parse_comparison(
     document: dict[str, Any], *, base: Path, source: str = "comparison", name: str = "comparison"
 ) -> ComparisonFile:
-    """Validates what a comparison file says.
+    """Validates the document of a comparison file.
 
     Args:
         document: the file's tables.
         base: relative paths count from here.
-        source: what the document is called in errors.
+        source: name of the document in errors.
         name: of the comparison, where the document gives none.
 
     Raises:
@@ -57,16 +57,16 @@ def parse_comparison(
     _require_labels(comparison, source)
     _require_seeds(comparison, source)
     _require_report(comparison, source)
-    return _resolved(comparison, base, name)
+    return _resolve_paths(comparison, base, name)
 
 
 def comparison_to_toml(comparison: ComparisonFile) -> str:
-    """The comparison file as TOML text; :func:`load_comparison` reads it back."""
+    """Writes the comparison file as TOML text; :func:`load_comparison` reads it back."""
     return to_toml(comparison)
 
 
 def _require_labels(comparison: ComparisonFile, source: str) -> None:
-    """Sees that tables can tell everything apart."""
+    """Checks that labels are unique in tables and in the names of figures."""
     kinds: dict[str, tuple[_Titled, ...]] = {
         "network": comparison.network,
         "target": comparison.target,
@@ -74,7 +74,7 @@ def _require_labels(comparison: ComparisonFile, source: str) -> None:
         "objective": comparison.objective,
     }
     for kind, entries in kinds.items():
-        twice = first_twice(entry.title for entry in entries)
+        twice = first_duplicate(entry.title for entry in entries)
         if twice is not None:
             raise UsageError(
                 f"{source}: two tables [[{kind}]] are called {twice!r}.",
@@ -90,7 +90,7 @@ def _require_labels(comparison: ComparisonFile, source: str) -> None:
             value=ALL_TARGETS,
         )
     for kind in ("target", "objective"):  # figures are named after these
-        twice = first_twice(file_words([entry.title]).lower() for entry in kinds[kind])
+        twice = first_duplicate(file_words([entry.title]).lower() for entry in kinds[kind])
         if twice is not None:
             raise UsageError(
                 f"{source}: two tables [[{kind}]] have labels that are both {twice!r} in the names "
@@ -103,7 +103,7 @@ def _require_labels(comparison: ComparisonFile, source: str) -> None:
 
 
 def _require_seeds(comparison: ComparisonFile, source: str) -> None:
-    """Sees that no sampler runs with a seed that the comparison lacks: there is no rival to it."""
+    """Checks that samplers run with seeds of the comparison only: others have no rival."""
     every = comparison.compare.seeds
     for sampler in comparison.sampler:
         other = next((seed for seed in sampler.seeds or () if seed not in every), None)
@@ -137,8 +137,8 @@ def _require_report(comparison: ComparisonFile, source: str) -> None:
         )
 
 
-def _resolved(comparison: ComparisonFile, base: Path, name: str) -> ComparisonFile:
-    """Makes paths absolute."""
+def _resolve_paths(comparison: ComparisonFile, base: Path, name: str) -> ComparisonFile:
+    """Makes paths absolute, and fills in name and folder."""
     section = comparison.compare
     name = section.name or name
     replay = comparison.replay

@@ -1,4 +1,4 @@
-"""What ``npu-tune compare`` answers as JSON, described in ``docs/json.md``."""
+"""JSON document of ``npu-tune compare``, described in ``docs/json.md``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from npu_tune.report.documents import Document
 
 
 def comparison_document(analysis: Analysis, *, files: Sequence[Path]) -> Document:
-    """The comparison's document of the schema ``npu-tune/1``.
+    """Makes the comparison's document of the schema ``npu-tune/1``.
 
     Args:
-        analysis: what the comparison says.
-        files: what was written.
+        analysis: of the comparison.
+        files: paths of the files that were written.
     """
     result = analysis.result
     comparison = result.comparison
@@ -40,8 +40,8 @@ def comparison_document(analysis: Analysis, *, files: Sequence[Path]) -> Documen
                 "fingerprint": dict(curve.problem.fingerprint),
                 "reference": {
                     "source": curve.best_known.source,
-                    "cost": _number(curve.best_known.cost),
-                    "hypervolume": _number(curve.best_known.hypervolume),
+                    "cost": _json_value(curve.best_known.cost),
+                    "hypervolume": _json_value(curve.best_known.hypervolume),
                 },
             }
             for name, curve in analysis.problems.items()
@@ -58,11 +58,11 @@ def comparison_document(analysis: Analysis, *, files: Sequence[Path]) -> Documen
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [
-        {str(column): _number(value) for column, value in row.items()}
+        {str(column): _json_value(value) for column, value in row.items()}
         for row in table.to_dict("records")
     ]
 
 
-def _number(value: Any) -> Any:
-    """JSON has neither infinity (never reached) nor NaN (does not apply)."""
+def _json_value(value: Any) -> Any:
+    """Replaces infinity (never reached) and NaN (does not apply), which JSON lacks, by null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

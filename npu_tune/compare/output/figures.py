@@ -1,4 +1,4 @@
-"""The figures of a comparison. Needs the extra ``report``."""
+"""Figures of a comparison. Needs the extra ``report``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from npu_tune.compare.analysis.analysis import Analysis, near_level, scopes
 from npu_tune.compare.analysis.regrets import ProblemCurves
-from npu_tune.compare.analysis.statistics import first_reached
+from npu_tune.compare.analysis.statistics import evaluations_to_level
 from npu_tune.compare.file.labels import ALL_TARGETS, file_words
 from npu_tune.pareto import Floats
 from npu_tune.report.pictures import picture
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
-"""Panels beside each other; more could not be read on a page."""
+"""Panels in a row; more could not be read on a page."""
 
 SMALLEST_REGRET = 1e-5
-"""What lies below is drawn here on the logarithmic axis, exact hits among it."""
+"""Smaller regrets, 0 among them, are drawn at this one on the logarithmic axis."""
 
 Draw = Callable[[Path], None]
 Values = TypeVar("Values")
 
 
 def figure_writers(analysis: Analysis) -> Mapping[str, Draw]:
-    """What draws each figure, by the figure's file name.
+    """Returns the functions that draw each figure, by the figure's file name.
 
-    ``regret`` sums everything up that may be put together; per target and objective there are ``best-so-far`` and,
-    where there are several metrics, ``hypervolume``.
+    There is a ``regret`` per scope, and per target and objective a ``best-so-far`` and, where
+    there are several metrics, a ``hypervolume``.
     """
     writers: dict[str, Draw] = {
         f"regret--{file_words(scope)}.png": partial(_draw_regret, analysis, *scope)
@@ -65,17 +65,17 @@ def _draw_panels(
     label: str,
     path: Path,
 ) -> None:
-    """One panel per network: medians over seeds, the quartiles as a band."""
+    """Draws a panel per network: medians over seeds, the quartiles as a band."""
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     with picture(path, width=4.0 * columns + 1.0, height=3.2 * rows + 0.6) as figure:
         figure.suptitle(title)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, (network, lines) in zip(grid, panels.items(), strict=False):
-            for number, (sampler, values) in _numbered(analysis, lines):
+            for number, (sampler, values) in _number_samplers(analysis, lines):
                 _draw_band(axes, values, label=sampler, color=f"C{number}")
             axes.set_title(network, fontsize="medium")
-            _count_evaluations(axes, analysis)
+            _style_evaluations(axes, analysis)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         figure.supylabel(f"{label}\nmedian and quartiles over seeds", fontsize="medium")
@@ -84,9 +84,9 @@ def _draw_panels(
 
 
 def _draw_band(axes: Axes, values: Floats, *, label: str, color: str) -> None:
-    there = values[~np.isnan(values[:, -1])]
-    # Infinite where nothing feasible was found yet: nothing is drawn there.
-    shown = np.where(np.isfinite(there), there, np.nan)
+    present = values[~np.isnan(values[:, -1])]
+    # Infinite, and not drawn, where nothing feasible was found yet.
+    shown = np.where(np.isfinite(present), present, np.nan)
     if not len(shown):
         return
     low, middle, high = np.quantile(shown, (0.25, 0.5, 0.75), axis=0)
@@ -96,7 +96,7 @@ def _draw_band(axes: Axes, values: Floats, *, label: str, color: str) -> None:
 
 
 def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) -> None:
-    """Over all problems: how far behind in the median, and how many runs have arrived."""
+    """Draws, over all problems of a scope, median regrets and the share of runs that arrived."""
     within = analysis.result.comparison.report.within
     curves = [
         curve
@@ -108,7 +108,7 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
         figure.suptitle(f"{objective}, {where}, {len(curves)} networks and targets")
         left, right = figure.subplots(1, 2)
         is_empty = True
-        for number, (sampler, regrets) in _numbered(analysis, _regrets(curves)):
+        for number, (sampler, regrets) in _number_samplers(analysis, _regrets_by_sampler(curves)):
             medians = np.nanmedian(np.stack([np.nanmedian(r, axis=0) for r in regrets]), axis=0)
             evaluations = np.arange(1, len(medians) + 1)
             style: dict[str, Any] = {
@@ -117,11 +117,11 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
                 "label": sampler,
                 "linewidth": 1.4,
             }
-            # Infinite where nothing feasible was found yet: nothing is drawn there.
+            # Infinite, and not drawn, where nothing feasible was found yet.
             shown = np.where(np.isfinite(medians), np.maximum(medians, SMALLEST_REGRET), np.nan)
             left.step(evaluations, shown, **style)
             is_empty = is_empty and bool(np.isnan(shown).all())
-            reached = np.concatenate([first_reached(regret, within) for regret in regrets])
+            reached = np.concatenate([evaluations_to_level(regret, within) for regret in regrets])
             reached = reached[~np.isnan(reached)]
             share = (reached[:, None] <= evaluations).mean(axis=0)
             right.step(evaluations, share, **style)
@@ -134,12 +134,12 @@ def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) ->
         right.set_ylim(0, 1.02)
         right.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         for axes in (left, right):
-            _count_evaluations(axes, analysis)
+            _style_evaluations(axes, analysis)
         right.legend(fontsize="small")
 
 
-def _regrets(curves: Sequence[ProblemCurves]) -> dict[str, list[Floats]]:
-    """By sampler, the regrets of every problem it has runs on."""
+def _regrets_by_sampler(curves: Sequence[ProblemCurves]) -> dict[str, list[Floats]]:
+    """Regrets of every problem that a sampler has runs on, by sampler."""
     found: dict[str, list[Floats]] = {}
     for curve in curves:
         for title, regret in curve.regret.items():
@@ -147,15 +147,15 @@ def _regrets(curves: Sequence[ProblemCurves]) -> dict[str, list[Floats]]:
     return found
 
 
-def _numbered(
+def _number_samplers(
     analysis: Analysis, by_sampler: Mapping[str, Values]
 ) -> Iterable[tuple[int, tuple[str, Values]]]:
-    """With the sampler's place in the file, so that it has one colour in all figures."""
+    """Pairs samplers with their place in the file, which gives one colour in all figures."""
     titles = [sampler.title for sampler in analysis.result.comparison.sampler]
     return ((titles.index(title), (title, values)) for title, values in by_sampler.items())
 
 
-def _count_evaluations(axes: Axes, analysis: Analysis) -> None:
+def _style_evaluations(axes: Axes, analysis: Analysis) -> None:
     axes.set_xscale("log")
     axes.set_xlim(1, max(analysis.result.comparison.compare.evaluations, 2))
     axes.xaxis.set_major_formatter("{x:g}")

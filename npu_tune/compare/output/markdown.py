@@ -1,4 +1,4 @@
-"""Tables of Markdown, and figures as they stand in them."""
+"""Markdown tables, and the format of numbers in them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import pandas as pd
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
+    """Formats a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def percent(share: float) -> str:
-    """A share in percent; ``-`` where it does not apply or is infinite."""
+    """Formats a share in percent; ``-`` if NaN or infinite."""
     return f"{100 * share:.2f} %" if np.isfinite(share) else "-"
 
 
 def four_digits(number: float) -> str:
-    """Four digits behind the point; ``-`` where it does not apply or is infinite."""
+    """Formats a number with four decimals; ``-`` if NaN or infinite."""
     return f"{number:.4f}" if np.isfinite(number) else "-"
 
 
 def count_of_seeds(numbers: pd.Series[int]) -> str:
-    """How many runs stand behind each median."""
+    """Formats the number of runs behind medians, as a range where it varies."""
     low, high = int(numbers.min()), int(numbers.max())
     return f"{low}" if low == high else f"{low} to {high}"
 
 
 def evaluations(number: float) -> str:
-    """A number of evaluations; infinite where a level was not reached."""
+    """Formats a number of evaluations; infinite where a level was not reached."""
     return f"{number:,.0f}" if np.isfinite(number) else "not reached"
 
 
 def p_value(value: float) -> str:
-    """A p-value, small ones in powers of ten."""
+    """Formats a p-value, small ones in powers of ten."""
     return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

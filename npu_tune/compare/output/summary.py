@@ -1,4 +1,4 @@
-"""The summary of a comparison in Markdown: who wins where, and plainly who loses."""
+"""Summary of a comparison in Markdown: which sampler wins and which loses where."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _STANDINGS = (
 
 
 def summary_text(analysis: Analysis) -> str:
-    """The whole summary."""
+    """Formats the whole summary."""
     sections = [
         _heading(analysis),
         _failures(analysis),
-        _scopes(analysis),
-        _losses(analysis),
+        _per_scope(analysis),
+        _lost_problems(analysis),
         _per_problem(analysis),
-        _reading(analysis),
+        _how_to_read(analysis),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -66,12 +66,12 @@ def _heading(analysis: Analysis) -> str:
     return (
         f"# {comparison.name}\n\n"
         f"{' x '.join(counts)}, {comparison.compare.evaluations:,} evaluations each, "
-        f"{runs:,} runs.{missing}{_cut(comparison)}"
+        f"{runs:,} runs.{missing}{_fewer_seeds(comparison)}"
     )
 
 
-def _cut(comparison: ComparisonFile) -> str:
-    """Which samplers do not run with every seed."""
+def _fewer_seeds(comparison: ComparisonFile) -> str:
+    """A note on samplers that do not run with every seed."""
     every = len(comparison.compare.seeds)
     counts = {sampler.title: len(comparison.seeds_of(sampler)) for sampler in comparison.sampler}
     fewer = [f"{title} {count}" for title, count in counts.items() if count < every]
@@ -88,8 +88,8 @@ def _failures(analysis: Analysis) -> str:
     return "\n".join(["## Runs that failed", "", *lines]) if lines else ""
 
 
-def _scopes(analysis: Analysis) -> str:
-    """Per objective, and per target where there are several: standings and tests."""
+def _per_scope(analysis: Analysis) -> str:
+    """Standings and tests per objective, and per target where there are several."""
     sections = [
         "## Standings",
         _STANDINGS,
@@ -105,7 +105,7 @@ def _scopes(analysis: Analysis) -> str:
 
 
 def _standings(analysis: Analysis, objective: str, target: str) -> str:
-    """Per sampler: regret at every checkpoint, rank, arrival."""
+    """Table of a row per sampler: rank, regret at every checkpoint, arrival."""
     comparison = analysis.result.comparison
     checkpoints = comparison.checkpoints
     level = near_level(comparison.report.within)
@@ -114,7 +114,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
     arrivals = arrivals[arrivals["level"] == level]
     final = medians[medians["evaluations"] == checkpoints[-1]]
     has_front = bool(final["igd_plus"].notna().any())
-    # Sums of the same figures in another order are one result.
+    # Sums of the same numbers in another order are one result.
     ranks = final.groupby(["network", "target"])["regret"].transform(lambda r: r.round(9).rank())
     ranks = ranks.groupby(final["sampler"]).mean().sort_values(kind="stable")
     rows = []
@@ -149,7 +149,7 @@ def _standings(analysis: Analysis, objective: str, target: str) -> str:
 
 
 def _pairs(analysis: Analysis, objective: str, target: str) -> str:
-    """The rival against everyone, at the end."""
+    """Table of the rival against each other sampler, at the end."""
     comparison = analysis.result.comparison
     rival = comparison.report.rival or comparison.sampler[0].title
     overall = in_scope(analysis.overall, objective, target)
@@ -181,8 +181,8 @@ def _pairs(analysis: Analysis, objective: str, target: str) -> str:
     return markdown_table(header, rows)
 
 
-def _losses(analysis: Analysis) -> str:
-    """Where which sampler loses to which."""
+def _lost_problems(analysis: Analysis) -> str:
+    """List of the problems on which each sampler loses, and to which other one."""
     comparison = analysis.result.comparison
     if len(comparison.sampler) < 2:
         return ""
@@ -197,12 +197,14 @@ def _losses(analysis: Analysis) -> str:
             lines.append(f"- **{sampler.title}** loses nowhere.")
             continue
         lines.append(f"- **{sampler.title}** loses")
-        lines.extend(f"  - {text}" for text in _lost_to(lost, _telling_columns(analysis)))
+        lines.extend(
+            f"  - {text}" for text in _loss_lines(lost, _distinguishing_columns(analysis))
+        )
     return "## Who loses where\n\nMedian regrets at the end, its own first.\n\n" + "\n".join(lines)
 
 
-def _telling_columns(analysis: Analysis) -> list[str]:
-    """The columns that it takes to tell one problem from another."""
+def _distinguishing_columns(analysis: Analysis) -> list[str]:
+    """Columns that it takes to tell one problem from another."""
     comparison = analysis.result.comparison
     columns = ["network"]
     if len(comparison.target) > 1:
@@ -212,7 +214,7 @@ def _telling_columns(analysis: Analysis) -> list[str]:
     return columns
 
 
-def _lost_to(lost: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
+def _loss_lines(lost: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
     for rival, part in lost.groupby("rival", sort=False):
         places = [
             f"{' '.join(row[column] for column in columns)} "
@@ -223,7 +225,7 @@ def _lost_to(lost: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
 
 
 def _per_problem(analysis: Analysis) -> str:
-    """A table per target and objective: networks down, samplers across."""
+    """A table per target and objective, with a row per network and a column per sampler."""
     comparison = analysis.result.comparison
     sections = []
     for target in comparison.target:
@@ -248,7 +250,7 @@ def _problem_table(analysis: Analysis, curves: Sequence[ProblemCurves]) -> str:
         finals = {t: median(values[t][:, -1]) for t in titles if t in values}
         best = (max if pareto else min)(finals.values())
         reference = curve.best_known.hypervolume if pareto else curve.best_known.cost
-        cells = (_marked(finals.get(title), best) for title in titles)
+        cells = (_mark_best(finals.get(title), best) for title in titles)
         rows.append(
             [curve.problem.name.network, *cells, f"{reference:.4f} ({curve.best_known.source})"]
         )
@@ -256,14 +258,14 @@ def _problem_table(analysis: Analysis, curves: Sequence[ProblemCurves]) -> str:
     return f"{what}.\n\n" + markdown_table(["network", *titles, "reference"], rows)
 
 
-def _marked(value: float | None, best: float) -> str:
+def _mark_best(value: float | None, best: float) -> str:
     if value is None or not np.isfinite(value):
         return "-"
     text = four_digits(value)
     return f"**{text}**" if value == best else text
 
 
-def _reading(analysis: Analysis) -> str:
+def _how_to_read(analysis: Analysis) -> str:
     comparison = analysis.result.comparison
     proposals = (
         "then the target's own proposals, then its own choices"

@@ -1,4 +1,4 @@
-"""Everything a comparison writes for people: tables, figures and the summary."""
+"""Writes the tables, figures and the summary of a comparison."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def write_output(
     """Writes tables, figures and the summary; the same analysis gives the same bytes.
 
     Args:
-        analysis: what the comparison says.
+        analysis: of the comparison.
         folder: where to write; figures go into ``figures`` in it.
         only: names of files, such as ``summary.md``; everything if empty.
 
     Returns:
-        What was written.
+        Paths of the files that were written.
 
     Raises:
         UsageError: if there is no file of such a name.

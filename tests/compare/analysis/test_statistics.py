@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from npu_tune.compare.analysis.statistics import (
     a12,
-    first_reached,
+    evaluations_to_level,
     holm,
     median,
     quartiles,
@@ -66,4 +66,4 @@ def test_infinite_values_sort_last_in_medians_and_quartiles():
 
 def test_the_first_evaluation_that_reaches_a_level_counts_from_one():
     curve = np.array([[3.0, 2.0, 1.0], [3.0, 3.0, 3.0], [1.0, 1.0, 1.0], [NAN, NAN, NAN]])
-    assert first_reached(curve, 2.0) == pytest.approx([2, INF, 1, NAN], nan_ok=True)
+    assert evaluations_to_level(curve, 2.0) == pytest.approx([2, INF, 1, NAN], nan_ok=True)

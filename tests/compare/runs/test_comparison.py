@@ -113,9 +113,9 @@ def test_a_replay_regenerates_the_same_files_without_target_or_network(compariso
     files = written(first, here / "first")
     gone = {"network": [{"path": "gone.onnx", "label": "net"}]}
     gone["target"] = [{"name": "gone", "label": "fake-npu"}]
-    replayed = comparison(**gone).moved(replay=here / "kept", folder=here / "replayed")
+    replayed = comparison(**gone).relocate(replay=here / "kept", folder=here / "replayed")
     assert written(run_comparison(replayed), here / "second") == files
-    only_file = comparison(**gone).moved(
+    only_file = comparison(**gone).relocate(
         replay=here / "kept" / "results.parquet", folder=here / "third"
     )
     assert rows(run_comparison(only_file)) == rows(first)
@@ -124,7 +124,7 @@ def test_a_replay_regenerates_the_same_files_without_target_or_network(compariso
 def test_a_replay_performs_what_the_recorded_answers_allow(comparison, here):
     run_comparison(comparison())
     twice = [{"name": "random"}, {"name": "random", "label": "same"}]
-    replayed = comparison(sampler=twice).moved(replay=here / "kept", folder=here / "replayed")
+    replayed = comparison(sampler=twice).relocate(replay=here / "kept", folder=here / "replayed")
     result = run_comparison(replayed)
     assert {run.name.sampler for run in result.recording.runs} == {"random", "same"}
     assert all(
@@ -136,20 +136,20 @@ def test_a_replay_that_needs_what_was_not_recorded_says_so(comparison, here):
     run_comparison(comparison())
     unheard_of = {"name": "tpe", "n_startup_trials": 1}
     more = comparison(sampler=[{"name": "random"}, unheard_of])
-    result = run_comparison(more.moved(replay=here / "kept", folder=here / "replayed"))
+    result = run_comparison(more.relocate(replay=here / "kept", folder=here / "replayed"))
     assert "was not recorded" in result.failures[0][1].message
     for path in (here / "kept" / "answers").iterdir():
         path.unlink()
     (here / "kept" / "answers").rmdir()
     with pytest.raises(UsageError, match="lacks 2 runs, such as that of tpe, seed 0"):
-        run_comparison(more.moved(replay=here / "kept", folder=here / "again"))
+        run_comparison(more.relocate(replay=here / "kept", folder=here / "again"))
 
 
 def test_a_recording_with_another_budget_is_refused(comparison, here):
     run_comparison(comparison())
     other = comparison(compare={"evaluations": 9, "seeds": 2})
     with pytest.raises(StudyMismatchError, match="another budget"):
-        run_comparison(other.moved(replay=here / "kept", folder=here / "replayed"))
+        run_comparison(other.relocate(replay=here / "kept", folder=here / "replayed"))
 
 
 def test_a_folder_with_runs_of_another_compiler_is_refused(comparison):

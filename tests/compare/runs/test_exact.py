@@ -110,5 +110,5 @@ def test_no_run_on_a_neural_art_is_better_than_its_exact_front(comparison, here)
     curve = analysis.problems[ProblemName("autoencoder", "neural-art-stm32n6", "weighted")]
     assert curve.best_known.source == "partly exact"
     assert min(regret.min() for regret in curve.regret.values()) >= -1e-9
-    replayed = asked.moved(replay=here / "kept", folder=here / "again")
+    replayed = asked.relocate(replay=here / "kept", folder=here / "again")
     assert analyse(run_comparison(replayed)).medians.equals(analysis.medians)
