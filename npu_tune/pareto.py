@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_BLOCK = 512
-"""Points compared with one another at once: a pair takes a byte per axis, a block megabytes."""
+_BLOCK = 256
+"""Points compared with one another at once, so that the comparisons fit a processor's cache."""
 
 
 def weakly_dominates(points: Floats, others: Floats) -> Mask:
@@ -21,8 +21,8 @@ def weakly_dominates(points: Floats, others: Floats) -> Mask:
 
     Equal points weakly dominate each other.
     """
-    matrix = np.ones((len(points), len(others)), dtype=bool)
-    for axis in range(points.shape[1]):
+    matrix = points[:, None, 0] <= others[None, :, 0]
+    for axis in range(1, points.shape[1]):
         matrix &= points[:, None, axis] <= others[None, :, axis]
     return matrix
 
@@ -30,16 +30,23 @@ def weakly_dominates(points: Floats, others: Floats) -> Mask:
 def nondominated_on_arrival(points: Floats, feasible: Mask) -> Mask:
     """Mask of feasible points that no earlier feasible point weakly dominates."""
     mask = np.zeros(len(points), dtype=bool)
-    front = np.empty((0, points.shape[1]))
-    for start in range(0, len(points), _BLOCK):
-        block = start + np.flatnonzero(feasible[start : start + _BLOCK])
-        block = block[~weakly_dominates(front, points[block]).any(axis=0)]
-        # Dominance is transitive: whatever dominated point dominates, one of the mask does too.
-        earlier = np.triu(weakly_dominates(points[block], points[block]), 1)
-        block = block[~earlier.any(axis=0)]
-        mask[block] = True
-        front = np.concatenate([front, points[block]])
+    positions = np.flatnonzero(feasible)
+    mask[positions[_arrivals(points[positions])]] = True
     return mask
+
+
+def _arrivals(points: Floats) -> NDArray[np.intp]:
+    """Ascending positions of the points that no earlier point weakly dominates."""
+    found = np.empty(0, dtype=np.intp)
+    for start in range(0, len(points), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(points)))
+        if len(found):
+            block = block[~weakly_dominates(points[found], points[block]).any(axis=0)]
+        # Dominance is transitive: what a dominated point dominates, one that was found does too.
+        by_earlier = weakly_dominates(points[block], points[block])
+        by_earlier &= ~np.tri(len(block), dtype=bool)
+        found = np.concatenate((found, block[~by_earlier.any(axis=0)]))
+    return found
 
 
 def nondominated(points: Floats) -> NDArray[np.intp]:
@@ -53,13 +60,11 @@ def nondominated(points: Floats) -> NDArray[np.intp]:
     # In lexicographic order a point can be dominated by earlier ones only.
     order = np.lexsort(varying.T[::-1])
     varying = varying[order]
-    mask = np.ones(len(varying), dtype=bool)
-    if varying.shape[1] <= 2:
-        last = varying[:, -1]
-        mask[1:] = last[1:] < np.minimum.accumulate(last)[:-1]
-    else:
-        mask = nondominated_on_arrival(varying, mask)
-    return np.sort(order[mask])
+    if varying.shape[1] > 2:
+        return np.sort(order[_arrivals(varying)])
+    last = varying[:, -1]
+    falls = last[1:] < np.minimum.accumulate(last)[:-1]
+    return np.sort(order[np.append(True, falls)])
 
 
 def pareto_front(points: Floats) -> Floats:
