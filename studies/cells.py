@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from npu_tune.compare import Analysis
-from npu_tune.compare.analysis import TIE
-from npu_tune.compare.recording import ProblemName
-from npu_tune.compare.regrets import ProblemCurves
+from npu_tune.compare.analysis.analysis import TIE
+from npu_tune.compare.analysis.regrets import ProblemCurves
+from npu_tune.compare.runs.recording import ProblemName
 
 PROBLEM = ["network", "target", "objective"]
 
@@ -40,7 +40,7 @@ def four_digits(figure: float) -> str:
 
 
 def source(curve: ProblemCurves) -> str:
-    return curve.reference.source
+    return curve.best_known.source
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -29,7 +29,7 @@ def replayed(file: Path) -> Analysis:
     """What a comparison's recording says."""
     with tempfile.TemporaryDirectory() as folder:
         comparison = load_comparison(file)
-        moved = comparison.moved(replay=comparison.folder / RESULTS, folder=Path(folder))
+        moved = comparison.relocate(replay=comparison.folder / RESULTS, folder=Path(folder))
         return analyse(run_comparison(moved))
 
 

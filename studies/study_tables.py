@@ -19,8 +19,8 @@ from cells import (
 )
 
 from npu_tune.compare import Analysis
-from npu_tune.compare.analysis import TIE
-from npu_tune.compare.statistics import median, wilcoxon_p
+from npu_tune.compare.analysis.analysis import TIE
+from npu_tune.compare.analysis.statistics import median, wilcoxon_p
 
 RIVALS = ("tpe", "nsga2", "gp", "annealing")
 """Those that `profile` is held against, the best of them on each problem."""
@@ -80,7 +80,7 @@ def _costs_at(analysis: Analysis, evaluations: int) -> str:
         analysis,
         lambda curve: {name: median(b[:, evaluations - 1]) for name, b in curve.best.items()},
         four_digits,
-        lambda curve: f"{curve.reference.cost:.4f} ({curve.reference.source})",
+        lambda curve: f"{curve.best_known.cost:.4f} ({curve.best_known.source})",
     )
 
 
@@ -154,7 +154,7 @@ def near_reference(analysis: Analysis) -> str:
     for name, curve in analysis.problems.items():
         own = medians[is_of(medians, name)].set_index("evaluations")["regret"]
         cells = [percent(own[checkpoint]) for checkpoint in checkpoints]
-        rows.append([problem_cell(analysis, name), *cells, curve.reference.source])
+        rows.append([problem_cell(analysis, name), *cells, curve.best_known.source])
     within = [
         f"**{sum(medians.loc[medians['evaluations'] == c, 'regret'] <= 0.01)} of {len(rows)}**"
         for c in checkpoints

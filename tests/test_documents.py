@@ -89,13 +89,13 @@ def test_the_study_files_in_the_documentation_are_valid():
 
 
 def test_every_key_of_the_comparison_file_is_documented():
-    from npu_tune.compare import sections
+    from npu_tune.compare.file import config
 
     page = (ROOT / "docs/compare.md").read_text()
     for name, kind in {
-        "`[compare]`": sections.CompareSection,
-        "`[report]`": sections.ReportSection,
-        "`[replay]`": sections.ReplaySection,
+        "`[compare]`": config.CompareSection,
+        "`[report]`": config.ReportSection,
+        "`[replay]`": config.ReplaySection,
     }.items():
         section = page.split(f"\n### {name}\n")[1].split("\n##")[0]
         keys = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

@@ -14,7 +14,12 @@ from npu_tune.cli.tune import quiet_option
 from npu_tune.errors import ExecutorError, NpuTuneError
 
 if TYPE_CHECKING:
-    from npu_tune.compare import ComparisonFile, ComparisonListener, ComparisonResult, Standing
+    from npu_tune.compare import (
+        ComparisonFile,
+        ComparisonListener,
+        ComparisonProgress,
+        ComparisonResult,
+    )
 
 
 @click.command(short_help="Compares samplers over networks, targets and seeds.")
@@ -59,7 +64,7 @@ def compare(
     )
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    asked = load_comparison(comparison).moved(replay=replay, folder=folder)
+    asked = load_comparison(comparison).relocate(replay=replay, folder=folder)
     result = run_comparison(asked, listener=None if quiet else _listener(asked))
     analysis = analyse(result)
     files = write_output(analysis, asked.folder, only=only)
@@ -74,14 +79,14 @@ def compare(
 def _listener(comparison: ComparisonFile) -> ComparisonListener:
     """Writes a line for every run that ends."""
 
-    def listen(standing: Standing) -> None:
-        latest = standing.latest
-        parts = [f"{standing.finished}/{standing.planned} runs"]
+    def listen(progress: ComparisonProgress) -> None:
+        latest = progress.latest
+        parts = [f"{progress.finished}/{progress.planned} runs"]
         if latest is None:
-            parts.append(f"{standing.recorded} of them recorded in {comparison.folder}")
+            parts.append(f"{progress.recorded} of them recorded in {comparison.folder}")
         else:
             parts.append(f"{latest.order.name}{' FAILED' if latest.failed else ''}")
-            parts.append(f"{format_duration(standing.time_left_s)} left")
+            parts.append(f"{format_duration(progress.time_left_s)} left")
         print(", ".join(parts), file=sys.stderr, flush=True)
 
     return listen

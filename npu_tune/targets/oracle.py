@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from npu_tune.errors import TargetError
 from npu_tune.network import Network
+from npu_tune.pareto import Floats, hypervolume
 from npu_tune.space import Configuration
 from npu_tune.targets.base import Target
 
@@ -170,9 +173,10 @@ _MARGIN = 1.1
 def hypervolume_share(
     front: Front, evaluations: Iterable[Mapping[str, float]], *, baseline: Mapping[str, float]
 ) -> float:
-    """The volume that evaluations dominate, against that which the front dominates.
+    """Hypervolume of evaluations as a share of the front's.
 
-    Volumes are counted up to a tenth above the worst figure of the baseline and the front.
+    The reference point lies a tenth above the worst of the baseline and the front, metric by
+    metric.
 
     Args:
         front: the optima.
@@ -184,23 +188,9 @@ def hypervolume_share(
         for name in front.objectives
     }
 
-    def ratios(figures: Mapping[str, float]) -> tuple[float, ...]:
-        return tuple(figures[name] / reference[name] for name in front.objectives)
+    def ratios(rows: Iterable[Mapping[str, float]]) -> Floats:
+        table = [[row[name] / reference[name] for name in front.objectives] for row in rows]
+        return np.array(table).reshape(-1, len(front.objectives))
 
-    whole = _volume([ratios(point.metrics) for point in front.points])
-    return _volume([ratios(metrics) for metrics in evaluations]) / whole
-
-
-def _volume(points: list[tuple[float, ...]]) -> float:
-    """The volume between points and (1, ..., 1), slice by slice along the first axis."""
-    inside = sorted(point for point in points if all(value < 1.0 for value in point))
-    if not inside:
-        return 0.0
-    if len(inside[0]) == 1:
-        return 1.0 - inside[0][0]
-    total = 0.0
-    for index, point in enumerate(inside):
-        end = inside[index + 1][0] if index + 1 < len(inside) else 1.0
-        if end > point[0]:
-            total += (end - point[0]) * _volume([other[1:] for other in inside[: index + 1]])
-    return total
+    whole = hypervolume(ratios(point.metrics for point in front.points), 1.0)
+    return hypervolume(ratios(evaluations), 1.0) / whole

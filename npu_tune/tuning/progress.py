@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
+from npu_tune.pareto import extend_front
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.records import TrialRecord, dominates, losses
+from npu_tune.tuning.records import TrialRecord, losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class ProgressMeter:
         self._started = clock()
         self._counts = {"finished": 0, "failed": 0, "duplicates": 0}
         self._best: TrialRecord | None = None
-        self._front: list[tuple[float, ...]] = []
+        self._front = np.empty((0, len(objective.weights)))
         self._trials_before = 0
         self._evaluations_before = 0
 
@@ -114,9 +117,7 @@ class ProgressMeter:
             self._best = record
         objective = self._objective
         point = losses(record.metrics, objective.weights, objective.directions)
-        if not any(dominates(kept, point) for kept in self._front):
-            self._front = [kept for kept in self._front if not dominates(point, kept)]
-            self._front.append(point)
+        self._front = extend_front(self._front, np.array(point, dtype=float))
 
     def progress(self, *, running: int, stopping: bool) -> Progress:
         """How far the study has come."""

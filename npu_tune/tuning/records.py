@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from npu_tune.errors import InfeasibleError
+from npu_tune.pareto import nondominated
 from npu_tune.space import Configuration
 from npu_tune.targets import Metric
 
@@ -115,15 +118,14 @@ class StudyResult:
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
         """The Pareto-optimal feasible trials, in the order of the objective's first metric."""
-        points = sorted(
-            ((self._losses(t), t.number, t) for t in self.trials if t.feasible),
-            key=lambda point: point[:2],
+        feasible = sorted(
+            (trial for trial in self.trials if trial.feasible),
+            key=lambda trial: (self._losses(trial), trial.number),
         )
-        front: list[tuple[tuple[float, ...], TrialRecord]] = []
-        for losses, _, trial in points:
-            if not any(dominates(kept, losses) for kept, _ in front):
-                front.append((losses, trial))
-        return tuple(trial for _, trial in front)
+        if not feasible:
+            return ()
+        rows = np.array([self._losses(trial) for trial in feasible], dtype=float)
+        return tuple(feasible[position] for position in nondominated(rows))
 
     def _losses(self, trial: TrialRecord) -> tuple[float, ...]:
         return losses(trial.metrics, self.objective, self.directions)
@@ -142,11 +144,6 @@ def losses(
 def relative_violation(beyond: float, bound: float) -> float:
     """A violation as a share of its limit; as it is where the limit is 0."""
     return beyond / bound if bound else beyond
-
-
-def dominates(losses: tuple[float, ...], others: tuple[float, ...]) -> bool:
-    """True where the first losses are nowhere worse than the others; equal ones included."""
-    return all(a <= b for a, b in zip(losses, others, strict=True))
 
 
 def require_feasible(result: StudyResult) -> TrialRecord:

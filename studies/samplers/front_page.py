@@ -19,7 +19,7 @@ sys.path.insert(0, str(FOLDER.parent))
 
 from figures import replayed  # noqa: E402 -- stands in the folder above
 
-from npu_tune.compare.regrets import ProblemCurves  # noqa: E402
+from npu_tune.compare.analysis.regrets import ProblemCurves  # noqa: E402
 from npu_tune.report.pictures import picture  # noqa: E402
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main() -> None:
         (curve, title)
         for file, title in FILES.items()
         for curve in replayed(FOLDER / f"{file}.toml").problems.values()
-        if curve.reference.cost < 1  # else nobody gains anything
+        if curve.best_known.cost < 1  # else nobody gains anything
     ]
     rows = -(-len(panels) // COLUMNS)
     with picture(PATH, width=10, height=2.0 * rows + 0.4) as figure:
@@ -77,7 +77,7 @@ def _draw(axes: Axes, curve: ProblemCurves) -> None:
         width = 1.8 if sampler == "profile" else 1.1
         axes.fill_between(evaluations, low, high, color=color, alpha=0.15, linewidth=0)
         axes.plot(evaluations, middle, color=color, linewidth=width, label=sampler)
-    axes.axhline(curve.reference.cost, color="black", linewidth=0.6, linestyle=":")
+    axes.axhline(curve.best_known.cost, color="black", linewidth=0.6, linestyle=":")
     axes.set_xscale("log")
     axes.set_xlim(1, best.shape[1])
     axes.xaxis.set_major_formatter("{x:g}")

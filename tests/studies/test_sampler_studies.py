@@ -10,7 +10,7 @@ from figures import MARKER, RESULTS, filled, main, replayed
 from study_tables import TABLES
 
 from npu_tune.compare import Analysis, load_comparison, run_comparison
-from npu_tune.compare.recording import read_recording
+from npu_tune.compare.runs.recording import read_recording
 from npu_tune.errors import UsageError
 
 STUDIES = Path(__file__).parents[2] / "studies"

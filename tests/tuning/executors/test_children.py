@@ -17,4 +17,4 @@ def test_an_exit_status_is_put_into_words(status, said):
 def test_a_child_that_cannot_be_started_is_an_error_of_the_executor(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     with pytest.raises(ExecutorError, match="cannot be started: No such file"):
-        start_child("npu_tune.compare.worker")
+        start_child("npu_tune.compare.runs.worker")

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from npu_tune.pareto import nondominated
 from npu_tune.space import SearchSpace, Value
 from npu_tune.targets.neural_art.compiler.choice import ACCELERATOR, DIMC, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
 from npu_tune.targets.neural_art.compiler.epoch import Epoch, Span, make_epoch, make_span, may_join
 from npu_tune.targets.neural_art.compiler.placement import AUTO
 from npu_tune.targets.neural_art.compiler.scheduler import Option, Scheduler
-from npu_tune.targets.neural_art.front.pareto import nondominated
 
 CHAIN = "chain"
 OUTPUT_POOL = "output_pool"

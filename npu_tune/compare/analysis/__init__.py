@@ -1,0 +1,1 @@
+"""What recorded runs say about the samplers: scores, regrets and statistics."""

@@ -1,0 +1,1 @@
+"""The comparison file: its sections, and reading it."""

@@ -1,0 +1,1 @@
+"""What a comparison writes: tables, figures, the summary and the JSON document."""

@@ -1,0 +1,40 @@
+"""Markdown tables, and the format of numbers in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Formats a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def percent(share: float) -> str:
+    """Formats a share in percent; ``-`` if NaN or infinite."""
+    return f"{100 * share:.2f} %" if np.isfinite(share) else "-"
+
+
+def four_digits(number: float) -> str:
+    """Formats a number with four decimals; ``-`` if NaN or infinite."""
+    return f"{number:.4f}" if np.isfinite(number) else "-"
+
+
+def count_of_seeds(numbers: pd.Series[int]) -> str:
+    """Formats the number of runs behind medians, as a range where it varies."""
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def evaluations(number: float) -> str:
+    """Formats a number of evaluations; infinite where a level was not reached."""
+    return f"{number:,.0f}" if np.isfinite(number) else "not reached"
+
+
+def p_value(value: float) -> str:
+    """Formats a p-value, small ones in powers of ten."""
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

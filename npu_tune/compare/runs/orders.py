@@ -1,0 +1,127 @@
+"""Run orders: the runs that a comparison file asks for, and what they run on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from npu_tune.compare.file.config import (
+    ComparedObjective,
+    ComparedSampler,
+    ComparisonFile,
+)
+from npu_tune.compare.file.labels import file_words
+from npu_tune.compare.runs.recording import SCHEMA_VERSION, ProblemName, RunName
+from npu_tune.compare.runs.run import RunOrder
+from npu_tune.errors import UsageError
+from npu_tune.network import Network
+from npu_tune.targets import Target, load_target
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.samplers import require_layers
+from npu_tune.tuning.study import load_study_network, new_search
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network on a target, ready to be searched."""
+
+    network: Network
+    target: Target
+
+
+Workloads = dict[tuple[str, str], Workload]
+"""By the labels of network and target."""
+
+
+def run_orders(comparison: ComparisonFile) -> list[RunOrder]:
+    """Lists every run, by problem, then seed, then sampler, so that samplers share answers early."""
+    section = comparison.compare
+    return [
+        RunOrder(
+            name=RunName(name, sampler.title, seed),
+            digest=_digest(comparison, sampler, objective),
+            sampler=sampler,
+            objective=objective,
+            evaluations=section.evaluations,
+            duplicates_in_a_row=section.duplicates_in_a_row,
+            starts=section.starts,
+        )
+        for name, objective in _problems(comparison)
+        for seed in section.seeds
+        for sampler in comparison.sampler
+        if seed in comparison.seeds_of(sampler)
+    ]
+
+
+def run_path(folder: Path, order: RunOrder) -> Path:
+    """Path of the recording of one run."""
+    problem = order.name.problem
+    labels = (problem.network, problem.target, problem.objective, order.name.sampler)
+    text = json.dumps([*labels, order.name.seed, order.digest])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return folder / "runs" / f"{file_words(labels)}--{order.name.seed}--{digest}.parquet"
+
+
+def load_workloads(comparison: ComparisonFile) -> Workloads:
+    """Loads every network for every target, and checks that all can be searched as asked.
+
+    Raises:
+        UsageError: if a sampler or a metric is unknown, or a sampler refuses its options.
+        ModelError: if a network cannot be read, or is not fit for one of the targets.
+        TargetError: if a target or one of its options is unknown.
+    """
+    workloads: Workloads = {}
+    for target_section in comparison.target:
+        target = load_target(target_section.name, target_section.options)
+        for network_section in comparison.network:
+            network = load_study_network(network_section, target)
+            target.check(network)
+            workload = Workload(network, target)
+            workloads[network_section.title, target_section.title] = workload
+            _require_searchable(comparison, workload)
+    return workloads
+
+
+def _require_searchable(comparison: ComparisonFile, workload: Workload) -> None:
+    space = workload.target.space(workload.network)
+    for sampler in comparison.sampler:
+        require_layers(sampler.name, space)
+    for section in comparison.objective:
+        objective = Objective.of(section, section.limits, workload.target.metrics)
+        if objective.pareto and len(objective.weights) < 2:
+            raise UsageError(
+                f"The objective {section.title!r} has mode = 'pareto', which needs several metrics, "
+                f"and {workload.target.name} has one.",
+                remedy="Use mode = 'weighted'.",
+                key="objective.mode",
+            )
+        for sampler in comparison.sampler:
+            new_search(sampler, seed=0, space=space, objective=objective)
+
+
+def _problems(comparison: ComparisonFile) -> Iterator[tuple[ProblemName, ComparedObjective]]:
+    for target in comparison.target:
+        for network in comparison.network:
+            for objective in comparison.objective:
+                yield ProblemName(network.title, target.title, objective.title), objective
+
+
+def _digest(
+    comparison: ComparisonFile, sampler: ComparedSampler, objective: ComparedObjective
+) -> str:
+    """Digest of what is asked of a run; network and target have digests of their own."""
+    section = comparison.compare
+    asked = [
+        SCHEMA_VERSION,
+        sampler.name,
+        sampler.options,
+        objective.model_dump(exclude={"label"}, mode="json"),
+        section.evaluations,
+        section.duplicates_in_a_row,
+        section.starts,
+    ]
+    text = json.dumps(asked, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

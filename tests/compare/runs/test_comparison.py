@@ -1,0 +1,265 @@
+import pandas as pd
+import pytest
+from fake_targets import Counting, Crashing, Hanging, LayeredTarget, Where, fake_network
+
+from npu_tune.compare import analyse, run_comparison, write_output
+from npu_tune.compare.file.config import ComparedObjective, ComparedSampler
+from npu_tune.compare.runs.answers import SharedAnswers
+from npu_tune.compare.runs.pools import Job
+from npu_tune.compare.runs.process_pool import ProcessPool
+from npu_tune.compare.runs.recording import ProblemName, RunName
+from npu_tune.compare.runs.run import RunOrder, perform
+from npu_tune.errors import (
+    EvaluationError,
+    ExecutorError,
+    ModelError,
+    StudyMismatchError,
+    TargetError,
+    UsageError,
+)
+
+
+def rows(result):
+    """What was found; what took how long, and who evaluated it first, differ from run to run."""
+    return [(run.name, run.rows.drop(columns="cached").to_csv()) for run in result.recording.runs]
+
+
+def written(result, folder):
+    paths = write_output(analyse(result), folder)
+    return {path.relative_to(folder): path.read_bytes() for path in paths}
+
+
+def order(sampler="random", seed=0, evaluations=12, **more):
+    name = RunName(ProblemName("net", "npu", "weighted"), sampler, seed)
+    return RunOrder(
+        name, "", ComparedSampler(name=sampler), ComparedObjective(), evaluations, 50, **more
+    )
+
+
+def run(target, folder, **asked):
+    with SharedAnswers(folder / "answers.sqlite") as answers:
+        return perform(order(**asked), target, fake_network(3), answers).runs[0]
+
+
+def test_every_sampler_gets_the_default_first_and_the_whole_budget(comparison):
+    result = run_comparison(comparison())
+    assert len(result.recording.runs) == 4
+    firsts = {tuple(run.rows[["cycles", "sram_bytes"]].iloc[0]) for run in result.recording.runs}
+    assert len(firsts) == 1
+    assert {len(run.rows) for run in result.recording.runs} == {8}
+
+
+def test_the_targets_proposals_are_given_to_everyone_only_on_request(tmp_path):
+    target = LayeredTarget(start_labels=("a", "b"))
+    one, two = (
+        perform(
+            order(seed=seed, starts=True), target, fake_network(), SharedAnswers(tmp_path / "a")
+        ).runs[0]
+        for seed in (0, 1)
+    )
+    assert one.rows["cycles"][:3].tolist() == two.rows["cycles"][:3].tolist()
+    plain = run(target, tmp_path)
+    assert plain.rows["cycles"][1] != one.rows["cycles"][1]
+
+
+def test_an_answer_of_another_run_costs_an_evaluation_but_is_not_evaluated(tmp_path):
+    target = Counting(log=tmp_path / "log")
+    first = run(target, tmp_path)
+    evaluated = len((tmp_path / "log").read_text().splitlines())
+    again = run(target, tmp_path)
+    assert len((tmp_path / "log").read_text().splitlines()) == evaluated == 12
+    assert not first.rows["cached"].any()
+    assert again.rows["cached"].all()
+    assert len(again.rows) == 12
+    pd.testing.assert_frame_equal(
+        first.rows.drop(columns="cached"), again.rows.drop(columns="cached")
+    )
+
+
+def test_a_space_that_is_used_up_ends_the_run_before_its_budget(tmp_path):
+    target = LayeredTarget(blocks=1)
+    ended = run(target, tmp_path, evaluations=100_000)
+    assert ended.stopped == "search space exhausted"
+    assert ended.duplicates > 0
+
+
+def test_a_resumed_comparison_equals_an_uninterrupted_one(comparison):
+    class StopError(Exception):
+        pass
+
+    def stop(standing):
+        if standing.finished == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run_comparison(comparison(), listener=stop)
+    standings = []
+    resumed = run_comparison(comparison(), listener=standings.append)
+    assert (standings[0].recorded, standings[-1].finished) == (2, 4)
+    whole = run_comparison(comparison(compare={"evaluations": 8, "seeds": 2, "folder": "other"}))
+    assert rows(resumed) == rows(whole)
+
+
+def test_a_finished_comparison_is_not_performed_again(comparison, here):
+    first = run_comparison(comparison())
+    for path in (here / "kept" / "answers").iterdir():
+        path.unlink()
+    assert rows(run_comparison(comparison())) == rows(first)
+    assert list((here / "kept" / "answers").iterdir()) == []
+
+
+def test_a_replay_regenerates_the_same_files_without_target_or_network(comparison, here):
+    first = run_comparison(comparison())
+    files = written(first, here / "first")
+    gone = {"network": [{"path": "gone.onnx", "label": "net"}]}
+    gone["target"] = [{"name": "gone", "label": "fake-npu"}]
+    replayed = comparison(**gone).relocate(replay=here / "kept", folder=here / "replayed")
+    assert written(run_comparison(replayed), here / "second") == files
+    only_file = comparison(**gone).relocate(
+        replay=here / "kept" / "results.parquet", folder=here / "third"
+    )
+    assert rows(run_comparison(only_file)) == rows(first)
+
+
+def test_a_replay_performs_what_the_recorded_answers_allow(comparison, here):
+    run_comparison(comparison())
+    twice = [{"name": "random"}, {"name": "random", "label": "same"}]
+    replayed = comparison(sampler=twice).relocate(replay=here / "kept", folder=here / "replayed")
+    result = run_comparison(replayed)
+    assert {run.name.sampler for run in result.recording.runs} == {"random", "same"}
+    assert all(
+        run.rows["cached"].all() for run in result.recording.runs if run.name.sampler == "same"
+    )
+
+
+def test_a_replay_that_needs_what_was_not_recorded_says_so(comparison, here):
+    run_comparison(comparison())
+    unheard_of = {"name": "tpe", "n_startup_trials": 1}
+    more = comparison(sampler=[{"name": "random"}, unheard_of])
+    result = run_comparison(more.relocate(replay=here / "kept", folder=here / "replayed"))
+    assert "was not recorded" in result.failures[0][1].message
+    for path in (here / "kept" / "answers").iterdir():
+        path.unlink()
+    (here / "kept" / "answers").rmdir()
+    with pytest.raises(UsageError, match="lacks 2 runs, such as that of tpe, seed 0"):
+        run_comparison(more.relocate(replay=here / "kept", folder=here / "again"))
+
+
+def test_a_recording_with_another_budget_is_refused(comparison, here):
+    run_comparison(comparison())
+    other = comparison(compare={"evaluations": 9, "seeds": 2})
+    with pytest.raises(StudyMismatchError, match="another budget"):
+        run_comparison(other.relocate(replay=here / "kept", folder=here / "replayed"))
+
+
+def test_a_folder_with_runs_of_another_compiler_is_refused(comparison):
+    run_comparison(comparison())
+    with pytest.raises(StudyMismatchError, match="compiler"):
+        run_comparison(comparison(target=[{"name": "fake-npu", "version": "2"}]))
+
+
+@pytest.mark.parametrize(
+    ("tables", "kind", "said"),
+    [
+        ({"sampler": [{"name": "tpee"}]}, UsageError, "'tpee'.*Did you mean 'tpe'"),
+        ({"sampler": [{"name": "tpe", "nonsense": 1}]}, UsageError, "sampler.nonsense"),
+        ({"network": [{"path": "no-such"}]}, ModelError, "no-such"),
+        ({"target": [{"name": "no-such"}]}, TargetError, "no-such"),
+        ({"objective": {"metrics": ["cicles"]}}, UsageError, "'cicles'"),
+        (
+            {"target": [{"name": "fake-lone"}], "objective": {"mode": "pareto"}},
+            UsageError,
+            "needs several metrics, and fake-npu has one",
+        ),
+        (
+            {"target": [{"name": "fake-flat"}]},
+            UsageError,
+            "'layerwise' walks layers, and no layer",
+        ),
+    ],
+)
+def test_what_does_not_exist_is_refused_before_anything_runs(comparison, here, tables, kind, said):
+    with pytest.raises(kind, match=said):
+        run_comparison(comparison(**tables))
+    assert not (here / "kept").exists()
+
+
+def test_a_network_that_the_target_refuses_ends_the_comparison(comparison, here):
+    (here / "float.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="'float'"):
+        run_comparison(comparison(network=[{"path": "float.onnx"}]))
+
+
+def test_a_default_that_cannot_be_compiled_is_told(comparison):
+    with pytest.raises(EvaluationError, match="default configuration cannot be evaluated"):
+        run_comparison(comparison(target=[{"name": "fake-broken"}]))
+
+
+def test_one_target_that_fails_does_not_take_the_others_along(comparison):
+    both = [{"name": "fake-npu"}, {"name": "fake-broken", "version": "2"}]
+    result = run_comparison(comparison(target=both))
+    assert len(result.recording.runs) == len(result.failures) == 4
+
+
+def test_runs_with_all_seeds_are_found_again_by_a_sampler_with_fewer(comparison):
+    def asked(**more):
+        samplers = [{"name": "random"}, {"name": "layerwise", **more}]
+        return comparison(compare={"evaluations": 8, "seeds": 3}, sampler=samplers)
+
+    standings = []
+    fewer = run_comparison(asked(seeds=[1]), listener=standings.append)
+    assert standings[0].planned == 4
+    more = run_comparison(asked(), listener=standings.append)
+    assert (standings[-1].recorded, standings[-1].planned) == (4, 6)
+    assert set(rows(fewer)) < set(rows(more))
+
+
+def test_worker_processes_find_what_one_process_finds(comparison):
+    inline = run_comparison(comparison())
+    asked = {"evaluations": 8, "seeds": 2, "folder": "processes"}
+    processes = comparison(compare=asked, executor={"kind": "process", "workers": 2})
+    assert rows(run_comparison(processes)) == rows(inline)
+
+
+def finished(pool, job):
+    pool.submit(job)
+    while True:
+        ended = pool.wait(0.1)
+        if ended is not None:
+            return ended
+
+
+@pytest.mark.parametrize(
+    ("target", "failure"),
+    [
+        (Crashing(where=Where("network/strategy", "speed")), "crash"),
+        (Hanging(where=Where("network/strategy", "speed")), "timeout"),
+    ],
+)
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_crash_or_a_hang_costs_one_evaluation(tmp_path, target, failure, keep):
+    job = Job(order(evaluations=4), target, fake_network(2), tmp_path / "answers.sqlite", keep)
+    with ProcessPool(workers=1, timeout_s=1.0) as pool:
+        ended = finished(pool, job)
+    failures = ended.recording.runs[0].rows["failure"]
+    assert len(failures) == 4
+    assert set(failures) == {"", failure}
+
+
+def test_a_run_that_raises_what_nobody_expects_fails_alone(tmp_path):
+    job = Job(order(), LayeredTarget(), fake_network(2), tmp_path / "answers.sqlite", keep=True)
+    broken = Job(order(), LayeredTarget(), None, tmp_path / "other.sqlite", keep=True)
+    with ProcessPool(workers=1, timeout_s=60.0) as pool:
+        failed = finished(pool, broken)
+        assert failed.failed
+        assert isinstance(failed.error, ExecutorError)
+        assert not finished(pool, job).failed
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ray_finds_what_one_process_finds(comparison):
+    inline = run_comparison(comparison())
+    asked = {"evaluations": 8, "seeds": 2, "folder": "ray"}
+    on_ray = comparison(compare=asked, executor={"kind": "ray", "workers": 2})
+    assert rows(run_comparison(on_ray)) == rows(inline)
