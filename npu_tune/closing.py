@@ -1,4 +1,4 @@
-"""What is let go of when a ``with`` block ends."""
+"""Base class for resources released on exit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that closes itself, however its block ends."""
+    """A context manager that releases what it holds, however its block ends."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of everything held; the object is not used afterwards."""
+        """Releases everything held; the object is not used afterwards."""
 
     def __enter__(self) -> Self:
         return self

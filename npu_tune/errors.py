@@ -6,7 +6,10 @@ class with its own exit code, so that a script can tell a bad model from a full 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from typing import Any, ClassVar, TypeVar
+
+ErrorType = TypeVar("ErrorType", bound="NpuTuneError")
 
 
 class NpuTuneError(Exception):
@@ -37,6 +40,25 @@ def _rebuild(
     kind: type[NpuTuneError], message: str, remedy: str, data: dict[str, Any]
 ) -> NpuTuneError:
     return kind(message, remedy=remedy, **data)
+
+
+def plain_error(error: ErrorType) -> ErrorType:
+    """An error of a class of this module, with data that any other process can read.
+
+    What a target of somebody else raises may be a class of its own, with arguments of its own.
+    """
+    kind = next(each for each in type(error).__mro__ if each.__module__ == __name__)
+    data = {name: value for name, value in error.data.items() if _is_json(value)}
+    plain: ErrorType = kind(error.message, remedy=error.remedy, **data)
+    return plain
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 class UsageError(NpuTuneError, ValueError):
@@ -137,7 +159,7 @@ class InaccurateOutputError(EvaluationError):
 
 
 class WorkerLostError(EvaluationError):
-    """The worker was lost through no fault of the configuration; the runner retries."""
+    """The worker was lost through no fault of the configuration; the pool tries again."""
 
     failure = "infrastructure"
 

@@ -4,30 +4,30 @@ A study of this package runs faster by itself (``npu_tune.tuning``), keeps per-l
 never repeats a configuration. Take this adapter where a search is part of something larger that
 Ray Tune already drives::
 
-    space = target.space(network)
+    with target.bind(network) as problem:
+        search = search_algorithm(problem.space, metric="latency_ms", mode="min")
     tuner = tune.Tuner(
         trainable(target, network),
-        tune_config=tune.TuneConfig(
-            search_alg=search_algorithm(space, metric="cycles", mode="min"),
-            num_samples=200,
-            reuse_actors=True,
-        ),
+        tune_config=tune.TuneConfig(search_alg=search, num_samples=200, reuse_actors=True),
     )
 
-``reuse_actors`` saves starting a process, and reading the network, for every trial.
+``reuse_actors`` saves starting a process, and binding the network, for every trial.
 """
 
 from __future__ import annotations
 
+import atexit
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from npu_tune.errors import CompilerError
+from npu_tune.evaluation.pool import Binding, BoundProblem
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, from_ray_config, to_distributions, to_params
 from npu_tune.space import to_param_space as param_space
-from npu_tune.targets import Target
+from npu_tune.targets import Identity, Target
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -43,14 +43,18 @@ def trainable(target: Target, network: Network) -> Callable[[dict[str, Any]], No
     target's EvaluationError, so that the trial ends as an error; Ray Tune's ``OptunaSearch`` would
     keep a trial that reports NaN, or nothing, running for ever.
 
+    Of an open problem, ``trainable(problem.target, problem.network)`` is one. A process that runs
+    several trials binds the network once.
+
     Args:
         target: what to compile for.
         network: what to compile; goes to the workers once, through Ray's object store.
     """
     from ray import tune  # noqa: PLC0415 -- takes seconds, and most of this package does without
 
+    identity = Identity(network.digest, target.name, dict(target.fingerprint()))
     wrapped: Callable[[dict[str, Any]], None] = tune.with_parameters(
-        _evaluate, target=target, network=network
+        _evaluate, digest=identity.digest, target=target, network=network
     )
     return wrapped
 
@@ -88,15 +92,26 @@ def search_algorithm(
     )
 
 
-def _evaluate(config: dict[str, Any], *, target: Target, network: Network) -> None:
+def _evaluate(config: dict[str, Any], *, digest: str, target: Target, network: Network) -> None:
     from ray import tune  # noqa: PLC0415
 
-    configuration = from_ray_config(target.space(network), config)
-    metrics = target.evaluate(network, configuration).metrics
+    problem = _bound_problem().get(Binding(digest, parts=(target, network)))
+    metrics = problem.evaluate(from_ray_config(problem.space, config)).metrics
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise CompilerError(f"The metric {name!r} came out as {value}.", metric=name)
     tune.report(dict(metrics))
+
+
+@cache
+def _bound_problem() -> BoundProblem:
+    """The problem of this process, closed at its end.
+
+    Ray Tune keeps nothing from one trial of a function to the next but the process itself.
+    """
+    bound = BoundProblem()
+    atexit.register(bound.close)
+    return bound
 
 
 def _layerwise_sampler(

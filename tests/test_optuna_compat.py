@@ -1,5 +1,4 @@
 # Samplers are given what Optuna gives, used or not.
-# ruff: noqa: ARG002
 
 from __future__ import annotations
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import fake_targets
 import pytest
-from fake_targets import Failing, LayeredTarget, Spoiling, Where, fake_network
+from fake_targets import FailingTarget, LayeredTarget, Spoiling, Where, fake_network
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from npu_tune.evaluation.pool import BoundProblem
 from npu_tune.network import load_network
-from npu_tune.raytune import param_space, search_algorithm, trainable
+from npu_tune.raytune import _bound_problem, param_space, search_algorithm, trainable
 from npu_tune.space import to_params
 from npu_tune.targets import load_target
 
@@ -58,7 +61,8 @@ def fit(ray_here, tmp_path):
     from ray import tune
 
     def run(target, network, *, samples, **search_options):
-        search = search_algorithm(target.space(network), **search_options)
+        with target.bind(network) as problem:
+            search = search_algorithm(problem.space, **search_options)
         tuner = tune.Tuner(
             trainable(target, network),
             tune_config=tune.TuneConfig(
@@ -77,8 +81,9 @@ def fit(ray_here, tmp_path):
 def test_a_real_network_is_tuned_and_the_first_trial_is_the_vendors_default(fit):
     target, network = load_target("ethos-u55-128"), load_network("ds-cnn")
     found = fit(target, network, samples=8, metric="cycles", mode="min", seed=0)
-    space = target.space(network)
-    default = target.evaluate(network, space.default).metrics
+    with target.bind(network) as problem:
+        space = problem.space
+        default = problem.evaluate(space.default).metrics
     first = min(found.optuna_trials, key=lambda trial: trial.number)
     assert first.params == to_params(space, space.default)
     assert first.value == default["cycles"]
@@ -90,9 +95,9 @@ def test_a_real_network_is_tuned_and_the_first_trial_is_the_vendors_default(fit)
 
 @pytest.mark.parametrize(
     ("misbehaving", "words"),
-    [(Failing, "The compiler said no"), (Spoiling, "'cycles' came out as nan")],
+    [(FailingTarget, "The compiler said no"), (Spoiling, "'cycles' came out as nan")],
 )
-def test_what_has_no_figure_ends_its_trial_as_an_error_and_the_search_goes_on(
+def test_what_has_no_metrics_ends_its_trial_as_an_error_and_the_search_goes_on(
     fit, misbehaving, words
 ):
     target = misbehaving(LayeredTarget(), Where("network/strategy", "speed"))
@@ -127,11 +132,61 @@ def test_a_param_space_without_a_searcher_is_sampled_by_ray_tune_itself(ray_here
     from ray import tune
 
     target, network = LayeredTarget(), fake_network(2)
+    with target.bind(network) as problem:
+        space = param_space(problem.space)
     tuner = tune.Tuner(
         trainable(target, network),
-        param_space=param_space(target.space(network)),
+        param_space=space,
         tune_config=tune.TuneConfig(num_samples=2),
         run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
     )
     results = list(tuner.fit())
     assert [result.error for result in results] == [None, None]
+
+
+@pytest.fixture
+def evaluate_here(monkeypatch):
+    """Does what a worker of Ray Tune does, in this process; gives what it reports."""
+    from ray import tune
+
+    reported = []
+    monkeypatch.setattr(tune, "with_parameters", partial)
+    monkeypatch.setattr(tune, "report", reported.append)
+
+    def run(target, network):
+        with target.bind(network) as problem:
+            default = to_params(problem.space, problem.space.default)
+        config = {}
+        for name, value in default.items():
+            layer, _, knob = name.rpartition("/")
+            config.setdefault(layer, {})[knob] = value
+        # Every trial gets a copy of its own, as through Ray's object store.
+        parts = pickle.loads(pickle.dumps((target, network)))  # noqa: S301
+        trainable(*parts)(config)
+        return reported[-1]
+
+    _bound_problem.cache_clear()
+    yield run
+    _bound_problem().close()
+    _bound_problem.cache_clear()
+
+
+def test_a_process_binds_a_problem_once_and_closes_it_for_another_one(evaluate_here, monkeypatch):
+    events = []
+    bind = BoundProblem.get
+
+    def watched(bound, binding):
+        before = bound.digest
+        problem = bind(bound, binding)
+        if bound.digest != before:
+            events.append(problem.target.compiler)
+        return problem
+
+    monkeypatch.setattr(BoundProblem, "get", watched)
+    first, second = LayeredTarget(), LayeredTarget(compiler="2")
+    network = fake_network(2)
+    for target in (first, first, second, second, first):
+        assert evaluate_here(target, network)["cycles"] > 0
+    assert events == ["1", "2", "1"]
+    evaluate_here(first, fake_network(2, content=b"another"))
+    assert events == ["1", "2", "1", "1"]

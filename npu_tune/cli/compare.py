@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from npu_tune.cli.answer import Answer, answers
+from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import format_duration
 from npu_tune.cli.tune import quiet_option
 from npu_tune.errors import ExecutorError, NpuTuneError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="Write this table or figure only, such as summary.md; repeatable.",
 )
 @quiet_option
-@answers
+@print_result
 def compare(
     comparison: Path,
     *,
@@ -50,7 +50,7 @@ def compare(
     folder: Path | None,
     only: tuple[str, ...],
     quiet: bool,
-) -> Answer:
+) -> CommandResult:
     """Performs the runs of the file COMPARISON (docs/compare.md) and says who wins where."""
     import optuna  # noqa: PLC0415 -- keeps --help fast
 
@@ -69,7 +69,7 @@ def compare(
     analysis = analyse(result)
     files = write_output(analysis, asked.folder, only=only)
     written = "\n".join(map(str, files))
-    return Answer(
+    return CommandResult(
         comparison_document(analysis, files=files),
         f"{summary_text(analysis)}\nWritten:\n{written}",
         error=_shortcoming(result),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from npu_tune.cli.answer import Answer, answers
 from npu_tune.cli.options import calibration_option, model_argument
+from npu_tune.cli.output import CommandResult, print_result
 
 
 @click.command(short_help="Writes a float ONNX model as int8 TFLite.")
@@ -16,19 +16,12 @@ from npu_tune.cli.options import calibration_option, model_argument
     "--out", required=True, type=click.Path(path_type=Path), help="The TFLite file to write."
 )
 @calibration_option
-@answers
-def convert(model: str, out: Path, calibration: Path | None) -> Answer:
+@print_result
+def convert(model: str, out: Path, calibration: Path | None) -> CommandResult:
     """Writes MODEL, a float ONNX file or a built-in network, as an int8 TFLite file."""
-    from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
-    from npu_tune.tuning.study import require_calibratable  # noqa: PLC0415
+    from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
 
-    given = load_network(model)
-    if calibration is not None:
-        require_calibratable(given, calibration)
-    samples = None if calibration is None else load_calibration(calibration, given)
-    network = to_int8(given, calibration=samples)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(network.model_bytes)
+    network = api.convert(model, out, calibration=calibration)
     document = {
         "model": {"name": network.name, "sha256": network.digest},
         "file": str(out),
@@ -36,4 +29,4 @@ def convert(model: str, out: Path, calibration: Path | None) -> Answer:
         "layers": len(network.layers),
     }
     size = f"{len(network.layers)} layers, {len(network.model_bytes):,} bytes"
-    return Answer(document, f"Wrote {out}: {size}.")
+    return CommandResult(document, f"Wrote {out}: {size}.")

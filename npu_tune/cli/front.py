@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from npu_tune.cli.answer import Answer, answers
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
@@ -16,19 +16,27 @@ from npu_tune.cli.options import (
     target_options,
     target_table,
 )
+from npu_tune.cli.output import CommandResult, print_result, problem_document
+from npu_tune.cli.target_command import TargetCommand
 from npu_tune.cli.tune import quiet_option
-from npu_tune.errors import StudyMismatchError, TargetError, UsageError
+from npu_tune.errors import (
+    IllegalConfigurationError,
+    StudyMismatchError,
+    TargetError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from npu_tune.network import Network
     from npu_tune.report.optimum import Optimum, Standing
     from npu_tune.space import Configuration, SearchSpace
-    from npu_tune.targets import Target
+    from npu_tune.targets import Problem
     from npu_tune.targets.oracle import Bound, Front, Progress
     from npu_tune.tuning import StudyResult
 
 
-@click.command(short_help="Finds the best there can be, where a target can tell.")
+@click.command(
+    cls=TargetCommand, short_help="Finds the best there can be, where a target can tell."
+)
 @model_argument
 @target_options
 @calibration_option
@@ -43,7 +51,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     show_default=True,
-    help="Leave out what gains less than this share of the latency.",
+    help="Leave out what gains less than this share of the first metric.",
 )
 @click.option("--most-labels", type=click.IntRange(1), help="Memory and time for the search.")
 @click.option(
@@ -52,7 +60,7 @@ if TYPE_CHECKING:
     help="Draw the front and the study into this .png, .svg or .pdf.",
 )
 @quiet_option
-@answers
+@print_result
 def front(
     model: str,
     *,
@@ -64,99 +72,126 @@ def front(
     plot: Path | None,
     quiet: bool,
     **options: Any,
-) -> Answer:
+) -> CommandResult:
     """Prints the exact front of MODEL over all choices of its layers, or else a lower bound.
 
     The choices of the whole network stand at their defaults, with --study at those of its best
     trial.
     """
-    from npu_tune.report.optimum import Optimum, optimum_document, optimum_text  # noqa: PLC0415
+    from npu_tune.report.optimum import optimum_document, optimum_text  # noqa: PLC0415
     from npu_tune.targets import load_target  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.targets.oracle import require_oracle  # noqa: PLC0415
-    from npu_tune.tuning import load_study_network, read_study  # noqa: PLC0415
-    from npu_tune.tuning.sections import ModelSection  # noqa: PLC0415
+    from npu_tune.tuning import open_problem, read_study  # noqa: PLC0415
+    from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
+    from npu_tune.tuning.identity import require_same_problem  # noqa: PLC0415
 
     table = target_table(**options)
     target = load_target(table.pop("name"), table)
-    oracle = require_oracle(target)
-    network = load_study_network(ModelSection(path=model, calibration=calibration), target)
-    target.check(network)
-    space = target.space(network)
-    result = None if study is None else _matching(read_study(study), network, target)
-    weights = _weights(objective, result, target)
-    base = _base(space, result)
+    section = ModelSection(path=model, calibration=calibration)
+    with open_problem(section, target) as problem:
+        result = None if study is None else read_study(study)
+        if result is not None:
+            require_same_problem(result.name, result.identity, problem.identity)
+        listener = None if quiet else _progress()
+        optimum = _find_optimum(
+            problem,
+            result,
+            weights=_weights(objective, result, problem),
+            tolerance=tolerance,
+            most_labels=most_labels,
+            progress=listener,
+        )
+        if plot is not None:
+            _draw(optimum, result, plot, f"{problem.network.name} on {target.name}")
+        return CommandResult(
+            {**problem_document(problem), **optimum_document(optimum)}, optimum_text(optimum)
+        )
+
+
+def _find_optimum(
+    problem: Problem,
+    result: StudyResult | None,
+    *,
+    weights: Mapping[str, float],
+    tolerance: float,
+    most_labels: int | None,
+    progress: Progress | None,
+) -> Optimum:
+    from npu_tune.report.optimum import Optimum  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.targets.oracle import require_oracle  # noqa: PLC0415
+
+    oracle = require_oracle(problem)
+    base = _base(problem.space, result)
     found, reason = None, ""
     try:
         found = oracle.front(
-            network,
             objectives=tuple(weights),
             base=base,
             tolerance=tolerance,
             most_labels=most_labels,
-            progress=None if quiet else _progress(),
+            progress=progress,
         )
     except TargetError as error:
         reason = str(error)
-    bound = oracle.bound(network, base=base)
-    best = found or bound
-    optimum = Optimum(
-        target.metrics,
-        space.default,
+    bound = oracle.bound(base=base)
+    return Optimum(
+        problem.metrics,
+        problem.space.default,
         found,
         bound,
         reason,
-        None if result is None else _standing(result, best, weights, base),
+        None if result is None else _standing(result, found or bound, weights, base),
     )
-    if plot is not None:
-        _draw(optimum, result, plot, f"{network.name} on {target.name}")
-    return Answer(
-        {
-            "model": {"name": network.name, "sha256": network.digest},
-            "target": {"name": target.name, "fingerprint": dict(target.fingerprint())},
-            **optimum_document(optimum),
-        },
-        optimum_text(optimum),
-    )
-
-
-def _matching(result: StudyResult, network: Network, target: Target) -> StudyResult:
-    fingerprint = dict(target.fingerprint())
-    for what, ours, theirs in (
-        ("model", network.digest, result.model_sha256),
-        ("target", target.name, result.target),
-        ("target's options", fingerprint, dict(result.target_fingerprint)),
-    ):
-        if ours != theirs:
-            raise StudyMismatchError(
-                f"The study {result.name!r} belongs to another {what}.",
-                remedy="Name the model, the target and the options that the study was made with.",
-            )
-    return result
 
 
 def _weights(
-    objective: str | None, result: StudyResult | None, target: Target
-) -> dict[str, float]:
-    names, weights = split_weights(objective)
-    if names is None:
-        if result is not None:
-            return dict(result.objective)
-        names = [metric.name for metric in target.metrics[:2]]
-    known = [metric.name for metric in target.metrics]
-    unknown = next((name for name in names if name not in known), None)
-    if unknown is not None:
+    text: str | None, result: StudyResult | None, problem: Problem
+) -> Mapping[str, float]:
+    """Weights by metric: as asked for, else those of the study, else the target's own."""
+    from pydantic import ValidationError  # noqa: PLC0415 -- keeps --help fast
+
+    from npu_tune.tuning.config import ObjectiveSection  # noqa: PLC0415
+    from npu_tune.tuning.objective import MAXIMIZE, Objective  # noqa: PLC0415
+    from npu_tune.validation import table_error  # noqa: PLC0415
+
+    metrics, weights = split_weights(text)
+    try:
+        section = ObjectiveSection.model_validate({"metrics": metrics, "weights": weights})
+    except ValidationError as error:
+        raise table_error(
+            error,
+            model=ObjectiveSection,
+            source="command line",
+            whole="objective",
+            kind=UsageError,
+        ) from error
+    objective = Objective.of(section, {}, problem.metrics)
+    if text is None and result is not None:
+        objective = result.objective
+    maximized = next((n for n, way in objective.directions.items() if way == MAXIMIZE), None)
+    if maximized is not None:
         raise UsageError(
-            f"The target does not report the metric {unknown!r}.",
-            remedy=f"Known are {', '.join(known)}.",
+            f"Of the metric {maximized!r} more is better, and the best there can be is known of "
+            "metrics that are minimised.",
+            remedy="Name others with --objective.",
+            metric=maximized,
         )
-    return dict(zip(names, weights or [1 / len(names)] * len(names), strict=True))
+    return objective.weights
 
 
 def _base(space: SearchSpace, result: StudyResult | None) -> Configuration:
     """What stands for the choices of the whole network."""
     if result is None or result.best is None:
         return space.default
-    return space.default.replace(_of_network(result.best.configuration))
+    chosen = _of_network(result.best.configuration)
+    try:
+        return space.configuration(chosen)
+    except IllegalConfigurationError as error:
+        raise StudyMismatchError(
+            f"The study {result.name!r} chose among other things for the whole network: "
+            f"{error.message}",
+            remedy="Ask for the model, the target and the options that the study was made with.",
+            knob=error.data.get("knob"),
+        ) from error
 
 
 def _of_network(configuration: Configuration) -> dict[str, Any]:
@@ -167,7 +202,7 @@ def _of_network(configuration: Configuration) -> dict[str, Any]:
 
 
 def _standing(
-    result: StudyResult, best: Front | Bound, weights: dict[str, float], base: Configuration
+    result: StudyResult, best: Front | Bound, weights: Mapping[str, float], base: Configuration
 ) -> Standing:
     from npu_tune.report.optimum import Standing  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.targets.oracle import Front, gap, hypervolume_share  # noqa: PLC0415
@@ -192,7 +227,7 @@ def _standing(
 def _draw(optimum: Optimum, result: StudyResult | None, path: Path, title: str) -> None:
     from npu_tune.report.plots import plot_optimum  # noqa: PLC0415 -- keeps --help fast
 
-    trials = () if result is None else [t.metrics for t in result.trials if t.failure is None]
+    trials = () if result is None else [t.metrics for t in result.distinct]
     plot_optimum(optimum, trials, path, title=title)
 
 

@@ -13,12 +13,12 @@ from typing import TextIO
 import click
 
 from npu_tune import __version__
-from npu_tune.cli.answer import echo_document, echo_error
 from npu_tune.cli.compare import compare
 from npu_tune.cli.convert import convert
 from npu_tune.cli.export import export
 from npu_tune.cli.failures import InternalError, InterruptError
 from npu_tune.cli.front import front
+from npu_tune.cli.output import echo_document, echo_error
 from npu_tune.cli.show import show
 from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets

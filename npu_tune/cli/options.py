@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from npu_tune.cli.target_command import TARGET, given_flags, toml_value
 from npu_tune.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,53 +27,45 @@ calibration_option = click.option(
 )
 
 _TARGET_OPTIONS = (
-    click.option("--target", required=True, help="What to compile for; see `npu-tune targets`."),
-    click.option("--system-config", help="Speeds and memories of the system, by name."),
-    click.option("--memory-mode", help="Which memory holds what, by name."),
-    click.option("--config", help="The compiler's own ini file with further system configs."),
-    click.option("--allow-cpu", is_flag=True, help="Accept operators that stay on the CPU."),
+    click.option(
+        TARGET,
+        required=True,
+        metavar="NAME",
+        help="What to compile for; see `npu-tune targets`. Together with --help, shows the flags "
+        "of that target too.",
+    ),
     click.option(
         "-O",
         "--option",
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any option of the target, such as hardware.accelerators=[2,4]; repeatable.",
+        help="Any option of the target; a point in the key leads into a table; repeatable.",
     ),
 )
 
 
 def target_options(command: F) -> F:
-    """Adds ``--target`` and the options of targets."""
+    """Adds ``--target`` and ``-O`` to a :class:`TargetCommand`."""
     for option in reversed(_TARGET_OPTIONS):
         command = option(command)
     return command
 
 
-def target_table(
-    *,
-    target: str,
-    system_config: str | None,
-    memory_mode: str | None,
-    config: str | None,
-    allow_cpu: bool,
-    assignments: Iterable[str],
-) -> dict[str, Any]:
+def target_table(*, target: str, assignments: Iterable[str], **flags: Any) -> dict[str, Any]:
     """The ``[target]`` table of a study file that says the same as the command line.
 
     A point in the key of an assignment leads into a table, as in TOML.
 
+    Args:
+        target: its name.
+        assignments: of the form ``KEY=VALUE``.
+        flags: those of a :class:`TargetCommand`.
+
     Raises:
         UsageError: if an assignment is no ``KEY=VALUE``, or contradicts another one.
     """
-    named = {
-        "system_config": system_config,
-        "memory_mode": memory_mode,
-        "config": config,
-        "allow_cpu": allow_cpu or None,
-    }
-    given = {key: value for key, value in named.items() if value is not None}
-    table: dict[str, Any] = {"name": target, **given}
+    table: dict[str, Any] = {"name": target, **given_flags(flags)}
     for text in assignments:
         _assign(table, text)
     return table
@@ -124,9 +116,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not all(part.strip() for part in key.split(".")):
         raise UsageError(
-            f"The option {text!r} is no KEY=VALUE.", remedy="Write such as -O allow_cpu=true."
+            f"The option {text!r} is no KEY=VALUE.",
+            remedy="Write such as -O speed=2 or -O memory.size=4096.",
         )
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:  # a plain word needs no quotes on a command line
-        return key.strip(), value.strip()
+    return key.strip(), toml_value(value)

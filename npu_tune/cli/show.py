@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from npu_tune.cli.answer import Answer, answers
 from npu_tune.cli.options import study_argument
+from npu_tune.cli.output import CommandResult, print_result
 
 
 @click.command(short_help="Shows what a study found, also while it runs.")
@@ -17,8 +17,8 @@ from npu_tune.cli.options import study_argument
     type=click.Path(path_type=Path),
     help="Draw the front and the best so far into this .png, .svg or .pdf.",
 )
-@answers
-def show(study: Path, plot: Path | None) -> Answer:
+@print_result
+def show(study: Path, plot: Path | None) -> CommandResult:
     """Shows the best, the front, what changed per layer and the failures of STUDY, a folder."""
     from npu_tune.report import plot_study, study_document, study_text  # noqa: PLC0415
     from npu_tune.tuning import read_study  # noqa: PLC0415 -- keeps --help fast
@@ -26,4 +26,4 @@ def show(study: Path, plot: Path | None) -> Answer:
     result = read_study(study)
     if plot is not None:
         plot_study(result, plot)
-    return Answer(study_document(result, folder=study), study_text(result))
+    return CommandResult(study_document(result, folder=study), study_text(result))

@@ -7,37 +7,33 @@ from typing import Any
 
 import click
 
-from npu_tune.cli.answer import Answer, answers
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
     target_options,
     target_table,
 )
+from npu_tune.cli.output import CommandResult, print_result, problem_document
+from npu_tune.cli.target_command import TargetCommand
 
 
-@click.command(short_help="Lists the knobs of a model on a target.")
+@click.command(cls=TargetCommand, short_help="Lists the knobs of a model on a target.")
 @model_argument
 @target_options
 @calibration_option
-@answers
-def space(model: str, calibration: Path | None, **options: Any) -> Answer:
+@print_result
+def space(model: str, calibration: Path | None, **options: Any) -> CommandResult:
     """Lists the knobs of MODEL: their values, the default in brackets."""
     from npu_tune.space import format_space, space_as_dict  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.targets import load_target  # noqa: PLC0415
-    from npu_tune.tuning import load_study_network  # noqa: PLC0415
-    from npu_tune.tuning.sections import ModelSection  # noqa: PLC0415
+    from npu_tune.tuning import open_problem  # noqa: PLC0415
+    from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
 
     table = target_table(**options)
     target = load_target(table.pop("name"), table)
-    network = load_study_network(ModelSection(path=model, calibration=calibration), target)
-    target.check(network)
-    offered = target.space(network)
-    return Answer(
-        {
-            "model": {"name": network.name, "sha256": network.digest},
-            "target": {"name": target.name, "fingerprint": dict(target.fingerprint())},
-            "space": space_as_dict(offered),
-        },
-        format_space(offered),
-    )
+    section = ModelSection(path=model, calibration=calibration)
+    with open_problem(section, target) as problem:
+        return CommandResult(
+            {**problem_document(problem), "space": space_as_dict(problem.space)},
+            format_space(problem.space),
+        )

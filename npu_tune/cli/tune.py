@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from npu_tune.cli.answer import Answer, answers
 from npu_tune.cli.failures import InterruptError
 from npu_tune.cli.options import (
     calibration_option,
@@ -16,7 +15,9 @@ from npu_tune.cli.options import (
     target_options,
     target_table,
 )
+from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import progress_listener
+from npu_tune.cli.target_command import TargetCommand
 from npu_tune.errors import InfeasibleError, NpuTuneError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ RESUME = "Everything that finished is kept; the same command again resumes the s
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 
 
-@click.command(short_help="Searches for the best way to compile a model.")
+@click.command(cls=TargetCommand, short_help="Searches for the best way to compile a model.")
 @model_argument
 @target_options
 @click.option(
@@ -55,20 +56,33 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option(
     "--objective",
     metavar="WEIGHTS",
-    help="Such as full_cycles=0.7,sram_bytes=0.3. [default: the target's first two metrics, equally]",
+    help="Such as latency_ms=0.7,ram_bytes=0.3. [default: what the target proposes, equally]",
+)
+@click.option(
+    "--maximize",
+    multiple=True,
+    metavar="METRIC",
+    help="Of a metric whose goal the target does not say, more is better; repeatable.",
 )
 @click.option(
     "--limit",
     "limits",
     multiple=True,
-    metavar="METRIC=BOUND",
-    help="An upper bound, such as sram_bytes=262144 or 'sram_bytes<=256 KiB'; repeatable.",
+    metavar="BOUND",
+    help="An upper or a lower bound, such as 'ram_bytes<=256 KiB', 'latency_ms<=300 us' or "
+    "'accuracy>=0.88'; repeatable.",
 )
 @calibration_option
 @click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address.")
 @click.option("--storage", metavar="URL", help="A database instead of a file in the folder.")
+@click.option(
+    "--store",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Evaluations shared with other studies of the same problem.",
+)
 @quiet_option
-@answers
+@print_result
 def tune(
     model: str,
     folder: Path | None,
@@ -80,13 +94,15 @@ def tune(
     seed: int,
     sampler: str | None,
     objective: str | None,
+    maximize: tuple[str, ...],
     limits: tuple[str, ...],
     calibration: Path | None,
     ray: str | None,
     storage: str | None,
+    store: Path | None,
     quiet: bool,
     **target: Any,
-) -> Answer:
+) -> CommandResult:
     """Searches for the best way to compile MODEL, a file or the name of a built-in network."""
     from npu_tune.tuning import parse_study  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.tuning.study_file import model_name  # noqa: PLC0415
@@ -99,12 +115,17 @@ def tune(
         "study": {
             **_identity(folder, storage),
             "folder": folder,
+            "store": store,
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,
         },
         "sampler": {"name": sampler},
-        "objective": {"metrics": metrics, "weights": weights},
+        "objective": {
+            "metrics": metrics,
+            "weights": weights,
+            "directions": dict.fromkeys(maximize, "maximize"),
+        },
         "limits": list(limits),
         "executor": {
             "kind": "process" if ray is None else "ray",
@@ -120,15 +141,15 @@ def tune(
 @click.command(short_help="Runs or resumes a study file.")
 @click.argument("study", type=click.Path(path_type=Path))
 @quiet_option
-@answers
-def run(study: Path, *, quiet: bool) -> Answer:
+@print_result
+def run(study: Path, *, quiet: bool) -> CommandResult:
     """Runs or resumes the study that the file STUDY describes (docs/study_file.md)."""
     from npu_tune.tuning import load_study_file  # noqa: PLC0415 -- keeps --help fast
 
     return _search(load_study_file(study), quiet=quiet)
 
 
-def _search(study: StudyFile, *, quiet: bool) -> Answer:
+def _search(study: StudyFile, *, quiet: bool) -> CommandResult:
     import optuna  # noqa: PLC0415 -- keeps --help fast
 
     from npu_tune.report import study_document, study_text  # noqa: PLC0415
@@ -140,7 +161,7 @@ def _search(study: StudyFile, *, quiet: bool) -> Answer:
     with progress_listener(quiet=quiet, opening=opening) as listener:
         result = run_study(study, listener=listener)
     more = f"`npu-tune show {study.folder}` shows what changed in each layer."
-    return Answer(
+    return CommandResult(
         study_document(result, folder=study.folder),
         f"{study_text(result, layers=False)}\n\n{more}",
         error=_shortcoming(result),

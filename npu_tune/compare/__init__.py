@@ -9,8 +9,10 @@ worker process can do without most of them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from npu_tune._callable import make_callable
+from npu_tune._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from npu_tune.compare.analysis.analysis import Analysis, analyse
@@ -46,26 +48,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Analysis": "analysis.analysis",
-    "ComparisonFile": "file.config",
-    "ComparisonListener": "runs.perform",
-    "ComparisonProgress": "runs.perform",
-    "ComparisonResult": "runs.comparison",
-    "Recording": "runs.recording",
-    "analyse": "analysis.analysis",
-    "comparison_document": "output.document",
-    "comparison_to_toml": "file.load",
-    "load_comparison": "file.load",
-    "parse_comparison": "file.load",
-    "read_recording": "runs.recording",
-    "run_comparison": "runs.comparison",
-    "summary_text": "output.summary",
-    "write_output": "output.write",
+    "Analysis": "npu_tune.compare.analysis.analysis",
+    "ComparisonFile": "npu_tune.compare.file.config",
+    "ComparisonListener": "npu_tune.compare.runs.perform",
+    "ComparisonProgress": "npu_tune.compare.runs.perform",
+    "ComparisonResult": "npu_tune.compare.runs.comparison",
+    "Recording": "npu_tune.compare.runs.recording",
+    "analyse": "npu_tune.compare.analysis.analysis",
+    "comparison_document": "npu_tune.compare.output.document",
+    "comparison_to_toml": "npu_tune.compare.file.load",
+    "load_comparison": "npu_tune.compare.file.load",
+    "parse_comparison": "npu_tune.compare.file.load",
+    "read_recording": "npu_tune.compare.runs.recording",
+    "run_comparison": "npu_tune.compare.runs.comparison",
+    "summary_text": "npu_tune.compare.output.summary",
+    "write_output": "npu_tune.compare.output.write",
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+__getattr__ = lazy_attributes(__name__, _HOMES)
+
+make_callable(__name__)

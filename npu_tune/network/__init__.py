@@ -5,9 +5,9 @@ Readers and writers are imported when they are first used, so that importing a c
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from npu_tune._lazy import lazy_attributes
 from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
 
 if TYPE_CHECKING:
@@ -46,8 +46,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+__getattr__ = lazy_attributes(__name__, _HOMES)

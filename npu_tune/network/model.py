@@ -137,14 +137,18 @@ def _restore_network(values: dict[str, Any]) -> Network:
     return Network(**values)
 
 
+RESERVED_NAME = "network"
+"""Stands for the whole network where a layer is named, such as in the names of knobs."""
+
+
 def printable_names(raw_names: Iterable[str]) -> tuple[str, ...]:
     """Makes short, unique, printable layer names of a file's names, in the same order.
 
     Converters join the names of fused operators by ``;``; only the first one is kept. Characters
     other than ASCII letters, digits and ``_.-/`` become ``_``. A name that is already in use gets
-    ``#2``, ``#3``, ...
+    ``#2``, ``#3``, ..., and so does :data:`RESERVED_NAME`.
     """
-    taken: set[str] = set()
+    taken = {RESERVED_NAME}
     result = []
     for raw in raw_names:
         first = raw.split(";")[0].strip() or "layer"

@@ -4,13 +4,13 @@ from npu_tune.report.documents import study_document
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.pick import knee, pick_trial
 from npu_tune.report.plots import plot_study
+from npu_tune.report.references import Reference, compare_with_references
 from npu_tune.report.text import study_text
-from npu_tune.report.yardsticks import Yardstick, compare_with_yardsticks
 
 __all__ = [
     "LayerChange",
-    "Yardstick",
-    "compare_with_yardsticks",
+    "Reference",
+    "compare_with_references",
     "knee",
     "layer_changes",
     "pick_trial",

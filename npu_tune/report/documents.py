@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from npu_tune.report.layers import layer_changes
-from npu_tune.report.yardsticks import compare_with_yardsticks
+from npu_tune.report.layers import LayerChange, layer_changes
+from npu_tune.report.references import compare_with_references
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
@@ -15,24 +16,30 @@ Document: TypeAlias = dict[str, Any]
 
 
 def study_document(result: StudyResult, *, folder: Path | None) -> Document:
-    """What ``tune``, ``run`` and ``show`` answer."""
-    best = result.best
+    """What ``tune``, ``run`` and ``show`` print."""
+    best, objective = result.best, result.objective
     return {
         "study": {"name": result.name, "folder": None if folder is None else str(folder)},
         "stopped": result.stopped,
-        "model": {"name": result.model, "sha256": result.model_sha256},
-        "target": {"name": result.target, "fingerprint": dict(result.target_fingerprint)},
+        "model": {"name": result.model, "sha256": result.identity.model_sha256},
+        "target": {"name": result.target, "fingerprint": dict(result.identity.fingerprint)},
         "metrics": [metric_document(metric) for metric in result.metrics],
-        "objective": dict(result.objective),
-        "directions": dict(result.directions),
-        "limits": dict(result.limits),
+        "objective": dict(objective.weights),
+        "directions": {name: str(way) for name, way in objective.directions.items()},
+        "goals": {name: str(goal) for name, goal in result.goals.items()},
+        "limits": dict(objective.limits),
+        "floors": dict(objective.floors),
+        "deterministic": result.deterministic,
+        "spread": dict(result.spread),
         "baseline": _optional(result, result.baseline),
         "baseline_again": None if result.baseline_again is None else dict(result.baseline_again),
         "best": _optional(result, best),
         "front": [trial_document(result, trial) for trial in result.front],
         "least_infeasible": None if best else _optional(result, result.least_infeasible),
-        "yardsticks": [] if best is None else _yardsticks(result, best),
-        "references": {label: dict(figures) for label, figures in result.references.items()},
+        "yardsticks": [] if best is None else references_document(result, best),
+        "references": {label: dict(metrics) for label, metrics in result.references.items()},
+        "cost_column": result.profile.cost,
+        "cost_unit": result.profile.unit,
         "layers": [] if best is None else layers_document(result, best),
         "trials": trial_counts(result),
         "failures": [_failure(result, trial) for trial in result.trials if trial.failure],
@@ -60,6 +67,9 @@ def trial_document(result: StudyResult, trial: TrialRecord) -> Document:
         "origin": trial.origin,
         "metrics": dict(trial.metrics),
         "cost": trial.cost,
+        "cost_interval": _interval(trial),
+        "samples": trial.samples,
+        "confirmed": trial.confirmed,
         "feasible": trial.feasible,
         "violations": dict(trial.violations),
         "configuration": dict(trial.configuration),
@@ -70,17 +80,19 @@ def trial_document(result: StudyResult, trial: TrialRecord) -> Document:
 
 
 def metric_document(metric: Metric) -> Document:
-    """A metric's name, unit, kind and description."""
-    return {**asdict(metric), "kind": str(metric.kind)}
+    """Everything that a target says of a metric."""
+    goal = None if metric.goal is None else str(metric.goal)
+    return {**asdict(metric), "kind": str(metric.kind), "goal": goal}
 
 
 def layers_document(result: StudyResult, trial: TrialRecord) -> list[Document]:
-    """Every layer with its cycles in the baseline and in ``trial``, and the knobs changed."""
+    """Every layer with its cost in the baseline and in ``trial``, and the knobs changed."""
     return [
         {
             "layer": row.layer,
-            "cycles_before": row.cycles_before,
-            "cycles_after": row.cycles_after,
+            "cost_before": row.cost_before,
+            "cost_after": row.cost_after,
+            **_as_cycles(result, row),
             "changes": {
                 knob: {"before": before, "after": after}
                 for knob, (before, after) in row.changes.items()
@@ -90,11 +102,8 @@ def layers_document(result: StudyResult, trial: TrialRecord) -> list[Document]:
     ]
 
 
-def _optional(result: StudyResult, trial: TrialRecord | None) -> Document | None:
-    return None if trial is None else trial_document(result, trial)
-
-
-def _yardsticks(result: StudyResult, best: TrialRecord) -> list[Document]:
+def references_document(result: StudyResult, best: TrialRecord) -> list[Document]:
+    """Baseline and references, and how the best does against each."""
     return [
         {
             "label": row.label,
@@ -103,9 +112,29 @@ def _yardsticks(result: StudyResult, best: TrialRecord) -> list[Document]:
             "best_is_better_on": list(row.beaten_on),
             "best_is_worse_on": list(row.lost_on),
             "beaten": row.is_beaten,
+            "tie": row.is_tie,
         }
-        for row in compare_with_yardsticks(result, best)
+        for row in compare_with_references(result, best)
     ]
+
+
+def _as_cycles(result: StudyResult, row: LayerChange) -> Document:
+    """The keys that the first targets, whose profiles count cycles, gave the cost of a layer."""
+    is_cycles = result.profile.cost == "cycles"
+    return {
+        "cycles_before": row.cost_before if is_cycles else None,
+        "cycles_after": row.cost_after if is_cycles else None,
+    }
+
+
+def _interval(trial: TrialRecord) -> list[float] | None:
+    """The interval of a trial's cost; None also where it has no ends, which JSON cannot say."""
+    interval = trial.cost_interval
+    return None if interval is None or not math.isfinite(interval[1]) else list(interval)
+
+
+def _optional(result: StudyResult, trial: TrialRecord | None) -> Document | None:
+    return None if trial is None else trial_document(result, trial)
 
 
 def _failure(result: StudyResult, trial: TrialRecord) -> Document:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from npu_tune.space import NETWORK_SCOPE, Configuration, Value
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
-COST_COLUMN = "cycles"
-"""The column that every target's profile has."""
-
 
 @dataclass(frozen=True, slots=True)
 class LayerChange:
@@ -19,19 +16,20 @@ class LayerChange:
     Args:
         layer: its name, or ``network`` for what belongs to the whole network.
         changes: by knob name, the default's value and the trial's.
-        cycles_before: in the baseline; None where its profile has no such layer.
-        cycles_after: in the trial; None where its profile has no such layer.
+        cost_before: in the baseline, in the unit of :class:`npu_tune.targets.ProfileSchema`; None
+            where its profile has no such layer.
+        cost_after: the same in the trial.
     """
 
     layer: str
     changes: Mapping[str, tuple[Value | None, Value]]
-    cycles_before: float | None = None
-    cycles_after: float | None = None
+    cost_before: float | None = None
+    cost_after: float | None = None
 
     @property
     def is_change(self) -> bool:
         """True where a knob or the layer's cost differs."""
-        return bool(self.changes) or self.cycles_before != self.cycles_after
+        return bool(self.changes) or self.cost_before != self.cost_after
 
 
 def layer_changes(result: StudyResult, trial: TrialRecord) -> tuple[LayerChange, ...]:
@@ -40,6 +38,7 @@ def layer_changes(result: StudyResult, trial: TrialRecord) -> tuple[LayerChange,
     The whole network comes first where a network-wide knob changed; layers that have a changed
     knob but no row in either profile (they were fused into another one) come last.
     """
+    column = result.profile.cost
     changes = knob_changes(trial.configuration, result.default)
     before = result.baseline.profile if result.baseline is not None else {}
     ordered = dict.fromkeys([NETWORK_SCOPE, *trial.profile, *before, *changes])
@@ -49,8 +48,8 @@ def layer_changes(result: StudyResult, trial: TrialRecord) -> tuple[LayerChange,
         LayerChange(
             layer=layer,
             changes=changes.get(layer, {}),
-            cycles_before=before.get(layer, {}).get(COST_COLUMN),
-            cycles_after=trial.profile.get(layer, {}).get(COST_COLUMN),
+            cost_before=before.get(layer, {}).get(column),
+            cost_after=trial.profile.get(layer, {}).get(column),
         )
         for layer in ordered
     )

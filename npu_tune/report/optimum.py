@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
-from npu_tune.report.tables import format_figure, table
+from npu_tune.report.documents import Document
+from npu_tune.report.tables import format_value, table
 from npu_tune.space import Configuration
 from npu_tune.targets import Metric
 from npu_tune.targets.oracle import Bound, Front, Gap
-
-Document: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def optimum_text(optimum: Optimum) -> str:
 
 
 def optimum_document(optimum: Optimum) -> Document:
-    """The keys of the JSON answer, without model and target."""
+    """The keys of the JSON document, without model and target."""
     front, standing = optimum.front, optimum.standing
     return {
         "kind": "bound" if front is None else "within tolerance" if front.tolerance else "exact",
@@ -88,9 +85,12 @@ def optimum_document(optimum: Optimum) -> Document:
 
 
 def _front_text(optimum: Optimum, front: Front) -> str:
-    by_name = {metric.name: metric for metric in optimum.metrics}
+    units = _units(optimum)
     rows = [
-        [str(number), *_row(point.metrics, front.objectives, by_name)]
+        [
+            str(number),
+            *(format_value(point.metrics[name], units.get(name, "")) for name in front.objectives),
+        ]
         for number, point in enumerate(front.points)
     ]
     digits = len(str(front.configurations)) - 1
@@ -102,22 +102,20 @@ def _front_text(optimum: Optimum, front: Front) -> str:
 
 
 def _bound_text(optimum: Optimum) -> str:
-    by_name = {metric.name: metric for metric in optimum.metrics}
+    units = _units(optimum)
     rows = [
-        [name, format_figure(figure, by_name.get(name))]
-        for name, figure in optimum.bound.metrics.items()
+        [name, format_value(value, units.get(name, ""))]
+        for name, value in optimum.bound.metrics.items()
     ]
     return (
         f"Bound, not a front: {optimum.reason}\n"
-        "No configuration falls below these figures, each for itself:\n"
+        "No configuration falls below these values, each by itself:\n"
         + table(["metric", "at least"], rows)
     )
 
 
-def _row(
-    figures: Mapping[str, float], names: tuple[str, ...], by_name: Mapping[str, Metric]
-) -> list[str]:
-    return [format_figure(figures[name], by_name.get(name)) for name in names]
+def _units(optimum: Optimum) -> dict[str, str]:
+    return {metric.name: metric.unit for metric in optimum.metrics}
 
 
 def _standing_text(standing: Standing, front: Front | None) -> str:

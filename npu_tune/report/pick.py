@@ -13,8 +13,8 @@ def pick_trial(result: StudyResult, how: str) -> TrialRecord:
 
     Args:
         result: the study.
-        how: ``knee``, ``best`` (lowest cost), a metric's name (the feasible trial with its
-            best figure), or a trial's number.
+        how: ``knee``, ``best`` (lowest cost), a metric's name (the feasible trial that
+            is best in it, by the metric's goal), or a trial's number.
 
     Raises:
         UsageError: if ``how`` is none of these, or names a trial that failed.
@@ -34,14 +34,10 @@ def pick_trial(result: StudyResult, how: str) -> TrialRecord:
         return best
     if how == "knee":
         return knee(result)
-    feasible = [trial for trial in result.trials if trial.feasible and how in trial.metrics]
+    feasible = [trial for trial in result.distinct if trial.feasible and how in trial.metrics]
     return min(
         feasible,
-        key=lambda t: (
-            *losses(t.metrics, {how: 1.0}, result.directions),
-            t.cost or 0.0,
-            t.number,
-        ),
+        key=lambda t: (*losses(t.metrics, {how: 1.0}, result.goals), t.cost or 0.0, t.number),
     )
 
 
@@ -50,16 +46,14 @@ def knee(result: StudyResult) -> TrialRecord:
 
     Every metric of the objective is scaled so that the front spans 0 to 1; the distance from the
     plane through the single-metric optima is then proportional to 1 minus the sum of the scaled
-    figures (Das, "On characterizing the knee of the Pareto curve", Structural Optimization 18,
-    1999). Of equals the cheaper one, then the earlier one is taken.
+    metrics (Das, "On characterizing the knee of the Pareto curve", Structural Optimization 18,
+    1999). Of equals the one of lower cost, then the earlier one is taken.
 
     Raises:
         InfeasibleError: if the front is empty.
     """
     require_feasible(result)
-    points = {
-        t.number: losses(t.metrics, result.objective, result.directions) for t in result.front
-    }
+    points = {t.number: result.losses(t.metrics) for t in result.front}
     low = [min(column) for column in zip(*points.values(), strict=True)]
     span = [max(column) - min(column) for column in zip(*points.values(), strict=True)]
 
@@ -72,7 +66,9 @@ def knee(result: StudyResult) -> TrialRecord:
 
 
 def _by_number(result: StudyResult, number: int) -> TrialRecord:
-    trial = next((trial for trial in result.trials if trial.number == number), None)
+    # Where evaluations differ, a record of all those of a configuration says more than one of them.
+    records = (*result.distinct, *result.trials)
+    trial = next((trial for trial in records if trial.number == number), None)
     if trial is None:
         raise UsageError(
             f"The study {result.name!r} has no trial {number}.",

@@ -1,4 +1,4 @@
-"""Figures of matplotlib, made and written the same way everywhere. Needs the extra ``report``."""
+"""Matplotlib figures, made and written the same way everywhere. Needs the extra ``report``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npu_tune.errors import MissingExtraError, StorageError, UsageError
+from npu_tune.errors import MissingExtraError, UsageError
+from npu_tune.files import storage_errors, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
+
+WRITABLE = "Give a path in a folder that exists and can be written to."
 
 
 @contextmanager
@@ -46,11 +49,10 @@ def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         # A date or a version in the file would make equal pictures differ.
-        stamp = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[path.suffix.lower()]
-        try:
-            figure.savefig(path, dpi=120, metadata={stamp: None})
-        except OSError as error:
-            raise StorageError(
-                f"The plot cannot be written to {str(path)!r}: {error.strerror}.",
-                remedy="Give a path in a folder that exists and can be written to.",
-            ) from error
+        suffix = path.suffix.lower()
+        stamp = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[suffix]
+        with (
+            storage_errors("The plot", path, remedy=WRITABLE),
+            whole_file(path) as partial,
+        ):
+            figure.savefig(partial, format=suffix[1:], dpi=120, metadata={stamp: None})

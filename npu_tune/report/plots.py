@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, cycle
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 from npu_tune.errors import UsageError
 from npu_tune.report.optimum import Optimum
 from npu_tune.report.pictures import picture
+from npu_tune.report.references import BASELINE
 from npu_tune.report.tables import BYTE_UNITS
-from npu_tune.targets import Metric
-from npu_tune.tuning.records import StudyResult
+from npu_tune.targets import Goal, Metric, goal_of
+from npu_tune.tuning.records import StudyResult, TrialRecord
+from npu_tune.tuning.samples import CONFIDENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,10 +62,7 @@ def plot_optimum(
         StorageError: if the file cannot be written.
     """
     front, least = optimum.front, optimum.bound.metrics
-    by_name = {metric.name: metric for metric in optimum.metrics}
-    names = front.objectives if front else tuple(least)
-    # A front in one metric alone is drawn against the target's second one.
-    first, second = (by_name[name] for name in (*names, optimum.metrics[1].name)[:2])
+    first, second = _first_two(front.objectives if front else tuple(least), optimum.metrics)
     with picture(path, width=6.5, height=4.5) as figure:
         figure.suptitle(title)
         axes = figure.subplots()
@@ -79,20 +79,19 @@ def plot_optimum(
             if metric.name in least:
                 line(_scaled(least[metric.name], metric), color="#808080", linestyle="--")
         axes.plot([], [], color="#808080", linestyle="--", label="bound of each metric")
-        axes.set_xlabel(_label(first))
-        axes.set_ylabel(_label(second))
+        axes.set_xlabel(_label(first, goal_of(first)))
+        axes.set_ylabel(_label(second, goal_of(second)))
         axes.legend(fontsize="small")
 
 
 def _draw_front(axes: Axes, result: StudyResult) -> None:
-    metrics = _axes_metrics(result)
-    evaluated = [trial for trial in result.trials if trial.failure is None]
-    yardsticks = dict(result.references)
+    metrics = _first_two(result.objective.weights, result.metrics)
+    references = dict(result.references)
     if result.baseline is not None:
-        yardsticks = {"baseline": result.baseline.metrics, **yardsticks}
+        references = {BASELINE: result.baseline.metrics, **references}
     groups = {
-        "beyond a limit": ([t.metrics for t in evaluated if not t.feasible], "#d0d0d0"),
-        "evaluated": ([t.metrics for t in evaluated if t.feasible], "#9db7d5"),
+        "beyond a limit": ([t.metrics for t in result.distinct if not t.feasible], "#d0d0d0"),
+        "evaluated": ([t.metrics for t in result.distinct if t.feasible], "#9db7d5"),
     }
     for label, (rows, color) in groups.items():
         if rows:
@@ -107,16 +106,16 @@ def _draw_front(axes: Axes, result: StudyResult) -> None:
         drawstyle="steps-post",
         label="front",
     )
-    for (label, figures), marker in zip(yardsticks.items(), cycle("*^svDPX"), strict=False):
+    for (label, values), marker in zip(references.items(), cycle("*^svDPX"), strict=False):
         axes.scatter(
-            *_points([figures], metrics), marker=marker, s=90, label=label, zorder=3, alpha=0.8
+            *_points([values], metrics), marker=marker, s=90, label=label, zorder=3, alpha=0.8
         )
-    _look_at(axes, *_points([*front, *yardsticks.values()], metrics))
+    _look_at(axes, *_points([*front, *references.values()], metrics))
     axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel(_label(metrics[0]))
-    axes.set_ylabel(_label(metrics[1]))
+    axes.set_xlabel(_label(metrics[0], result.goals[metrics[0].name]))
+    axes.set_ylabel(_label(metrics[1], result.goals[metrics[1].name]))
     axes.set_title("Front")
     axes.legend(fontsize="small")
 
@@ -148,28 +147,44 @@ def _draw_best_so_far(axes: Axes, result: StudyResult) -> None:
     ]
     numbers = [number for number, _ in costs]
     best = list(accumulate((cost for _, cost in costs), min))
-    axes.step(numbers, best, where="post", color="#1f4e9c", label="best so far")
+    each = "" if result.deterministic else ", one evaluation each"
+    axes.step(numbers, best, where="post", color="#1f4e9c", label=f"best so far{each}")
+    if result.best is not None and result.best.cost_interval is not None:
+        _draw_interval(axes, result.best, at=max(numbers))
     axes.axhline(1.0, color="#808080", linewidth=1, linestyle="--", label="baseline")
-    kinds = sorted({str(m.kind) for m in result.metrics if m.name in result.objective})
-    weights = " + ".join(f"{weight:g} {name}" for name, weight in result.objective.items())
+    weights_by_name = result.objective.weights
+    kinds = sorted({str(m.kind) for m in result.metrics if m.name in weights_by_name})
+    weights = " + ".join(f"{weight:g} {name}" for name, weight in weights_by_name.items())
     axes.set_xlabel("trial")
     axes.set_ylabel(f"cost against the baseline ({', '.join(kinds)})")
     axes.set_title(weights)
     axes.legend(fontsize="small")
 
 
-def _axes_metrics(result: StudyResult) -> tuple[Metric, Metric]:
-    """The objective's first two metrics, filled up with the target's own first ones."""
-    by_name = {metric.name: metric for metric in result.metrics}
-    names = list(dict.fromkeys([*result.objective, *by_name]))
-    return by_name[names[0]], by_name[names[min(1, len(names) - 1)]]
+def _draw_interval(axes: Axes, best: TrialRecord, *, at: int) -> None:
+    """The best with the interval of its cost: a search that picks the lowest flatters itself."""
+    if best.cost is None or best.cost_interval is None or not math.isfinite(best.cost_interval[1]):
+        return
+    low, high = best.cost_interval
+    axes.errorbar(
+        [at], [best.cost], yerr=[[best.cost - low], [high - best.cost]],
+        fmt="o", color="#c0504d", markersize=4, capsize=4, label=f"best, {CONFIDENCE:.0%} interval",
+    )  # fmt: skip
+
+
+def _first_two(names: Iterable[str], metrics: Iterable[Metric]) -> tuple[Metric, Metric]:
+    """The metrics of the axes: the first two named, filled up with the target's own first ones."""
+    by_name = {metric.name: metric for metric in metrics}
+    ordered = list(dict.fromkeys([*names, *by_name]))
+    return by_name[ordered[0]], by_name[ordered[min(1, len(ordered) - 1)]]
 
 
 def _scaled(value: float, metric: Metric) -> float:
     return value / _KIB if metric.unit in BYTE_UNITS else value
 
 
-def _label(metric: Metric) -> str:
+def _label(metric: Metric, goal: str) -> str:
     unit = "KiB" if metric.unit in BYTE_UNITS else metric.unit
     name = metric.name if unit in ("", metric.name) else f"{metric.name} [{unit}]"
-    return f"{name}, {metric.kind}"
+    more = " (more is better)" if goal == Goal.MAXIMIZE else ""
+    return f"{name}, {metric.kind}{more}"

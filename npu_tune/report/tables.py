@@ -1,4 +1,4 @@
-"""Plain text tables and the way figures are written in them."""
+"""Plain text tables and the way numbers are written in them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ BYTE_UNITS = ("B", "byte", "bytes")
 _KIB = 1024
 
 
-def format_figure(value: float, metric: Metric | None = None) -> str:
-    """A figure for people: bytes as KiB, whole numbers with separators, the rest in 4 digits."""
-    if metric is not None and metric.unit in BYTE_UNITS:
+def format_value(value: float, unit: str = "") -> str:
+    """A number for people: bytes as KiB, whole numbers with separators, the rest in 4 digits."""
+    if unit in BYTE_UNITS:
         return f"{value / _KIB:,.1f} KiB"
     if float(value).is_integer():
         return f"{int(value):,}"
@@ -37,8 +37,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
     )
 
 
-def metrics_text(figures: Mapping[str, float], metrics: Sequence[Metric]) -> str:
-    """A table of one evaluation's figures with their kinds."""
-    shown = [metric for metric in metrics if metric.name in figures]
-    body = [[m.name, format_figure(figures[m.name], m), str(m.kind)] for m in shown]
+def metrics_text(values: Mapping[str, float], metrics: Sequence[Metric]) -> str:
+    """A table of one evaluation's metrics with their kinds."""
+    shown = [metric for metric in metrics if metric.name in values]
+    body = [[m.name, format_value(values[m.name], m.unit), str(m.kind)] for m in shown]
     return table(["metric", "value", "kind"], body)

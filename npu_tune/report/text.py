@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from npu_tune.report.documents import trial_counts
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.pick import knee
-from npu_tune.report.tables import format_figure, format_ratio, table
-from npu_tune.report.yardsticks import Yardstick, compare_with_yardsticks, stated_metrics
+from npu_tune.report.references import Reference, compare_with_references, stated_metrics
+from npu_tune.report.tables import format_ratio, format_value, table
 from npu_tune.space import Value
-from npu_tune.targets import Metric
+from npu_tune.targets import Goal, Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 MOST_FRONT_ROWS = 20
@@ -19,7 +20,7 @@ MOST_FAILURES_SHOWN = 5
 
 
 def study_text(result: StudyResult, *, layers: bool = True) -> str:
-    """The whole report of ``npu-tune show``: best, yardsticks, front, layers, failures."""
+    """The whole report of ``npu-tune show``: best, references, front, layers, failures."""
     sections = [_heading(result)]
     if result.best is not None:
         sections += [_comparison(result, result.best), _front(result)]
@@ -38,32 +39,39 @@ def layers_text(result: StudyResult, trial: TrialRecord) -> str:
     rows = [row for row in layer_changes(result, trial) if row.is_change]
     if not rows:
         return f"Trial {trial.number} changes nothing in any layer."
+    column, unit = result.profile.cost, result.profile.unit
     body = [
         [
             row.layer,
             _describe_changes(row.changes),
-            *(_figure(value) for value in (row.cycles_before, row.cycles_after)),
+            *(_value(value, unit) for value in (row.cost_before, row.cost_after)),
             _layer_ratio(row),
         ]
         for row in rows
     ]
-    title = f"Layers that trial {trial.number} changes (cycles {_kind(result, 'cycles')})"
+    cost = column if unit in ("", column) else f"{column} in {unit}"
+    title = f"Layers that trial {trial.number} changes ({cost}, {_kind(result, column)})"
     header = ["layer", "default -> chosen", "before", "after", "ratio"]
     return f"{title}\n{table(header, body, left=2)}"
 
 
-def beats_line(yardsticks: Sequence[Yardstick], metrics: Sequence[str]) -> str:
-    """One sentence that says which yardsticks the best trial beats, and where it does not."""
-    if not yardsticks:
+def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
+    """One sentence that says which references the best trial beats, and where it does not."""
+    if not references:
         return ""
-    beaten = [row.label for row in yardsticks if row.is_beaten]
+    beaten = [row.label for row in references if row.is_beaten]
+    ties = [row.label for row in references if row.is_tie]
     names = " and ".join(metrics)
-    if len(beaten) == len(yardsticks):
+    if len(beaten) == len(references):
         everyone = {1: "", 2: "both "}.get(len(beaten), f"all {len(beaten)}: ")
         return f"Beats {everyone}{_join(beaten)} (better or equal in {names})."
-    sentences = [f"Beats {_join(beaten)}." if beaten else "Beats none of the yardsticks."]
-    for row in yardsticks:
-        if not row.is_beaten:
+    sentences = [f"Beats {_join(beaten)}."] if beaten else []
+    if ties:
+        sentences.append(f"Ties with {_join(ties)}: the difference in cost may be noise.")
+    if not sentences:
+        sentences = ["Beats no reference."]
+    for row in references:
+        if not row.is_beaten and not row.is_tie:
             reason = f"it is better in {' and '.join(row.lost_on)}" if row.lost_on else "equal"
             sentences.append(f"Does not beat {row.label}: {reason}.")
     return " ".join(sentences)
@@ -72,11 +80,11 @@ def beats_line(yardsticks: Sequence[Yardstick], metrics: Sequence[str]) -> str:
 def _heading(result: StudyResult) -> str:
     counts = trial_counts(result)
     planned = "" if counts["planned"] is None else f" of {counts['planned']} planned"
-    objective = ", ".join(f"{weight:g} x {name}" for name, weight in result.objective.items())
-    limits = ", ".join(
-        f"{name} <= {format_figure(bound, _metric(result, name))}"
-        for name, bound in result.limits.items()
+    objective = ", ".join(
+        f"{weight:g} x {name}{_more_is_better(result, name)}"
+        for name, weight in result.objective.weights.items()
     )
+    limits = ", ".join(_limits(result))
     trials = f"{counts['finished']} evaluated, {counts['failed']} failed"
     lines = [
         f"Study {result.name}: {result.model} on {result.target}",
@@ -86,31 +94,41 @@ def _heading(result: StudyResult) -> str:
     return "\n".join(lines)
 
 
+def _limits(result: StudyResult) -> Iterator[str]:
+    for sign, bounds in (("<=", result.objective.limits), (">=", result.objective.floors)):
+        for name, bound in bounds.items():
+            yield f"{name} {sign} {format_value(bound, _unit(result, name))}"
+
+
+def _more_is_better(result: StudyResult, name: str) -> str:
+    return " (more is better)" if result.goals.get(name) == Goal.MAXIMIZE else ""
+
+
 def _comparison(result: StudyResult, best: TrialRecord) -> str:
-    yardsticks = compare_with_yardsticks(result, best)
+    references = compare_with_references(result, best)
     shown = [metric for metric in result.metrics if metric.name in best.metrics]
     body = [
         [
             metric.name,
             str(metric.kind),
-            _figure(best.metrics[metric.name], metric),
+            _value(best.metrics[metric.name], metric.unit),
             _of_baseline(result, best, metric.name),
-            *(_figure(row.metrics.get(metric.name), metric) for row in yardsticks),
+            *(_value(row.metrics.get(metric.name), metric.unit) for row in references),
         ]
         for metric in shown
     ]
-    costs = ["-" if row.cost is None else f"{row.cost:.4f}" for row in yardsticks]
-    body.append(["cost", "", "-" if best.cost is None else f"{best.cost:.4f}", "", *costs])
+    costs = ["-" if row.cost is None else f"{row.cost:.4f}" for row in references]
+    body.append(["cost", "", _cost_text(best), "", *costs])
     header = [
         "metric",
         "kind",
         f"best (trial {best.number})",
         "of baseline",
-        *(row.label for row in yardsticks),
+        *(row.label for row in references),
     ]
     parts = [
         table(header, body, left=2),
-        beats_line(yardsticks, stated_metrics(result)),
+        beats_line(references, stated_metrics(result)),
         *best.notes,
     ]
     return "\n".join(part for part in parts if part)
@@ -118,19 +136,21 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
 
 def _front(result: StudyResult) -> str:
     chosen = knee(result)
-    names = dict.fromkeys([*result.objective, *stated_metrics(result)])
+    names = dict.fromkeys([*result.objective.weights, *stated_metrics(result)])
     shown = _thinned(result.front, chosen)
     body = [
         [
             str(trial.number),
             *(cell for name in names for cell in _against(result, trial, name)),
             "-" if trial.cost is None else f"{trial.cost:.4f}",
+            *([] if result.deterministic else [str(trial.samples)]),
             _mark(result, trial, chosen),
         ]
         for trial in shown
     ]
     ratios = (cell for name in names for cell in (name, "of baseline"))
-    text = table(["trial", *ratios, "cost", ""], body)
+    samples = [] if result.deterministic else ["evaluations"]
+    text = table(["trial", *ratios, "cost", *samples, ""], body)
     left_out = len(result.front) - len(shown)
     more = f"\n({left_out} more; --json has them all)" if left_out else ""
     return f"Front ({len(result.front)} trials)\n{text}{more}"
@@ -159,7 +179,7 @@ def _mark(result: StudyResult, trial: TrialRecord, chosen: TrialRecord) -> str:
 
 
 def _against(result: StudyResult, trial: TrialRecord, name: str) -> Iterator[str]:
-    yield _figure(trial.metrics[name], _metric(result, name))
+    yield _value(trial.metrics[name], _unit(result, name))
     yield _of_baseline(result, trial, name)
 
 
@@ -172,10 +192,12 @@ def _least_infeasible(result: StudyResult, trial: TrialRecord) -> str:
     lines = [f"No trial meets the limits; trial {trial.number} comes closest:"]
     for name, beyond in trial.violations.items():
         if beyond > 0:
-            metric = _metric(result, name)
+            unit, value = _unit(result, name), trial.metrics[name]
+            most = result.objective.limits.get(name)
+            side = "above" if most is not None and value > most else "below"
             lines.append(
-                f"  {name} is {_figure(trial.metrics[name], metric)}, "
-                f"{format_figure(beyond, metric)} above the limit"
+                f"  {name} is {format_value(value, unit)}, {format_value(beyond, unit)} {side} "
+                "the limit"
             )
     return "\n".join(lines)
 
@@ -201,19 +223,37 @@ def _metric(result: StudyResult, name: str) -> Metric | None:
     return next((metric for metric in result.metrics if metric.name == name), None)
 
 
-def _kind(result: StudyResult, name: str) -> str:
+def _unit(result: StudyResult, name: str) -> str:
     metric = _metric(result, name)
+    return "" if metric is None else metric.unit
+
+
+def _kind(result: StudyResult, column: str) -> str:
+    """The kind of a profile's column: of the metric of that name, or else of what is optimised."""
+    metric = _metric(result, column) or _metric(result, next(iter(result.objective.weights)))
     return "of unknown kind" if metric is None else str(metric.kind)
 
 
-def _figure(value: float | None, metric: Metric | None = None) -> str:
-    return "-" if value is None else format_figure(value, metric)
+def _value(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else format_value(value, unit)
+
+
+def _cost_text(trial: TrialRecord) -> str:
+    """The cost; where evaluations differ with its 99 % interval and what it rests on."""
+    if trial.cost is None:
+        return "-"
+    if trial.cost_interval is None:
+        return f"{trial.cost:.4f}"
+    low, high = trial.cost_interval
+    interval = f"{low:.3f} to {high:.3f}" if math.isfinite(high) else "no interval yet"
+    evaluations = "1 evaluation" if trial.samples == 1 else f"{trial.samples} evaluations"
+    return f"{trial.cost:.3f} ({interval}, {evaluations})"
 
 
 def _layer_ratio(row: LayerChange) -> str:
-    if row.cycles_before is None or row.cycles_after is None:
+    if row.cost_before is None or row.cost_after is None:
         return "-"
-    return format_ratio(row.cycles_after, row.cycles_before)
+    return format_ratio(row.cost_after, row.cost_before)
 
 
 def _describe_changes(changes: Mapping[str, tuple[Value | None, Value]]) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from npu_tune.errors import IllegalConfigurationError
+from npu_tune.network.model import RESERVED_NAME
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Value: TypeAlias = str | int | float | bool
 
-NETWORK_SCOPE = "network"
-"""The layer part of the name of a knob that belongs to the whole network."""
+NETWORK_SCOPE = RESERVED_NAME
+"""The layer part of the name of a knob that belongs to the whole network; no layer has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,22 @@ class SearchSpace:
         """The vendor's default configuration."""
         return Configuration(tuple((knob.full_name, knob.default) for knob in self.knobs))
 
+    def complete(self, values: Mapping[str, Value]) -> Configuration:
+        """A configuration of this space as it is; any other mapping, the rest at their defaults.
+
+        Raises:
+            IllegalConfigurationError: if a name is unknown or a value is not offered.
+        """
+        if isinstance(values, Configuration) and [*values] == [*self.by_name]:
+            return values
+        return self.configuration(values)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per knob: layer, name, values, default, ordered, description."""
+        import pandas as pd  # noqa: PLC0415 - slow to import
+
+        return pd.DataFrame([dataclasses.asdict(knob) for knob in self.knobs])
+
     def configuration(self, values: Mapping[str, Value]) -> Configuration:
         """A whole configuration from some values, the rest at their defaults.
 
@@ -166,7 +187,7 @@ class SearchSpace:
                     remedy="`npu-tune space` lists the knobs of a network.",
                     knob=name,
                 )
-            if value not in knob.values:
+            if value not in knob.values:  # noqa: PD011 - a knob is no data frame
                 raise IllegalConfigurationError(
                     f"The knob {name!r} has no value {value!r}.",
                     remedy=f"It takes one of {_short(knob.values)}.",

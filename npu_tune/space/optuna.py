@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from npu_tune.errors import StudyMismatchError
 from npu_tune.space.knob import Configuration, Knob, SearchSpace, Value
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 
 def to_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -20,9 +23,36 @@ def to_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     return {knob.full_name: _distribution(knob) for knob in space.knobs}
 
 
-def to_params(space: SearchSpace, configuration: Configuration) -> dict[str, Any]:
-    """The parameters under which Optuna knows a configuration."""
-    return {knob.full_name: _param(knob, configuration[knob.full_name]) for knob in space.knobs}
+def suggest(trial: BaseTrial, space: SearchSpace) -> Configuration:
+    """Asks an Optuna trial for a whole configuration, in an objective function of your own.
+
+    ::
+
+        def objective(trial):
+            configuration = npu_tune.suggest(trial, problem.space)
+            return problem.evaluate(configuration).metrics["latency_ms"]
+
+    The parameters have the names and distributions of a study of this package, so that its
+    samplers find the layers.
+    """
+    params = {
+        name: trial.suggest_int(name, distribution.low, distribution.high)
+        if isinstance(distribution, IntDistribution)
+        else trial.suggest_categorical(name, distribution.choices)
+        for name, distribution in ((k.full_name, _distribution(k)) for k in space.knobs)
+    }
+    return from_params(space, params)
+
+
+def to_params(space: SearchSpace, configuration: Mapping[str, Value]) -> dict[str, Any]:
+    """The parameters under which Optuna knows a configuration.
+
+    Args:
+        space: of the configuration.
+        configuration: or a mapping of some values, the others at their defaults.
+    """
+    whole = space.complete(configuration)
+    return {knob.full_name: _param(knob, whole[knob.full_name]) for knob in space.knobs}
 
 
 def from_params(space: SearchSpace, params: Mapping[str, Any]) -> Configuration:
@@ -40,7 +70,7 @@ def from_params(space: SearchSpace, params: Mapping[str, Any]) -> Configuration:
     )
 
 
-def _distribution(knob: Knob) -> BaseDistribution:
+def _distribution(knob: Knob) -> IntDistribution | CategoricalDistribution:
     if knob.ordered:
         return IntDistribution(0, len(knob.values) - 1)
     return CategoricalDistribution(knob.values)

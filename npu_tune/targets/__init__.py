@@ -1,26 +1,52 @@
-"""Targets: compilers and the hardware they compile for."""
+"""Targets: compilers and the hardware they compile for.
 
-from npu_tune.targets.base import (
-    Artifact,
+What finds targets by name is imported when it is first used: a worker process, which is handed its
+target, can do without it and what it brings along.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npu_tune._lazy import lazy_attributes
+from npu_tune.targets.base import BaseTarget, TargetFamily, TargetOptions
+from npu_tune.targets.key import SCHEMA_VERSION, ConfigurationKeys, Identity
+from npu_tune.targets.metrics import (
     Evaluation,
+    Goal,
     Kind,
     Metric,
-    Start,
-    Target,
-    TargetFamily,
-    TargetOptions,
+    ProfileSchema,
+    default_objective,
+    goal_of,
 )
-from npu_tune.targets.registry import load_target, target_families
+from npu_tune.targets.problem import Artifact, Problem, Start, Target
+
+if TYPE_CHECKING:
+    from npu_tune.targets.registry import load_target, target_families
 
 __all__ = [
+    "SCHEMA_VERSION",
     "Artifact",
+    "BaseTarget",
+    "ConfigurationKeys",
     "Evaluation",
+    "Goal",
+    "Identity",
     "Kind",
     "Metric",
+    "Problem",
+    "ProfileSchema",
     "Start",
     "Target",
     "TargetFamily",
     "TargetOptions",
+    "default_objective",
+    "goal_of",
     "load_target",
     "target_families",
 ]
+
+_HOMES = dict.fromkeys(("load_target", "target_families"), "npu_tune.targets.registry")
+
+__getattr__ = lazy_attributes(__name__, _HOMES)

@@ -1,120 +1,108 @@
-"""What every target offers: a search space, an evaluation, a build."""
+"""Defaults for whoever brings a target, and families of targets by name."""
 
 from __future__ import annotations
 
+import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from npu_tune.network import Network
-from npu_tune.space import Configuration, SearchSpace
+from npu_tune.space import Configuration, SearchSpace, Value
+from npu_tune.targets.metrics import Evaluation, Metric
+from npu_tune.targets.problem import Artifact, Problem, Start, Target
+
+if TYPE_CHECKING:
+    from npu_tune.validation import Table
 
 
-class Kind(StrEnum):
-    """Where a number comes from; numbers of different kinds are never compared."""
+class BaseTarget(ABC):
+    """Defaults for a target that needs no state between evaluations.
 
-    ESTIMATED = "estimated"
-    SIMULATED = "simulated"
-    MEASURED = "measured"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A figure a target reports.
-
-    Args:
-        name: with its unit where it has one, such as ``latency_ms``.
-        unit: for tables and plots; "" for ratios.
-        kind: estimated, simulated or measured.
-        description: one line for people.
+    A subclass, best a frozen dataclass of its options, defines ``name``, ``metrics``,
+    :meth:`space` and :meth:`evaluate`. A target that prepares something once per network
+    overrides :meth:`bind` and returns a :class:`Problem` of its own instead.
     """
 
     name: str
-    unit: str
-    kind: Kind
-    description: str = ""
+    metrics: tuple[Metric, ...]
+    deterministic: ClassVar[bool] = True
+    version: ClassVar[str] = "1"
+    """Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What one configuration costs.
-
-    Args:
-        metrics: figure by metric name.
-        profile: per layer, in execution order: layer name to figure by column name. The column
-            ``cycles`` is there on every target; a layer's share of the total can be read off. A
-            column ``epoch`` has the same number in neighbouring rows that ran together.
-        notes: what a person should know, such as operators that stayed on the CPU.
-    """
-
-    metrics: Mapping[str, float]
-    profile: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A deployable result on disk.
-
-    Args:
-        files: path by role; the role ``model`` is the file to deploy.
-        evaluation: the exact figures of what was built.
-    """
-
-    files: Mapping[str, Path]
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A configuration worth trying early, with the reason in its label."""
-
-    label: str
-    configuration: Configuration
-
-
-@runtime_checkable
-class Target(Protocol):
-    """A compiler and its hardware. Implementations are frozen, picklable values.
-
-    ``evaluate`` and ``build`` may cache per process whatever does not depend on the
-    configuration, but their answers depend on their arguments alone.
-    """
-
-    @property
-    def name(self) -> str:
-        """As a person types it, such as ``ethos-u55-128``."""
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The figures ``evaluate`` reports; the first two are the default objectives."""
-
-    def check(self, network: Network) -> None:
-        """Raises ModelError where the network is not fit for this target, with the reason.
-
-        ModelFormatError says that this target reads no such files; an ONNX network is then made
-        int8 TFLite and checked again.
-        """
-
+    @abstractmethod
     def space(self, network: Network) -> SearchSpace:
         """What may be chosen for each layer of the network, in execution order."""
 
+    @abstractmethod
     def evaluate(self, network: Network, configuration: Configuration) -> Evaluation:
         """Compiles and costs one configuration. Raises EvaluationError."""
 
-    def build(self, network: Network, configuration: Configuration, folder: Path) -> Artifact:
-        """Writes what is deployed into ``folder``. Raises EvaluationError or OSError."""
+    def check(self, network: Network) -> None:  # noqa: B027 - by default every network is fit
+        """Raises ModelError where the network is not fit for this target, with the reason."""
+
+    def build(  # noqa: B027 - by default there is nothing of its own to write
+        self, network: Network, configuration: Configuration, folder: Path
+    ) -> Artifact | None:
+        """Writes what is deployed; None, the default, for ``configuration.json`` alone."""
 
     def starts(self, network: Network) -> tuple[Start, ...]:
         """Configurations worth evaluating before the search, best guesses first."""
+        del network
+        return ()
 
     def references(self, network: Network) -> Mapping[str, Mapping[str, float]]:
         """Metrics of yardsticks that are no configurations of the space, by label."""
+        del network
+        return {}
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Everything beside network and configuration that an evaluation depends on."""
+        """The version and every attribute, which are this target's options."""
+        if dataclasses.is_dataclass(self):
+            options = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        else:
+            options = vars(self)
+        return {"version": self.version, **{name: repr(v) for name, v in options.items()}}
+
+    def bind(self, network: Network) -> Problem:
+        """A problem that hands everything on to this target's methods."""
+        self.check(network)
+        return _StatelessProblem(self, network)
+
+
+class _StatelessProblem(Problem):
+    """Hands everything on to the methods of a :class:`BaseTarget`."""
+
+    target: BaseTarget
+
+    def __init__(self, target: BaseTarget, network: Network) -> None:
+        super().__init__(target, network)
+        self.deterministic = target.deterministic
+
+    @cached_property
+    def _space(self) -> SearchSpace:
+        return self.target.space(self.network)
+
+    @property
+    def space(self) -> SearchSpace:
+        return self._space
+
+    def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
+        return self.target.evaluate(self.network, self._space.complete(configuration))
+
+    def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = self._space.complete(configuration)
+        built = self.target.build(self.network, whole, folder)
+        return super().build(whole, folder) if built is None else built
+
+    def starts(self) -> tuple[Start, ...]:
+        return self.target.starts(self.network)
+
+    def references(self) -> Mapping[str, Mapping[str, float]]:
+        return self.target.references(self.network)
 
 
 TargetOptions = Mapping[str, Any]
@@ -124,14 +112,15 @@ TargetOptions = Mapping[str, Any]
 class TargetFamily(Protocol):
     """What an entry point of the group ``npu_tune.targets`` names: makes targets by name."""
 
+    @property
+    def options(self) -> type[Table]:
+        """The options of its targets, each with a description; see :mod:`.options`."""
+
     def names(self) -> tuple[str, ...]:
         """The targets this family offers."""
 
     def describe(self, name: str) -> str:
         """One line on one target."""
-
-    def options(self) -> Mapping[str, str]:
-        """The options of this family and what each takes, one line each."""
 
     def make(self, name: str, options: TargetOptions) -> Target:
         """Makes a target. Raises TargetError for an unknown name, option or option value."""

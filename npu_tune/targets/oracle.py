@@ -9,10 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from npu_tune.errors import TargetError
-from npu_tune.network import Network
 from npu_tune.pareto import Floats, hypervolume
 from npu_tune.space import Configuration
-from npu_tune.targets.base import Target
+from npu_tune.targets.problem import Problem
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
@@ -66,11 +65,10 @@ class Bound:
 
 @runtime_checkable
 class Oracle(Protocol):
-    """A target that can tell how good a configuration of it can be at best."""
+    """A problem that can tell how good a configuration of it can be at best."""
 
     def front(
         self,
-        network: Network,
         *,
         objectives: Sequence[str] = (),
         base: Configuration | None = None,
@@ -85,29 +83,30 @@ class Oracle(Protocol):
                 more labels than allowed; a bound is there all the same.
         """
 
-    def bases(self, network: Network) -> tuple[Configuration, ...]:
+    def bases(self) -> tuple[Configuration, ...]:
         """Configurations, the default first, the fronts over which together hold that of the space.
 
         Choices of the whole network that gain nothing over another one may be left out.
         """
 
-    def bound(self, network: Network, *, base: Configuration | None = None) -> Bound:
+    def bound(self, *, base: Configuration | None = None) -> Bound:
         """A lower bound of some metrics over the same configurations."""
 
 
-def require_oracle(target: Target) -> Oracle:
-    """The target as an oracle.
+def require_oracle(problem: Problem) -> Oracle:
+    """The problem as an oracle.
 
     Raises:
         TargetError: if it is none.
     """
-    if not isinstance(target, Oracle):
+    if not isinstance(problem, Oracle):
+        name = problem.target.name
         raise TargetError(
-            f"The target {target.name!r} knows no optima: its compiler can only be tried.",
-            remedy="Take a Neural-ART target, or compare studies with each other.",
-            target=target.name,
+            f"The target {name!r} knows no optima: its compiler can only be tried.",
+            remedy="Take a target that can tell, or compare studies with each other.",
+            target=name,
         )
-    return target
+    return problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Gap:
 
     @property
     def excess(self) -> float:
-        """By which share the evaluation is dearer than the best there can be."""
+        """By which share the evaluation is more expensive than the best there can be."""
         return self.cost / self.least_cost - 1.0
 
 
@@ -137,7 +136,7 @@ def gap(
     weights: Mapping[str, float],
     baseline: Mapping[str, float],
 ) -> Gap:
-    """How much dearer an evaluation is than the best there can be.
+    """How much more expensive an evaluation is than the best there can be.
 
     Args:
         best: optima of a space, or a bound.
@@ -157,8 +156,8 @@ def gap(
             metric=unknown[0],
         )
 
-    def cost(figures: Mapping[str, float]) -> float:
-        return sum(weight * figures[name] / baseline[name] for name, weight in weights.items())
+    def cost(row: Mapping[str, float]) -> float:
+        return sum(weight * row[name] / baseline[name] for name, weight in weights.items())
 
     if isinstance(best, Bound):
         return Gap(cost(metrics), cost(best.metrics), None)

@@ -1,4 +1,4 @@
-"""Studies: the study file, the objective, the runner, its executors and the ledger.
+"""Studies: the study file, the objective, the runner, and the ledger.
 
 Modules are imported when their names are first used: Optuna is slow to import, and a worker
 process, which lives in this package too, can do without it.
@@ -6,16 +6,19 @@ process, which lives in this package too, can do without it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from npu_tune._lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from npu_tune.tuning.config import StudyFile
+    from npu_tune.tuning.problems import open_problem
     from npu_tune.tuning.progress import Listener, Progress
-    from npu_tune.tuning.records import StudyResult, TrialRecord, require_feasible
+    from npu_tune.tuning.records import StudyResult, require_feasible
     from npu_tune.tuning.samplers import sampler_names
-    from npu_tune.tuning.sections import StudyFile
-    from npu_tune.tuning.study import load_study_network, read_study, run_study
+    from npu_tune.tuning.study import read_study, run_study
     from npu_tune.tuning.study_file import load_study_file, parse_study, study_file_to_toml
+    from npu_tune.tuning.trial import TrialRecord
 
 __all__ = [
     "Listener",
@@ -24,7 +27,7 @@ __all__ = [
     "StudyResult",
     "TrialRecord",
     "load_study_file",
-    "load_study_network",
+    "open_problem",
     "parse_study",
     "read_study",
     "require_feasible",
@@ -34,24 +37,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Listener": "progress",
-    "Progress": "progress",
-    "StudyFile": "sections",
-    "StudyResult": "records",
-    "TrialRecord": "records",
-    "load_study_file": "study_file",
-    "load_study_network": "study",
-    "parse_study": "study_file",
-    "read_study": "study",
-    "require_feasible": "records",
-    "run_study": "study",
-    "sampler_names": "samplers",
-    "study_file_to_toml": "study_file",
+    "Listener": "npu_tune.tuning.progress",
+    "Progress": "npu_tune.tuning.progress",
+    "StudyFile": "npu_tune.tuning.config",
+    "StudyResult": "npu_tune.tuning.records",
+    "TrialRecord": "npu_tune.tuning.trial",
+    "load_study_file": "npu_tune.tuning.study_file",
+    "open_problem": "npu_tune.tuning.problems",
+    "parse_study": "npu_tune.tuning.study_file",
+    "read_study": "npu_tune.tuning.study",
+    "require_feasible": "npu_tune.tuning.records",
+    "run_study": "npu_tune.tuning.study",
+    "sampler_names": "npu_tune.tuning.samplers",
+    "study_file_to_toml": "npu_tune.tuning.study_file",
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+__getattr__ = lazy_attributes(__name__, _HOMES)

@@ -11,15 +11,17 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from npu_tune.errors import WorkerLostError
 from npu_tune.space import Configuration
-from npu_tune.targets import Kind, Metric
+from npu_tune.targets import Identity, Metric, Problem, ProfileSchema
+from npu_tune.targets.profiles import pack_profile, unpack_profile
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.records import StudyResult, TrialRecord
+from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning.samples import NearbyReference
+from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
 ELAPSED = "elapsed_s"
-
-Profile = Mapping[str, Mapping[str, float]]
 
 
 def trial_attributes(
@@ -46,6 +48,7 @@ def trial_attributes(
         "notes": list(record.notes),
         "failure": record.failure,
         "message": record.message,
+        "sample": record.sample,
     }
     attributes |= {name: value for name, value in optional.items() if value}
     if record.duplicate_of is not None:
@@ -58,37 +61,60 @@ def trial_records(
     *,
     default: Configuration,
     objective: Objective,
+    deterministic: bool = True,
 ) -> list[TrialRecord]:
-    """The records behind a ledger's trials, in order; see :func:`own_trials`."""
+    """The records behind a ledger's trials, in order; see :func:`own_trials`.
+
+    Args:
+        trials: of the ledger.
+        default: configurations are kept as their difference from it.
+        objective: makes costs and violations.
+        deterministic: False where costs are taken against nearby evaluations of the baseline.
+    """
     records: list[TrialRecord] = []
-    # By key rather than by number: numbers move when a damaged line is taken out of a journal.
-    evaluated: dict[str, TrialRecord] = {}
-    baseline: Mapping[str, float] | None = None
+    # By configuration rather than by number, since numbers move when a damaged line is taken out
+    # of a journal; and rather than by key, since a study of an earlier version has other keys.
+    evaluated: dict[Configuration, TrialRecord] = {}
+    by_key: dict[str, TrialRecord] = {}
+    reference = NearbyReference(deterministic=deterministic)
     for trial in own_trials(trials):
         attributes = trial.user_attrs
-        metrics = attributes.get("metrics", {})
-        if baseline is None and attributes.get("origin") == "baseline":
-            baseline = metrics
-        record = TrialRecord(
-            number=trial.number,
-            configuration=default.replace(attributes.get("configuration", {})),
-            metrics=metrics,
-            cost=objective.cost(metrics, baseline) if metrics and baseline else None,
-            violations=objective.violations(metrics) if metrics else {},
-            failure=attributes.get("failure"),
-            message=attributes.get("message", ""),
-            origin=attributes.get("origin", "sampler"),
-            seconds=attributes.get("seconds", 0.0),
-            profile=unpack_profile(attributes.get("profile", {})),
-            notes=tuple(attributes.get("notes", ())),
-        )
-        original = evaluated.get(attributes[KEY])
-        if "duplicate_of" in attributes and original is not None:
-            record = as_duplicate(record, original)
-        else:
-            evaluated[attributes[KEY]] = record
+        record = _record(trial, default)
+        is_new = "duplicate_of" not in attributes
+        original = evaluated.get(record.configuration) or by_key.get(attributes[KEY])
+        if not is_new and original is not None:
+            records.append(as_duplicate(record, original))
+            continue
+        reference.learn(record)
+        baseline = reference.metrics
+        if record.metrics:
+            record = dataclasses.replace(
+                record,
+                cost=objective.cost(record.metrics, baseline) if baseline else None,
+                violations=objective.violations(record.metrics),
+            )
+        if record.failure != WorkerLostError.failure:
+            evaluated.setdefault(record.configuration, record)
+            by_key.setdefault(attributes[KEY], record)
         records.append(record)
     return records
+
+
+def _record(trial: FrozenTrial, default: Configuration) -> TrialRecord:
+    """What the attributes say by themselves."""
+    attributes = trial.user_attrs
+    return TrialRecord(
+        number=trial.number,
+        configuration=default.replace(attributes.get("configuration", {})),
+        metrics=attributes.get("metrics", {}),
+        failure=attributes.get("failure"),
+        message=attributes.get("message", ""),
+        origin=attributes.get("origin", SAMPLER),
+        seconds=attributes.get("seconds", 0.0),
+        profile=unpack_profile(attributes.get("profile", {})),
+        notes=tuple(attributes.get("notes", ())),
+        sample=attributes.get("sample", 0),
+    )
 
 
 def own_trials(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -97,7 +123,7 @@ def own_trials(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def as_duplicate(record: TrialRecord, original: TrialRecord) -> TrialRecord:
-    """A record that repeats the original's answer, for another number and configuration."""
+    """A record that repeats the original's outcome, for another number and configuration."""
     return dataclasses.replace(
         original,
         number=record.number,
@@ -108,45 +134,29 @@ def as_duplicate(record: TrialRecord, original: TrialRecord) -> TrialRecord:
     )
 
 
-def pack_profile(profile: Profile) -> dict[str, Any]:
-    """A profile as one table, so that the column names are not repeated for each layer."""
-    if not profile:
-        return {}
-    columns = list(dict.fromkeys(column for row in profile.values() for column in row))
-    return {
-        "columns": columns,
-        "rows": {layer: [_short(row.get(c)) for c in columns] for layer, row in profile.items()},
-    }
-
-
-def unpack_profile(packed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The reverse of :func:`pack_profile`."""
-    columns = packed.get("columns", ())
-    return {
-        layer: {c: float(v) for c, v in zip(columns, row, strict=True) if v is not None}
-        for layer, row in packed.get("rows", {}).items()
-    }
-
-
-def _short(value: float | None) -> float | int | None:
-    # Only floats have `is_integer` before Python 3.12, and a target may count in integers.
-    return int(value) if value is not None and float(value).is_integer() else value
-
-
 def study_attributes(
-    *,
-    model: str,
-    metrics: Iterable[Metric],
-    default: Configuration,
-    references: Mapping[str, Mapping[str, float]],
+    problem: Problem, *, references: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """What the ledger states about a study beside its identity, as JSON."""
-    return {
-        "model": model,
-        "metrics": [dataclasses.asdict(metric) for metric in metrics],
-        "default": dict(default),
+    about: dict[str, Any] = {
+        "model": problem.network.name,
+        "metrics": [metric.to_dict() for metric in problem.metrics],
+        "default": dict(problem.space.default),
         "references": {name: dict(row) for name, row in references.items()},
+        "profile": dataclasses.asdict(problem.profile),
     }
+    return about if problem.deterministic else about | {"deterministic": False}
+
+
+def objective_attributes(objective: Objective) -> dict[str, Any]:
+    """The objective, as it stands in a study's identity."""
+    document: dict[str, Any] = {
+        "objective": dict(objective.weights),
+        "directions": {name: str(goal) for name, goal in objective.directions.items()},
+        "mode": "pareto" if objective.pareto else "weighted",
+        "limits": dict(objective.limits),
+    }
+    return document | ({"floors": dict(objective.floors)} if objective.floors else {})
 
 
 def study_result(
@@ -162,35 +172,42 @@ def study_result(
 
     Args:
         name: of the study.
-        about: the study's identity and its :func:`study_attributes`.
+        about: the study's identity, its :func:`objective_attributes` and :func:`study_attributes`.
         trials: of the ledger.
         evaluations_planned: the budget of the last run.
         stopped: why the last run ended.
         baseline_again: the baseline's metrics at the end.
     """
     default = Configuration.of(about["default"])
+    deterministic = about.get("deterministic", True)
     objective = Objective(
         weights=about["objective"],
         directions=about["directions"],
         limits=about["limits"],
         pareto=about["mode"] == "pareto",
+        floors=about.get("floors", {}),
     )
     return StudyResult(
         name=name,
         model=about["model"],
-        model_sha256=about["model_sha256"],
-        target=about["target"],
-        target_fingerprint=about["target_fingerprint"],
-        metrics=tuple(
-            Metric(**{**metric, "kind": Kind(metric["kind"])}) for metric in about["metrics"]
+        identity=Identity(
+            about["model_sha256"],
+            about["target"],
+            about["target_fingerprint"],
+            about["schema_version"],
         ),
-        objective=objective.weights,
-        limits=objective.limits,
+        metrics=tuple(Metric.from_dict(metric) for metric in about["metrics"]),
+        objective=objective,
         default=default,
-        trials=tuple(trial_records(trials, default=default, objective=objective)),
+        trials=tuple(
+            trial_records(
+                trials, default=default, objective=objective, deterministic=deterministic
+            )
+        ),
         references=about["references"],
         evaluations_planned=evaluations_planned,
-        directions=objective.directions,
+        profile=ProfileSchema(**about.get("profile", {})),
+        deterministic=deterministic,
         stopped=stopped,
         baseline_again=baseline_again,
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from npu_tune.errors import StorageError, UsageError
+from npu_tune.errors import UsageError
+from npu_tune.files import storage_errors, write_whole
 from npu_tune.network import Network
-from npu_tune.tuning.sections import StudyFile
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
 
 STUDY_FILE = "study.toml"
@@ -21,7 +19,7 @@ def make_study_folder(study: StudyFile) -> None:
     Raises:
         StorageError: if it cannot be made.
     """
-    with _storage_errors(study.folder):
+    with storage_errors("The study folder", study.folder):
         study.folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -36,11 +34,11 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
     model = study.model.model_copy(update={"path": model_name, "calibration": None})
     section = study.study.model_copy(update={"name": study.name, "folder": Path()})
     kept = study.model_copy(update={"model": model, "study": section})
-    with _storage_errors(folder):
+    with storage_errors("The study folder", folder):
         copy = folder / model_name
         if not copy.is_file() or copy.read_bytes() != network.model_bytes:
-            _replace(copy, network.model_bytes)
-        _replace(folder / STUDY_FILE, study_file_to_toml(kept).encode())
+            write_whole(copy, network.model_bytes)
+        write_whole(folder / STUDY_FILE, study_file_to_toml(kept).encode())
 
 
 def is_study_folder(folder: Path) -> bool:
@@ -61,28 +59,3 @@ def read_study_folder(folder: Path) -> StudyFile:
             folder=str(folder),
         )
     return load_study_file(folder / STUDY_FILE)
-
-
-@contextlib.contextmanager
-def _storage_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"Cannot write the study folder {folder}: {error.strerror}.",
-            remedy="Free some space there, or choose another folder.",
-            folder=str(folder),
-        ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from npu_tune.errors import StorageError, StudyMismatchError
-from npu_tune.network import Network
 from npu_tune.space import SearchSpace
-from npu_tune.targets import Target
-from npu_tune.tuning.cache import SCHEMA_VERSION
+from npu_tune.targets import Identity, Problem
+from npu_tune.tuning.attributes import objective_attributes
 from npu_tune.tuning.ledger import Ledger
 from npu_tune.tuning.objective import Objective
 
@@ -21,32 +20,21 @@ STUDY = "npu_tune"
 _SPACE = "space_sha256"
 
 _LABELS = {
-    "schema_version": "version of the ledger's contents",
-    "model_sha256": "model (SHA-256)",
-    "target": "target",
-    "target_fingerprint": "target's",
     _SPACE: "search space (SHA-256)",
     "objective": "objective (weights)",
     "directions": "objective (directions)",
     "mode": "objective (mode)",
     "limits": "set of limits",
+    "floors": "set of lower limits",
 }
 
 
-def study_identity(
-    network: Network, target: Target, space: SearchSpace, objective: Objective
-) -> dict[str, Any]:
+def study_identity(problem: Problem, objective: Objective) -> dict[str, Any]:
     """What must be the same for the trials of two runs to belong to one study, as JSON."""
     return {
-        "schema_version": SCHEMA_VERSION,
-        "model_sha256": network.digest,
-        "target": target.name,
-        "target_fingerprint": dict(target.fingerprint()),
-        _SPACE: _space_digest(space),
-        "objective": dict(objective.weights),
-        "directions": dict(objective.directions),
-        "mode": "pareto" if objective.pareto else "weighted",
-        "limits": dict(objective.limits),
+        **problem.identity.to_dict(),
+        _SPACE: _space_digest(problem.space),
+        **objective_attributes(objective),
     }
 
 
@@ -72,27 +60,54 @@ def require_same_study(ledger: Ledger, identity: Mapping[str, Any]) -> bool:
     # Another model or target always has another space, which says nothing to a person.
     differences = causes or differences
     if differences:
-        listed = "; ".join(
-            f"its {label} is {_short(was)}, not {_short(now)}" for label, was, now in differences
-        )
-        raise StudyMismatchError(
-            f"The stored study {ledger.name!r} is another one: {listed}.",
-            remedy="Give the new study another folder, or ask for what the stored one is about.",
-            differences={label: {"stored": was, "asked": now} for label, was, now in differences},
-        )
+        remedy = "Give the new study another folder, or ask for what the stored one is about."
+        raise _mismatch(ledger.name, differences, remedy)
     return True
+
+
+def require_same_problem(name: str, stored: Identity, own: Identity) -> None:
+    """Checks that a study is about a problem.
+
+    Args:
+        name: of the study.
+        stored: what the study is about.
+        own: of the problem.
+
+    Raises:
+        StudyMismatchError: if it is about another one; says what differs and both values.
+    """
+    differences = list(own.differences(stored.to_dict()))
+    if differences:
+        remedy = "Ask for the model, the target and the options that the study was made with."
+        raise _mismatch(name, differences, remedy)
+
+
+def _mismatch(
+    name: str, differences: list[tuple[str, Any, Any]], remedy: str
+) -> StudyMismatchError:
+    listed = "; ".join(
+        f"its {label} is {_short(was)}, not {_short(now)}" for label, was, now in differences
+    )
+    return StudyMismatchError(
+        f"The stored study {name!r} is another one: {listed}.",
+        remedy=remedy,
+        differences={label: {"stored": was, "asked": now} for label, was, now in differences},
+    )
 
 
 def _differences(
     stored: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
+    own = Identity(
+        identity["model_sha256"],
+        identity["target"],
+        identity["target_fingerprint"],
+        identity["schema_version"],
+    )
+    yield from own.differences(stored)
     for key, label in _LABELS.items():
-        was, now = stored.get(key), identity[key]
-        if key == "target_fingerprint" and isinstance(was, Mapping):
-            for part in sorted(was.keys() | now.keys()):
-                if was.get(part) != now.get(part):
-                    yield f"{label} {part}", was.get(part), now.get(part)
-        elif was != now:
+        was, now = stored.get(key), identity.get(key)
+        if was != now:
             yield label, was, now
 
 

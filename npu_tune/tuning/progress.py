@@ -11,7 +11,8 @@ import numpy as np
 
 from npu_tune.pareto import extend_front
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.records import TrialRecord, losses
+from npu_tune.tuning.records import losses
+from npu_tune.tuning.trial import TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Progress:
         planned: the budget of evaluations; None where only the wall time ends the study.
         finished: trials that were evaluated with success.
         failed: trials that failed; repeated failures are duplicates.
-        duplicates: trials answered without an evaluation.
+        duplicates: trials finished without an evaluation.
         running: evaluations under way.
         best_cost: of the best feasible trial.
         best_metrics: of the best feasible trial.

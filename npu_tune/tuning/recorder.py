@@ -10,12 +10,13 @@ from optuna.trial import FrozenTrial
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.errors import EvaluationError
+from npu_tune.evaluation import Outcome
 from npu_tune.space import Configuration
 from npu_tune.tuning.attributes import as_duplicate, trial_attributes
-from npu_tune.tuning.executors import Outcome
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import ProgressMeter
-from npu_tune.tuning.records import TrialRecord
+from npu_tune.tuning.samples import NearbyReference
+from npu_tune.tuning.trial import TrialRecord
 
 
 class TrialWriter(Protocol):
@@ -34,12 +35,14 @@ class Proposal:
         configuration: behind the trial's parameters.
         key: under which its evaluation is known.
         origin: as in :class:`npu_tune.tuning.TrialRecord`.
+        sample: which evaluation of this configuration it is to be, from 0.
     """
 
     trial: FrozenTrial
     configuration: Configuration
     key: str
     origin: str
+    sample: int = 0
 
 
 class Recorder:
@@ -51,9 +54,7 @@ class Recorder:
         meter: keeps count.
         objective: what the sampler is told.
         default: configurations are written as their difference from it.
-
-    Attributes:
-        baseline: the metrics all others are weighed against, as soon as they are known.
+        deterministic: False where costs are taken against nearby evaluations of the baseline.
     """
 
     def __init__(
@@ -64,13 +65,23 @@ class Recorder:
         *,
         objective: Objective,
         default: Configuration,
+        deterministic: bool = True,
     ) -> None:
-        self.baseline: Mapping[str, float] | None = None
+        self._reference = NearbyReference(deterministic=deterministic)
         self._search = search
         self._ledger = ledger
         self._meter = meter
         self._objective = objective
         self._default = default
+
+    @property
+    def baseline(self) -> Mapping[str, float] | None:
+        """The metrics that all others are weighed against, as soon as they are known."""
+        return self._reference.metrics
+
+    def learn(self, earlier: TrialRecord) -> None:
+        """Takes a trial of an earlier run into account."""
+        self._reference.learn(earlier)
 
     def record(self, proposal: Proposal, outcome: Outcome) -> TrialRecord:
         """Finishes a trial with the outcome of its evaluation."""
@@ -79,34 +90,41 @@ class Recorder:
             configuration=proposal.configuration,
             origin=proposal.origin,
             seconds=outcome.seconds,
+            sample=proposal.sample,
         )
-        return self._write(proposal, self._with_answer(record, outcome))
+        return self._write(proposal, self._with_outcome(record, outcome))
 
     def repeat(self, proposal: Proposal, original: TrialRecord) -> TrialRecord:
-        """Finishes a trial with the answer of the one it duplicates."""
+        """Finishes a trial with the outcome of the one it duplicates."""
         number, configuration = proposal.trial.number, proposal.configuration
         own = TrialRecord(number=number, configuration=configuration, origin=proposal.origin)
         return self._write(proposal, as_duplicate(own, original))
 
-    def _with_answer(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
+    def _with_outcome(self, record: TrialRecord, outcome: Outcome) -> TrialRecord:
         error = outcome.error
-        if outcome.evaluation is not None and self.baseline is not None:
-            metrics = outcome.evaluation.metrics
+        if outcome.evaluation is not None:
+            evaluated = replace(
+                record,
+                metrics=outcome.evaluation.metrics,
+                profile=outcome.evaluation.profile,
+                notes=outcome.evaluation.notes,
+            )
             try:
-                self._objective.require_usable(metrics)
+                return self._weighed(evaluated)
             except EvaluationError as unusable:
                 error = unusable
-            else:
-                return replace(
-                    record,
-                    metrics=metrics,
-                    cost=self._objective.cost(metrics, self.baseline),
-                    violations=self._objective.violations(metrics),
-                    profile=outcome.evaluation.profile,
-                    notes=outcome.evaluation.notes,
-                )
         error = error or EvaluationError("The target gave no answer.")
         return replace(record, failure=error.failure, message=str(error))
+
+    def _weighed(self, record: TrialRecord) -> TrialRecord:
+        """The record with its cost and violations."""
+        metrics = record.metrics
+        self._objective.require_usable(metrics)
+        self._reference.learn(record)
+        if self.baseline is None:
+            raise EvaluationError("There is no baseline to weigh it against.")
+        cost = self._objective.cost(metrics, self.baseline)
+        return replace(record, cost=cost, violations=self._objective.violations(metrics))
 
     def _write(self, proposal: Proposal, record: TrialRecord) -> TrialRecord:
         values, constraints = None, {}

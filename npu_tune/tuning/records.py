@@ -5,53 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npu_tune.errors import InfeasibleError
 from npu_tune.pareto import nondominated
 from npu_tune.space import Configuration
-from npu_tune.targets import Metric
+from npu_tune.targets import Goal, Identity, Metric, ProfileSchema, goal_of
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.samples import merge_repeats, metric_spread
+from npu_tune.tuning.trial import BASELINE, TrialRecord
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True, slots=True)
-class TrialRecord:
-    """One finished trial.
-
-    Args:
-        number: its number in the ledger, and so in any Optuna tool that opens it.
-        configuration: what was proposed.
-        metrics: figure by metric name; empty where the trial failed.
-        cost: the weighted sum of metric / baseline metric (lower is better); None where failed.
-        violations: by limit, how far a metric is beyond it (> 0 means violated), in its unit.
-        failure: None, or the failure's class (``illegal``, ``compiler-error``, ``crash``,
-            ``timeout``, ``inaccurate``, ``infrastructure``).
-        message: what the failure said.
-        origin: ``baseline``, ``start: <label>`` or ``sampler``.
-        duplicate_of: the number of the trial with the same effective configuration, whose
-            answer this one repeats without an evaluation; None for a trial that was evaluated.
-        seconds: what the evaluation took.
-        profile: per layer, as in :class:`npu_tune.targets.Evaluation`.
-        notes: what the target said about this configuration.
-    """
-
-    number: int
-    configuration: Configuration
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    cost: float | None = None
-    violations: Mapping[str, float] = field(default_factory=dict)
-    failure: str | None = None
-    message: str = ""
-    origin: str = "sampler"
-    duplicate_of: int | None = None
-    seconds: float = 0.0
-    profile: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def feasible(self) -> bool:
-        """True where the trial was evaluated and every limit is met."""
-        return self.failure is None and all(v <= 0 for v in self.violations.values())
+__all__ = ["StudyResult", "TrialRecord", "losses", "require_feasible"]
 
 
 @dataclass(frozen=True)
@@ -61,17 +30,15 @@ class StudyResult:
     Args:
         name: the study's name.
         model: name of the network.
-        model_sha256: of the model file.
-        target: the target's name.
-        target_fingerprint: everything else an evaluation depends on.
-        metrics: the figures each trial reports.
-        objective: the metrics that are optimised, with their weights.
-        limits: upper bound by metric name.
+        identity: what the problem is.
+        metrics: what each trial reports.
+        objective: what is optimised, with weights, directions and limits.
         default: the baseline's configuration.
         trials: finished, failed and duplicate trials in ledger order.
-        references: yardsticks that are no trials, by label: figure by metric name.
+        references: yardsticks that are no trials, by label: value by metric name.
         evaluations_planned: the budget.
-        directions: ``maximize`` by the name of a metric of which more is better.
+        profile: what the columns of the trials' profiles mean.
+        deterministic: False where evaluations of one configuration differ.
         stopped: why the study's last run ended (``evaluations``, ``wall time``, ``interrupted``,
             ``search space exhausted``); None while it runs or where it was killed.
         baseline_again: the metrics of the baseline evaluated once more at the end; None where
@@ -80,70 +47,136 @@ class StudyResult:
 
     name: str
     model: str
-    model_sha256: str
-    target: str
-    target_fingerprint: Mapping[str, str]
+    identity: Identity
     metrics: tuple[Metric, ...]
-    objective: Mapping[str, float]
-    limits: Mapping[str, float]
+    objective: Objective
     default: Configuration
     trials: tuple[TrialRecord, ...]
     references: Mapping[str, Mapping[str, float]]
     evaluations_planned: int | None
-    directions: Mapping[str, str] = field(default_factory=dict)
+    profile: ProfileSchema = field(default_factory=ProfileSchema)
+    deterministic: bool = True
     stopped: str | None = None
     baseline_again: Mapping[str, float] | None = None
 
+    @property
+    def target(self) -> str:
+        """The target's name."""
+        return self.identity.target
+
+    @cached_property
+    def goals(self) -> Mapping[str, str]:
+        """Which way each metric gets better: as the objective says, else as the target does."""
+        stated = {metric.name: str(goal_of(metric)) for metric in self.metrics}
+        return {**stated, **self.objective.directions}
+
+    @cached_property
+    def distinct(self) -> tuple[TrialRecord, ...]:
+        """What was evaluated, in order: where evaluations differ, one record per configuration."""
+        if self.deterministic:
+            return tuple(t for t in self.trials if t.failure is None)
+        return merge_repeats(self.trials, self.objective)
+
+    @cached_property
+    def spread(self) -> Mapping[str, float]:
+        """Relative standard deviation of one evaluation by metric; empty if they do not differ."""
+        return {} if self.deterministic else metric_spread(self.trials)
+
     @cached_property
     def baseline(self) -> TrialRecord | None:
-        """The first evaluation of the default configuration."""
-        return next((trial for trial in self.trials if trial.origin == "baseline"), None)
+        """The default configuration."""
+        first = next((trial for trial in self.trials if trial.origin == BASELINE), None)
+        if first is None or self.deterministic:
+            return first
+        return next((t for t in self.distinct if t.number == first.number), first)
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The feasible trial of the lowest cost; the earliest of equals."""
-        feasible = [t for t in self.trials if t.feasible and t.cost is not None]
-        return min(feasible, key=lambda t: (t.cost or 0.0, t.number), default=None)
+        """The feasible configuration of the lowest cost; the earliest of equals.
+
+        Where evaluations differ: the one that was chosen and then confirmed, or before that the
+        one whose cost is lowest at the upper end of its confidence interval.
+        """
+        feasible = [t for t in self.distinct if t.feasible and t.cost is not None]
+        if self.deterministic:
+            return min(feasible, key=lambda t: (t.cost or 0.0, t.number), default=None)
+        confirmed = [trial for trial in feasible if trial.confirmed]
+        return min(confirmed or feasible, key=_at_worst, default=None)
 
     @cached_property
     def least_infeasible(self) -> TrialRecord | None:
         """The evaluated trial with the smallest relative violation of the limits."""
-        evaluated = [t for t in self.trials if t.failure is None]
-        return min(evaluated, key=self._relative_violation, default=None)
+        return min(self.distinct, key=self._relative_violation, default=None)
 
     def _relative_violation(self, trial: TrialRecord) -> tuple[float, int]:
-        shares = (relative_violation(v, self.limits[k]) for k, v in trial.violations.items())
+        shares = self.objective.constraints(trial.metrics).values()
         return (sum(max(share, 0.0) for share in shares), trial.number)
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
         """The Pareto-optimal feasible trials, in the order of the objective's first metric."""
         feasible = sorted(
-            (trial for trial in self.trials if trial.feasible),
-            key=lambda trial: (self._losses(trial), trial.number),
+            (trial for trial in self.distinct if trial.feasible),
+            key=lambda trial: (self.losses(trial.metrics), trial.number),
         )
         if not feasible:
             return ()
-        rows = np.array([self._losses(trial) for trial in feasible], dtype=float)
+        rows = np.array([self._losses_at_worst(trial) for trial in feasible], dtype=float)
         return tuple(feasible[position] for position in nondominated(rows))
 
-    def _losses(self, trial: TrialRecord) -> tuple[float, ...]:
-        return losses(trial.metrics, self.objective, self.directions)
+    def _losses_at_worst(self, trial: TrialRecord) -> tuple[float, ...]:
+        """The losses; where evaluations differ, a standard error of the mean worse.
+
+        Otherwise a single lucky evaluation would push what was evaluated often off the front.
+        """
+        losses = self.losses(trial.metrics)
+        if self.deterministic:
+            return losses
+        shares = (self.spread.get(name, 0.0) for name in self.objective.weights)
+        return tuple(
+            loss + abs(loss) * share / trial.samples**0.5
+            for loss, share in zip(losses, shares, strict=True)
+        )
+
+    def losses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """The objective's metrics as numbers of which less is better."""
+        return losses(metrics, self.objective.weights, self.goals)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per trial: number, origin, metrics, cost, feasibility, failure, changes."""
+        import pandas as pd  # noqa: PLC0415 - slow to import
+
+        return pd.DataFrame([self._row(trial) for trial in self.trials])
+
+    def _row(self, trial: TrialRecord) -> dict[str, Any]:
+        return {
+            "trial": trial.number,
+            "origin": trial.origin,
+            **{metric.name: trial.metrics.get(metric.name) for metric in self.metrics},
+            "cost": trial.cost,
+            "feasible": trial.feasible,
+            "failure": trial.failure,
+            "message": trial.message,
+            "duplicate_of": trial.duplicate_of,
+            "sample": trial.sample,
+            "seconds": trial.seconds,
+            "changes": trial.configuration.difference(self.default),
+        }
 
 
 def losses(
-    metrics: Mapping[str, float], objective: Mapping[str, float], directions: Mapping[str, str]
+    metrics: Mapping[str, float], names: Mapping[str, object], goals: Mapping[str, str]
 ) -> tuple[float, ...]:
-    """The objective's metrics as figures of which less is better."""
+    """Some metrics as numbers of which less is better.
+
+    Args:
+        metrics: of an evaluation.
+        names: of the metrics, in order.
+        goals: ``maximize`` by the name of a metric of which more is better.
+    """
     return tuple(
-        -metrics[name] if directions.get(name) == "maximize" else metrics[name]
-        for name in objective
+        -metrics[name] if goals.get(name) == Goal.MAXIMIZE else metrics[name] for name in names
     )
-
-
-def relative_violation(beyond: float, bound: float) -> float:
-    """A violation as a share of its limit; as it is where the limit is 0."""
-    return beyond / bound if bound else beyond
 
 
 def require_feasible(result: StudyResult) -> TrialRecord:
@@ -162,14 +195,27 @@ def require_feasible(result: StudyResult) -> TrialRecord:
         )
     missed = {name: beyond for name, beyond in least.violations.items() if beyond > 0}
     listed = ", ".join(
-        f"{name} {least.metrics[name]:g} (limit {result.limits[name]:g})" for name in missed
+        f"{name} {least.metrics[name]:g} (limit {_missed_bound(result, least, name):g})"
+        for name in missed
     )
     raise InfeasibleError(
         f"No evaluated configuration meets the limits; trial {least.number} comes closest with "
         f"{listed}.",
-        remedy="Raise the limit or the number of evaluations.",
+        remedy="Relax the limit or raise the number of evaluations.",
         trial=least.number,
         metrics=dict(least.metrics),
         violations=missed,
         configuration=least.configuration.difference(result.default),
     )
+
+
+def _missed_bound(result: StudyResult, trial: TrialRecord, name: str) -> float:
+    most = result.objective.limits.get(name)
+    if most is not None and trial.metrics[name] > most:
+        return most
+    return result.objective.floors[name]
+
+
+def _at_worst(trial: TrialRecord) -> tuple[float, float, int]:
+    upper = trial.cost_interval[1] if trial.cost_interval else 0.0
+    return (upper, trial.cost or 0.0, trial.number)

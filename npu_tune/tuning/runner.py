@@ -4,61 +4,31 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from optuna.trial import FrozenTrial
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.errors import EvaluationError, NpuTuneWarning
-from npu_tune.space import Configuration, SearchSpace, from_params, to_params
-from npu_tune.targets import Start
-from npu_tune.tuning.cache import EvaluationKeys, KnownTrials
-from npu_tune.tuning.executors import Executor, Outcome
-from npu_tune.tuning.objective import Objective, relative_difference
+from npu_tune.evaluation import Outcome
+from npu_tune.evaluation.evaluator import Evaluator, Request
+from npu_tune.space import Configuration, from_params, to_params
+from npu_tune.targets import Problem, Start
+from npu_tune.tuning.agenda import Agenda
+from npu_tune.tuning.budget import Budget
+from npu_tune.tuning.known import KnownTrials
+from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.recorder import Proposal, Recorder, TrialWriter
-from npu_tune.tuning.records import TrialRecord
+from npu_tune.tuning.samples import metric_spread, warn_of_drift
 from npu_tune.tuning.signals import StopRequest
+from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
 TICK_S = 0.5
 """How long the loop sleeps at most before it looks at the clock and at Ctrl-C."""
 
-BASELINE = "baseline"
-SAMPLER = "sampler"
 _ALONE = -1
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is searched.
-
-    Args:
-        space: the knobs.
-        objective: what is optimised.
-        keys: tell which configurations are the same.
-        starts: finds configurations to evaluate before the search; asked only when needed.
-    """
-
-    space: SearchSpace
-    objective: Objective
-    keys: EvaluationKeys
-    starts: Callable[[], tuple[Start, ...]]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a study ends.
-
-    Args:
-        evaluations: configurations evaluated, in all runs of the study; None for any number.
-            Failed ones count, even those refused without a compilation: otherwise a study whose
-            every proposal is illegal would never end.
-        duplicates_in_a_row: proposals without a new configuration among them.
-    """
-
-    evaluations: int | None
-    duplicates_in_a_row: int
 
 
 class Runner:
@@ -66,50 +36,68 @@ class Runner:
 
     Args:
         problem: what is searched.
+        objective: what is optimised.
         search: the sampler's study, with the ledger's trials in it.
         earlier: the ledger's trials as records.
-        known: the answers among them.
         ledger: gets every finished trial, each in one write.
-        executor: evaluates.
+        evaluator: evaluates.
         budget: when to end.
         meter: keeps count, with the earlier trials in it.
         stop: whether somebody asked to stop.
+        starts: finds configurations to evaluate before the search; asked only when needed.
         listener: is told of the progress.
     """
 
     def __init__(
         self,
         problem: Problem,
+        objective: Objective,
         *,
         search: SearchStudy,
-        earlier: list[TrialRecord],
-        known: KnownTrials,
+        earlier: Iterable[TrialRecord] = (),
         ledger: TrialWriter,
-        executor: Executor,
+        evaluator: Evaluator,
         budget: Budget,
         meter: ProgressMeter,
         stop: StopRequest,
+        starts: Callable[[], tuple[Start, ...]] = tuple,
         listener: Listener | None = None,
     ) -> None:
         self._problem = problem
+        self._objective = objective
         self._search = search
         self._recorder = Recorder(
-            search, ledger, meter, objective=problem.objective, default=problem.space.default
+            search,
+            ledger,
+            meter,
+            objective=objective,
+            default=problem.space.default,
+            deterministic=problem.deterministic,
         )
-        self._executor = executor
+        self._evaluator = evaluator
         self._budget = budget
         self._meter = meter
         self._stop = stop
+        self._starts = starts
         self._listener = listener
-        self._known = known
-        self._origins = {record.origin for record in earlier}
-        self._recorder.baseline = next(
-            (record.metrics for record in earlier if record.origin == BASELINE), None
-        )
+        self._trials = list(earlier)
+        # Trials record effective configurations.
+        key = problem.keys.key_of_effective
+        self._known = KnownTrials((key(t.configuration), t) for t in self._trials)
+        for record in self._trials:
+            self._recorder.learn(record)
         self._running: dict[int, Proposal] = {}
         self._followers: defaultdict[str, list[Proposal]] = defaultdict(list)
-        self._duplicates_in_a_row = _trailing_duplicates(earlier)
+        self._duplicates_in_a_row = _trailing_duplicates(self._trials)
         self._tickets = 0
+        self._agenda = Agenda(
+            self._trials,
+            objective,
+            default=problem.space.default,
+            deterministic=problem.deterministic,
+            evaluations=budget.evaluations,
+        )
+        self._ended: str | None = None
 
     def run(self) -> str:
         """Runs until the budget is used up; returns why it ended.
@@ -122,25 +110,30 @@ class Runner:
         self._report()
         if self._recorder.baseline is None:
             self._evaluate_baseline()
-        starts = self._starts()
+        starts = self._new_starts()
         while True:
             self._fill(starts)
-            reason = self._reason()
-            if reason is not None and not self._running:
-                return reason
+            if not self._running and (reason := self._reason()) is not None:
+                if reason == "interrupted":
+                    return reason
+                self._ended = reason
+                if not self._agenda.end_search(self._left()):
+                    return reason
+                if self._evaluator.free > 0:
+                    continue
             # With nothing running, all workers are lost just now, and new ones on their way.
-            outcome = self._executor.wait(TICK_S)
-            if outcome is not None:
-                self._finish(outcome)
+            finished = self._evaluator.wait(TICK_S)
+            if finished is not None:
+                self._finish(finished.ticket, finished.answer)
             self._report()
 
     def evaluate_baseline_again(self) -> Mapping[str, float] | None:
-        """Evaluates the default once more and warns where the figures have moved.
+        """Evaluates the default once more and warns where the metrics have moved.
 
         Returns:
             Its metrics, or None if it failed or the study was asked to stop.
         """
-        outcome = self._evaluate_now(self._problem.space.default)
+        outcome = self._evaluate_now(self._problem.space.default, fresh=True)
         if outcome is None:
             return None
         if outcome.evaluation is None:
@@ -150,16 +143,10 @@ class Runner:
                 stacklevel=2,
             )
             return None
-        moved = relative_difference(outcome.evaluation.metrics, self._recorder.baseline or {})
-        if moved:
-            name = max(moved, key=lambda n: moved[n])
-            warnings.warn(
-                f"The baseline evaluated again differs from the first time, most in {name!r} by "
-                f"{moved[name]:.2%}: the figures of this study are not exact to that extent.",
-                NpuTuneWarning,
-                stacklevel=2,
-            )
-        return outcome.evaluation.metrics
+        spread = {} if self._problem.deterministic else metric_spread(self._trials)
+        metrics = outcome.evaluation.metrics
+        warn_of_drift(metrics, self._recorder.baseline or {}, spread=spread)
+        return metrics
 
     def _evaluate_baseline(self) -> None:
         default = self._problem.space.default
@@ -170,42 +157,61 @@ class Runner:
             error = outcome.error or EvaluationError("no answer")
             message = f"The default configuration cannot be evaluated: {error.message}"
             raise type(error)(message, remedy=error.remedy, **error.data) from error
-        metrics = outcome.evaluation.metrics
-        self._problem.objective.require_baseline(metrics)
-        self._recorder.baseline = metrics
+        self._objective.require_baseline(outcome.evaluation.metrics)
         self._record(self._enqueued(default, BASELINE), outcome)
 
-    def _evaluate_now(self, configuration: Configuration) -> Outcome | None:
+    def _evaluate_now(
+        self, configuration: Configuration, *, fresh: bool = False
+    ) -> Outcome | None:
         """Evaluates one configuration alone; None where the study was asked to stop first."""
         submitted = False
+        key = self._problem.key(configuration)
         while not self._stop.requested:
-            if not submitted and self._executor.free > 0:
-                self._executor.submit(_ALONE, configuration)
+            if not submitted and self._evaluator.free > 0:
+                request = Request(configuration, key, self._known.samples(key), fresh)
+                self._evaluator.submit(_ALONE, request)
                 submitted = True
-            outcome = self._executor.wait(TICK_S)
-            if outcome is not None:
-                return outcome
+            finished = self._evaluator.wait(TICK_S)
+            if finished is not None:
+                return finished.answer
             self._report()
         return None
 
-    def _starts(self) -> Iterator[tuple[Configuration, str]]:
-        for start in self._problem.starts():
+    def _new_starts(self) -> Iterator[tuple[Configuration, str]]:
+        known = {record.origin for record in self._trials}
+        for start in self._starts():
             origin = f"start: {start.label}"
-            if origin not in self._origins:
+            if origin not in known:
                 yield start.configuration, origin
 
     def _fill(self, starts: Iterator[tuple[Configuration, str]]) -> None:
         """Gives every free worker something new to do, as far as there is something."""
         while (
-            self._reason() is None
-            and self._executor.free > 0
-            and sum(map(len, self._followers.values())) < self._executor.capacity
+            self._evaluator.free > 0
+            and sum(map(len, self._followers.values())) < self._evaluator.capacity
         ):
-            start = next(starts, None)
-            self._start(self._enqueued(*start) if start else self._asked())
+            proposal = self._next(starts)
+            if proposal is None:
+                return
+            self._start(proposal)
             self._report()
 
+    def _next(self, starts: Iterator[tuple[Configuration, str]]) -> Proposal | None:
+        """What to evaluate next; None where nothing may be started now."""
+        if self._stop.requested or self._left() == 0:
+            return None
+        repeat = self._agenda.repeat(p.origin for p in self._running.values())
+        if repeat is not None:
+            return self._enqueued(*repeat, is_repeat=True)
+        if self._reason() is not None:
+            return None
+        start = next(starts, None)
+        return self._enqueued(*start) if start else self._asked()
+
     def _start(self, proposal: Proposal) -> None:
+        if proposal.sample:
+            self._evaluate(proposal)
+            return
         known = self._known.find(proposal.key)
         is_running = any(proposal.key == other.key for other in self._running.values())
         if known is None and not is_running:
@@ -214,7 +220,7 @@ class Runner:
             return
         self._duplicates_in_a_row += 1
         if known is not None:
-            self._recorder.repeat(proposal, known)
+            self._trials.append(self._recorder.repeat(proposal, known))
         else:
             self._followers[proposal.key].append(proposal)
 
@@ -222,42 +228,59 @@ class Runner:
         try:
             self._problem.space.check(proposal.configuration)
         except EvaluationError as error:
-            self._record(proposal, Outcome(_ALONE, None, error, 0.0))
+            self._record(proposal, Outcome.failed(error))
             return
         self._running[self._tickets] = proposal
-        self._executor.submit(self._tickets, proposal.configuration)
+        request = Request(proposal.configuration, proposal.key, proposal.sample)
+        self._evaluator.submit(self._tickets, request)
         self._tickets += 1
 
-    def _finish(self, outcome: Outcome) -> None:
-        proposal = self._running.pop(outcome.ticket)
+    def _finish(self, ticket: int, outcome: Outcome) -> None:
+        proposal = self._running.pop(ticket)
         record = self._record(proposal, outcome)
         for follower in self._followers.pop(proposal.key, []):
-            self._recorder.repeat(follower, record)
+            self._trials.append(self._recorder.repeat(follower, record))
 
     def _record(self, proposal: Proposal, outcome: Outcome) -> TrialRecord:
         record = self._recorder.record(proposal, outcome)
         self._known.learn(proposal.key, record)
+        self._trials.append(record)
         return record
 
-    def _enqueued(self, configuration: Configuration, origin: str) -> Proposal:
+    def _enqueued(
+        self, configuration: Configuration, origin: str, *, is_repeat: bool = False
+    ) -> Proposal:
         self._search.enqueue(to_params(self._problem.space, configuration))
-        return self._proposal(self._search.ask(), origin)
+        return self._proposal(self._search.ask(), origin, is_repeat=is_repeat)
 
     def _asked(self) -> Proposal:
         return self._proposal(self._search.ask(), SAMPLER)
 
-    def _proposal(self, trial: FrozenTrial, origin: str) -> Proposal:
+    def _proposal(self, trial: FrozenTrial, origin: str, *, is_repeat: bool = False) -> Proposal:
         # What is compiled, without values that make no difference, which would only puzzle.
         space = self._problem.space
         configuration = space.effective(from_params(space, trial.params))
-        return Proposal(trial, configuration, self._problem.keys.key(configuration), origin)
+        key = self._problem.keys.key_of_effective(configuration)
+        sample = 0
+        if is_repeat:
+            under_way = sum(other.key == key for other in self._running.values())
+            sample = self._known.samples(key) + under_way
+        return Proposal(trial, configuration, key, origin, sample)
+
+    def _left(self) -> int | None:
+        """Evaluations that may still be started; None for any number."""
+        if self._budget.evaluations is None:
+            return None
+        return max(self._budget.evaluations - self._meter.evaluations - len(self._running), 0)
 
     def _reason(self) -> str | None:
-        """Why nothing more may be started; None while something may."""
-        planned = self._budget.evaluations
+        """Why the search may start nothing more; None while it may."""
+        left = self._left()
         if self._stop.requested:
             return "interrupted"
-        if planned is not None and self._meter.evaluations + len(self._running) >= planned:
+        if self._ended is not None:
+            return self._ended
+        if left is not None and left <= self._agenda.reserve:
             return "evaluations"
         if self._meter.out_of_time:
             return "wall time"
@@ -273,9 +296,4 @@ class Runner:
 
 
 def _trailing_duplicates(records: list[TrialRecord]) -> int:
-    count = 0
-    for record in reversed(records):
-        if record.duplicate_of is None:
-            break
-        count += 1
-    return count
+    return sum(1 for _ in takewhile(lambda r: r.duplicate_of is not None, reversed(records)))

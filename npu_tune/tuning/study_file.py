@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from npu_tune.errors import UsageError
-from npu_tune.tuning.sections import (
+from npu_tune.tuning.config import (
     ModelSection,
     StudyFile,
     TargetSection,
@@ -90,6 +90,7 @@ def _resolved(study: StudyFile, base: Path) -> StudyFile:
         update={
             "folder": (base / (study.study.folder or study.name)).resolve(),
             "storage": _resolved_storage(study.study.storage, base),
+            "store": study.study.store and base / study.study.store,
         }
     )
     return study.model_copy(

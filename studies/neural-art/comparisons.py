@@ -15,7 +15,7 @@ from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.validation import (
     EpochEstimate,
     ReportedEpoch,
-    estimated,
+    estimate_epoch,
     reported_epochs,
 )
 
@@ -112,8 +112,8 @@ def estimates(path: Path = EPOCHS) -> list[Epoch]:
     """
     found = []
     for reported in _reported(path):
-        alike = estimated(reported, HARDWARE)
-        default = estimated(reported, HARDWARE, accelerators=alike.default_accelerators)
+        alike = estimate_epoch(reported, HARDWARE)
+        default = estimate_epoch(reported, HARDWARE, accelerators=alike.default_accelerators)
         found.append(Epoch(reported, alike, default))
     return found
 

@@ -8,7 +8,7 @@ from npu_tune.network import read_network
 from npu_tune.network.zoo import is_zoo_name, zoo_network
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.compiler.scheduler import Run
-from npu_tune.targets.neural_art.core import Core
+from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
 
 HARDWARE = load_hardware("stm32n6")
@@ -21,7 +21,7 @@ def default_run(network: str) -> Run:
     Args:
         network: name of a built-in one, which is taken as float ONNX, or path of a model file.
     """
-    core = Core(
+    core = NetworkCompiler(
         zoo_network(network) if is_zoo_name(network) else read_network(network),
         HardwareVariants.of(HARDWARE, {}),
         rule=CALIBRATED,

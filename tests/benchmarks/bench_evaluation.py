@@ -20,18 +20,20 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from benchmark_networks import allows_cpu, benchmark_network
-from random_configurations import SHARES, some_configurations
-from vela_command import vela_figures
+from vela_command import vela_metrics
 
 from npu_tune.errors import EvaluationError
 from npu_tune.space import Configuration
+from npu_tune.targets import Problem
 from npu_tune.targets.ethos_u.family import EthosUFamily
+from npu_tune.testing import SHARES, some_configurations
 
 SAME = ("kws_dscnn", "resnet8", "person_detect", "mobilenet_v1_0.5", "yolo_fastest")
 SPEED = {"kws_dscnn": 10, "resnet8": 10, "vww": 10, "ad_autoencoder": 10, "tf2_mobilenet_v2": 5}
@@ -61,14 +63,20 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _setting(name: str, options: argparse.Namespace) -> tuple[Any, Any]:
+def _problem(name: str, options: argparse.Namespace) -> Problem:
     target = EthosUFamily().make(options.target, {"allow_cpu": allows_cpu(name)})
-    return target, benchmark_network(name)
+    return target.bind(benchmark_network(name))
+
+
+@cache
+def _kept_problem(name: str, target: str) -> Problem:
+    """The problem of a worker process, which ends with it."""
+    return _problem(name, argparse.Namespace(target=target))
 
 
 def _configurations(name: str, options: argparse.Namespace, count: int) -> list[Configuration]:
-    target, network = _setting(name, options)
-    return some_configurations(target.space(network), count, options.seed)
+    with _problem(name, options) as problem:
+        return some_configurations(problem.space, count, options.seed)
 
 
 def _same(name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -92,42 +100,41 @@ def _same(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluated(arguments: tuple[str, argparse.Namespace, Configuration]) -> Any:
     name, options, configuration = arguments
-    target, network = _setting(name, options)
     try:
-        return dict(target.evaluate(network, configuration).metrics)
+        return dict(_kept_problem(name, options.target).evaluate(configuration).metrics)
     except EvaluationError as error:
         return error.failure
 
 
 def _built(arguments: tuple[str, argparse.Namespace, Configuration]) -> Any:
     name, options, configuration = arguments
-    target, network = _setting(name, options)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            artifact = target.build(network, configuration, Path(folder))
+            artifact = _kept_problem(name, options.target).build(configuration, Path(folder))
         except EvaluationError as error:
             return error.failure
         return json.loads(artifact.files["configuration"].read_text())["metrics"]
 
 
 def _speed(name: str, least: float, options: argparse.Namespace) -> dict[str, Any]:
-    target, network = _setting(name, options)
     first, *configurations = _configurations(name, options, 31)
-    target.evaluate(network, first)
     ours: dict[bool, list[float]] = {True: [], False: []}
     theirs = []
+    problem = _problem(name, options)
+    problem.evaluate(first)
     for turn, configuration in enumerate(configurations, 1):
         start = time.perf_counter()
         try:
-            target.evaluate(network, configuration)
+            problem.evaluate(configuration)
         except EvaluationError:
             continue
         ours[turn % len(SHARES) == 0].append(time.perf_counter() - start)
         if turn % 10 == 1:
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()
-                vela_figures(network, target, Path(folder))
+                vela_metrics(problem.network, problem.target, Path(folder))
                 theirs.append(time.perf_counter() - start)
+    problem.close()
     command, few, many = (statistics.median(times) for times in (theirs, ours[True], ours[False]))
     return {
         "network": name,

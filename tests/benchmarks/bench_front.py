@@ -11,6 +11,7 @@ import time
 from npu_tune.errors import TargetError
 from npu_tune.network import zoo_network
 from npu_tune.targets import load_target
+from npu_tune.targets.oracle import require_oracle
 
 NETWORKS = ("ds-cnn", "mobilenet-v1-0.25-96", "resnet8")
 OBJECTIVES = (("latency_ms", "ram_bytes"), ("latency_ms", "peak_live_bytes"), ("latency_ms",))
@@ -27,12 +28,11 @@ def main() -> None:
     for name in given.networks:
         network = zoo_network(name, format="onnx")
         for objectives in OBJECTIVES:
-            # A target of its own: nothing is remembered of the runs before.
-            target = load_target("neural-art-stm32n6")
-            target.space(network)
+            # A problem of its own: nothing is remembered of the runs before.
+            problem = require_oracle(load_target("neural-art-stm32n6").bind(network))
             start = time.process_time()
             try:
-                front = target.front(network, objectives=objectives, tolerance=given.tolerance)
+                front = problem.front(objectives=objectives, tolerance=given.tolerance)
                 size, space = str(len(front.points)), f"{front.configurations:.2g}"
             except TargetError:
                 size = space = "-"

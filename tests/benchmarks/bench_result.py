@@ -26,9 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from benchmark_networks import FILES, allows_cpu, benchmark_network, models_folder
 
 from npu_tune.network import Network
-from npu_tune.targets.ethos_u.compiler.settings import Hardware
-from npu_tune.targets.ethos_u.cpp_core import CppCore
 from npu_tune.targets.ethos_u.family import EthosUFamily
+from npu_tune.targets.ethos_u.problem import CppCoreProblem
 from npu_tune.targets.ethos_u.target import EthosUTarget
 from npu_tune.tuning import StudyResult, parse_study, run_study
 
@@ -126,12 +125,9 @@ def _cost(metrics: Any, base: Any, time: str = "cycles") -> float:
 
 def _cpp_front(target: EthosUTarget, network: Network) -> tuple[dict[str, float], float]:
     """The C++ core's default, and the lowest cost on its front relative to that default."""
-    core = CppCore(
-        network,
-        Hardware(target.accelerator, target.system_config, target.memory_mode, target.ini),
-    )
-    default = dict(core.evaluate(core.space().default).metrics)
-    others = [core.evaluate(start.configuration).metrics for start in core.starts()]
+    with CppCoreProblem(target, network, target.system) as problem:
+        default = dict(problem.evaluate(problem.space.default).metrics)
+        others = [problem.evaluate(start.configuration).metrics for start in problem.starts()]
     return default, min(_cost(metrics, default) for metrics in [default, *others])
 
 

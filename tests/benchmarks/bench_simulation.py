@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_simulation.py
 
-Three ways to move through the space, each by `target.evaluate` in this process: one layer at a
+Three ways to move through the space, each by `problem.evaluate` in this process: one layer at a
 time is changed at random (a walk, as local searches make it), every knob of every layer is drawn
 anew (as random search does; placing everything afresh), and what was evaluated before is asked
 for again. Processor time counts, of the fastest of five parts, because other work on the machine
@@ -22,7 +22,7 @@ from npu_tune.network.read import network_from_bytes
 from npu_tune.network.zoo import zoo_network
 from npu_tune.network.zoo.builder import NetworkBuilder
 from npu_tune.space import Configuration, SearchSpace
-from npu_tune.targets import Target, load_target
+from npu_tune.targets import Problem, Target, load_target
 
 ASKED = {"resnet8": 10_000, "mobilenet-v2": 1_000}
 CHAINS = (10, 20, 40, 80)
@@ -54,18 +54,19 @@ def main() -> None:
 
 
 def _row(name: str, network: Network, target: Target, count: int) -> dict[str, Any]:
-    space = target.space(network)
-    walk = _walk(space, count, random.Random(0))
-    drawn = [_drawn(space, random.Random(number)) for number in range(count // 4)]
-    for configuration in _walk(space, 50, random.Random(1)):  # leave start-up out
-        target.evaluate(network, configuration)
-    return {
-        "network": name,
-        "knobs": len(space.knobs),
-        "walk": _rate(target, network, walk),
-        "random": _rate(target, network, drawn),
-        "known": _rate(target, network, walk[-200:] * 5),
-    }
+    with target.bind(network) as problem:
+        space = problem.space
+        walk = _walk(space, count, random.Random(0))
+        drawn = [_drawn(space, random.Random(number)) for number in range(count // 4)]
+        for configuration in _walk(space, 50, random.Random(1)):  # leave start-up out
+            problem.evaluate(configuration)
+        return {
+            "network": name,
+            "knobs": len(space.knobs),
+            "walk": _rate(problem, walk),
+            "random": _rate(problem, drawn),
+            "known": _rate(problem, walk[-200:] * 5),
+        }
 
 
 def _chain(length: int) -> Network:
@@ -77,18 +78,18 @@ def _chain(length: int) -> Network:
     return network_from_bytes(model.SerializeToString(), "onnx", f"chain{length}")
 
 
-def _rate(target: Target, network: Network, configurations: list[Configuration]) -> float:
+def _rate(problem: Problem, configurations: list[Configuration]) -> float:
     size = len(configurations) // PARTS
     return max(
-        _once(target, network, configurations[start : start + size])
+        _once(problem, configurations[start : start + size])
         for start in range(0, size * PARTS, size)
     )
 
 
-def _once(target: Target, network: Network, configurations: list[Configuration]) -> float:
+def _once(problem: Problem, configurations: list[Configuration]) -> float:
     started = time.process_time()
     for configuration in configurations:
-        target.evaluate(network, configuration)
+        problem.evaluate(configuration)
     return len(configurations) / (time.process_time() - started)
 
 

@@ -19,13 +19,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from benchmark_networks import FILES, benchmark_network
-from random_configurations import some_configurations
 
+from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, Request
+from npu_tune.evaluation.pool import make_pool
 from npu_tune.space import Configuration
 from npu_tune.targets import load_target
-from npu_tune.tuning.executors.base import Executor
-from npu_tune.tuning.executors.factory import make_executor
-from npu_tune.tuning.sections import ExecutorSection
+from npu_tune.testing import some_configurations
+from npu_tune.tuning.config import ExecutorSection
 
 LEAST_SPEED_UP = 1.7
 
@@ -71,14 +71,16 @@ def _row(kind: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _timed(kind: str, workers: int, options: argparse.Namespace) -> dict[str, Any]:
     target, network = load_target("ethos-u55-128"), benchmark_network(options.network)
-    space = target.space(network)
-    configurations = [space.effective(c) for c in some_configurations(space, options.evaluations)]
     section = ExecutorSection.model_validate({"kind": kind, "workers": workers})
-    with make_executor(section, target, network) as executor:
-        _run(executor, [space.default] * (2 * workers))
-        start = time.perf_counter()
-        spans = _run(executor, configurations)
-        wall = time.perf_counter() - start
+    with target.bind(network) as problem:
+        space = problem.space
+        drawn = some_configurations(space, options.evaluations)
+        configurations = [space.effective(configuration) for configuration in drawn]
+        with PooledEvaluator(make_pool(section), problem) as evaluator:
+            _run(evaluator, [space.default] * (2 * workers))
+            start = time.perf_counter()
+            spans = _run(evaluator, configurations)
+            wall = time.perf_counter() - start
     edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     running = most = 0
     for _, step in edges:
@@ -88,17 +90,18 @@ def _timed(kind: str, workers: int, options: argparse.Namespace) -> dict[str, An
     return {"wall_s": wall, "mean": mean, "most": most}
 
 
-def _run(executor: Executor, configurations: list[Configuration]) -> list[tuple[float, float]]:
+def _run(evaluator: Evaluator, configurations: list[Configuration]) -> list[tuple[float, float]]:
     """Evaluates everything; returns when each evaluation began and ended."""
     waiting = list(enumerate(configurations))
     spans: list[tuple[float, float]] = []
     while len(spans) < len(configurations):
-        while waiting and executor.free:
-            executor.submit(*waiting.pop(0))
-        outcome = executor.wait(60.0)
-        if outcome is not None:
+        while waiting and evaluator.free:
+            ticket, configuration = waiting.pop(0)
+            evaluator.submit(ticket, Request(configuration, f"{ticket}"))
+        finished = evaluator.wait(60.0)
+        if finished is not None:
             end = time.perf_counter()
-            spans.append((end - outcome.seconds, end))
+            spans.append((end - finished.answer.seconds, end))
     return spans
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from npu_tune.cli.main import main
-from npu_tune.targets import target_families
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUPPORT = REPOSITORY / "tests" / "support"
@@ -63,20 +62,20 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def environment(plugins: Path) -> dict[str, str]:
     """For subprocesses that shall know the fake targets."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(plugins), str(SUPPORT)])}
+    # The last one is the package under test, wherever the command was installed from.
+    path = [str(plugins), str(SUPPORT), str(REPOSITORY)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 @pytest.fixture
 def here(
     plugins: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+) -> Path:
     """An empty working folder in which the fake targets are known."""
     monkeypatch.syspath_prepend(plugins)
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
     monkeypatch.chdir(tmp_path)
-    target_families.cache_clear()
-    yield tmp_path
-    target_families.cache_clear()
+    return tmp_path
 
 
 @pytest.fixture

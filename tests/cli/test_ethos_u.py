@@ -14,7 +14,7 @@ TARGET = ("--target", "ethos-u55-128")
 QUICK = (*TARGET, "--evaluations", 8, "--workers", 1)
 
 
-def test_a_network_is_tuned_shown_and_exported_with_the_figures_its_trial_reported(in_shell):
+def test_a_network_is_tuned_shown_and_exported_with_the_metrics_its_trial_reported(in_shell):
     tuned = in_shell("tune", "ds-cnn", *QUICK, "--study", "s", "--json")
     assert tuned.code == 0, tuned.err
     best = tuned.document["best"]

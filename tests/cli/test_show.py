@@ -108,7 +108,7 @@ def test_a_study_whose_model_was_replaced_is_not_exported(npu_tune, study):
     (study / "model.onnx").write_bytes(zoo_network("resnet8").model_bytes)
     ended = npu_tune("export", study, "--out", "out")
     assert ended.code == 5
-    assert "model (was" in ended.err
+    assert "its model (SHA-256) is" in ended.err
 
 
 def test_an_output_folder_that_is_a_file_is_a_storage_error(npu_tune, study):

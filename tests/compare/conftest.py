@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +8,17 @@ import fake_family
 import pytest
 
 from npu_tune.compare import ComparisonFile, parse_comparison
-from npu_tune.targets import target_families
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder in which the fake targets are known."""
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     fake_family.install(plugins)
     monkeypatch.syspath_prepend(plugins)
     monkeypatch.chdir(tmp_path)
-    target_families.cache_clear()
-    yield tmp_path
-    target_families.cache_clear()
+    return tmp_path
 
 
 @pytest.fixture

@@ -58,3 +58,8 @@ def test_printable_names_are_unique_printable_and_as_many(raw: list[str]) -> Non
     assert len(names) == len(set(names)) == len(raw)
     assert all(name and name.isascii() and name.isprintable() for name in names)
     assert not any(" " in name for name in names)
+
+
+def test_a_layer_called_network_is_told_apart_from_the_network_itself():
+    assert printable_names(["network", "conv", "network"]) == ("network#2", "conv", "network#3")
+    assert printable_names(["network/conv"]) == ("network/conv",)

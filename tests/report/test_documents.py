@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
-from study_results import infeasible_result, study_result
+import pytest
+from jsonschema import Draft202012Validator
+from study_results import infeasible_result, measured_result, objective_of, study_result
 
 from npu_tune.report import study_document
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_trial_is_counted_exactly_once():
@@ -37,13 +42,17 @@ def test_the_front_holds_whole_trials_in_the_order_of_the_first_metric():
     assert front[0]["metrics"]["cycles"] == 800
 
 
-def test_a_metric_says_unit_and_kind():
+def test_a_metric_says_all_that_its_target_says_of_it():
     metrics = study_document(study_result(), folder=None)["metrics"]
     assert metrics[1] == {
         "name": "sram_bytes",
         "unit": "bytes",
         "kind": "estimated",
         "description": "peak",
+        "goal": None,
+        "objective": False,
+        "spread": 0.0,
+        "stated": None,
     }
 
 
@@ -64,3 +73,65 @@ def test_a_failure_names_its_class_and_the_configuration():
         "changes": {"pool/ofm_block": "16x16x8"},
         "duplicate_of": None,
     }
+
+
+def test_goals_and_lower_bounds_stand_beside_directions_and_limits():
+    objective = objective_of(
+        "npu_share", directions={"npu_share": "maximize"}, floors={"npu_share": 0.5}
+    )
+    document = study_document(replace(study_result(), objective=objective), folder=None)
+    assert document["directions"] == {"npu_share": "maximize"}
+    assert document["floors"] == {"npu_share": 0.5}
+    assert document["limits"] == {}
+    assert document["goals"] == {
+        "cycles": "minimize",
+        "sram_bytes": "minimize",
+        "npu_share": "maximize",
+    }
+
+
+def test_the_cost_of_a_layer_is_in_cycles_too_where_the_profile_counts_cycles():
+    document = study_document(study_result(), folder=None)
+    row = next(row for row in document["layers"] if row["layer"] == "conv")
+    assert (document["cost_column"], document["cost_unit"]) == ("cycles", "cycles")
+    assert (row["cost_before"], row["cost_after"]) == (900, 750)
+    assert (row["cycles_before"], row["cycles_after"]) == (900, 750)
+
+
+def test_the_cost_of_a_layer_in_another_column_is_never_called_cycles():
+    document = study_document(measured_result(), folder=None)
+    row = next(row for row in document["layers"] if row["layer"] == "conv")
+    assert document["cost_column"] == "us"
+    assert row["cost_after"] == pytest.approx(900 * 7.7)
+    assert row["cycles_after"] is None
+
+
+def test_where_evaluations_differ_trials_say_how_well_they_are_known():
+    document = study_document(measured_result(), folder=None)
+    best = document["best"]
+    assert not document["deterministic"]
+    assert 0.005 < document["spread"]["latency_ms"] < 0.02
+    assert best["cost_interval"] == pytest.approx([0.7977, 0.8023], abs=1e-4)
+    assert (best["samples"], best["confirmed"]) == (6, True)
+
+
+def test_an_interval_without_ends_is_null():
+    document = study_document(measured_result(()), folder=None)
+    assert document["best"]["cost_interval"] is None
+    assert json.dumps(document, allow_nan=False)
+
+
+def test_where_evaluations_do_not_differ_there_is_no_interval():
+    document = study_document(study_result(), folder=None)
+    assert document["deterministic"]
+    assert document["spread"] == {}
+    assert document["best"]["cost_interval"] is None
+    assert document["best"]["samples"] == 1
+
+
+def test_every_document_of_a_study_keeps_to_the_schema():
+    schema = json.loads((ROOT / "docs/schema/npu-tune-1.schema.json").read_text())
+    for result in (study_result(), infeasible_result(), measured_result(), measured_result(())):
+        document = {"schema": "npu-tune/1", "command": "show"}
+        document |= study_document(result, folder=None)
+        Draft202012Validator(schema).validate(document)

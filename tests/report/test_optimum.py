@@ -31,7 +31,7 @@ def standing(nearest=FAST, share=0.9, trial=7):
 OUT_OF_REACH = {"front": None, "reason": "The front takes more than 2 labels."}
 
 
-def test_a_front_lists_its_points_with_their_figures():
+def test_a_front_lists_its_points_with_their_metrics():
     text = optimum_text(known())
     lines = text.splitlines()
     assert lines[0] == "Front (exact; 2 points, of about 10^12 configurations)"

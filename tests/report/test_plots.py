@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from study_results import infeasible_result, study_result
+from study_results import infeasible_result, measured_result, objective_of, study_result
 
 from npu_tune.errors import MissingExtraError, StorageError, UsageError
 from npu_tune.report import plot_study
@@ -20,12 +20,26 @@ def test_the_same_study_gives_the_same_picture(tmp_path: Path, ending: str):
     assert first.stat().st_size > 1000
 
 
-def test_the_axes_say_unit_and_kind(tmp_path: Path, monkeypatch):
-    labels = []
+@pytest.fixture
+def labels(monkeypatch):
+    """The labels of the axes that are drawn."""
     from matplotlib.axes import Axes
 
-    monkeypatch.setattr(Axes, "set_xlabel", lambda _, text: labels.append(text))
-    monkeypatch.setattr(Axes, "set_ylabel", lambda _, text: labels.append(text))
+    found = []
+    monkeypatch.setattr(Axes, "set_xlabel", lambda _, text: found.append(text))
+    monkeypatch.setattr(Axes, "set_ylabel", lambda _, text: found.append(text))
+    return found
+
+
+def test_the_axis_of_a_metric_that_is_maximised_says_so(tmp_path: Path, labels):
+    directions = {"npu_share": "maximize", "cycles": "minimize"}
+    objective = objective_of("npu_share", "cycles", directions=directions)
+    plot_study(replace(study_result(), objective=objective), tmp_path / "a.png")
+    assert "npu_share, estimated (more is better)" in labels
+    assert "cycles, estimated" in labels
+
+
+def test_the_axes_say_unit_and_kind(tmp_path: Path, labels):
     plot_study(study_result(), tmp_path / "a.png")
     assert "cycles, estimated" in labels
     assert "sram_bytes [KiB], estimated" in labels
@@ -63,3 +77,32 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(MissingExtraError, match=r"npu-tune\[report\]"):
         plot_study(study_result(), tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("confirmed_ms", [(8.0, 8.1, 7.9, 8.0), ()])
+def test_a_study_whose_evaluations_differ_is_drawn_with_the_interval_of_its_best(
+    tmp_path: Path, monkeypatch, confirmed_ms
+):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    monkeypatch.setattr(Axes, "errorbar", lambda *point, **_: drawn.append(point))
+    plot_study(measured_result(confirmed_ms), tmp_path / "a.png")
+    assert len(drawn) == bool(confirmed_ms)
+
+
+def test_a_picture_that_fails_leaves_what_was_there_before(tmp_path: Path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+
+    def fail(_, partial, **__):
+        partial.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(StorageError, match="No space left"):
+        plot_study(study_result(), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    assert path.read_bytes() == b"before"

@@ -2,10 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study_results import full_cycles_result, infeasible_result, study_result, trial
+from study_results import (
+    full_cycles_result,
+    infeasible_result,
+    measured_result,
+    objective_of,
+    study_result,
+    trial,
+)
 
 from npu_tune.report import study_text
 from npu_tune.report.text import MOST_FRONT_ROWS
+from npu_tune.targets import ProfileSchema
 
 
 def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind():
@@ -20,12 +28,12 @@ def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind
     assert cost.split() == ["cost", "0.7250", "1.0000", "0.9100"]
 
 
-def test_the_report_says_which_yardsticks_are_beaten_and_which_are_not():
+def test_the_report_says_which_references_are_beaten_and_which_are_not():
     text = study_text(study_result())
     assert "Beats baseline. Does not beat other core: it is better in cycles." in text
 
 
-def test_the_report_says_when_both_yardsticks_are_beaten():
+def test_the_report_says_when_both_references_are_beaten():
     text = study_text(study_result(trial(8, 700, 50)))
     assert "Beats both baseline and other core" in text
 
@@ -70,9 +78,57 @@ def test_a_long_front_is_thinned_and_keeps_its_ends_and_its_knee():
     assert front[-1] == f"({203 - MOST_FRONT_ROWS} more; --json has them all)"
 
 
-def test_the_vendors_own_figure_stands_beside_the_full_one_in_the_front():
+def test_the_metric_that_vendors_state_stands_beside_the_one_that_completes_it_in_the_front():
     text = study_text(full_cycles_result())
     header = next(line for line in text.splitlines() if line.startswith("trial "))
     assert header.split()[:3] == ["trial", "full_cycles", "of"]
     assert "  cycles  of baseline" in header
     assert "(better or equal in cycles and sram_bytes)" in text
+
+
+def test_the_heading_shows_goals_and_both_kinds_of_limits():
+    objective = objective_of(
+        "cycles",
+        "npu_share",
+        directions={"cycles": "minimize", "npu_share": "maximize"},
+        limits={"sram_bytes": 70 * 1024},
+        floors={"npu_share": 0.9},
+    )
+    text = study_text(replace(study_result(), objective=objective))
+    assert "Objective: 0.5 x cycles, 0.5 x npu_share (more is better), each" in text
+    assert "against the baseline; sram_bytes <= 70.0 KiB, npu_share >= 0.9\n" in text
+
+
+def test_a_value_below_its_lower_limit_is_said_to_be_below():
+    low = replace(trial(0, 1000, 100), violations={"npu_share": 0.25})
+    objective = objective_of("cycles", floors={"npu_share": 1.25})
+    text = study_text(replace(study_result(), trials=(low,), objective=objective))
+    assert "npu_share is 1, 0.25 below the limit" in text
+
+
+def test_where_evaluations_differ_the_best_has_an_interval_and_what_it_rests_on():
+    text = study_text(measured_result())
+    row = next(line for line in text.splitlines() if line.startswith("cost"))
+    assert "0.800 (0.798 to 0.802, 6 evaluations)" in row
+    assert "Beats baseline (better or equal in latency_ms)." in text
+
+
+def test_before_anything_was_repeated_there_is_no_interval_and_a_tie():
+    text = study_text(measured_result(()))
+    assert "0.770 (no interval yet, 1 evaluation)" in text
+    assert "Ties with baseline: the difference in cost may be noise." in text
+
+
+def test_where_evaluations_differ_the_front_says_what_each_trial_rests_on():
+    text = study_text(measured_result())
+    header, row = text.partition("Front (1 trials)\n")[2].splitlines()[:2]
+    assert header.split()[-1] == "evaluations"
+    assert row.split()[-3:] == ["6", "best,", "knee"]
+
+
+def test_the_layers_table_names_the_column_of_the_profile_and_its_unit():
+    result = study_result()
+    assert "Layers that trial 2 changes (cycles, estimated)" in study_text(result)
+    assert "changes (us, measured)" in study_text(measured_result())
+    timed = replace(result, profile=ProfileSchema("time", "us"))
+    assert "changes (time in us, estimated)" in study_text(timed)

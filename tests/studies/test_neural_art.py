@@ -123,7 +123,8 @@ def test_a_prediction_is_what_the_target_evaluates(predicted: list[Prediction]) 
     one = next(p for p in predicted if p.row.network == "st-fd-mobilenet-128")
     target = load_target("neural-art-stm32n6", {})
     network = zoo_network(one.row.network)
-    metrics = target.evaluate(network, target.space(network).default).metrics
+    with target.bind(network) as problem:
+        metrics = problem.evaluate(problem.space.default).metrics
     assert one.latency_ms == pytest.approx(metrics["latency_ms"])
     assert one.ram_kib * 1024 == pytest.approx(metrics["ram_bytes"])
     assert one.flash_kib * 1024 == pytest.approx(metrics["flash_bytes"])

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from fake_targets import Failing, Flat, Hanging, LayeredTarget, Lone, Loud, Where
+from fake_targets import (
+    CrashingTarget,
+    FailingTarget,
+    Flat,
+    HangingTarget,
+    LayeredTarget,
+    Lone,
+    Loud,
+    NoisyTarget,
+    Where,
+)
+from pydantic import Field
 
-from npu_tune.errors import TargetError
 from npu_tune.targets import Target, TargetOptions
+from npu_tune.targets.options import read_options
+from npu_tune.validation import Table
 
 DESCRIPTIONS = {
     "fake-npu": "adds up made-up cycles",
@@ -16,13 +27,24 @@ DESCRIPTIONS = {
     "fake-lone": "has a single metric",
     "fake-failing": "refuses one choice of its first knob",
     "fake-broken": "refuses even its default",
+    "fake-crashing": "crashes in one choice of its first knob",
     "fake-hanging": "never answers for anything but its default",
+    "fake-noisy": "never answers the same twice",
     "fake-loud": "prints to standard output",
 }
 
 
+class FakeOptions(Table):
+    layer_cycles: float = Field(
+        default=1000.0, strict=False, description="number; cycles of a layer at its best"
+    )
+    version: str = Field(default="1", description="text; of the made-up compiler")
+
+
 class FakeFamily:
     """Makes the targets of ``fake_targets`` by name."""
+
+    options = FakeOptions
 
     def names(self) -> tuple[str, ...]:
         return tuple(DESCRIPTIONS)
@@ -30,24 +52,19 @@ class FakeFamily:
     def describe(self, name: str) -> str:
         return DESCRIPTIONS[name]
 
-    def options(self) -> Mapping[str, str]:
-        return {"version": "text; of the made-up compiler"}
-
     def make(self, name: str, options: TargetOptions) -> Target:
-        unknown = sorted(set(options) - {"version"})
-        if unknown:
-            raise TargetError(
-                f"The target {name!r} has no option {unknown[0]!r}.", remedy="It takes version."
-            )
-        inner = LayeredTarget(version=str(options.get("version", "1")))
+        read = read_options(FakeOptions, options, target=name)
+        inner = LayeredTarget(compiler=read.version, layer_cycles=read.layer_cycles)
         where = Where("network/strategy", "speed")
         return {
             "fake-npu": inner,
             "fake-flat": Flat(inner),
             "fake-lone": Lone(inner),
-            "fake-failing": Failing(inner, where),
-            "fake-broken": Failing(inner, Where("network/strategy", "size")),
-            "fake-hanging": Hanging(inner),
+            "fake-failing": FailingTarget(inner, where),
+            "fake-broken": FailingTarget(inner, Where("network/strategy", "size")),
+            "fake-crashing": CrashingTarget(inner, where),
+            "fake-hanging": HangingTarget(inner),
+            "fake-noisy": NoisyTarget(inner),
             "fake-loud": Loud(inner),
         }[name]
 

@@ -19,7 +19,13 @@ from npu_tune.targets.neural_art.graph import (
     OperationKind,
     Weights,
 )
-from npu_tune.targets.neural_art.hardware import Dimc, Hardware, Pool, PoolKind, load_hardware
+from npu_tune.targets.neural_art.hardware import (
+    Dimc,
+    Hardware,
+    MemoryPool,
+    PoolKind,
+    load_hardware,
+)
 
 STM32N6 = load_hardware("stm32n6")
 DIMC = load_hardware("dimc")
@@ -105,7 +111,7 @@ def with_units(hardware: Hardware, **units: int) -> Hardware:
 def with_pools(*sizes: int, external: int = 0, base: int = 1 << 20, gap: int = 0) -> Hardware:
     """An STM32N6 whose RAM is so many pools of NPU RAM, touching unless a gap is asked for."""
     first = STM32N6.internal[0]
-    pools: list[Pool] = []
+    pools: list[MemoryPool] = []
     for number, size in enumerate(sizes):
         pools.append(replace(first, name=f"npu{number}", base=base, size_bytes=size))
         base += size + gap

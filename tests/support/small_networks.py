@@ -13,7 +13,7 @@ from two_runtimes import onnx_model, onnx_network
 from npu_tune.errors import CompilerError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
-from npu_tune.targets.neural_art.core import Core
+from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
 
@@ -27,15 +27,17 @@ def network_of(nodes: str, weights: Mapping[str, tuple[int, ...]], *, inputs: st
     return onnx_network(onnx_model(f"({inputs}) => (float y) {{ {nodes} }}", values, opset=13))
 
 
-def core_of(network: Network, parameters: Mapping[str, Any], *, external_ram: bool = True) -> Core:
+def core_of(
+    network: Network, parameters: Mapping[str, Any], *, external_ram: bool = True
+) -> NetworkCompiler:
     """A network on an STM32N6 with some parameters changed."""
     variants = HardwareVariants.of(load_hardware("stm32n6"), parameters)
-    return Core(
+    return NetworkCompiler(
         network, variants, rule="calibrated", four_bit_weights=False, external_ram=external_ram
     )
 
 
-def offer(core: Core, values: Mapping[str, Sequence[Value]]) -> None:
+def offer(core: NetworkCompiler, values: Mapping[str, Sequence[Value]]) -> None:
     """Leaves only these values of every knob, those that are not named at their default alone."""
     core.space = SearchSpace(
         tuple(
@@ -58,7 +60,7 @@ def size_of(space: SearchSpace) -> int:
     return int(np.prod([len(knob.values) for knob in space.knobs], dtype=object))
 
 
-def tried(core: Core, objectives: Sequence[str]) -> list[tuple[float, ...]]:
+def tried(core: NetworkCompiler, objectives: Sequence[str]) -> list[tuple[float, ...]]:
     """The metrics of every configuration, each once."""
     found = set()
     names = [knob.full_name for knob in core.space.knobs]

@@ -11,7 +11,7 @@ from npu_tune.network import Network
 from npu_tune.targets.ethos_u.target import EthosUTarget
 
 
-def vela_figures(
+def vela_metrics(
     network: Network, target: EthosUTarget, folder: Path, *options: str
 ) -> dict[str, float]:
     """Cycles and bytes of a compilation by Vela's Python core.

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from fake_targets import LayeredTarget
 
 from npu_tune.errors import TargetError
-from npu_tune.space import Configuration
+from npu_tune.network import zoo_network
+from npu_tune.space import Configuration, SearchSpace
+from npu_tune.targets import Evaluation, Problem, load_target
 from npu_tune.targets.oracle import (
     Bound,
     Front,
@@ -75,7 +76,21 @@ def test_volumes_are_counted_in_three_metrics_too():
     assert share == pytest.approx(0.5 * 0.5 * 0.5 + 0.5 * 0.5 * 0.25)
 
 
-def test_a_target_that_can_only_be_tried_is_no_oracle():
+def test_a_problem_that_can_only_be_tried_is_no_oracle():
+    class Tried(Problem):
+        @property
+        def space(self):
+            return SearchSpace(())
+
+        def evaluate(self, configuration):
+            return Evaluation(dict.fromkeys(configuration, 0.0))
+
+    problem = Tried(load_target("neural-art-stm32n6"), zoo_network("st-mnist"))
     with pytest.raises(TargetError, match="knows no optima") as caught:
-        require_oracle(LayeredTarget())
+        require_oracle(problem)
     assert caught.value.exit_code == 4
+
+
+def test_a_problem_that_knows_its_optima_is_one():
+    problem = load_target("neural-art-stm32n6").bind(zoo_network("st-mnist"))
+    assert require_oracle(problem) is problem

@@ -1,32 +1,49 @@
 from __future__ import annotations
 
-import json
+from optuna.trial import create_trial
 
-import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from npu_tune.space import Configuration
+from npu_tune.tuning.attributes import trial_attributes, trial_records
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.trial import BASELINE, TrialRecord
 
-from npu_tune.tuning.attributes import pack_profile, unpack_profile
-
-figures = st.floats(allow_nan=False, allow_infinity=False)
-rows = st.dictionaries(st.sampled_from(["cycles", "sram_bytes", "dram_bytes"]), figures)
-profiles = st.dictionaries(st.text(min_size=1, max_size=8), rows, max_size=6)
-
-
-@given(profiles)
-def test_a_profile_comes_back_from_its_attribute_the_same(profile):
-    packed = json.loads(json.dumps(pack_profile(profile)))
-
-    assert unpack_profile(packed) == profile
+DEFAULT = Configuration.of({"a/knob": 0})
+CHANGED = DEFAULT.replace({"a/knob": 1})
+OBJECTIVE = Objective({"cycles": 1.0}, {"cycles": "minimize"}, {})
 
 
-def test_column_names_are_kept_once():
-    packed = pack_profile({"a": {"cycles": 3.0}, "b": {"cycles": 4.5}})
+def ledger(*records):
+    """The trials of a ledger that holds these records."""
+    trials = []
+    for record in records:
+        key = str(record.configuration["a/knob"])
+        attributes = trial_attributes(record, default=DEFAULT, key=key, elapsed_s=0.0)
+        trial = create_trial(value=0.0, user_attrs=attributes)
+        trial.number = record.number
+        trials.append(trial)
+    return trials
 
-    assert packed == {"columns": ["cycles"], "rows": {"a": [3], "b": [4.5]}}
+
+def test_a_duplicate_repeats_what_was_evaluated_and_not_what_was_lost_with_its_worker():
+    trials = ledger(
+        TrialRecord(0, DEFAULT, metrics={"cycles": 10.0}, origin=BASELINE),
+        TrialRecord(1, CHANGED, failure="infrastructure", message="gone"),
+        TrialRecord(2, CHANGED, metrics={"cycles": 5.0}),
+        TrialRecord(3, CHANGED, metrics={"cycles": 5.0}, duplicate_of=2),
+    )
+
+    *_, lost, evaluated, duplicate = trial_records(trials, default=DEFAULT, objective=OBJECTIVE)
+
+    assert lost.failure == "infrastructure"
+    assert duplicate.duplicate_of == evaluated.number == 2
+    assert duplicate.cost == evaluated.cost == 0.5
 
 
-def test_figures_may_be_integers():
-    packed = pack_profile({"a": {"cycles": 3, "bytes": np.int64(4)}, "b": {"cycles": 2**60}})
+def test_costs_are_taken_against_the_first_baseline_where_evaluations_do_not_differ():
+    trials = ledger(
+        TrialRecord(0, DEFAULT, metrics={"cycles": 10.0}, origin=BASELINE),
+        TrialRecord(1, DEFAULT, metrics={"cycles": 20.0}, origin=BASELINE),
+        TrialRecord(2, CHANGED, metrics={"cycles": 5.0}),
+    )
 
-    assert json.loads(json.dumps(packed))["rows"] == {"a": [3, 4], "b": [2**60, None]}
+    assert trial_records(trials, default=DEFAULT, objective=OBJECTIVE)[-1].cost == 0.5

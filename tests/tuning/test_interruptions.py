@@ -14,7 +14,7 @@ import pytest
 from fake_studies import run_fake, start_program, story
 from fake_targets import (
     Counting,
-    Hanging,
+    HangingTarget,
     LayeredTarget,
     Where,
     is_running,
@@ -66,7 +66,7 @@ def test_a_killed_serial_study_resumes_as_if_nothing_had_happened(tmp_path, tria
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["process", pytest.param("ray", marks=pytest.mark.ray)])
 def test_a_killed_study_leaves_no_process_behind_even_while_its_compiler_hangs(tmp_path, kind):
-    target = Hanging(pid_file=tmp_path / "pids")
+    target = HangingTarget(pid_file=tmp_path / "pids")
 
     executor = {"executor": {"kind": kind, "workers": 1}}
     with start_program(tmp_path / "s", 5, target=target, **executor) as program:
@@ -98,7 +98,7 @@ def test_a_study_asked_to_stop_lets_running_evaluations_finish(tmp_path, number)
 
 @pytest.mark.slow
 def test_a_second_interrupt_ends_a_hanging_study_and_its_workers(tmp_path):
-    target = Hanging(pid_file=tmp_path / "pids")
+    target = HangingTarget(pid_file=tmp_path / "pids")
 
     with start_program(tmp_path / "s", 5, target=target, **POOL) as program:
         pids = wait_for_pids(tmp_path / "pids")
@@ -149,6 +149,7 @@ def test_a_full_disk_ends_the_study_and_keeps_what_was_written(tmp_path):
 
 
 def test_a_worker_does_not_hold_the_ledger_open(tmp_path):
-    run_fake(tmp_path / "s", 5, **POOL, target=Hanging(where=Where("layer0/block", 999)))
+    target = HangingTarget(where=Where("layer0/block", 999))
+    run_fake(tmp_path / "s", 5, **POOL, target=target)
 
-    assert len(run_fake(tmp_path / "s", 6, **POOL).trials) >= 6
+    assert len(run_fake(tmp_path / "s", 6, **POOL, target=target).trials) >= 6

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from npu_tune.errors import InfeasibleError
 from npu_tune.space import Configuration
-from npu_tune.targets import Kind, Metric
+from npu_tune.targets import Goal, Identity, Kind, Metric
 from npu_tune.tuning import StudyResult, TrialRecord, require_feasible
+from npu_tune.tuning.objective import Objective
 
 DEFAULT = Configuration.of({"a/knob": 0})
 
@@ -20,21 +23,22 @@ def trial(number, cycles, sram, **fields):
     )
 
 
-def result(*trials, limits=None, directions=None):
+def result(*trials, limits=None, floors=None, directions=None):
     return StudyResult(
         name="s",
         model="m",
-        model_sha256="0",
-        target="t",
-        target_fingerprint={},
+        identity=Identity("0", "t", {}),
         metrics=(Metric("cycles", "", Kind.ESTIMATED), Metric("sram_bytes", "B", Kind.ESTIMATED)),
-        objective={"cycles": 0.5, "sram_bytes": 0.5},
-        limits=limits or {},
+        objective=Objective(
+            {"cycles": 0.5, "sram_bytes": 0.5},
+            {"cycles": "minimize", "sram_bytes": "minimize"} | (directions or {}),
+            limits or {},
+            floors=floors or {},
+        ),
         default=DEFAULT,
         trials=trials,
         references={},
         evaluations_planned=10,
-        directions=directions or {},
     )
 
 
@@ -76,6 +80,23 @@ def test_an_unmet_limit_is_reported_with_the_least_infeasible_trial():
 
     assert caught.value.data["violations"] == {"sram_bytes": 5.0}
     assert caught.value.data["configuration"] == {"a/knob": 1}
+
+
+def test_an_unmet_lower_limit_is_reported_too():
+    trials = [
+        trial(0, 1.0, 30.0, violations={"sram_bytes": 10.0}),
+        trial(1, 1.0, 35.0, violations={"sram_bytes": 5.0}),
+    ]
+
+    with pytest.raises(InfeasibleError, match=r"trial 1 .* sram_bytes 35 \(limit 40\)"):
+        require_feasible(result(*trials, floors={"sram_bytes": 40.0}))
+
+
+def test_the_goal_of_a_metric_beside_the_objective_is_what_the_target_says():
+    accuracy = Metric("accuracy", "", Kind.ESTIMATED, goal=Goal.MAXIMIZE)
+    known = replace(result(), metrics=(*result().metrics, accuracy))
+
+    assert known.goals == {"cycles": "minimize", "sram_bytes": "minimize", "accuracy": "maximize"}
 
 
 def test_a_limit_of_zero_has_a_least_infeasible_trial_too():

@@ -1,23 +1,26 @@
-"""The loop itself, with an executor whose workers come and go."""
+"""The loop itself, with an evaluator whose workers come and go."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 import pytest
 from fake_studies import fake_study, story
-from fake_targets import LayeredTarget, fake_network
+from fake_targets import LayeredTarget, NoisyTarget, fake_network
 
 from npu_tune.errors import WorkerLostError
+from npu_tune.evaluation import Outcome, evaluate
+from npu_tune.evaluation.evaluator import Evaluator
+from npu_tune.evaluation.pool import Finished
 from npu_tune.tuning import run_study
-from npu_tune.tuning.executors import Executor, Outcome
-from npu_tune.tuning.executors.evaluate import evaluate
+from npu_tune.tuning.trial import FINALIST
 
 NETWORK = fake_network()
 TARGET = LayeredTarget()
+PROBLEM = TARGET.bind(NETWORK)
 
 
-class Moody(Executor):
+class Moody(Evaluator):
     """Two workers that answer in the reverse order, and now and then have no room for a while."""
 
     capacity = 2
@@ -32,21 +35,21 @@ class Moody(Executor):
     def free(self):
         return 0 if self._resting else 2 - len(self._busy)
 
-    def submit(self, ticket, configuration):
+    def submit(self, ticket, request):
         assert self.free > 0
-        self._busy.append((ticket, configuration))
+        self._busy.append((ticket, request))
         self.most_at_once = max(self.most_at_once, len(self._busy))
 
-    def wait(self, timeout_s):  # noqa: ARG002
+    def wait(self, timeout_s):
         if not self._busy:
             self._resting = max(self._resting - 1, 0)
             return None
-        ticket, configuration = self._busy.pop()
+        ticket, request = self._busy.pop()
         if not self._busy:
             self._resting = 2
         if ticket in self._loses:
-            return Outcome(ticket, None, WorkerLostError("gone"), 0.0)
-        return evaluate(TARGET, NETWORK, ticket, configuration)
+            return Finished(ticket, Outcome.failed(WorkerLostError("gone")))
+        return Finished(ticket, evaluate(PROBLEM, request.configuration))
 
     def close(self):
         self._busy.clear()
@@ -54,22 +57,38 @@ class Moody(Executor):
 
 @pytest.fixture
 def run_with(monkeypatch, tmp_path):
-    def run(executor, evaluations, folder="s", **sections):
-        monkeypatch.setattr("npu_tune.tuning.study.make_executor", lambda *_: executor)
+    def run(evaluator, evaluations, folder="s", target=TARGET, **sections):
+        monkeypatch.setattr("npu_tune.tuning.study.PooledEvaluator", lambda *_: evaluator)
         study = fake_study(tmp_path / folder, evaluations, **sections)
-        return run_study(study, network=NETWORK, target=TARGET)
+        return run_study(study, network=NETWORK, target=target)
 
     return run
 
 
 def test_a_study_waits_for_workers_that_are_gone_for_a_while(run_with):
-    executor = Moody()
+    evaluator = Moody()
 
-    result = run_with(executor, 20)
+    result = run_with(evaluator, 20)
 
-    assert executor.most_at_once == 2
+    assert evaluator.most_at_once == 2
     assert result.stopped == "evaluations"
     assert sum(trial.duplicate_of is None for trial in result.trials) == 20
+
+
+def test_a_noisy_study_whose_workers_are_gone_at_its_end_plans_its_repeats_once(run_with):
+    class Watched(Moody):
+        waited = 0
+
+        def wait(self, timeout_s):
+            self.waited += 1
+            assert self.waited < 1000
+            return super().wait(timeout_s)
+
+    result = run_with(Watched(), 60, target=NoisyTarget(TARGET))
+
+    kinds = Counter(trial.origin for trial in result.trials)
+    assert kinds[FINALIST] == 12
+    assert sum(kinds.values()) == 60
 
 
 def test_what_finishes_in_another_order_is_numbered_as_it_finishes(run_with):
@@ -85,13 +104,13 @@ def test_a_configuration_that_is_running_is_not_started_again(run_with):
     submitted = []
 
     class Noting(Moody):
-        def submit(self, ticket, configuration):
-            submitted.append(TARGET.space(NETWORK).effective(configuration))
-            super().submit(ticket, configuration)
+        def submit(self, ticket, request):
+            submitted.append(PROBLEM.space.effective(request.configuration))
+            super().submit(ticket, request)
 
     run_with(Noting(), 60, sampler={"name": "tpe", "n_startup_trials": 2})
 
-    baseline = TARGET.space(NETWORK).default
+    baseline = PROBLEM.space.default
     searched = [configuration for configuration in submitted if configuration != baseline]
     assert len(searched) == len(set(searched)) == 59
 

@@ -8,13 +8,13 @@ import pytest
 from fake_studies import fake_study, run_fake, story
 from fake_targets import (
     Counting,
+    CrashingTarget,
     Drifting,
-    Failing,
+    FailingTarget,
     Flat,
     LayeredTarget,
     Spoiling,
     Where,
-    Wrapped,
     fake_network,
 )
 
@@ -80,7 +80,7 @@ def test_the_best_trial_beats_the_baseline_and_rebuilds_to_the_same_figures(tmp_
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("cuts", [(1,), (2, 3), (17, 30)])
 def test_a_resumed_serial_study_equals_an_uninterrupted_one(tmp_path, sampler, cuts):
-    target = Failing(LayeredTarget(start_labels=("a",)), Where("layer1/cascade", True))
+    target = FailingTarget(LayeredTarget(start_labels=("a",)), Where("layer1/cascade", True))
     options = {"target": target, "sampler": {"name": sampler}}
     whole = run_fake(tmp_path / "whole", 40, **options)
 
@@ -141,7 +141,7 @@ def test_a_space_with_nothing_new_ends_the_study(tmp_path):
 
 
 def test_a_failed_configuration_is_kept_with_its_class_and_not_tried_again(tmp_path):
-    inner = Counting(Failing(SMALL, Where("layer0/cascade", True)), tmp_path / "log")
+    inner = Counting(FailingTarget(SMALL, Where("layer0/cascade", True)), tmp_path / "log")
     result = run_fake(tmp_path / "s", 30, target=inner, network=fake_network(1))
 
     failed = [trial for trial in evaluated(result) if trial.failure]
@@ -157,9 +157,9 @@ def test_a_failed_configuration_is_kept_with_its_class_and_not_tried_again(tmp_p
 @pytest.mark.parametrize(
     ("target", "failure"),
     [
-        (Failing(bug=True), "compiler-error"),
+        (FailingTarget(error=ZeroDivisionError), "compiler-error"),
         (Spoiling(), "compiler-error"),
-        (Failing(), "compiler-error"),
+        (FailingTarget(), "compiler-error"),
     ],
 )
 def test_a_study_goes_on_when_everything_but_the_baseline_fails(tmp_path, target, failure):
@@ -181,7 +181,7 @@ def test_a_configuration_the_rules_forbid_fails_without_a_compilation(tmp_path):
 
 def test_a_default_that_cannot_be_evaluated_ends_the_study_and_leaves_no_trial(tmp_path):
     with pytest.raises(CompilerError, match=r"default configuration.*said no"):
-        run_fake(tmp_path / "s", 5, target=Failing(where=Where("network/strategy", "size")))
+        run_fake(tmp_path / "s", 5, target=FailingTarget(where=Where("network/strategy", "size")))
 
     assert read_study(tmp_path / "s").trials == ()
 
@@ -215,7 +215,7 @@ def test_a_pareto_study_tells_the_sampler_every_metric(tmp_path):
     }
     result = run_fake(tmp_path / "s", 10, objective=objective, sampler={"name": "nsga2"})
 
-    assert result.directions == {"cycles": "minimize", "share": "maximize"}
+    assert result.objective.directions == {"cycles": "minimize", "share": "maximize"}
     assert len(result.front) == 1
     assert story(read_study(tmp_path / "s")) == story(result)
 
@@ -289,10 +289,11 @@ def test_a_study_is_read_while_it_runs(tmp_path):
     ("changes", "match"),
     [
         ({"network": fake_network(content=b"other")}, r"model \(SHA-256\)"),
-        ({"target": LayeredTarget(version="2")}, r'target\'s version is "1", not "2"'),
+        ({"target": LayeredTarget(compiler="2")}, r"target's compiler is \"'1'\", not \"'2'\""),
+        ({"target": CrashingTarget()}, r"target's wrapped is null, not \"CrashingTarget"),
         ({"limits": {"sram_bytes": 9000}}, "limits"),
         ({"objective": {"metrics": ["cycles"]}}, "objective"),
-        ({"target": LayeredTarget(blocks=3)}, "search space"),
+        ({"target": LayeredTarget(blocks=3)}, r'blocks is "4", not "3"'),
         ({"objective": {"mode": "pareto"}}, "objectives"),
     ],
 )
@@ -394,14 +395,14 @@ def test_a_space_without_layers_is_searched_by_others_and_by_default(tmp_path, s
 
 def test_a_target_without_references_or_starts_to_offer_only_warns(tmp_path):
     @dataclasses.dataclass(frozen=True)
-    class Silent(Wrapped):
-        def starts(self, network):  # noqa: ARG002
+    class Silent(LayeredTarget):
+        def starts(self, network):
             raise CompilerError("no schedule")
 
-        def references(self, network):  # noqa: ARG002
-            raise CompilerError("no figures")
+        def references(self, network):
+            raise CompilerError("no metrics")
 
-    with pytest.warns(NpuTuneWarning, match="no schedule|no figures") as caught:
+    with pytest.warns(NpuTuneWarning, match="no schedule|no metrics") as caught:
         result = run_fake(tmp_path / "s", 3, target=Silent())
 
     assert len(caught) == 2
@@ -415,3 +416,47 @@ def test_what_study_asks_is_checked_before_anything_is_written(tmp_path):
 
     assert not (tmp_path / "s").exists()
     assert fake_study(tmp_path / "s").study.evaluations == 20
+
+
+def _as_written_before(folder):
+    """Turns a ledger into one of the first schema: other keys, and less said of the problem."""
+    journal = folder / "ledger.journal"
+    lines = []
+    for line in journal.read_text().splitlines():
+        log = json.loads(line)
+        attributes = log.get("user_attrs", {})
+        if "key" in attributes:
+            attributes["key"] = f"old-{attributes['key'][4:]}"
+        about = log.get("user_attr", {}).get("npu_tune")
+        if about:
+            about["schema_version"] = 1
+            del about["profile"]
+            about["metrics"] = [
+                {key: metric[key] for key in ("name", "unit", "kind", "description")}
+                for metric in about["metrics"]
+            ]
+        lines.append(json.dumps(log))
+    journal.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("evaluations", [7, 25])
+def test_a_study_of_the_first_schema_is_read_and_resumed(tmp_path, evaluations):
+    options = {"target": SMALL, "network": fake_network(1), "sampler": {"name": "random"}}
+    whole = run_fake(tmp_path / "whole", 30, **options)
+    run_fake(tmp_path / "s", evaluations, **options)
+    _as_written_before(tmp_path / "s")
+
+    before = read_study(tmp_path / "s")
+    resumed = run_fake(tmp_path / "s", 30, **options)
+
+    assert story(before) == story(whole)[: len(before.trials)]
+    assert story(resumed) == story(whole)
+    assert any(trial.duplicate_of is not None for trial in resumed.trials)
+
+
+def test_a_study_of_the_first_schema_about_something_else_is_refused(tmp_path):
+    run_fake(tmp_path / "s", 3)
+    _as_written_before(tmp_path / "s")
+
+    with pytest.raises(StudyMismatchError, match="compiler"):
+        run_fake(tmp_path / "s", 5, target=LayeredTarget(compiler="2"))

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from npu_tune.errors import UsageError
+from npu_tune.quantities import Bounds, Quantity
 from npu_tune.tuning import load_study_file, parse_study, study_file_to_toml
 
 FULL = """
-limits = ["sram_bytes <= 256 KiB"]
+limits = ["sram_bytes <= 256 KiB", "accuracy >= 90 %", "latency_ms <= 300us"]
 
 [study]
 name = "first"
@@ -55,7 +56,11 @@ def test_a_full_study_file_is_read(study_path):
 
     assert study.name == "first"
     assert study.study.wall_time == 5400
-    assert study.limits == {"sram_bytes": 262144}
+    assert study.limits == {
+        "sram_bytes": Bounds(most=Quantity(256, "kib")),
+        "accuracy": Bounds(least=Quantity(90, "%")),
+        "latency_ms": Bounds(most=Quantity(300, "us")),
+    }
     assert study.sampler.options == {"beam_width": 2}
     assert study.objective.weights == (1.0, 0.5)
     assert study.executor.timeout_s == 300
@@ -97,6 +102,33 @@ def test_what_is_written_is_read_back_the_same(study_path):
     assert load_study_file(copy) == study
 
 
+@pytest.mark.parametrize(
+    ("written", "bounds"),
+    [
+        (262144, Bounds(most=Quantity(262144))),
+        ("<= 0.3 ms", Bounds(most=Quantity(0.3, "ms"))),
+        ("300 us", Bounds(most=Quantity(300, "us"))),
+        (">= 90 %", Bounds(least=Quantity(90, "%"))),
+        ([">= 0.8", "<= 0.9"], Bounds(most=Quantity(0.9), least=Quantity(0.8))),
+    ],
+)
+def test_limits_in_a_table_are_bounds_both_ways(tmp_path, written, bounds):
+    study = parse_study({**LEAST, "limits": {"metric": written}}, base=tmp_path)
+    assert study.limits == {"metric": bounds}
+
+    (tmp_path / "copy.toml").write_text(study_file_to_toml(study))
+    assert load_study_file(tmp_path / "copy.toml").limits == study.limits
+
+
+def test_both_limits_of_a_metric_may_stand_in_a_list(tmp_path):
+    study = parse_study({**LEAST, "limits": ["a >= 0.8", "a <= 0.9", "b<=3"]}, base=tmp_path)
+
+    assert study.limits == {
+        "a": Bounds(most=Quantity(0.9), least=Quantity(0.8)),
+        "b": Bounds(most=Quantity(3)),
+    }
+
+
 def test_a_zoo_name_stays_a_name(tmp_path):
     assert parse_study(LEAST, base=tmp_path).model.path == "resnet8"
 
@@ -119,8 +151,11 @@ def test_a_study_without_a_budget_gets_the_default_one(tmp_path):
         ({"study": {"wall_time": "2 parsec"}}, "study.wall_time", "such as 90s"),
         ({"executor": {"kind": "proces"}}, "executor.kind", "'process'"),
         ({"limits": {"sram_bytes": "much"}}, "limits", "256 KiB|B, kB"),
-        ({"limits": {"sram_bytes": -1}}, "limits.sram_bytes", "greater than or equal to 0"),
-        ({"limits": ["sram_bytes >= 3"]}, "limits", "upper bounds"),
+        ({"limits": {"sram_bytes": True}}, "limits", "True is no limit; write a number"),
+        ({"limits": {"sram_bytes": [3, "<= 4"]}}, "limits", "no limit; write a number"),
+        ({"limits": ["sram_bytes > 3"]}, "limits", ">= for a lower"),
+        ({"limits": ["sram_bytes <= 3", "sram_bytes <= 4"]}, "limits", "two limits"),
+        ({"limits": {"sram_bytes": ["<= 3", "4"]}}, "limits", "two limits"),
         ({"objective": {"metrics": ["a", "a"]}}, "objective", "twice"),
         ({"objective": {"metrics": ["a"], "weights": [1, 2]}}, "objective", "one weight"),
         ({"objective": {"metrics": []}}, "objective.metrics", "must not be empty"),

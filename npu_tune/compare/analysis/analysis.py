@@ -58,6 +58,10 @@ class Analysis:
     pairs: pd.DataFrame
     overall: pd.DataFrame
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """The tidy table: one row per evaluation of every run."""
+        return self.table
+
 
 def analyse(result: ComparisonResult) -> Analysis:
     """Analyses a comparison: a function of its file and its recording alone.

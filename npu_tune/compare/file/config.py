@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from npu_tune.quantities import parse_duration_s
-from npu_tune.tuning.sections import (
+from npu_tune.tuning.config import (
     ExecutorSection,
     Limits,
     ModelSection,
@@ -76,7 +76,7 @@ class CompareSection(Table):
             that a run proposes again costs it nothing.
         seeds: a list, or their number, from 0 on.
         starts: whether the target's own proposals come before the sampler's.
-        shared_cache: whether answers are kept for the other runs and for later.
+        shared_cache: whether evaluations are kept for the other runs and for later.
         exact: whether to compute the exact front, where the target can; this takes minutes.
         exact_limit: time limit for the exact front of one problem, in seconds; such as ``1h`` in
             the file.

@@ -11,8 +11,8 @@ import pandas as pd
 from npu_tune.compare.analysis.analysis import Analysis
 from npu_tune.compare.output.figures import figure_writers
 from npu_tune.compare.output.summary import summary_text
-from npu_tune.compare.runs.comparison import storage_errors
 from npu_tune.errors import UsageError
+from npu_tune.files import storage_errors
 from npu_tune.validation import known_remedy
 
 SUMMARY = "summary.md"
@@ -47,7 +47,7 @@ def write_output(
                 value=name,
             )
     chosen = [by_name[name] for name in dict.fromkeys(only or by_name)]
-    with storage_errors(folder):
+    with storage_errors("The comparison's folder", folder):
         (folder / FIGURES).mkdir(parents=True, exist_ok=True)
         for path in chosen:
             writers[path](path)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from npu_tune.compare.file.config import ComparisonFile
 from npu_tune.compare.file.load import comparison_to_toml
-from npu_tune.compare.runs.answers import answers_path
 from npu_tune.compare.runs.exact import add_exact_fronts
 from npu_tune.compare.runs.orders import Workloads, load_workloads, run_orders, run_path
-from npu_tune.compare.runs.perform import ComparisonListener, run_jobs
-from npu_tune.compare.runs.pools import Job
+from npu_tune.compare.runs.perform import ComparisonListener, Job, run_jobs
 from npu_tune.compare.runs.recording import (
     ProblemRecord,
     Recording,
@@ -23,15 +18,15 @@ from npu_tune.compare.runs.recording import (
     write_recording,
 )
 from npu_tune.compare.runs.run import RunOrder
-from npu_tune.errors import (
-    NpuTuneError,
-    StorageError,
-    StudyMismatchError,
-    UsageError,
-)
+from npu_tune.compare.runs.task import RunTask
+from npu_tune.errors import NpuTuneError, StudyMismatchError, UsageError
+from npu_tune.evaluation.store import store_path
+from npu_tune.files import storage_errors, write_whole
 
 RESULTS = "results.parquet"
 COMPARISON_FILE = "compare.toml"
+STORE = "store"
+"""Folder of the evaluations that the runs of a comparison share."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +75,14 @@ def run_comparison(
         source = folder if replay is None else _replay_folder(replay.recorded, missing)
         missing = [replace(order, replay=replay is not None) for order in missing]
         jobs = [_job(order, workloads, source, comparison) for order in missing]
-        for finished in run_jobs(
+        for end in run_jobs(
             jobs, executor=comparison.executor, recorded=len(recorded), listener=listener
         ):
-            if finished.recording is None:
-                failures.append((finished.order, finished.error))
+            if end.recording is None:
+                failures.append((end.order, end.error))
             else:
-                write_recording(run_path(folder, finished.order), finished.recording)
-                recordings.append(finished.recording)
+                write_recording(run_path(folder, end.order), end.recording)
+                recordings.append(end.recording)
     recording = merge(recordings, [order.name for order in orders])
     if not recording.runs:
         order, error = failures[0]
@@ -103,14 +98,9 @@ def run_comparison(
 def _job(order: RunOrder, workloads: Workloads, folder: Path, comparison: ComparisonFile) -> Job:
     problem = order.name.problem
     workload = workloads[problem.network, problem.target]
-    path = answers_path(
-        folder / "answers",
-        target=workload.target.name,
-        model_sha256=workload.network.digest,
-        fingerprint=workload.target.fingerprint(),
-    )
-    keep = comparison.compare.shared_cache
-    return Job(order, workload.target, workload.network, path, keep)
+    store = store_path(folder / STORE, workload.identity)
+    shared = comparison.compare.shared_cache or order.replay
+    return Job(RunTask(order, store if shared else None), workload.binding)
 
 
 def _read_runs(folder: Path, orders: list[RunOrder]) -> list[Recording]:
@@ -139,12 +129,12 @@ def _read_replay(path: Path, orders: list[RunOrder]) -> Recording:
 
 
 def _replay_folder(path: Path, missing: list[RunOrder]) -> Path:
-    """Folder whose recorded answers take the place of evaluations."""
+    """Folder whose stored evaluations are used instead of new ones."""
     folder = path if path.is_dir() else path.parent
-    if not (folder / "answers").is_dir():
+    if not (folder / STORE).is_dir():
         raise UsageError(
             f"The recording {path} lacks {len(missing)} runs, such as that of {missing[0].name}, "
-            "and there are no recorded answers to perform them with.",
+            "and there are no stored evaluations to perform them with.",
             remedy="Ask for what was recorded only, or run the comparison without a replay.",
             missing=len(missing),
         )
@@ -155,34 +145,25 @@ def _require_same_workloads(recordings: list[Recording], workloads: Workloads) -
     problems: list[ProblemRecord] = [p for recording in recordings for p in recording.problems]
     for problem in problems:
         workload = workloads[problem.name.network, problem.name.target]
-        now = (workload.network.digest, dict(workload.target.fingerprint()))
-        if (problem.model_sha256, dict(problem.fingerprint)) != now:
+        recorded = {
+            "schema_version": problem.schema_version,
+            "model_sha256": problem.model_sha256,
+            "target": problem.target_name,
+            "target_fingerprint": dict(problem.fingerprint),
+        }
+        differences = list(workload.identity.differences(recorded))
+        if differences:
+            label, was, now = differences[0]
             raise StudyMismatchError(
                 f"The recorded runs of {problem.name} are about another model file, compiler "
-                "version or system description.",
+                f"version or system description: the {label} was {was}, and is {now}.",
                 remedy="Give the comparison another folder, or remove its folder `runs`.",
-                recorded=dict(problem.fingerprint),
-                now=now[1],
+                differences={name: {"stored": a, "asked": b} for name, a, b in differences},
             )
 
 
 def _write_comparison(comparison: ComparisonFile) -> None:
-    with storage_errors(comparison.folder):
-        comparison.folder.mkdir(parents=True, exist_ok=True)
-        text = comparison_to_toml(comparison)
-        (comparison.folder / COMPARISON_FILE).write_text(text, encoding="utf-8")
-
-
-@contextlib.contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Raises errors of the file system as StorageError."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(
-            f"Cannot write the comparison's folder {os.fspath(folder)}: {error.strerror}.",
-            remedy="Free some space there, or choose another folder.",
-            folder=os.fspath(folder),
-        ) from error
+    folder = comparison.folder
+    with storage_errors("The comparison's folder", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / COMPARISON_FILE, comparison_to_toml(comparison).encode())

@@ -59,19 +59,14 @@ def exact_front(
         The front with the share of network-wide choices that it covers; None where the target can
         compute it for none of them.
     """
-    target, network, objective = workload.target, workload.network, problem.objective
-    metrics = list(dict.fromkeys([*objective.weights, *objective.limits]))
-    if not isinstance(target, Oracle) or MAXIMIZE in objective.directions.values():
+    objective = problem.objective
+    metrics = list(objective.asked)
+    if MAXIMIZE in objective.directions.values():
         return None
-    progress = _deadline(time.monotonic() + limit_s)
-    fronts: list[LayerFront] = []
-    bases = target.bases(network)
-    for base in bases:
-        with contextlib.suppress(TargetError):
-            progress("the front", len(fronts), len(bases))
-            front = target.front(network, objectives=metrics, base=base, progress=progress)
-            if front.tolerance == 0:
-                fronts.append(front)
+    with workload.binding.bind() as bound:
+        if not isinstance(bound, Oracle):
+            return None
+        fronts, bases = _fronts(bound, metrics, _deadline(time.monotonic() + limit_s))
     rows = pd.DataFrame(
         [[point.metrics[name] for name in metrics] for front in fronts for point in front.points],
         columns=metrics,
@@ -80,7 +75,26 @@ def exact_front(
     if feasible.empty:
         return None
     points = pareto_front(feasible.to_numpy(dtype=float))
-    return ExactFront(tuple(map(tuple, points.tolist())), len(fronts) / len(bases))
+    return ExactFront(tuple(map(tuple, points.tolist())), len(fronts) / bases)
+
+
+def _fronts(
+    oracle: Oracle, metrics: list[str], progress: Progress
+) -> tuple[list[LayerFront], int]:
+    """The exact front of every network-wide choice that the target can tell in time.
+
+    Returns:
+        The fronts, and how many choices there are.
+    """
+    fronts: list[LayerFront] = []
+    bases = oracle.bases()
+    for base in bases:
+        with contextlib.suppress(TargetError):
+            progress("the front", len(fronts), len(bases))
+            front = oracle.front(objectives=metrics, base=base, progress=progress)
+            if front.tolerance == 0:
+                fronts.append(front)
+    return fronts, len(bases)
 
 
 def _deadline(moment_s: float) -> Progress:

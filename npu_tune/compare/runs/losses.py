@@ -33,4 +33,6 @@ def within_limits(rows: pd.DataFrame, objective: Objective) -> Mask:
     mask = np.ones(len(rows), dtype=bool)
     for metric, bound in objective.limits.items():
         mask &= rows[metric].to_numpy(dtype=float) <= bound
+    for metric, bound in objective.floors.items():
+        mask &= rows[metric].to_numpy(dtype=float) >= bound
     return mask

@@ -17,19 +17,25 @@ from npu_tune.compare.file.labels import file_words
 from npu_tune.compare.runs.recording import SCHEMA_VERSION, ProblemName, RunName
 from npu_tune.compare.runs.run import RunOrder
 from npu_tune.errors import UsageError
-from npu_tune.network import Network
-from npu_tune.targets import Target, load_target
+from npu_tune.evaluation.pool import Binding
+from npu_tune.targets import Identity, Problem, load_target
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.samplers import require_layers
-from npu_tune.tuning.study import load_study_network, new_search
+from npu_tune.tuning.search import new_search
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A network on a target, ready to be searched."""
+    """A network on a target that was found fit to be searched.
 
-    network: Network
-    target: Target
+    Args:
+        identity: of the problem.
+        binding: makes it.
+    """
+
+    identity: Identity
+    binding: Binding
 
 
 Workloads = dict[tuple[str, str], Workload]
@@ -37,7 +43,7 @@ Workloads = dict[tuple[str, str], Workload]
 
 
 def run_orders(comparison: ComparisonFile) -> list[RunOrder]:
-    """Lists every run, by problem, then seed, then sampler, so that samplers share answers early."""
+    """Lists every run, by problem, then seed, then sampler, so that samplers share evaluations early."""
     section = comparison.compare
     return [
         RunOrder(
@@ -77,29 +83,27 @@ def load_workloads(comparison: ComparisonFile) -> Workloads:
     for target_section in comparison.target:
         target = load_target(target_section.name, target_section.options)
         for network_section in comparison.network:
-            network = load_study_network(network_section, target)
-            target.check(network)
-            workload = Workload(network, target)
+            with open_problem(network_section, target) as problem:
+                _require_searchable(comparison, problem)
+                workload = Workload(problem.identity, Binding.of(problem))
             workloads[network_section.title, target_section.title] = workload
-            _require_searchable(comparison, workload)
     return workloads
 
 
-def _require_searchable(comparison: ComparisonFile, workload: Workload) -> None:
-    space = workload.target.space(workload.network)
+def _require_searchable(comparison: ComparisonFile, problem: Problem) -> None:
     for sampler in comparison.sampler:
-        require_layers(sampler.name, space)
+        require_layers(sampler.name, problem.space)
     for section in comparison.objective:
-        objective = Objective.of(section, section.limits, workload.target.metrics)
+        objective = Objective.of(section, section.limits, problem.metrics)
         if objective.pareto and len(objective.weights) < 2:
             raise UsageError(
                 f"The objective {section.title!r} has mode = 'pareto', which needs several metrics, "
-                f"and {workload.target.name} has one.",
+                f"and {problem.target.name} has one.",
                 remedy="Use mode = 'weighted'.",
                 key="objective.mode",
             )
         for sampler in comparison.sampler:
-            new_search(sampler, seed=0, space=space, objective=objective)
+            new_search(sampler, seed=0, problem=problem, objective=objective)
 
 
 def _problems(comparison: ComparisonFile) -> Iterator[tuple[ProblemName, ComparedObjective]]:
@@ -118,7 +122,10 @@ def _digest(
         SCHEMA_VERSION,
         sampler.name,
         sampler.options,
-        objective.model_dump(exclude={"label"}, mode="json"),
+        {
+            **objective.model_dump(exclude={"label", "limits"}, mode="json"),
+            "limits": {name: bounds.to_digest() for name, bounds in objective.limits.items()},
+        },
         section.evaluations,
         section.duplicates_in_a_row,
         section.starts,

@@ -6,13 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from npu_tune.compare.runs.pools import Finished, InlinePool, Job, RunPool
-from npu_tune.compare.runs.process_pool import ProcessPool
-from npu_tune.compare.runs.ray_pool import RayPool
-from npu_tune.tuning.sections import ExecutorSection
+from npu_tune.compare.runs.task import RunEnd, RunTask
+from npu_tune.evaluation.pool import Binding, Pool, make_pool
+from npu_tune.tuning.config import ExecutorSection
 
 TICK_S = 1.0
-"""How long to wait for a run at most before checking for evaluations that take too long."""
+"""How long to wait at most before the listener is told again."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with the problem it is about."""
+
+    task: RunTask
+    binding: Binding
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class ComparisonProgress:
     recorded: int
     failed: int = 0
     elapsed_s: float = 0.0
-    latest: Finished | None = None
+    latest: RunEnd | None = None
 
     @property
     def time_left_s(self) -> float:
@@ -52,7 +59,7 @@ def run_jobs(
     executor: ExecutorSection,
     recorded: int,
     listener: ComparisonListener | None = None,
-) -> Iterator[Finished]:
+) -> Iterator[RunEnd]:
     """Performs runs, several at a time, and yields each as soon as it ends.
 
     Args:
@@ -66,35 +73,28 @@ def run_jobs(
     """
     started = time.monotonic()
     progress = ComparisonProgress(recorded, recorded + len(jobs), recorded)
-    waiting, running = list(reversed(jobs)), 0
-    with _make_pool(executor) as pool:
+    waiting, running = list(reversed(list(enumerate(jobs)))), 0
+    pool: Pool[RunEnd] = make_pool(executor)
+    with pool:
         while waiting or running:
             if listener is not None and progress.elapsed_s == 0.0:
                 listener(progress)
             while waiting and pool.free > 0:
-                pool.submit(waiting.pop())
+                ticket, job = waiting.pop()
+                pool.submit(ticket, job.task, job.binding)
                 running += 1
             finished = pool.wait(TICK_S)
             progress = replace(progress, elapsed_s=time.monotonic() - started)
             if finished is None:
                 continue
             running -= 1
-            yield finished
+            end = finished.answer
+            yield end
             progress = replace(
                 progress,
-                finished=progress.finished + (not finished.failed),
-                failed=progress.failed + finished.failed,
-                latest=finished,
+                finished=progress.finished + (not end.failed),
+                failed=progress.failed + end.failed,
+                latest=end,
             )
             if listener is not None:
                 listener(progress)
-
-
-def _make_pool(executor: ExecutorSection) -> RunPool:
-    if executor.kind == "inline":
-        return InlinePool()
-    if executor.kind == "process":
-        return ProcessPool(workers=executor.capacity, timeout_s=executor.timeout_s)
-    return RayPool(
-        workers=executor.capacity, timeout_s=executor.timeout_s, address=executor.address
-    )

@@ -20,11 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from npu_tune.errors import StorageError, UsageError
-from npu_tune.targets import Kind, Metric
+from npu_tune.files import storage_errors, whole_file
+from npu_tune.targets import Metric
 from npu_tune.tuning.objective import Objective
 
 SCHEMA_VERSION = 1
 """Of recordings; one of another version is refused."""
+
+FIRST_KEYS = 1
+"""Schema version of keys in recordings that do not say which; see :mod:`npu_tune.targets.key`."""
 
 _META = b"npu_tune.comparison"
 
@@ -81,6 +85,7 @@ class ProblemRecord:
     objective: Objective
     baseline: Mapping[str, float]
     exact: ExactFront | None = None
+    schema_version: int = FIRST_KEYS
 
 
 @dataclass(frozen=True, order=True)
@@ -162,18 +167,11 @@ def write_recording(path: Path, recording: Recording) -> None:
     rows = rows.astype({"run": "int32"})
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    remedy = "Free some space there, then run the same command again."
+    with storage_errors("The recording", path, remedy=remedy):
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, partial, compression="zstd", compression_level=9)
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"The recording {path} cannot be written: {error.strerror or error}.",
-            remedy="Free some space there, then run the same command again.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        with whole_file(path) as partial:
+            pq.write_table(table, partial, compression="zstd", compression_level=9)
 
 
 def read_recording(path: Path) -> Recording:
@@ -223,10 +221,12 @@ def _parse_recording(meta: Mapping[str, Any], rows: pd.DataFrame) -> Recording:
 
 def _problem_document(problem: ProblemRecord) -> dict[str, Any]:
     document = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
+    if problem.schema_version == FIRST_KEYS:  # as recordings of that version were written
+        del document["schema_version"]
     return document | {
         "name": dataclasses.asdict(problem.name),
-        "metrics": [dataclasses.asdict(metric) for metric in problem.metrics],
-        "objective": dataclasses.asdict(problem.objective),
+        "metrics": [metric.to_dict() for metric in problem.metrics],
+        "objective": problem.objective.to_dict(),
         "fingerprint": dict(problem.fingerprint),
         "baseline": dict(problem.baseline),
         "exact": problem.exact and dataclasses.asdict(problem.exact),
@@ -235,7 +235,7 @@ def _problem_document(problem: ProblemRecord) -> dict[str, Any]:
 
 def _parse_problem(document: Mapping[str, Any]) -> ProblemRecord:
     exact = document["exact"]
-    metrics = (Metric(**{**m, "kind": Kind(m["kind"])}) for m in document["metrics"])
+    metrics = map(Metric.from_dict, document["metrics"])
     return ProblemRecord(
         **{
             **document,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 from optuna.trial import FrozenTrial
 
 from npu_tune.compare.file.config import ComparedObjective, ComparedSampler
-from npu_tune.compare.runs.answers import SharedAnswers
 from npu_tune.compare.runs.recording import (
     ProblemName,
     ProblemRecord,
@@ -18,19 +17,19 @@ from npu_tune.compare.runs.recording import (
     RunName,
     RunRecord,
 )
-from npu_tune.errors import EvaluationError, UsageError
-from npu_tune.network import Network
-from npu_tune.space import Configuration
-from npu_tune.targets import Evaluation, Target
-from npu_tune.tuning.cache import EvaluationKeys, KnownTrials
-from npu_tune.tuning.executors import Outcome
-from npu_tune.tuning.executors.evaluate import evaluate
-from npu_tune.tuning.executors.inline import InlineExecutor
+from npu_tune.errors import EvaluationError, UsageError, WorkerLostError
+from npu_tune.evaluation import Outcome, evaluate
+from npu_tune.evaluation.evaluator import Evaluator, Request, StoredEvaluator
+from npu_tune.evaluation.pool import Finished, Watch
+from npu_tune.evaluation.pool.attempts import LOSSES
+from npu_tune.evaluation.store import Store
+from npu_tune.targets import Problem
+from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import ProgressMeter
-from npu_tune.tuning.runner import Budget, Problem, Runner
+from npu_tune.tuning.runner import Runner
+from npu_tune.tuning.search import new_search, problem_starts
 from npu_tune.tuning.signals import StopRequest
-from npu_tune.tuning.study import new_search, target_starts
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class RunOrder:
         evaluations: the budget.
         duplicates_in_a_row: end the run.
         starts: whether the target's own proposals come first.
-        replay: whether only known answers may be used.
+        replay: whether only stored evaluations may be used.
     """
 
     name: RunName
@@ -58,68 +57,48 @@ class RunOrder:
     replay: bool = False
 
 
-@dataclass(frozen=True)
-class KeptKeys(EvaluationKeys):
-    """Remembers the last key: making one costs as much as a fast target's evaluation."""
-
-    kept: dict[Configuration, str] = field(default_factory=dict, repr=False, compare=False)
-
-    def key(self, configuration: Configuration) -> str:
-        known = self.kept.get(configuration)
-        if known is None:
-            self.kept.clear()
-            known = self.kept[configuration] = super().key(configuration)
-        return known
-
-
-def perform(
+def perform_run(
     order: RunOrder,
-    target: Target,
-    network: Network,
-    answers: SharedAnswers,
+    problem: Problem,
+    store: Store | None,
     *,
-    watch: Callable[[str | None], None] = lambda _: None,
+    verdicts: Mapping[str, EvaluationError],
+    watch: Watch,
 ) -> Recording:
     """Performs one run and returns it with its problem.
 
     Args:
         order: what is asked.
-        target: evaluates.
-        network: is compiled.
-        answers: are looked up first, and added to.
+        problem: what is searched.
+        store: is looked up first, and added to; None to evaluate everything anew.
+        verdicts: by key, what evaluations failed with that cannot be tried again.
         watch: is told the key of every evaluation before it begins, and None after it.
 
     Raises:
-        UsageError: if the sampler refuses its options, or a replay asks for what is not recorded.
+        UsageError: if the sampler refuses its options, or a replay asks for what is not stored.
         EvaluationError: if the default configuration cannot be evaluated.
     """
     started = time.perf_counter()
-    space = target.space(network)
-    objective = Objective.of(order.objective, order.objective.limits, target.metrics)
-    keys = KeptKeys(network.digest, target.name, target.fingerprint(), space)
-    executor = _CachedExecutor(order, target, network, keys=keys, answers=answers, watch=watch)
-    history = _History([*objective.weights, *objective.limits], executor)
+    objective = Objective.of(order.objective, order.objective.limits, problem.metrics)
+    direct = _DirectEvaluator(order, problem, verdicts=verdicts, watch=watch)
+    stored = None if store is None else StoredEvaluator(direct, store)
+    history = _History(objective.asked, stored)
     runner = Runner(
-        Problem(
-            space,
-            objective,
-            keys,
-            lambda: target_starts(target, network) if order.starts else (),
-        ),
+        problem,
+        objective,
         search=new_search(
             order.sampler,
             seed=order.name.seed,
-            space=space,
+            problem=problem,
             objective=objective,
             evaluations=order.evaluations,
         ),
-        earlier=[],
-        known=KnownTrials(),
         ledger=history,
-        executor=executor,
+        evaluator=stored or direct,
         budget=Budget(order.evaluations, order.duplicates_in_a_row),
         meter=ProgressMeter(objective, evaluations=order.evaluations, wall_time_s=None),
         stop=StopRequest(),
+        starts=lambda: problem_starts(problem) if order.starts else (),
     )
     stopped = runner.run()
     rows = history.rows()
@@ -131,84 +110,93 @@ def perform(
         stopped=stopped,
         duplicates=history.duplicates,
         seconds=round(time.perf_counter() - started, 3),
-        evaluating_s=round(executor.seconds, 3),
+        evaluating_s=round(direct.seconds, 3),
         rows=rows,
     )
-    problem = _problem_record(order.name.problem, target, network, objective, rows)
-    return Recording((problem,), (run,))
+    return Recording((_problem_record(order.name.problem, problem, objective, rows),), (run,))
 
 
 def _problem_record(
-    name: ProblemName,
-    target: Target,
-    network: Network,
-    objective: Objective,
-    rows: pd.DataFrame,
+    name: ProblemName, problem: Problem, objective: Objective, rows: pd.DataFrame
 ) -> ProblemRecord:
-    names = dict.fromkeys([*objective.weights, *objective.limits])
-    by_name = {metric.name: metric for metric in target.metrics}
+    by_name = {metric.name: metric for metric in problem.metrics}
+    identity = problem.identity
     return ProblemRecord(
         name=name,
-        model_sha256=network.digest,
-        target_name=target.name,
-        fingerprint=dict(target.fingerprint()),
-        metrics=tuple(by_name[metric] for metric in names),
+        model_sha256=identity.model_sha256,
+        target_name=identity.target,
+        fingerprint=dict(identity.fingerprint),
+        metrics=tuple(by_name[metric] for metric in objective.asked),
         objective=objective,
         # The runner evaluates the default first, and does not go on without it.
-        baseline={metric: float(rows[metric].iloc[0]) for metric in names},
+        baseline={metric: float(rows[metric].iloc[0]) for metric in objective.asked},
+        schema_version=identity.schema_version,
     )
 
 
-class _CachedExecutor(InlineExecutor):
-    """Answers from what is known, else evaluates in this process, one at a time."""
+class _DirectEvaluator(Evaluator):
+    """Evaluates in this process, one request at a time."""
+
+    capacity = 1
 
     def __init__(
         self,
         order: RunOrder,
-        target: Target,
-        network: Network,
+        problem: Problem,
         *,
-        keys: EvaluationKeys,
-        answers: SharedAnswers,
-        watch: Callable[[str | None], None],
+        verdicts: Mapping[str, EvaluationError],
+        watch: Watch,
     ) -> None:
-        super().__init__(target, network)
         self._order = order
-        self._keys = keys
-        self._answers = answers
+        self._problem = problem
+        self._verdicts = verdicts
         self._watch = watch
+        self._waiting: tuple[int, Request] | None = None
         self.seconds = 0.0
-        self.was_known = False
 
-    def _answer(self, ticket: int, configuration: Configuration) -> Outcome:
-        key = self._keys.key(configuration)
-        known = self._answers.find(key)
-        self.was_known = known is not None
-        if isinstance(known, Evaluation):
-            return Outcome(ticket, known, None, 0.0)
-        if isinstance(known, EvaluationError):
-            return Outcome(ticket, None, known, 0.0)
+    @property
+    def free(self) -> int:
+        return 0 if self._waiting else 1
+
+    def submit(self, ticket: int, request: Request) -> None:
         if self._order.replay:
             raise UsageError(
                 f"The run of {self._order.name} asks for a configuration that was not recorded.",
                 remedy="Run the comparison without a replay, which evaluates it.",
             )
-        self._watch(key)
-        outcome = evaluate(self._target, self._network, ticket, configuration)
-        self._watch(None)
+        self._waiting = (ticket, request)
+
+    def wait(self, timeout_s: float) -> Finished[Outcome] | None:  # noqa: ARG002 - nobody to wait for
+        if self._waiting is None:
+            return None
+        (ticket, request), self._waiting = self._waiting, None
+        outcome = self._evaluate(request)
         self.seconds += outcome.seconds
-        answer = outcome.evaluation or outcome.error
-        if answer is not None:
-            self._answers.learn(key, answer)
+        return Finished(ticket, outcome)
+
+    def close(self) -> None:
+        self._waiting = None
+
+    def _evaluate(self, request: Request) -> Outcome:
+        verdict = self._verdicts.get(request.key)
+        if verdict is not None:
+            return Outcome.failed(verdict)
+        for _ in range(LOSSES):
+            self._watch(request.key)
+            outcome = evaluate(self._problem, request.configuration)
+            self._watch(None)
+            if not isinstance(outcome.error, WorkerLostError):
+                break
         return outcome
 
 
 class _History:
     """Takes the place of a ledger: keeps a row per evaluation in memory."""
 
-    def __init__(self, metrics: list[str], executor: _CachedExecutor) -> None:
-        self._metrics = list(dict.fromkeys(metrics))
-        self._executor = executor
+    def __init__(self, metrics: tuple[str, ...], stored: StoredEvaluator | None) -> None:
+        self._metrics = metrics
+        self._stored = stored
+        self._hits = 0
         self._rows: list[tuple[float | str | bool, ...]] = []
         self.duplicates = 0
 
@@ -218,8 +206,10 @@ class _History:
             self.duplicates += 1
             return trial.number
         metrics = attributes.get("metrics", {})
-        figures = (metrics.get(name, float("nan")) for name in self._metrics)
-        self._rows.append((*figures, attributes.get("failure", ""), self._executor.was_known))
+        values = (metrics.get(name, float("nan")) for name in self._metrics)
+        hits = 0 if self._stored is None else self._stored.hits
+        self._rows.append((*values, attributes.get("failure", ""), hits > self._hits))
+        self._hits = hits
         return trial.number
 
     def rows(self) -> pd.DataFrame:

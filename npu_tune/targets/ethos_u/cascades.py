@@ -67,14 +67,14 @@ class CascadePlanner:
         known = set()
         least = self._least_memory()
         for relaxed in RELAXED:
-            groups = self.divided(least * relaxed)
+            groups = self.divide(least * relaxed)
             shape = tuple((group.first, group.last, group.stripe_heights) for group in groups)
             if shape not in known and any(group.stripe_heights for group in groups):
                 known.add(shape)
                 yield self._changes(groups)
 
-    def divided(self, limit_bytes: float) -> list[Group]:
-        """The division with the fewest cycles under a limit; empty where there is none."""
+    def divide(self, limit_bytes: float) -> list[Group]:
+        """Finds the division with the fewest cycles under a limit; empty where there is none."""
         best: list[Group | None] = []
         totals = [0.0]
         for last in range(len(self.operators)):
@@ -101,7 +101,7 @@ class CascadePlanner:
         low, high = 0, len(sizes) - 1
         while low < high:
             middle = (low + high) // 2
-            if self.divided(sizes[middle]):
+            if self.divide(sizes[middle]):
                 high = middle
             else:
                 low = middle + 1

@@ -17,16 +17,12 @@ from pathlib import Path
 
 from npu_tune.errors import CompilerError, CompilerTimeoutError, ModelError
 from npu_tune.network import Network
-from npu_tune.space import Configuration, SearchSpace
-from npu_tune.targets.base import Evaluation, Start
-from npu_tune.targets.ethos_u.compiler.settings import Hardware
-from npu_tune.targets.ethos_u.knobs import arena_levels, network_knobs, plan_of
-from npu_tune.targets.ethos_u.plan import Block, Plan
+from npu_tune.targets.ethos_u.plan import Block, NetworkPlan
+from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.metrics import Evaluation
 
 TIMEOUT_S = 600
 """Most networks take seconds; what takes this long will not end."""
-
-LABEL = "Vela C++ core, default (its own estimate)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +49,21 @@ class PrintedOperator:
 class CppCore:
     """Compiles a network by Vela's command line, without the option for the Python core."""
 
-    def __init__(self, network: Network, hardware: Hardware) -> None:
-        self._network, self._hardware = network, hardware
+    def __init__(self, network: Network, system: System) -> None:
+        self._network, self._system = network, system
 
     @cached_property
     def _default(self) -> tuple[dict[str, float], str]:
-        return self._run(Plan())
+        return self.run(NetworkPlan())
+
+    @property
+    def default(self) -> Mapping[str, float]:
+        """Metrics of what this core makes by default."""
+        return self._default[0]
+
+    def schedule(self) -> tuple[PrintedOperator, ...]:
+        """The schedule this core prints for its default."""
+        return parse_schedule(self._default[1])
 
     def operators(self) -> tuple[int, tuple[str, ...]]:
         """How many operators run on the NPU, and those that stay on the CPU.
@@ -75,51 +80,29 @@ class CppCore:
             ) from error
         return parse_operators(printed)
 
-    @cached_property
-    def _space(self) -> SearchSpace:
-        least, most = self._run(Plan("Size"))[0], self._default[0]
-        return SearchSpace(network_knobs(arena_levels(least["sram_bytes"], most["sram_bytes"])))
+    def evaluate(self, plan: NetworkPlan, *, keep: Path | None = None) -> Evaluation:
+        """Compiles a plan; its choices for single operators are left to this core.
 
-    def space(self) -> SearchSpace:
-        """Strategy, arena limit and tensor allocator."""
-        return self._space
+        Args:
+            plan: what is asked of Vela.
+            keep: where to write the compiled network; None for nowhere.
+        """
+        metrics, printed = self.run(plan, keep)
+        return Evaluation(metrics, notes=cpu_notes(parse_operators(printed)[1]))
 
-    def evaluate(self, configuration: Configuration) -> Evaluation:
-        """Compiles into a temporary folder."""
-        return self._evaluation(configuration)
-
-    def build(self, configuration: Configuration, path: Path) -> Evaluation:
-        """Compiles and keeps the result."""
-        return self._evaluation(configuration, keep=path)
-
-    def _evaluation(self, configuration: Configuration, keep: Path | None = None) -> Evaluation:
-        figures, printed = self._run(plan_of(configuration, ()), keep)
-        return Evaluation(figures, notes=cpu_notes(parse_operators(printed)[1]))
-
-    def starts(self) -> tuple[Start, ...]:
-        """Every arena limit under Performance, and Size."""
-        return network_starts(self.space())
-
-    def references(self) -> Mapping[str, Mapping[str, float]]:
-        """The default by this core's own estimate."""
-        return {LABEL: self._default[0]}
-
-    def schedule(self) -> tuple[PrintedOperator, ...]:
-        """The schedule this core prints for its default."""
-        return parse_schedule(self._default[1])
-
-    def _run(self, plan: Plan, keep: Path | None = None) -> tuple[dict[str, float], str]:
-        hardware = self._hardware
+    def run(self, plan: NetworkPlan, keep: Path | None = None) -> tuple[dict[str, float], str]:
+        """Compiles a plan; returns metrics by name and all that Vela prints."""
+        system = self._system
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder) / f"model.{self._network.format}"
             model.write_bytes(self._network.model_bytes)
             command = [
                 sys.executable, "-m", "ethosu.vela", str(model),
                 "--output-dir", folder,
-                "--config", hardware.ini,
-                "--accelerator-config", hardware.accelerator,
-                "--system-config", hardware.system_config,
-                "--memory-mode", hardware.memory_mode,
+                "--config", system.ini,
+                "--accelerator-config", system.accelerator,
+                "--system-config", system.system_config,
+                "--memory-mode", system.memory_mode,
                 "--optimise", plan.strategy,
                 "--tensor-allocator", plan.allocator,
                 "--verbose-schedule", "--show-cpu-operations",
@@ -127,12 +110,12 @@ class CppCore:
             if plan.arena_limit is not None:
                 command += ["--arena-cache-size", str(plan.arena_limit)]
             printed = _output(command)
-            summary = Path(folder) / f"model_summary_{hardware.system_config}.csv"
+            summary = Path(folder) / f"model_summary_{system.system_config}.csv"
             with summary.open(encoding="utf-8") as file:
                 row = next(csv.DictReader(file))
             if keep is not None:
                 keep.write_bytes((Path(folder) / "model_vela.tflite").read_bytes())
-        return _figures(row, printed), printed
+        return _metrics(row, printed), printed
 
 
 def _output(command: list[str]) -> str:
@@ -150,7 +133,7 @@ def _output(command: list[str]) -> str:
     return done.stdout
 
 
-def _figures(row: Mapping[str, str], printed: str) -> dict[str, float]:
+def _metrics(row: Mapping[str, str], printed: str) -> dict[str, float]:
     """Metric by name from Vela's summary, whose memory is in KiB.
 
     This core does not tell which transfers it hides, so ``full_cycles`` is its own total.
@@ -175,17 +158,6 @@ def _figures(row: Mapping[str, str], printed: str) -> dict[str, float]:
         "traffic_sram_bytes": traffic("sram"),
         "npu_share": npu / every if every else 0.0,
     }
-
-
-def network_starts(space: SearchSpace) -> tuple[Start, ...]:
-    """The vendor's own front: Size, and Performance at each arena limit."""
-    limits = [v for v in space.by_name["network/arena_limit"].values if isinstance(v, int)]
-    starts = [Start("Vela Size", space.configuration({"network/strategy": "Size"}))]
-    starts += [
-        Start(f"Vela arena {limit}", space.configuration({"network/arena_limit": limit}))
-        for limit in limits
-    ]
-    return tuple(starts)
 
 
 def parse_operators(printed: str) -> tuple[int, tuple[str, ...]]:

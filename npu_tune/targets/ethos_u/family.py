@@ -5,12 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from configparser import ConfigParser, Error
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from npu_tune.errors import MissingExtraError, TargetError
-from npu_tune.targets.base import Target, TargetOptions
-from npu_tune.validation import known_remedy
+from npu_tune.targets.base import TargetOptions
+from npu_tune.targets.ethos_u.target import EthosUTarget
+from npu_tune.targets.options import OptionInfo, read_options
+from npu_tune.targets.problem import Target
+from npu_tune.validation import Table, known_remedy
 
 ACCELERATORS: Mapping[str, str] = {
     "ethos-u55-32": "32 MACs per cycle",
@@ -33,20 +40,46 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
 }
 """System config and memory mode that Vela 5.2.0 itself takes where none is named."""
 
-OPTIONS: Mapping[str, str] = {
-    "system_config": "a System_Config section of the ini file",
-    "memory_mode": "a Memory_Mode section of the ini file",
-    "config": "path of a Vela ini file; Vela's own where absent; a name that is not in it is "
-    "answered with those that are",
-    "allow_cpu": "true to accept operators that stay on the CPU, whose time Vela does not count",
-}
-
 SECTIONS: Mapping[str, str] = {"system_config": "System_Config", "memory_mode": "Memory_Mode"}
 """The kind of section that an option names."""
 
 
+def _vendor_sections(option: str) -> str:
+    try:
+        ini = vendor_ini()
+    except MissingExtraError:
+        return ""
+    return f"Vela's own has {', '.join(_sections(_read(ini), ini, SECTIONS[option]))}"
+
+
+class EthosUOptions(Table):
+    """A study's ``[target]`` table without the name."""
+
+    system_config: Annotated[
+        str | None, OptionInfo(flag=True, more=partial(_vendor_sections, "system_config"))
+    ] = Field(default=None, description="a System_Config section of the ini file")
+    memory_mode: Annotated[
+        str | None, OptionInfo(flag=True, more=partial(_vendor_sections, "memory_mode"))
+    ] = Field(default=None, description="a Memory_Mode section of the ini file")
+    config: Annotated[Path | None, Field(strict=False), OptionInfo(flag=True)] = Field(
+        default=None,
+        description="path of a Vela ini file; Vela's own where absent; a name that is not in it "
+        "is answered with those that are",
+    )
+    allow_cpu: Annotated[bool, OptionInfo(flag=True)] = Field(
+        default=False,
+        description="true to accept operators that stay on the CPU, whose time Vela does not "
+        "count",
+    )
+
+
 class EthosUFamily:
     """Arm Ethos-U55, U65 and U85 through Vela."""
+
+    @property
+    def options(self) -> type[EthosUOptions]:
+        """System config, memory mode and the file that describes them."""
+        return EthosUOptions
 
     def names(self) -> tuple[str, ...]:
         """Accelerators as Vela spells them."""
@@ -54,21 +87,8 @@ class EthosUFamily:
 
     def describe(self, name: str) -> str:
         """One line on one accelerator."""
-        system, memory = DEFAULTS[name.rpartition("-")[0]]
+        system, memory = _defaults(name)
         return f"Arm {name}, {ACCELERATORS[name]}; by default {system} with {memory}"
-
-    def options(self) -> Mapping[str, str]:
-        """The options and what each takes, with the sections of Vela's own ini file."""
-        try:
-            ini = vendor_ini()
-        except MissingExtraError:
-            return OPTIONS
-        text = _read(ini)
-        named = {
-            option: f"{OPTIONS[option]}; Vela's own has {', '.join(_sections(text, ini, kind))}"
-            for option, kind in SECTIONS.items()
-        }
-        return {**OPTIONS, **named}
 
     def make(self, name: str, options: TargetOptions) -> Target:
         """Makes a target.
@@ -77,34 +97,28 @@ class EthosUFamily:
             TargetError: for an unknown name, option, system config or memory mode.
             MissingExtraError: where Vela is not installed.
         """
-        from npu_tune.targets.ethos_u.target import EthosUTarget  # noqa: PLC0415
-
-        for option in options:
-            if option not in OPTIONS:
-                raise TargetError(
-                    f"The target {name!r} has no option {option!r}.",
-                    remedy=known_remedy(option, OPTIONS),
-                    option=option,
-                )
-        ini = Path(str(options.get("config") or vendor_ini()))
-        text = _read(ini)
-        defaults = dict(zip(SECTIONS, DEFAULTS[name.rpartition("-")[0]], strict=True))
-        named = {
-            option: _section(text, ini, kind, str(options.get(option, defaults[option])))
-            for option, kind in SECTIONS.items()
-        }
-        allow_cpu = options.get("allow_cpu", False)
-        if not isinstance(allow_cpu, bool):
+        if name not in ACCELERATORS:
             raise TargetError(
-                f"The option allow_cpu is {allow_cpu!r}.", remedy="It takes true or false."
+                f"There is no target {name!r}.", remedy=known_remedy(name, ACCELERATORS)
             )
+        read = read_options(EthosUOptions, options, target=name)
+        ini = read.config or vendor_ini()
+        text = _read(ini)
+        named = {
+            option: _section(text, ini, option, getattr(read, option) or default)
+            for option, default in zip(SECTIONS, _defaults(name), strict=True)
+        }
         return EthosUTarget(
             accelerator=name,
             **named,
             ini=str(ini.resolve()),
             ini_sha256=hashlib.sha256(text.encode()).hexdigest(),
-            allow_cpu=allow_cpu,
+            allow_cpu=read.allow_cpu,
         )
+
+
+def _defaults(name: str) -> tuple[str, str]:
+    return DEFAULTS[name.rpartition("-")[0]]
 
 
 def vendor_ini() -> Path:
@@ -151,10 +165,10 @@ def _sections(text: str, ini: Path, kind: str) -> list[str]:
     return [s.removeprefix(f"{kind}.") for s in parser.sections() if s.startswith(f"{kind}.")]
 
 
-def _section(text: str, ini: Path, kind: str, name: str) -> str:
-    known = _sections(text, ini, kind)
+def _section(text: str, ini: Path, option: str, name: str) -> str:
+    known = _sections(text, ini, SECTIONS[option])
     if name not in known:
-        words = kind.replace("_", " ").lower()
+        words = option.replace("_", " ")
         raise TargetError(
             f"There is no {words} {name!r} in {ini.name}.",
             remedy=known_remedy(name, known),

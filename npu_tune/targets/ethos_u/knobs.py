@@ -11,9 +11,9 @@ from npu_tune.targets.ethos_u.plan import (
     UNBUFFERED,
     WHOLE,
     Block,
+    NetworkPlan,
     OperatorPlan,
-    Plan,
-    settled,
+    settle,
 )
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def parse_block(text: str) -> Block:
     return height, width, depth
 
 
-def plan_of(configuration: Mapping[str, Value], layers: Sequence[str]) -> Plan:
+def plan_of(configuration: Mapping[str, Value], layers: Sequence[str]) -> NetworkPlan:
     """What a configuration asks of Vela.
 
     Args:
@@ -147,7 +147,7 @@ def plan_of(configuration: Mapping[str, Value], layers: Sequence[str]) -> Plan:
         elif value != AUTO:
             chosen.setdefault(index[layer], {})[knob] = value
     limit = network.get("arena_limit", AUTO)
-    return Plan(
+    return NetworkPlan(
         strategy=str(network.get("strategy", "Performance")),
         arena_limit=None if limit == AUTO else int(limit),
         allocator=str(network.get("tensor_allocator", "HillClimb")),
@@ -239,7 +239,7 @@ class EffectiveRule:
 def _giving_way(operator: OperatorChoices, chosen: Mapping[str, Value]) -> Iterator[str]:
     """Which of block and traversal has no effect."""
     wanted = plan_of_operator({k: v for k, v in chosen.items() if k in _BLOCK_KNOBS})
-    block, part_kernel = settled(
+    block, part_kernel = settle(
         wanted.block,
         wanted.part_kernel,
         vendor_block=operator.vendor_block,

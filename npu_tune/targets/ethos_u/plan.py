@@ -43,7 +43,7 @@ VENDOR = OperatorPlan()
 """Everything left to Vela."""
 
 
-def settled(
+def settle(
     block: Block | None,
     part_kernel: bool | None,
     *,
@@ -51,7 +51,7 @@ def settled(
     vendor_part_kernel: bool,
     fits: Callable[[Block, bool], bool],
 ) -> tuple[Block | None, bool | None]:
-    """The block and traversal that are used where the two asked for do not go together.
+    """Finds the block and traversal that are used where the two asked for do not go together.
 
     The traversal gives way first, then the block. ``fits`` tells whether the hardware takes a
     block in a traversal (True: part-kernel first) when the operator is not striped.
@@ -66,7 +66,7 @@ def settled(
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NetworkPlan:
     """A whole compilation.
 
     Args:

@@ -7,11 +7,11 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from npu_tune.space import Configuration, SearchSpace, Value
-from npu_tune.targets.base import Start
 from npu_tune.targets.ethos_u.cascades import CascadePlanner
-from npu_tune.targets.ethos_u.cpp_core import CppCore, PrintedOperator, network_starts
+from npu_tune.targets.ethos_u.cpp_core import CppCore, PrintedOperator
 from npu_tune.targets.ethos_u.knobs import block_text
 from npu_tune.targets.ethos_u.planner import Frame, plan_choices
+from npu_tune.targets.problem import Start
 
 if TYPE_CHECKING:
     from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices
@@ -51,6 +51,17 @@ def python_core_starts(
             starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
     # A configuration that several plans come to is kept once, with its first label.
     return tuple({start.configuration: start for start in reversed(starts)}.values())[::-1]
+
+
+def network_starts(space: SearchSpace) -> tuple[Start, ...]:
+    """The vendor's own front: Size, and Performance at each arena limit."""
+    limits = [v for v in space.by_name["network/arena_limit"].values if isinstance(v, int)]
+    starts = [Start("Vela Size", space.configuration({"network/strategy": "Size"}))]
+    starts += [
+        Start(f"Vela arena {limit}", space.configuration({"network/arena_limit": limit}))
+        for limit in limits
+    ]
+    return tuple(starts)
 
 
 def elsewhere_bytes(

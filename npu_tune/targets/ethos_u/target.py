@@ -5,40 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npu_tune.errors import MissingExtraError, ModelError
+from npu_tune.errors import MissingExtraError
 from npu_tune.network import Network
-from npu_tune.space import Configuration, SearchSpace
-from npu_tune.targets.about import write_about
-from npu_tune.targets.base import Artifact, Evaluation, Kind, Metric, Start
+from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.metrics import Goal, Kind, Metric
 
 if TYPE_CHECKING:
-    from npu_tune.targets.ethos_u.cores import Core
+    from npu_tune.targets.ethos_u.problem import EthosUProblem
 
 VELA = "5.2.0"
 """The version whose internals are driven."""
 
-FIGURES = "1"
-"""Raised whenever the same configuration gets other figures or a knob another meaning."""
+METRICS_VERSION = "1"
+"""Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
-_E = Kind.ESTIMATED
+_E, _MIN = Kind.ESTIMATED, Goal.MINIMIZE
 METRICS = (
     Metric(
         "full_cycles",
         "cycles",
         _E,
         "cycles, and copying weights inside cascades, which Vela's estimate leaves out",
+        _MIN,
+        objective=True,
+        stated="cycles",
     ),
-    Metric("sram_bytes", "bytes", _E, "peak SRAM: feature maps, buffers and what Vela puts there"),
-    Metric("cycles", "cycles", _E, "Vela's estimate of one inference; CPU operators left out"),
-    Metric("latency_ms", "ms", _E, "cycles at the system's clock"),
-    Metric("flash_bytes", "bytes", _E, "constants and command stream in flash"),
-    Metric("dram_bytes", "bytes", _E, "constants, command stream and feature maps in DRAM"),
-    Metric("traffic_off_chip_bytes", "bytes", _E, "read from and written to flash and DRAM"),
-    Metric("traffic_sram_bytes", "bytes", _E, "read from and written to SRAM"),
-    Metric("npu_share", "", _E, "operators that run on the NPU, of all"),
+    Metric(
+        "sram_bytes",
+        "bytes",
+        _E,
+        "peak SRAM: feature maps, buffers and what Vela puts there",
+        _MIN,
+        objective=True,
+    ),
+    Metric(
+        "cycles", "cycles", _E, "Vela's estimate of one inference; CPU operators left out", _MIN
+    ),
+    Metric("latency_ms", "ms", _E, "cycles at the system's clock", _MIN),
+    Metric("flash_bytes", "bytes", _E, "constants and command stream in flash", _MIN),
+    Metric("dram_bytes", "bytes", _E, "constants, command stream and feature maps in DRAM", _MIN),
+    Metric("traffic_off_chip_bytes", "bytes", _E, "read from and written to flash and DRAM", _MIN),
+    Metric("traffic_sram_bytes", "bytes", _E, "read from and written to SRAM", _MIN),
+    Metric("npu_share", "", _E, "operators that run on the NPU, of all", Goal.MAXIMIZE),
 )
 
 
@@ -48,7 +58,7 @@ class EthosUTarget:
 
     Ethos-U55 and U65 are compiled by Vela's Python core, which has per-operator choices.
     Ethos-U85, and TOSA networks on any accelerator, are compiled by the C++ core with
-    network-wide choices only. All figures are Vela's own estimate.
+    network-wide choices only. All metrics are Vela's own estimate.
 
     Args:
         accelerator: as Vela's ``--accelerator-config``.
@@ -73,60 +83,26 @@ class EthosUTarget:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Vela's estimate; cycles and SRAM first."""
+        """Vela's estimate; cycles and SRAM are the objectives."""
         return METRICS
 
-    def check(self, network: Network) -> None:
-        """Refuses what would not run on the NPU.
+    @property
+    def system(self) -> System:
+        """The same in Vela's words."""
+        return System(self.accelerator, self.system_config, self.memory_mode, self.ini)
+
+    def bind(self, network: Network) -> EthosUProblem:
+        """Runs the front end of the core that compiles the network.
 
         Raises:
             ModelError: for a float network, a format Vela does not read, or operators that
                 would stay on the CPU where that is not allowed.
+            MissingExtraError: where Vela is not installed.
         """
-        npu, cpu = self._core(network).operators()
-        if npu and (self.allow_cpu or not cpu):
-            return
-        if network.is_float and not npu:
-            raise ModelError(
-                f"{network.name!r} is a floating-point network; an Ethos-U computes integers "
-                "only, and nothing of it would run there.",
-                remedy="Quantise it to int8, from ONNX with `npu-tune convert`.",
-            )
-        listed = ", ".join(cpu[:5]) + (f" and {len(cpu) - 5} more" if len(cpu) > 5 else "")
-        raise ModelError(
-            f"{len(cpu)} operators of {network.name!r} would stay on the CPU: {listed}.",
-            remedy="Replace them, or accept them with allow_cpu = true; Vela's figures leave "
-            "their time out."
-            if npu
-            else "Nothing would run on the NPU.",
-            cpu_operators=list(cpu),
-        )
+        installed_vela()
+        from npu_tune.targets.ethos_u.problem import make_problem  # noqa: PLC0415 -- needs Vela
 
-    def space(self, network: Network) -> SearchSpace:
-        """Network-wide knobs and, with the Python core, those of each operator."""
-        return self._core(network).space()
-
-    def evaluate(self, network: Network, configuration: Configuration) -> Evaluation:
-        """Everything a build does but for writing files."""
-        return self._core(network).evaluate(configuration)
-
-    def build(self, network: Network, configuration: Configuration, folder: Path) -> Artifact:
-        """Writes the compiled network, the configuration and its figures."""
-        folder.mkdir(parents=True, exist_ok=True)
-        model = folder / f"{network.name}_{self.accelerator}.tflite"
-        evaluation = self._core(network).build(configuration, model)
-        about = write_about(
-            folder, self, network, configuration, evaluation=evaluation, kind=Kind.ESTIMATED
-        )
-        return Artifact({"model": model, "configuration": about}, evaluation)
-
-    def starts(self, network: Network) -> tuple[Start, ...]:
-        """The vendor's own front, the C++ core's schedule and what they suggest together."""
-        return self._core(network).starts()
-
-    def references(self, network: Network) -> Mapping[str, Mapping[str, float]]:
-        """The default of Vela's C++ core by its own estimate, which counts differently."""
-        return self._core(network).references()
+        return make_problem(self, network, self.system, allow_cpu=self.allow_cpu)
 
     def fingerprint(self) -> Mapping[str, str]:
         """Compiler, system and options."""
@@ -136,15 +112,9 @@ class EthosUTarget:
             "system_config": self.system_config,
             "memory_mode": self.memory_mode,
             "config_sha256": self.ini_sha256,
-            "figures": FIGURES,
+            "figures": METRICS_VERSION,
             "allow_cpu": str(self.allow_cpu).lower(),
         }
-
-    def _core(self, network: Network) -> Core:
-        installed_vela()
-        from npu_tune.targets.ethos_u.cores import core_for  # noqa: PLC0415
-
-        return core_for(self, network)
 
 
 def installed_vela() -> str:

@@ -54,7 +54,7 @@ class _Compiled:
     known: tuple[dict[_Items, Option], ...]
 
 
-class Core:
+class NetworkCompiler:
     """The compiler of one network; remembers what configurations have in common.
 
     Args:
@@ -76,10 +76,14 @@ class Core:
     ) -> None:
         self.graph: OperationGraph = with_loads(graph_of(network))
         self._variants = variants
-        self._rule = rule
+        self.rule = rule
         self._external_ram = external_ram
         self._compiled: dict[_Items, _Compiled] = {}
         self._remembered = 0
+        self._hardware: dict[tuple[Value, ...], Hardware] = {}
+        self._hardware_defaults = tuple(
+            (knob.full_name, knob.default) for knob in variants.knobs()
+        )
         self._network_knobs = (*network_knobs(self.graph), *variants.knobs())
         hardware = (variants.hardware({}), variants.hardware(_largest(variants)))
         wanted = [joined_by_default(self.graph, i) for i in range(len(self.graph.operations))]
@@ -119,16 +123,27 @@ class Core:
 
     def hardware(self, configuration: Mapping[str, Value]) -> Hardware:
         """The hardware that a configuration chooses."""
-        return self._variants.hardware(configuration)
+        if not self._hardware_defaults:
+            return self._variants.base
+        values = tuple(configuration.get(name, own) for name, own in self._hardware_defaults)
+        found = self._hardware.get(values)
+        if found is None:
+            found = self._hardware[values] = self._variants.hardware(configuration)
+        return found
 
     def scheduler(self, configuration: Configuration) -> Scheduler:
         """The compiler for the network-wide knobs of a configuration."""
         return self._compiler(configuration.items_[: len(self._network_knobs)]).scheduler
 
+    def forget(self) -> None:
+        """Releases all that is remembered of configurations; what is asked again is made again."""
+        self._compiled.clear()
+        self._hardware.clear()
+        self._remembered = 0
+
     def _options(self, configuration: Configuration) -> tuple[_Compiled, list[Option]]:
         if self._remembered > _MOST_OPTIONS:
-            self._compiled.clear()
-            self._remembered = 0
+            self.forget()
         items = configuration.items_
         compiled = self._compiler(items[: len(self._network_knobs)])
         options: list[Option] = []
@@ -152,14 +167,14 @@ class Core:
                 _require(knob, values)
             order = str(values.get(f"{NETWORK_SCOPE}/{EPOCH_ORDER}", FILE_ORDER))
             graph = in_order(self.graph, order)
-            hardware = self._variants.hardware(values)
+            hardware = self.hardware(values)
             settings = Settings(
                 placement=str(values.get(f"{NETWORK_SCOPE}/{PLACEMENT}", PING_PONG)),
                 virtual_pools=bool(values.get(f"{NETWORK_SCOPE}/{VIRTUAL_POOLS}", True)),
                 split_threshold=float(values.get(f"{NETWORK_SCOPE}/{SPLIT_THRESHOLD}", 0.0)),
                 external_ram=self._external_ram,
             )
-            scheduler = Scheduler(graph, hardware, cost_rule(self._rule, hardware), settings)
+            scheduler = Scheduler(graph, hardware, cost_rule(self.rule, hardware), settings)
             ranges = tuple(self._places[operation.name] for operation in graph.operations)
             compiled = _Compiled(scheduler, ranges, tuple({} for _ in ranges))
             self._compiled[chosen] = compiled

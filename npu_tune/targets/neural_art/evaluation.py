@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from npu_tune.targets.base import Evaluation, Kind, Metric
+from npu_tune.targets.metrics import Evaluation, Goal, Kind, Metric
 from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.compiler.step import EpochCosts, Step
 from npu_tune.targets.neural_art.hardware import Hardware
 
-_S = Kind.SIMULATED
+_S, _MIN = Kind.SIMULATED, Goal.MINIMIZE
 METRICS = (
-    Metric("latency_ms", "ms", _S, "one inference at the clock of the NPU"),
-    Metric("ram_bytes", "bytes", _S, "the sum over RAM pools of what each must hold"),
-    Metric("cycles", "cycles", _S, "NPU cycles of one inference"),
-    Metric("energy", "", _S, "relative: only ratios between configurations mean something"),
-    Metric("peak_live_bytes", "bytes", _S, "most bytes in use at one time, wherever they lie"),
-    Metric("internal_ram_bytes", "bytes", _S, "of ram_bytes, on the chip"),
-    Metric("external_ram_bytes", "bytes", _S, "of ram_bytes, outside the chip"),
-    Metric("flash_bytes", "bytes", _S, "weights and biases as stored"),
-    Metric("traffic_ram_bytes", "bytes", _S, "read from and written to RAM on the chip"),
-    Metric("traffic_external_bytes", "bytes", _S, "read from and written to RAM outside"),
-    Metric("traffic_flash_bytes", "bytes", _S, "read from flash"),
+    Metric("latency_ms", "ms", _S, "one inference at the clock of the NPU", _MIN, objective=True),
+    Metric(
+        "ram_bytes",
+        "bytes",
+        _S,
+        "the sum over RAM pools of what each must hold",
+        _MIN,
+        objective=True,
+    ),
+    Metric("cycles", "cycles", _S, "NPU cycles of one inference", _MIN),
+    Metric("energy", "", _S, "relative: only ratios between configurations mean something", _MIN),
+    Metric(
+        "peak_live_bytes", "bytes", _S, "most bytes in use at one time, wherever they lie", _MIN
+    ),
+    Metric("internal_ram_bytes", "bytes", _S, "of ram_bytes, on the chip", _MIN),
+    Metric("external_ram_bytes", "bytes", _S, "of ram_bytes, outside the chip", _MIN),
+    Metric("flash_bytes", "bytes", _S, "weights and biases as stored", _MIN),
+    Metric("traffic_ram_bytes", "bytes", _S, "read from and written to RAM on the chip", _MIN),
+    Metric("traffic_external_bytes", "bytes", _S, "read from and written to RAM outside", _MIN),
+    Metric("traffic_flash_bytes", "bytes", _S, "read from flash", _MIN),
     Metric("hardware_epochs", "", _S, "epochs on the accelerator"),
     Metric("software_epochs", "", _S, "epochs on the CPU"),
 )

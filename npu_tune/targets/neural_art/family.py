@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from npu_tune.errors import TargetError
-from npu_tune.targets.base import Target, TargetOptions
+from npu_tune.targets.base import TargetOptions
 from npu_tune.targets.neural_art.hardware import (
     VARIABLE_PARAMETERS,
     Hardware,
@@ -15,7 +17,9 @@ from npu_tune.targets.neural_art.hardware import (
     hardware_names,
     load_hardware,
 )
-from npu_tune.validation import known_remedy
+from npu_tune.targets.options import OptionInfo, read_options
+from npu_tune.targets.problem import Target
+from npu_tune.validation import Table, known_remedy
 
 PREFIX = "neural-art-"
 CUSTOM = f"{PREFIX}custom"
@@ -27,20 +31,47 @@ RULES: Mapping[str, str] = {
 }
 """How cycles are counted."""
 
-OPTIONS: Mapping[str, str] = {
-    "hardware_file": f"path of a hardware file of your own; {CUSTOM} needs it, and it alone takes it",
-    "hardware": "a table of figures of the hardware: a value fixes one, a list explores it "
-    f"together with the compilation; {', '.join(VARIABLE_PARAMETERS)}",
-    "rule": "; ".join(f"{name} for {what}" for name, what in RULES.items())
-    + "; calibrated by default",
-    "four_bit_weights": "true to offer weights of 4 bits as a choice of each layer; what that does "
-    "to the accuracy is not modelled",
-    "external_ram": "false to do without RAM outside the chip",
-}
+
+class NeuralArtOptions(Table):
+    """A study's ``[target]`` table without the name."""
+
+    hardware_file: Annotated[
+        Path | None,
+        Field(strict=False),
+        OptionInfo(takes="the path of a hardware file, whose name ends in .toml"),
+    ] = Field(
+        default=None,
+        description=f"path of a hardware file of your own; {CUSTOM} needs it, and it alone takes it",
+    )
+    hardware: Annotated[
+        dict[str, Any], OptionInfo(takes="a table, such as { accelerators = [1, 2, 4] }")
+    ] = Field(
+        default_factory=dict,
+        description="a table of parameters of the hardware: a value fixes one, a list explores it "
+        f"together with the compilation; {', '.join(VARIABLE_PARAMETERS)}",
+    )
+    rule: Literal["calibrated", "vendor"] = Field(
+        default="calibrated",
+        description="; ".join(f"{name} for {what}" for name, what in RULES.items())
+        + "; calibrated by default",
+    )
+    four_bit_weights: bool = Field(
+        default=False,
+        description="true to offer weights of 4 bits as a choice of each layer; what that does "
+        "to the accuracy is not modelled",
+    )
+    external_ram: bool = Field(
+        default=True, description="false to do without RAM outside the chip"
+    )
 
 
 class NeuralArtFamily:
     """A model of ST's Neural-ART: its compiler, its simulator and several pieces of hardware."""
+
+    @property
+    def options(self) -> type[NeuralArtOptions]:
+        """The hardware, what of it is explored, and how cycles are counted."""
+        return NeuralArtOptions
 
     def names(self) -> tuple[str, ...]:
         """One target per built-in hardware description, and one for the user's own."""
@@ -52,10 +83,6 @@ class NeuralArtFamily:
             return "the hardware that the file of the option hardware_file describes"
         return load_hardware(name.removeprefix(PREFIX)).description
 
-    def options(self) -> Mapping[str, str]:
-        """The options and what each takes."""
-        return OPTIONS
-
     def make(self, name: str, options: TargetOptions) -> Target:
         """Makes a target.
 
@@ -63,92 +90,50 @@ class NeuralArtFamily:
             TargetError: for an unknown name, option or option value, and for hardware that cannot
                 be; names the key.
         """
-        for option in options:
-            if option not in OPTIONS:
-                raise TargetError(
-                    f"The target {name!r} has no option {option!r}.",
-                    remedy=known_remedy(option, OPTIONS),
-                    option=option,
-                )
         if name not in self.names():
             raise TargetError(
                 f"There is no target {name!r}.", remedy=known_remedy(name, self.names())
             )
-        hardware = _hardware(name, options)
-        variants = HardwareVariants.of(hardware, _overrides(options))
-        rule = _rule(options)
-        four_bit_weights = _four_bit_weights(hardware, options)
-        external_ram = _switch(options, "external_ram", default=True)
+        read = read_options(NeuralArtOptions, options, target=name)
+        hardware = _hardware(name, read.hardware_file)
+        variants = HardwareVariants.of(hardware, read.hardware)
+        _require_four_bits(hardware, asked=read.four_bit_weights)
         # The compiler is imported once everything is known to be in order.
         from npu_tune.targets.neural_art.target import NeuralArtTarget  # noqa: PLC0415
 
         return NeuralArtTarget(
             name,
             variants,
-            rule=rule,
-            four_bit_weights=four_bit_weights,
-            external_ram=external_ram,
+            rule=read.rule,
+            four_bit_weights=read.four_bit_weights,
+            external_ram=read.external_ram,
         )
 
 
-def _hardware(name: str, options: TargetOptions) -> Hardware:
-    path = options.get("hardware_file")
+def _hardware(name: str, path: Path | None) -> Hardware:
     if name != CUSTOM:
         if path is not None:
             raise TargetError(
-                f"The option hardware_file is {path!r}, but {name!r} brings its own hardware.",
+                f"The option hardware_file is {str(path)!r}, but {name!r} brings its own hardware.",
                 remedy=f"Leave it out, or take the target {CUSTOM}.",
                 option="hardware_file",
             )
         return load_hardware(name.removeprefix(PREFIX))
-    if not isinstance(path, str | Path) or Path(path).suffix != ".toml":
+    if path is None or path.suffix != ".toml":
         raise TargetError(
             f"The target {CUSTOM!r} needs the option hardware_file."
             if path is None
-            else f"The option hardware_file is {path!r}, which names no TOML file.",
+            else f"The option hardware_file is {str(path)!r}, which names no TOML file.",
             remedy="Give it the path of a hardware file, whose name ends in .toml.",
             option="hardware_file",
         )
     return load_hardware(path)
 
 
-def _overrides(options: TargetOptions) -> Mapping[str, Any]:
-    table = options.get("hardware", {})
-    if not isinstance(table, Mapping):
-        raise TargetError(
-            f"The option hardware is {table!r}.",
-            remedy="It takes a table, such as { accelerators = [1, 2, 4] }.",
-            option="hardware",
-        )
-    return table
-
-
-def _rule(options: TargetOptions) -> str:
-    rule = options.get("rule", "calibrated")
-    if rule not in tuple(RULES):
-        raise TargetError(
-            f"The option rule is {rule!r}.",
-            remedy=known_remedy(str(rule), RULES),
-            option="rule",
-        )
-    return str(rule)
-
-
-def _four_bit_weights(hardware: Hardware, options: TargetOptions) -> bool:
-    asked = _switch(options, "four_bit_weights", default=False)
+def _require_four_bits(hardware: Hardware, *, asked: bool) -> None:
     if asked and 4 not in hardware.weight_bits:
         raise TargetError(
             f"The option four_bit_weights is true, but {hardware.name!r} has no weights of 4 bits.",
             remedy="Leave it out.",
             option="four_bit_weights",
         )
-    return asked
-
-
-def _switch(options: TargetOptions, option: str, *, default: bool) -> bool:
-    value = options.get(option, default)
-    if not isinstance(value, bool):
-        raise TargetError(
-            f"The option {option} is {value!r}.", remedy="It takes true or false.", option=option
-        )
-    return value

@@ -22,7 +22,7 @@ from npu_tune.targets.neural_art.graph import (
     OperationKind,
     Weights,
 )
-from npu_tune.targets.neural_art.hardware import Hardware, Pool
+from npu_tune.targets.neural_art.hardware import Hardware, MemoryPool
 from npu_tune.targets.neural_art.knobs import default_accelerators
 from npu_tune.targets.neural_art.orders import LOAD
 
@@ -104,7 +104,7 @@ def epoch_graph(reported: ReportedEpoch) -> OperationGraph:
     return _graph(reported, operations, [*maps, before, output])
 
 
-def estimated(
+def estimate_epoch(
     reported: ReportedEpoch, hardware: Hardware, *, accelerators: int | None = None
 ) -> EpochEstimate:
     """What the model estimates for a reported epoch under the vendor's rule.
@@ -213,6 +213,6 @@ def _graph(
 
 def _roomy(hardware: Hardware) -> Hardware:
     """The hardware with nothing but its first pool and flash, both never short."""
-    first: Pool = hardware.internal[0]
+    first: MemoryPool = hardware.internal[0]
     room = replace(first, base=0, size_bytes=_ROOM_BYTES)
     return replace(hardware, pools=(room, replace(hardware.flash, base=_ROOM_BYTES)))

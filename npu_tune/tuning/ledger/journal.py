@@ -21,8 +21,8 @@ from npu_tune.errors import StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
 from npu_tune.tuning.ledger.journal_file import (
     JournalReader,
+    journal_errors,
     repair_torn_line,
-    storage_errors,
     write_all,
 )
 from npu_tune.tuning.ledger.lock import WriterLock
@@ -110,7 +110,7 @@ class JournalLedger(Ledger):
 
     def _open_for_writing(self) -> None:
         self._lock = WriterLock(self._path)
-        with storage_errors(self._path, "written"):
+        with journal_errors(self._path, "written"):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)
             self._reader.read()  # what is damaged elsewhere is not to be touched
@@ -141,7 +141,7 @@ class JournalLedger(Ledger):
     def _catch_up(self) -> None:
         """Takes in what others, such as the dashboard, have written since the last line."""
         descriptor = self._writable()
-        with storage_errors(self._path, "read"):
+        with journal_errors(self._path, "read"):
             if os.fstat(descriptor).st_size == self._end:
                 return
             repair_torn_line(self._path)
@@ -151,7 +151,7 @@ class JournalLedger(Ledger):
 
     def _write(self, line: bytes) -> None:
         descriptor = self._writable()
-        with storage_errors(self._path, "written"):
+        with journal_errors(self._path, "written"):
             try:
                 write_all(descriptor, line)
             except BaseException:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from npu_tune._optuna_compat import JournalReplay
 from npu_tune.errors import NpuTuneWarning, StorageError
+from npu_tune.files import CHECK_DISK, storage_errors
 
 
 class JournalReader:
@@ -34,7 +34,7 @@ class JournalReader:
         Raises:
             StorageError: if a line other than the last is damaged; names the line.
         """
-        with storage_errors(self._path, "read"), self._path.open("rb") as file:
+        with journal_errors(self._path, "read"), self._path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
         pieces = data.split(b"\n")
@@ -123,16 +123,6 @@ def _damaged(path: Path, line: int) -> StorageError:
     )
 
 
-@contextlib.contextmanager
-def storage_errors(path: Path, action: str) -> Iterator[None]:
-    """Turns what the operating system says into a StorageError."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(
-            f"The study {path} cannot be {action}: {error.strerror or error}.",
-            remedy="Check the disk and the permissions, then run the same command again.",
-            path=str(path),
-        ) from error
+def journal_errors(path: Path, action: str) -> AbstractContextManager[None]:
+    """Turns what the operating system says about a journal into a StorageError."""
+    return storage_errors("The study", path, action=action, remedy=CHECK_DISK)

@@ -1,14 +1,30 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+
 import pandas as pd
 import pytest
-from fake_targets import Counting, Crashing, Hanging, LayeredTarget, Where, fake_network
+from fake_targets import (
+    Counting,
+    CrashingTarget,
+    FailingTarget,
+    HangingTarget,
+    LayeredTarget,
+    NoisyTarget,
+    Waiting,
+    Where,
+    fake_network,
+    wait_until,
+)
 
 from npu_tune.compare import analyse, run_comparison, write_output
 from npu_tune.compare.file.config import ComparedObjective, ComparedSampler
-from npu_tune.compare.runs.answers import SharedAnswers
-from npu_tune.compare.runs.pools import Job
-from npu_tune.compare.runs.process_pool import ProcessPool
 from npu_tune.compare.runs.recording import ProblemName, RunName
-from npu_tune.compare.runs.run import RunOrder, perform
+from npu_tune.compare.runs.run import RunOrder, perform_run
+from npu_tune.compare.runs.task import RunTask
 from npu_tune.errors import (
     EvaluationError,
     ExecutorError,
@@ -16,7 +32,14 @@ from npu_tune.errors import (
     StudyMismatchError,
     TargetError,
     UsageError,
+    WorkerLostError,
 )
+from npu_tune.evaluation.pool import Binding
+from npu_tune.evaluation.pool.attempts import LOSSES
+from npu_tune.evaluation.pool.process import ProcessPool
+from npu_tune.evaluation.store import Store
+
+SPEED = Where("network/strategy", "speed")
 
 
 def rows(result):
@@ -36,9 +59,17 @@ def order(sampler="random", seed=0, evaluations=12, **more):
     )
 
 
+def watch_nothing(key):
+    pass
+
+
 def run(target, folder, **asked):
-    with SharedAnswers(folder / "answers.sqlite") as answers:
-        return perform(order(**asked), target, fake_network(3), answers).runs[0]
+    with (
+        Store(folder / "store.sqlite") as store,
+        target.bind(fake_network(3)) as problem,
+    ):
+        ended = perform_run(order(**asked), problem, store, verdicts={}, watch=watch_nothing)
+    return ended.runs[0]
 
 
 def test_every_sampler_gets_the_default_first_and_the_whole_budget(comparison):
@@ -51,18 +82,13 @@ def test_every_sampler_gets_the_default_first_and_the_whole_budget(comparison):
 
 def test_the_targets_proposals_are_given_to_everyone_only_on_request(tmp_path):
     target = LayeredTarget(start_labels=("a", "b"))
-    one, two = (
-        perform(
-            order(seed=seed, starts=True), target, fake_network(), SharedAnswers(tmp_path / "a")
-        ).runs[0]
-        for seed in (0, 1)
-    )
+    one, two = (run(target, tmp_path, seed=seed, starts=True) for seed in (0, 1))
     assert one.rows["cycles"][:3].tolist() == two.rows["cycles"][:3].tolist()
     plain = run(target, tmp_path)
     assert plain.rows["cycles"][1] != one.rows["cycles"][1]
 
 
-def test_an_answer_of_another_run_costs_an_evaluation_but_is_not_evaluated(tmp_path):
+def test_an_evaluation_of_another_run_counts_but_is_not_made_again(tmp_path):
     target = Counting(log=tmp_path / "log")
     first = run(target, tmp_path)
     evaluated = len((tmp_path / "log").read_text().splitlines())
@@ -102,10 +128,10 @@ def test_a_resumed_comparison_equals_an_uninterrupted_one(comparison):
 
 def test_a_finished_comparison_is_not_performed_again(comparison, here):
     first = run_comparison(comparison())
-    for path in (here / "kept" / "answers").iterdir():
+    for path in (here / "kept" / "store").iterdir():
         path.unlink()
     assert rows(run_comparison(comparison())) == rows(first)
-    assert list((here / "kept" / "answers").iterdir()) == []
+    assert list((here / "kept" / "store").iterdir()) == []
 
 
 def test_a_replay_regenerates_the_same_files_without_target_or_network(comparison, here):
@@ -121,7 +147,7 @@ def test_a_replay_regenerates_the_same_files_without_target_or_network(compariso
     assert rows(run_comparison(only_file)) == rows(first)
 
 
-def test_a_replay_performs_what_the_recorded_answers_allow(comparison, here):
+def test_a_replay_performs_what_the_stored_evaluations_allow(comparison, here):
     run_comparison(comparison())
     twice = [{"name": "random"}, {"name": "random", "label": "same"}]
     replayed = comparison(sampler=twice).relocate(replay=here / "kept", folder=here / "replayed")
@@ -138,9 +164,9 @@ def test_a_replay_that_needs_what_was_not_recorded_says_so(comparison, here):
     more = comparison(sampler=[{"name": "random"}, unheard_of])
     result = run_comparison(more.relocate(replay=here / "kept", folder=here / "replayed"))
     assert "was not recorded" in result.failures[0][1].message
-    for path in (here / "kept" / "answers").iterdir():
+    for path in (here / "kept" / "store").iterdir():
         path.unlink()
-    (here / "kept" / "answers").rmdir()
+    (here / "kept" / "store").rmdir()
     with pytest.raises(UsageError, match="lacks 2 runs, such as that of tpe, seed 0"):
         run_comparison(more.relocate(replay=here / "kept", folder=here / "again"))
 
@@ -221,39 +247,179 @@ def test_worker_processes_find_what_one_process_finds(comparison):
     assert rows(run_comparison(processes)) == rows(inline)
 
 
-def finished(pool, job):
-    pool.submit(job)
+def finished(pool, task, target, network=None):
+    binding = Binding.of(target.bind(network or fake_network(2)))
+    pool.submit(0, task, binding)
+    return next_finished(pool)
+
+
+def next_finished(pool):
     while True:
         ended = pool.wait(0.1)
         if ended is not None:
-            return ended
+            return ended.answer
+
+
+def stored(path, target):
+    """Failures in a store, by key, of the configurations with the changed strategy."""
+    problem = target.bind(fake_network(2))
+    default = problem.space.default
+    speed = default.replace({"network/strategy": "speed"})
+    with Store(path) as store:
+        return store.find(problem.key(default)), store.find(problem.key(speed))
 
 
 @pytest.mark.parametrize(
     ("target", "failure"),
     [
-        (Crashing(where=Where("network/strategy", "speed")), "crash"),
-        (Hanging(where=Where("network/strategy", "speed")), "timeout"),
+        (CrashingTarget(where=SPEED), "crash"),
+        (HangingTarget(where=SPEED), "timeout"),
     ],
 )
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_crash_or_a_hang_costs_one_evaluation(tmp_path, target, failure, keep):
-    job = Job(order(evaluations=4), target, fake_network(2), tmp_path / "answers.sqlite", keep)
+    task = RunTask(order(evaluations=4), tmp_path / "store.sqlite" if keep else None)
     with ProcessPool(workers=1, timeout_s=1.0) as pool:
-        ended = finished(pool, job)
+        ended = finished(pool, task, target)
     failures = ended.recording.runs[0].rows["failure"]
     assert len(failures) == 4
     assert set(failures) == {"", failure}
 
 
-def test_a_run_that_raises_what_nobody_expects_fails_alone(tmp_path):
-    job = Job(order(), LayeredTarget(), fake_network(2), tmp_path / "answers.sqlite", keep=True)
-    broken = Job(order(), LayeredTarget(), None, tmp_path / "other.sqlite", keep=True)
+def test_what_crashes_its_worker_every_time_is_tried_twice_in_a_run_and_never_stored(tmp_path):
+    # Two levels of wrapping: what is counted is every try, also the one that crashes.
+    target = Counting(CrashingTarget(where=SPEED), tmp_path / "log")
+    path = tmp_path / "store.sqlite"
     with ProcessPool(workers=1, timeout_s=60.0) as pool:
-        failed = finished(pool, broken)
+        first = finished(pool, RunTask(order(evaluations=4), path), target)
+        tries = [line for line in target.log.read_text().splitlines() if "speed" in line]
+        again = finished(pool, RunTask(order(evaluations=4), path), target)
+
+    failures = first.recording.runs[0].rows["failure"].tolist()
+    assert "crash" in failures
+    assert len(tries) == 2 * failures.count("crash")
+    # Another run tries it again for itself, and finds the rest in the store.
+    assert again.recording.runs[0].rows["failure"].tolist() == failures
+    assert again.recording.runs[0].rows["cached"].tolist() == [not f for f in failures]
+    lines = [line for line in target.log.read_text().splitlines() if "speed" in line]
+    assert len(lines) == 2 * len(tries)
+
+
+def test_a_refusal_of_the_compiler_is_stored_for_every_run(tmp_path):
+    target = Counting(FailingTarget(where=SPEED), tmp_path / "log")
+    first = run(target, tmp_path)
+    lines = target.log.read_text()
+    again = run(target, tmp_path)
+
+    assert "compiler-error" in set(first.rows["failure"])
+    assert again.rows["cached"].all()
+    assert target.log.read_text() == lines
+
+
+def test_a_worker_killed_once_from_outside_costs_nothing(tmp_path):
+    whole = run(LayeredTarget(), tmp_path, evaluations=8)
+    target = Waiting(folder=tmp_path)
+    with ProcessPool(workers=1, timeout_s=300.0) as pool:
+        binding = Binding.of(target.bind(fake_network(3)))
+        pool.submit(0, RunTask(order(evaluations=8), tmp_path / "other.sqlite"), binding)
+        wait_until((tmp_path / "begun").exists)
+        (tmp_path / "go").touch()
+        os.kill(int((tmp_path / "begun").read_text()), signal.SIGKILL)
+        ended = next_finished(pool)
+
+    rows = ended.recording.runs[0].rows
+    assert set(rows["failure"]) == {""}
+    assert rows.drop(columns="cached").equals(whole.rows.drop(columns="cached"))
+
+
+def test_what_ended_a_worker_for_good_counts_in_its_own_run_alone(tmp_path):
+    task = RunTask(order(), tmp_path / "store.sqlite")
+    error = EvaluationError("It died.")
+
+    follows = task.blame("key", error, 3.0)
+    assert follows.verdicts == {"key": error}
+    assert follows.order == task.order
+    assert task.verdicts == {}
+    assert follows.blame("other", error, 1.0).verdicts == {"key": error, "other": error}
+
+
+def test_a_run_whose_workers_are_lost_again_and_again_fails(tmp_path):
+    ended = RunTask(order(), None).give_up(WorkerLostError("gone"))
+    assert ended.failed
+    assert "lost again and again: gone" in ended.error.message
+
+
+def test_what_a_machine_runs_out_of_is_tried_again_within_the_run(tmp_path):
+    target = Counting(
+        FailingTarget(where=SPEED, error=WorkerLostError, message="full"), tmp_path / "log"
+    )
+    ended = run(target, tmp_path, evaluations=4)
+    failed = ended.rows["failure"].tolist().count("infrastructure")
+    tries = [line for line in target.log.read_text().splitlines() if "speed" in line]
+    assert failed
+    assert len(tries) == LOSSES * failed
+
+
+def test_a_run_that_raises_what_nobody_expects_fails_alone(tmp_path):
+    task = RunTask(order(), tmp_path / "store.sqlite")
+    broken = replace(task, order=replace(task.order, objective=None))
+    with ProcessPool(workers=1, timeout_s=60.0) as pool:
+        failed = finished(pool, broken, LayeredTarget())
         assert failed.failed
         assert isinstance(failed.error, ExecutorError)
-        assert not finished(pool, job).failed
+        assert not finished(pool, task, LayeredTarget()).failed
+
+
+def test_a_target_whose_evaluations_differ_is_compared_by_its_samples(tmp_path):
+    ended = run(NoisyTarget(), tmp_path, evaluations=60)
+    again = run(NoisyTarget(), tmp_path, evaluations=60)
+    assert len(ended.rows) == 60
+    pd.testing.assert_frame_equal(
+        ended.rows.drop(columns="cached"), again.rows.drop(columns="cached")
+    )
+
+
+def test_a_comparison_with_a_target_that_crashes_goes_on(comparison, here):
+    crashing = comparison(
+        target=[{"name": "fake-crashing"}],
+        executor={"kind": "process", "workers": 2},
+    )
+    result = run_comparison(crashing)
+    assert not result.failures
+    failures = {failure for run in result.recording.runs for failure in run.rows["failure"]}
+    assert failures == {"", "crash"}
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        {"kind": "inline"},
+        {"kind": "process", "workers": 1},
+        {"kind": "process", "workers": 2},
+        pytest.param({"kind": "ray", "workers": 2}, marks=[pytest.mark.ray, pytest.mark.slow]),
+    ],
+    ids=json.dumps,
+)
+def test_targets_of_one_name_with_different_options_are_told_apart(comparison, executor):
+    targets = [
+        {"name": "fake-npu", "label": "plain"},
+        {"name": "fake-npu", "label": "slow", "layer_cycles": 2000.0},
+    ]
+    result = run_comparison(comparison(target=targets, executor=executor))
+
+    found = {
+        (run.name.sampler, run.name.seed, run.name.problem.target): run.rows
+        for run in result.recording.runs
+    }
+    assert len(found) == 8
+    for (sampler, seed, target), rows in found.items():
+        other = found[sampler, seed, "slow" if target == "plain" else "plain"]
+        # Both search the same space; what is found differs in every row.
+        assert (rows["cycles"] != other["cycles"]).all()
+    baselines = {p.name.target: p.baseline["cycles"] for p in result.recording.problems}
+    assert baselines["slow"] > 1.2 * baselines["plain"]
+    fingerprints = [dict(p.fingerprint) for p in result.recording.problems]
+    assert fingerprints[0] != fingerprints[1]
 
 
 @pytest.mark.ray

@@ -1,45 +1,54 @@
-# A made-up target is given what a real one gets, used or not.
-# ruff: noqa: ARG002
-
 from dataclasses import dataclass
 
 import pytest
-from fake_targets import LayeredTarget, Wrapped, fake_network
+from fake_targets import LayeredTarget, WrappedProblem, WrappedTarget, fake_network
 
 from npu_tune.compare import analyse, run_comparison
 from npu_tune.compare.runs.exact import add_exact_fronts, exact_front
 from npu_tune.compare.runs.orders import Workload
 from npu_tune.compare.runs.recording import ExactFront, ProblemName, Recording
 from npu_tune.errors import TargetError
+from npu_tune.evaluation.pool import Binding
 from npu_tune.targets.oracle import Bound, Front, FrontPoint
 
 
 @dataclass(frozen=True)
-class Knowing(Wrapped):
+class Knowing(WrappedTarget):
     """Knows a made-up front, which is better where the network is compiled for speed."""
 
     fails: bool = False
     only: str = ""
     tolerance: float = 0.0
 
-    def front(self, network, *, objectives, base, progress, tolerance=0.0, most_labels=None):
-        if self.fails or self.only not in ("", base["network/strategy"]):
+    def bind(self, network):
+        return KnowingProblem(self, self.inner.bind(network))
+
+
+class KnowingProblem(WrappedProblem):
+    def front(self, *, objectives, base, progress, tolerance=0.0, most_labels=None):
+        asked = self.target
+        if asked.fails or asked.only not in ("", base["network/strategy"]):
             raise TargetError("Out of reach.")
         progress("labels", 1, 2)
         factor = 0.5 if base["network/strategy"] == "speed" else 1.0
-        figures = [
+        optima = [
             {"cycles": 100.0 * factor, "sram_bytes": 9.0},
             {"cycles": 200.0, "sram_bytes": 8.0},
         ]
-        points = tuple(FrontPoint(base, row) for row in figures)
-        return Front(tuple(objectives), points, self.tolerance, 10)
+        points = tuple(FrontPoint(base, row) for row in optima)
+        return Front(tuple(objectives), points, asked.tolerance, 10)
 
-    def bases(self, network):
-        default = self.space(network).default
+    def bases(self):
+        default = self.space.default
         return tuple(default.replace({"network/strategy": value}) for value in ("size", "speed"))
 
-    def bound(self, network, *, base=None):
+    def bound(self, *, base=None):
         return Bound({})
+
+
+def workload_of(target):
+    problem = target.bind(fake_network(2))
+    return Workload(problem.identity, Binding.of(problem))
 
 
 @pytest.fixture
@@ -51,8 +60,7 @@ def problem(comparison):
 
 
 def ask(problem, limit_s=60.0, **target):
-    workload = Workload(fake_network(2), Knowing(LayeredTarget(), **target))
-    return exact_front(workload, problem, limit_s=limit_s)
+    return exact_front(workload_of(Knowing(**target)), problem, limit_s=limit_s)
 
 
 def test_the_front_is_that_over_all_choices_of_the_whole_network(problem):
@@ -70,13 +78,17 @@ def test_points_beyond_a_limit_are_left_out(problem):
     )
 
 
+def test_points_below_a_lower_limit_are_left_out(problem):
+    kept = ask(problem(limits={"cycles": ">= 150"}))
+    assert kept == ExactFront(((200.0, 8.0),), 1.0)
+
+
 def test_there_is_none_where_the_target_cannot_tell_it_or_not_in_time(problem):
     known = problem()
     assert ask(known, fails=True) is None
     assert ask(known, tolerance=0.1) is None
     assert ask(known, limit_s=-1.0) is None
-    workload = Workload(fake_network(2), LayeredTarget())
-    assert exact_front(workload, known, limit_s=60.0) is None
+    assert exact_front(workload_of(LayeredTarget()), known, limit_s=60.0) is None
     assert ask(problem(directions={"cycles": "maximize"})) is None
 
 
@@ -88,8 +100,7 @@ def test_a_front_that_was_found_before_is_not_asked_for_again(problem):
 
 
 def with_front(problem):
-    workload = Workload(fake_network(2), Knowing(LayeredTarget()))
-    names = {(problem.name.network, problem.name.target): workload}
+    names = {(problem.name.network, problem.name.target): workload_of(Knowing())}
     return add_exact_fronts(Recording((problem,), ()), None, names, limit_s=60.0).problems[0]
 
 

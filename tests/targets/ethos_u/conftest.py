@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from npu_tune.network import Network
 from npu_tune.network.zoo import zoo_network
 from npu_tune.targets.ethos_u.family import EthosUFamily
+from npu_tune.targets.ethos_u.problem import EthosUProblem
 from npu_tune.targets.ethos_u.target import EthosUTarget
 
 
@@ -31,3 +34,15 @@ def u65() -> EthosUTarget:
     return EthosUFamily().make(
         "ethos-u65-512", {"system_config": "Ethos_U65_High_End", "memory_mode": "Dedicated_Sram"}
     )
+
+
+@pytest.fixture(scope="session")
+def resnet8_problem(u55, resnet8) -> Iterator[EthosUProblem]:
+    with u55.bind(resnet8) as problem:
+        yield problem
+
+
+@pytest.fixture(scope="session")
+def mobilenet_problem(u55, mobilenet) -> Iterator[EthosUProblem]:
+    with u55.bind(mobilenet) as problem:
+        yield problem

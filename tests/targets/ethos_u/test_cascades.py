@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from made_up_operators import chain
 
 from npu_tune.targets.ethos_u.cascades import CascadePlanner
-from npu_tune.targets.ethos_u.cores import core_for
 from npu_tune.targets.ethos_u.starts import elsewhere_bytes
 
 
@@ -28,7 +27,7 @@ def test_no_division_under_the_limit_has_fewer_cycles(seed, relaxed):
     operators = chain(4, seed)
     planner = CascadePlanner(operators, [0.0] * 4)
     limit = planner._least_memory() * relaxed
-    found = planner.divided(limit)
+    found = planner.divide(limit)
     fitting = [
         sum(group.cycles for group in division)
         for division in divisions(planner, 3)
@@ -43,7 +42,7 @@ def test_no_division_under_the_limit_has_fewer_cycles(seed, relaxed):
 @given(seed=st.integers(0, 10_000))
 def test_groups_follow_one_another_and_cover_everything(seed):
     planner = CascadePlanner(chain(6, seed), [0.0] * 6)
-    groups = planner.divided(planner._least_memory())
+    groups = planner.divide(planner._least_memory())
     covered = [i for group in groups for i in range(group.first, group.last + 1)]
     assert covered == list(range(6))
 
@@ -52,14 +51,13 @@ def test_groups_follow_one_another_and_cover_everything(seed):
 @given(seed=st.integers(0, 10_000))
 def test_less_memory_than_the_least_is_not_promised(seed):
     planner = CascadePlanner(chain(5, seed), [0.0] * 5)
-    assert planner.divided(planner._least_memory() * 0.999) == []
+    assert planner.divide(planner._least_memory() * 0.999) == []
 
 
-def test_the_tightest_cascades_save_memory_in_the_compiler(u55, mobilenet):
-    space = u55.space(mobilenet)
-    core = core_for(u55, mobilenet)
-    elsewhere = elsewhere_bytes(core.choices, core._frames(space.default))
-    changes = next(iter(CascadePlanner(core.choices, elsewhere).plans()))
-    base = u55.evaluate(mobilenet, space.default).metrics["sram_bytes"]
-    found = u55.evaluate(mobilenet, space.configuration(changes)).metrics["sram_bytes"]
+def test_the_tightest_cascades_save_memory_in_the_compiler(mobilenet_problem):
+    problem, space = mobilenet_problem, mobilenet_problem.space
+    elsewhere = elsewhere_bytes(problem.choices, problem.frames(space.default))
+    changes = next(iter(CascadePlanner(problem.choices, elsewhere).plans()))
+    base = problem.evaluate(space.default).metrics["sram_bytes"]
+    found = problem.evaluate(space.configuration(changes)).metrics["sram_bytes"]
     assert found < 0.95 * base

@@ -9,6 +9,7 @@ from npu_tune.errors import TargetError
 from npu_tune.targets import load_target
 from npu_tune.targets.ethos_u import family
 from npu_tune.targets.ethos_u.family import ACCELERATORS, SECTIONS, EthosUFamily, vendor_ini
+from npu_tune.targets.options import option_flags, option_texts
 
 
 def test_every_accelerator_can_be_made_with_the_defaults_of_vela():
@@ -33,6 +34,8 @@ def test_an_unknown_target_is_refused_with_the_known_ones():
         ({"system_config": "Ethos_U55_HighEnd"}, "Ethos_U55_High_End_Embedded"),
         ({"memory_mode": "Shared_SRAM"}, "Shared_Sram"),
         ({"memory": "Shared_Sram"}, "memory_mode"),
+        ({"memory_mode": 4}, "It takes text"),
+        ({"config": 4}, "It takes a path in quotes"),
         ({"allow_cpu": "yes"}, "true or false"),
         ({"config": "/no/such/vela.ini"}, "cannot be read"),
     ],
@@ -44,7 +47,7 @@ def test_a_wrong_option_is_refused_with_the_remedy(options, words):
 
 
 def test_every_system_config_and_memory_mode_of_velas_own_is_listed():
-    listed = EthosUFamily().options()
+    listed = option_texts(EthosUFamily().options)
     for option, kind in SECTIONS.items():
         sections = re.findall(rf"^\[{kind}\.(\w+)\]", vendor_ini().read_text(), re.MULTILINE)
         assert len(sections) >= 6
@@ -53,7 +56,24 @@ def test_every_system_config_and_memory_mode_of_velas_own_is_listed():
 
 def test_the_options_are_told_without_vela_too(monkeypatch):
     monkeypatch.setattr(family, "find_spec", lambda _: None)
-    assert EthosUFamily().options() == family.OPTIONS
+    listed = option_texts(EthosUFamily().options)
+    assert set(listed) == {"system_config", "memory_mode", "config", "allow_cpu"}
+    assert listed["memory_mode"] == "a Memory_Mode section of the ini file"
+
+
+def test_four_options_have_a_flag_of_their_own():
+    flags = {flag.name: flag.is_switch for flag in option_flags(EthosUFamily().options)}
+    assert flags == {
+        "--system-config": False,
+        "--memory-mode": False,
+        "--config": False,
+        "--allow-cpu": True,
+    }
+
+
+def test_a_name_that_is_no_accelerator_is_refused_with_the_closest():
+    with pytest.raises(TargetError, match="Did you mean 'ethos-u55-128'"):
+        EthosUFamily().make("ethos-u55-127", {})
 
 
 def test_a_wrong_name_is_answered_with_those_of_the_users_own_file(tmp_path: Path):

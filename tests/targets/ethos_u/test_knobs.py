@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npu_tune.targets.ethos_u.knobs import block_text, parse_block, plan_of
-from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, OperatorPlan, Plan
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, WHOLE, NetworkPlan, OperatorPlan
 
 
 @given(st.tuples(st.integers(1, 128), st.integers(1, 128), st.integers(1, 256)))
@@ -13,7 +13,10 @@ def test_a_block_survives_its_text(block):
 
 
 def test_values_left_at_auto_ask_nothing_of_vela():
-    assert plan_of({"network/arena_limit": "auto", "conv/ofm_block": "auto"}, ["conv"]) == Plan()
+    assert (
+        plan_of({"network/arena_limit": "auto", "conv/ofm_block": "auto"}, ["conv"])
+        == NetworkPlan()
+    )
 
 
 def test_each_knob_becomes_its_part_of_the_plan():
@@ -35,7 +38,7 @@ def test_each_knob_becomes_its_part_of_the_plan():
         },
         ["a/conv", "b", "c"],
     )
-    assert plan == Plan(
+    assert plan == NetworkPlan(
         "Size",
         4096,
         "Greedy",
@@ -47,7 +50,7 @@ def test_each_knob_becomes_its_part_of_the_plan():
     )
 
 
-def test_the_default_is_the_first_value_or_auto(u55, resnet8):
-    for knob in u55.space(resnet8).knobs:
+def test_the_default_is_the_first_value_or_auto(resnet8_problem):
+    for knob in resnet8_problem.space.knobs:
         assert knob.default in {"auto", "Performance", "HillClimb"}
         assert len(knob.values) > 1 or knob.name == "arena_limit"

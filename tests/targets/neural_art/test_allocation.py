@@ -41,8 +41,9 @@ def test_the_median_network_is_given_little_more_than_is_in_use_at_one_time(netw
     target = load_target("neural-art-stm32n6", {})
     ratios = []
     for network in networks:
-        default = target.space(network).default
-        found = target.evaluate(network, default.replace({"network/placement": placement}))
+        with target.bind(network) as problem:
+            chosen = problem.space.default.replace({"network/placement": placement})
+            found = problem.evaluate(chosen)
         ratios.append(found.metrics["ram_bytes"] / found.metrics["peak_live_bytes"])
     assert min(ratios) >= 1.0
     assert median(ratios) <= 1.05

@@ -45,8 +45,8 @@ REAL = {
 
 
 def predicted(network: Network) -> Mapping[str, float]:
-    target = load_target("neural-art-stm32n6", {})
-    metrics = target.evaluate(network, target.space(network).default).metrics
+    with load_target("neural-art-stm32n6", {}).bind(network) as problem:
+        metrics = problem.evaluate(problem.space.default).metrics
     return {name: metrics[name] for name in COMPARED}
 
 

@@ -11,8 +11,9 @@ import pytest
 from npu_tune.errors import TargetError
 from npu_tune.targets import load_target, target_families
 from npu_tune.targets.neural_art import NeuralArtFamily
-from npu_tune.targets.neural_art.family import CUSTOM, OPTIONS
+from npu_tune.targets.neural_art.family import CUSTOM
 from npu_tune.targets.neural_art.hardware import HardwareVariants, hardware_names, load_hardware
+from npu_tune.targets.options import option_flags, option_texts
 from npu_tune.tuning import load_study_file, study_file_to_toml
 from npu_tune.tuning.study_file import parse_study
 
@@ -112,8 +113,10 @@ def test_a_wrong_option_is_refused_with_the_remedy(name, options, words):
 
 
 def test_every_option_is_described():
-    assert NeuralArtFamily().options() == OPTIONS
-    assert all(OPTIONS.values())
+    texts = option_texts(NeuralArtFamily().options)
+    assert set(texts) == {"hardware_file", "hardware", "rule", "four_bit_weights", "external_ram"}
+    assert all(texts.values())
+    assert not option_flags(NeuralArtFamily().options)
 
 
 def test_a_hardware_file_is_found_beside_the_study_file(tmp_path: Path, monkeypatch):

@@ -137,21 +137,20 @@ def test_knobs_of_the_network_come_first_and_are_few():
         "virtual_pools",
         "split_threshold",
     ]
-    space = load_target("neural-art-stm32n6", {}).space(zoo_network("resnet8"))
+    space = load_target("neural-art-stm32n6", {}).bind(zoo_network("resnet8")).space
     assert space.layers[0] == "network"
     assert space.by_name["network/epoch_order"].values == ("file", "memory")
 
 
 def test_a_layer_on_the_cpu_has_no_knobs():
     network = zoo_network("resnet8")
-    target = load_target("neural-art-stm32n6", {})
-    space = target.space(network)
-    rows = target.evaluate(network, space.default).profile
-    (last,) = set(rows) - set(space.layers)
+    with load_target("neural-art-stm32n6", {}).bind(network) as problem:
+        rows = problem.evaluate(problem.space.default).profile
+        (last,) = set(rows) - set(problem.space.layers)
     assert rows[last]["macs"] == 0
 
 
 def test_every_knob_says_what_it_does():
     target = load_target("neural-art-dimc", {"four_bit_weights": True})
-    for knob in target.space(zoo_network("mobilenet-v2-0.35-96")).knobs:
+    for knob in target.bind(zoo_network("mobilenet-v2-0.35-96")).space.knobs:
         assert knob.description

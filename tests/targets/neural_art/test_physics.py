@@ -102,8 +102,9 @@ def test_a_faster_clock_never_takes_longer(name, rule):
         target = load_target(
             "neural-art-stm32n6", {"rule": rule, "hardware": {"clock_mhz": clock}}
         )
-        default = target.space(network).default
-        latencies.append(target.evaluate(network, default).metrics["latency_ms"])
+        with target.bind(network) as problem:
+            evaluation = problem.evaluate(problem.space.default)
+        latencies.append(evaluation.metrics["latency_ms"])
     assert all(faster <= slower + 1e-9 for slower, faster in pairwise(latencies))
     assert latencies[-1] < latencies[0]
 
@@ -112,8 +113,9 @@ def test_fewer_accelerators_never_lower_the_latency_of_a_network():
     network, latencies = zoo_network("mobilenet-v2-0.35-96"), []
     for number in (1, 2, 4):
         target = load_target("neural-art-stm32n6", {"hardware": {"accelerators": number}})
-        default = target.space(network).default
-        latencies.append(target.evaluate(network, default).metrics["latency_ms"])
+        with target.bind(network) as problem:
+            evaluation = problem.evaluate(problem.space.default)
+        latencies.append(evaluation.metrics["latency_ms"])
     assert all(more <= fewer for fewer, more in pairwise(latencies))
 
 
@@ -476,7 +478,8 @@ def test_no_more_tiles_are_given_out_than_there_are(chosen, tiles):
 def test_under_the_vendors_rule_an_epoch_takes_as_long_as_its_slowest_part_and_no_more():
     network = zoo_network("mobilenet-v2-0.35-96")
     target = load_target("neural-art-stm32n6", {"rule": "vendor"})
-    evaluation = target.evaluate(network, target.space(network).default)
+    with target.bind(network) as problem:
+        evaluation = problem.evaluate(problem.space.default)
     on_npu = [row for row in evaluation.profile.values() if row["macs"]]
     assert len(on_npu) > 40
     for row in on_npu:

@@ -4,28 +4,29 @@ import json
 from itertools import combinations, pairwise
 
 import pytest
-from random_configurations import some_configurations
 
 from npu_tune.network.zoo import zoo_network
 from npu_tune.targets import load_target
+from npu_tune.testing import some_configurations
 
-TARGET = load_target("neural-art-stm32n6")
 NETWORKS = ("resnet8", "squeezenet-128-c101", "mobilenet-v2-0.35-96")
 
 
-def built(tmp_path, name, configuration=None):
-    network = zoo_network(name)
-    chosen = configuration or TARGET.space(network).default
-    artifact = TARGET.build(network, chosen, tmp_path)
+def bound(name):
+    return load_target("neural-art-stm32n6").bind(zoo_network(name))
+
+
+def built(tmp_path, problem, configuration=None):
+    artifact = problem.build(configuration or problem.space.default, tmp_path)
     return artifact, json.loads(artifact.files["model"].read_text(encoding="utf-8"))
 
 
 @pytest.fixture(params=NETWORKS)
 def some_built(request, tmp_path):
-    network = zoo_network(request.param)
-    space = TARGET.space(network)
+    problem = bound(request.param)
+    space = problem.space
     return [
-        built(tmp_path / str(number), request.param, configuration)
+        built(tmp_path / str(number), problem, configuration)
         for number, configuration in enumerate(
             [space.default, *some_configurations(space, count=6, seed=3)]
         )
@@ -33,10 +34,9 @@ def some_built(request, tmp_path):
 
 
 def test_a_program_has_the_metrics_of_its_evaluation(tmp_path):
-    artifact, program = built(tmp_path, "resnet8")
-    assert artifact.evaluation == TARGET.evaluate(
-        zoo_network("resnet8"), TARGET.space(zoo_network("resnet8")).default
-    )
+    problem = bound("resnet8")
+    artifact, program = built(tmp_path, problem)
+    assert artifact.evaluation == problem.evaluate(problem.space.default)
     about = json.loads(artifact.files["configuration"].read_text(encoding="utf-8"))
     assert about["metrics"] == dict(artifact.evaluation.metrics)
     assert about["kind"] == "simulated"
@@ -105,6 +105,6 @@ def test_weights_lie_one_after_the_other_in_flash(some_built):
 
 
 def test_software_runs_on_the_cpu(tmp_path):
-    _, program = built(tmp_path, "resnet8")
+    _, program = built(tmp_path, bound("resnet8"))
     assert {epoch["unit"] for epoch in program["epochs"]} == {"npu", "cpu"}
     assert program["epochs"][-1]["unit"] == "cpu"

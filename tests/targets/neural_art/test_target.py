@@ -7,10 +7,10 @@ import math
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from random_configurations import some_configurations
 from small_graphs import STM32N6
 
 from npu_tune.errors import EvaluationError, ModelError
@@ -25,7 +25,9 @@ from npu_tune.space import (
 )
 from npu_tune.targets import load_target
 from npu_tune.targets.neural_art.hardware import HardwareVariants, PoolKind
+from npu_tune.targets.neural_art.problem import NeuralArtProblem
 from npu_tune.targets.neural_art.target import NeuralArtTarget
+from npu_tune.testing import some_configurations
 
 NETWORKS = (
     "resnet8",
@@ -74,41 +76,58 @@ def resnet8() -> Network:
     return zoo_network("resnet8")
 
 
-def outcome(target: NeuralArtTarget, network: Network, configuration: Configuration):
+@pytest.fixture(scope="module")
+def problem(target, network) -> Iterator[NeuralArtProblem]:
+    with target.bind(network) as bound:
+        yield bound
+
+
+@pytest.fixture(scope="module")
+def resnet8_problem(stm32n6, resnet8) -> Iterator[NeuralArtProblem]:
+    with stm32n6.bind(resnet8) as bound:
+        yield bound
+
+
+def outcome(problem: NeuralArtProblem, configuration: Configuration):
     """The evaluation, or the sentence that refuses the configuration."""
     try:
-        return target.evaluate(network, configuration)
+        return problem.evaluate(configuration)
     except EvaluationError as refused:
         return refused.message
 
 
-def test_the_default_is_what_it_says(target, network):
-    space = target.space(network)
+def test_the_default_is_what_it_says(problem):
+    space = problem.space
     assert space.effective(space.default) == space.default
-    assert target.starts(network)[0].configuration == space.default
+    assert problem.starts()[0].configuration == space.default
 
 
-def test_configurations_with_the_same_effect_have_the_same_metrics(target, network):
-    space = target.space(network)
+def test_configurations_with_the_same_effect_have_the_same_metrics_and_key(problem):
+    space = problem.space
     changed = 0
     for configuration in some_configurations(space, 30, seed=1):
         effective = space.effective(configuration)
         changed += effective != configuration
         assert space.effective(effective) == effective
         assert space.configuration(effective) == effective
-        assert outcome(target, network, configuration) == outcome(target, network, effective)
+        assert outcome(problem, configuration) == outcome(problem, effective)
+        assert problem.key(configuration) == problem.key(effective)
+        assert (problem.key(configuration) == problem.key(space.default)) == (
+            effective == space.default
+        )
     assert changed
 
 
 def test_most_single_changes_that_have_an_effect_change_a_metric(stm32n6, network):
-    space = stm32n6.space(network)
-    default = stm32n6.evaluate(network, space.default)
+    problem = stm32n6.bind(network)
+    space = problem.space
+    default = problem.evaluate(space.default)
     told, silent = 0, 0
     for knob in space.knobs:
         for value in knob.values:
             one = space.effective(space.default.replace({knob.full_name: value}))
             if one != space.default:
-                same = stm32n6.evaluate(network, one) == default
+                same = problem.evaluate(one) == default
                 told, silent = told + (not same), silent + same
     assert told > silent
 
@@ -121,8 +140,8 @@ def test_most_single_changes_that_have_an_effect_change_a_metric(stm32n6, networ
         {"parallel_over": "kernels", "parts_over": "stripes"},
     ],
 )
-def test_a_way_of_sharing_has_no_effect_where_nothing_is_shared(stm32n6, resnet8, change):
-    space = stm32n6.space(resnet8)
+def test_a_way_of_sharing_has_no_effect_where_nothing_is_shared(resnet8_problem, change):
+    space = resnet8_problem.space
     layer = next(
         knob.layer for knob in space.knobs if knob.name == "accelerators" and knob.default == 1
     )
@@ -131,8 +150,8 @@ def test_a_way_of_sharing_has_no_effect_where_nothing_is_shared(stm32n6, resnet8
     assert space.effective(changed) == space.default
 
 
-def test_the_pool_of_a_map_that_is_never_in_memory_has_no_effect(stm32n6, resnet8):
-    space = stm32n6.space(resnet8)
+def test_the_pool_of_a_map_that_is_never_in_memory_has_no_effect(resnet8_problem):
+    space = resnet8_problem.space
     joined = next(knob.layer for knob in space.knobs if knob.name == "chain" and knob.default)
     changed = space.default.replace({f"{joined}/output_pool": "cpu"})
     assert space.effective(changed) == space.default
@@ -140,31 +159,32 @@ def test_the_pool_of_a_map_that_is_never_in_memory_has_no_effect(stm32n6, resnet
 
 def test_weights_are_not_compressed_where_nothing_unpacks_them(resnet8):
     without = load_target("neural-art-stm32n6", {"hardware": {"decompressors": 0}})
-    assert not [k for k in without.space(resnet8).knobs if k.name == "weight_compression"]
+    assert not [k for k in without.bind(resnet8).space.knobs if k.name == "weight_compression"]
     study = load_target("neural-art-stm32n6", {"hardware": {"decompressors": [0, 2]}})
-    space = study.space(resnet8)
+    space = study.bind(resnet8).space
     knob = next(knob for knob in space.knobs if knob.name == "weight_compression")
     change = {knob.full_name: True, "network/hardware_decompressors": 0}
     assert space.effective(space.default.replace(change))[knob.full_name] is False
 
 
 def test_the_answer_depends_on_the_configuration_alone(target, resnet8):
-    space = target.space(resnet8)
-    configurations = some_configurations(space, 30, seed=5)
-    first = [outcome(target, resnet8, c) for c in configurations]
-    again = [outcome(target, resnet8, c) for c in reversed(configurations)][::-1]
+    with target.bind(resnet8) as problem:
+        configurations = some_configurations(problem.space, 30, seed=5)
+        first = [outcome(problem, c) for c in configurations]
+        again = [outcome(problem, c) for c in reversed(configurations)][::-1]
     copy = pickle.loads(pickle.dumps(target))  # noqa: S301 - made right here
-    other = replace(copy, name="the same in a memory of its own")
-    fresh = [outcome(other, resnet8, c) for c in reversed(configurations)][::-1]
+    with copy.bind(resnet8) as problem:
+        fresh = [outcome(problem, c) for c in reversed(configurations)][::-1]
     assert first == again == fresh
 
 
 def test_another_process_finds_the_same(stm32n6):
     network = zoo_network("mobilenet-v2-0.35-96")
-    configurations = some_configurations(stm32n6.space(network), 6, seed=2)
-    for each in some_configurations(stm32n6.space(network), 40, seed=3):
-        stm32n6.evaluate(network, each)
-    here = [dict(stm32n6.evaluate(network, each).metrics) for each in configurations]
+    with stm32n6.bind(network) as problem:
+        configurations = some_configurations(problem.space, 6, seed=2)
+        for each in some_configurations(problem.space, 40, seed=3):
+            problem.evaluate(each)
+        here = [dict(problem.evaluate(each).metrics) for each in configurations]
     fresh = subprocess.run(
         [sys.executable, "-c", _FRESH],
         input=json.dumps([dict(each) for each in configurations]),
@@ -181,11 +201,10 @@ from npu_tune.network.zoo import zoo_network
 from npu_tune.space import Configuration
 from npu_tune.targets import load_target
 network = zoo_network("mobilenet-v2-0.35-96")
-target = load_target("neural-art-stm32n6", {})
-print(json.dumps([
-    dict(target.evaluate(network, Configuration.of(each)).metrics)
-    for each in json.load(sys.stdin)
-]))
+with load_target("neural-art-stm32n6", {}).bind(network) as problem:
+    print(json.dumps([
+        dict(problem.evaluate(Configuration.of(each)).metrics) for each in json.load(sys.stdin)
+    ]))
 """
 
 
@@ -195,53 +214,55 @@ def test_an_equal_target_from_a_pickle_is_the_same_target(target):
     assert again.fingerprint() == target.fingerprint()
 
 
-def test_metrics_are_those_announced_finite_and_never_negative(target, network):
-    space = target.space(network)
-    names = {metric.name for metric in target.metrics}
+def test_metrics_are_those_announced_finite_and_never_negative(problem):
+    space = problem.space
+    names = {metric.name for metric in problem.metrics}
     for configuration in some_configurations(space, 12, seed=4):
         try:
-            evaluation = target.evaluate(network, configuration)
+            evaluation = problem.evaluate(configuration)
         except EvaluationError:
             continue
         assert set(evaluation.metrics) == names
         assert all(math.isfinite(v) and v >= 0 for v in evaluation.metrics.values())
 
 
-def test_the_rows_of_the_profile_add_up_to_the_cycles(target, network):
-    space = target.space(network)
+def test_the_rows_of_the_profile_add_up_to_the_cycles(problem):
+    space = problem.space
     for configuration in some_configurations(space, 12, seed=6):
         try:
-            evaluation = target.evaluate(network, configuration)
+            evaluation = problem.evaluate(configuration)
         except EvaluationError:
             continue
         rows = evaluation.profile.values()
-        assert sum(row["cycles"] for row in rows) == pytest.approx(evaluation.metrics["cycles"])
+        assert sum(row[problem.profile.cost] for row in rows) == pytest.approx(
+            evaluation.metrics["cycles"]
+        )
         assert all(math.isfinite(value) and value >= 0 for row in rows for value in row.values())
         assert {knob.layer for knob in space.knobs} - {"network"} <= evaluation.profile.keys()
 
 
-def test_rows_that_share_an_epoch_have_its_number(target, network):
-    space = target.space(network)
+def test_rows_that_share_an_epoch_have_its_number(problem):
+    space, group = problem.space, problem.profile.group
     chains = [knob.full_name for knob in space.knobs if knob.name == "chain"]
     joined = 0
     for configuration in some_configurations(space, 12, seed=8):
         effective = space.effective(configuration)
         try:
-            rows = target.evaluate(network, configuration).profile
+            rows = problem.evaluate(configuration).profile
         except EvaluationError:
             continue
         names = list(rows)
         for name in chains:
             layer = name.rpartition("/")[0]
             after = names[names.index(layer) + 1]
-            together = rows[layer]["epoch"] == rows[after]["epoch"]
+            together = rows[layer][group] == rows[after][group]
             assert together == effective[name]
             joined += together
     assert joined or not chains
 
 
-def test_a_configuration_survives_optuna_and_ray(target, network):
-    space = target.space(network)
+def test_a_configuration_survives_optuna_and_ray(problem):
+    space = problem.space
     assert list(to_distributions(space)) == [knob.full_name for knob in space.knobs]
     for configuration in some_configurations(space, 5, seed=7):
         params = to_params(space, configuration)
@@ -255,6 +276,10 @@ def test_the_fingerprint_tells_targets_apart_that_answer_differently():
     targets += [
         load_target("neural-art-dimc", {}),
         load_target("neural-art-stm32n6", {"hardware": {"clock_mhz": 800}}),
+    ]
+    targets += [
+        load_target("neural-art-stm32n6", {"hardware": {"accelerators": each}})
+        for each in ([2, 4], [1, 3], [2], [2, 4, 1])
     ]
     fingerprints = {json.dumps(dict(t.fingerprint()), sort_keys=True) for t in targets}
     assert len(fingerprints) == len(targets)
@@ -273,62 +298,56 @@ def with_ram(size_bytes: int, *, external_ram: bool = True, external_bytes: int 
     return NeuralArtTarget("tiny", HardwareVariants(hardware), external_ram=external_ram)
 
 
-def test_a_layer_that_no_pool_holds_is_named_when_the_network_is_checked(resnet8):
+def test_a_layer_that_no_pool_holds_is_named_when_the_network_is_bound(resnet8_problem, resnet8):
     tiny = with_ram(20_000)
     with pytest.raises(ModelError) as refused:
-        tiny.check(resnet8)
-    first = tiny.space(resnet8).layers[1:]
-    assert any(f"'{layer}'" in refused.value.message for layer in first)
+        tiny.bind(resnet8)
+    assert any(f"'{layer}'" in refused.value.message for layer in resnet8_problem.space.layers)
     assert "bytes" in refused.value.message
     assert refused.value.remedy
 
 
 def test_an_input_that_no_pool_holds_is_named(resnet8):
     with pytest.raises(ModelError, match="input"):
-        with_ram(2000).check(resnet8)
+        with_ram(2000).bind(resnet8)
 
 
 def test_ram_outside_helps_where_it_is_allowed(resnet8):
-    with_ram(20_000, external_bytes=1 << 20).check(resnet8)
+    with_ram(20_000, external_bytes=1 << 20).bind(resnet8)
     with pytest.raises(ModelError):
-        with_ram(20_000, external_bytes=1 << 20, external_ram=False).check(resnet8)
-
-
-def test_what_fits_is_not_refused(target, network):
-    target.check(network)
+        with_ram(20_000, external_bytes=1 << 20, external_ram=False).bind(resnet8)
 
 
 def test_maps_in_external_ram_are_reported_with_names_and_bytes(resnet8):
-    spilling = with_ram(40_000, external_bytes=1 << 20)
-    space = spilling.space(resnet8)
-    evaluation = spilling.evaluate(resnet8, space.default)
+    spilling = with_ram(40_000, external_bytes=1 << 20).bind(resnet8)
+    evaluation = spilling.evaluate(spilling.space.default)
     notes = [note for note in evaluation.notes if "external RAM" in note]
     assert notes
     assert all("bytes" in note for note in notes)
-    outside = with_ram(2000, external_bytes=1 << 20)
-    notes = outside.evaluate(resnet8, outside.space(resnet8).default).notes
+    outside = with_ram(2000, external_bytes=1 << 20).bind(resnet8)
+    notes = outside.evaluate(outside.space.default).notes
     assert "image lies in external RAM (3072 bytes)" in notes
     assert evaluation.metrics["external_ram_bytes"] > 0
     assert evaluation.metrics["traffic_external_bytes"] > 0
 
 
-def test_nothing_is_reported_as_spilled_where_all_fits(stm32n6, resnet8):
-    evaluation = stm32n6.evaluate(resnet8, stm32n6.space(resnet8).default)
+def test_nothing_is_reported_as_spilled_where_all_fits(resnet8_problem):
+    evaluation = resnet8_problem.evaluate(resnet8_problem.space.default)
     assert not [note for note in evaluation.notes if "external" in note]
     assert evaluation.metrics["external_ram_bytes"] == 0
 
 
-def test_layers_on_the_cpu_are_reported(stm32n6, resnet8):
-    evaluation = stm32n6.evaluate(resnet8, stm32n6.space(resnet8).default)
+def test_layers_on_the_cpu_are_reported(resnet8_problem):
+    evaluation = resnet8_problem.evaluate(resnet8_problem.space.default)
     assert evaluation.metrics["software_epochs"] == 1
     assert sum("runs on the CPU" in note for note in evaluation.notes) == 1
 
 
-def test_pools_of_other_kinds_are_offered_where_there_are_some(stm32n6, resnet8):
+def test_pools_of_other_kinds_are_offered_where_there_are_some(resnet8_problem):
     kinds = {pool.kind for pool in STM32N6.internal}
     assert kinds == {PoolKind.NPU, PoolKind.CPU}
-    layer = stm32n6.space(resnet8).layers[1]
-    knob = stm32n6.space(resnet8).by_name[f"{layer}/output_pool"]
+    layer = resnet8_problem.space.layers[1]
+    knob = resnet8_problem.space.by_name[f"{layer}/output_pool"]
     assert knob.values == ("auto", "npu", "cpu")
 
 
@@ -340,4 +359,4 @@ def test_weights_that_flash_cannot_hold_are_refused(tmp_path):
     )
     target = load_target("neural-art-custom", {"hardware_file": str(hardware)})
     with pytest.raises(ModelError, match=r"octoFlash has 1000\."):
-        target.check(zoo_network("resnet8"))
+        target.bind(zoo_network("resnet8"))

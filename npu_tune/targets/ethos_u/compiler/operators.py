@@ -27,7 +27,7 @@ from npu_tune.targets.ethos_u.compiler.fitting import (
     whole_block,
 )
 from npu_tune.targets.ethos_u.compiler.session import Session
-from npu_tune.targets.ethos_u.plan import Block, Plan
+from npu_tune.targets.ethos_u.plan import Block, NetworkPlan
 
 SLICE_DEPTHS = (16, 32, 64, 128, 256)
 """Output channels per weight slice that are offered; Vela slices in multiples of 16."""
@@ -124,7 +124,7 @@ class OperatorChoices:
 
 def operator_choices(session: Session) -> tuple[OperatorChoices, ...]:
     """Every operator that runs on the NPU, in execution order."""
-    schedulers = session.schedule(Plan())
+    schedulers = session.schedule(NetworkPlan())
     every = [(scheduler, op) for scheduler in schedulers for op in scheduler.sched_ops]
     names = printable_names(op.name for _, op in every)
     known: dict[Any, Any] = {}

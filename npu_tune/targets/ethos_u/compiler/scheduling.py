@@ -23,7 +23,7 @@ from npu_tune.targets.ethos_u.compiler.fitting import (
 from npu_tune.targets.ethos_u.compiler.striping import planned_striping
 from npu_tune.targets.ethos_u.compiler.vendor import NO_LIMIT, VendorSchedule
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
-from npu_tune.targets.ethos_u.plan import UNBUFFERED, OperatorPlan, settled
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, OperatorPlan, settle
 
 
 class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
@@ -77,7 +77,7 @@ class PlannedScheduler(scheduler.Scheduler):  # type: ignore[misc]
         own = op._get_block_config(*whole_shapes(op))  # noqa: SLF001
         vendor_block = block_of(own)
         natural = self._encoder.part_kernel(op, own)
-        block, part_kernel = settled(
+        block, part_kernel = settle(
             plan.block,
             plan.part_kernel,
             vendor_block=vendor_block,

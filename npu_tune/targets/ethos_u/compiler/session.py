@@ -1,9 +1,8 @@
-"""One network on one piece of hardware, compiled again and again."""
+"""One network on one system, compiled again and again."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import sys
 import tempfile
@@ -31,10 +30,9 @@ from ethosu.vela.tensor import TensorAddressMap
 from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
 from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.compiler.back_end import generate
-from npu_tune.targets.ethos_u.compiler.figures import OperatorFigures, placed_operators
+from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
 from npu_tune.targets.ethos_u.compiler.scheduling import PlannedScheduler
 from npu_tune.targets.ethos_u.compiler.settings import (
-    Hardware,
     compiler_options,
     make_architecture,
     scheduler_options,
@@ -43,8 +41,9 @@ from npu_tune.targets.ethos_u.compiler.shortcuts import Shortcuts
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
-from npu_tune.targets.ethos_u.plan import VENDOR, Plan
-from npu_tune.targets.garbage import no_collection
+from npu_tune.targets.ethos_u.plan import VENDOR, NetworkPlan
+from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.garbage import Frozen, no_collection
 
 RECURSION_LIMIT = 10_000
 """Vela walks its graph recursively; its own limit of 1,000 is too low for long networks."""
@@ -65,16 +64,19 @@ _VELA_STOPS = (
 class Session:
     """Vela's front end run once, its back half as often as wanted.
 
+    Several sessions may be open at a time: each brings Vela's global tables into its own state
+    before it compiles.
+
     Args:
         network: an int8, uint8 or int16 TFLite network.
-        hardware: what to compile for.
+        system: what to compile for.
 
     Raises:
         ModelError: where Vela cannot read the network.
     """
 
-    def __init__(self, network: Network, hardware: Hardware) -> None:
-        self.arch = make_architecture(hardware)
+    def __init__(self, network: Network, system: System) -> None:
+        self.arch = make_architecture(system)
         self._own_arena_limit = self.arch.arena_cache_size
         self._encoder = WeightEncoder()
         self._shortcuts = Shortcuts()
@@ -84,11 +86,20 @@ class Session:
         self._snapshot = Snapshot(self.graph, DebugDatabase, TensorAddressMap)
         # The graph and its snapshot live as long as the session; looking through them for
         # garbage in every compilation would cost a tenth of its time.
-        gc.freeze()
+        self._frozen = Frozen()
+
+    def close(self) -> None:
+        """Releases the graph and all that is remembered; the session is not used afterwards."""
+        frozen: Frozen | None = vars(self).pop("_frozen", None)
+        if frozen is None:
+            return
+        self._encoder.begin()
+        vars(self).clear()
+        _empty_tables()
+        frozen.release()
 
     def _run_front_end(self, network: Network) -> None:
-        _empty(DebugDatabase)
-        TensorAddressMap.address_map.clear()
+        _empty_tables()
         with tempfile.TemporaryDirectory() as folder, _silence() as printed:
             path = Path(folder) / "model.tflite"
             path.write_bytes(network.model_bytes)
@@ -126,10 +137,10 @@ class Session:
         passes = (ps for sg in self.npu_subgraphs for ps in sg.passes)
         return printable_names(ps.primary_op.name for ps in passes if ps.primary_op)
 
-    def operator_figures(self) -> list[dict[str, float]]:
-        """A row of figures for each operator of the last compilation."""
+    def operator_rows(self) -> list[dict[str, float]]:
+        """A row of the profile for each operator of the last compilation."""
         return [
-            self._figures.row(op, subgraph.schedule)
+            self._rows.row(op, subgraph.schedule)
             for subgraph in self.npu_subgraphs
             for op in subgraph.sched_ops
         ]
@@ -138,7 +149,7 @@ class Session:
         """Vela's ``SchedulerOpInfo`` of each operator of the last compilation."""
         return [sg.schedule.cost_map[op] for sg in self.npu_subgraphs for op in sg.sched_ops]
 
-    def compile(self, plan: Plan) -> Any:
+    def compile(self, plan: NetworkPlan) -> Any:
         """Compiles the network as planned and returns Vela's graph with everything in it.
 
         The graph is valid until the next call.
@@ -148,12 +159,12 @@ class Session:
             CompilerError: where Vela stops.
         """
         self.schedule(plan)
-        self._figures = OperatorFigures()
-        with self._vela(plan), self._figures.recording():
+        self._rows = OperatorRows()
+        with self._vela(plan), self._rows.recording():
             generate(self.graph, self.arch, self.kind, compiler_options(plan))
         return self.graph
 
-    def schedule(self, plan: Plan) -> list[Any]:
+    def schedule(self, plan: NetworkPlan) -> list[Any]:
         """Schedules as planned, without code generation; returns a scheduler per subgraph."""
         if not plan.operators:
             return self._run_scheduler(plan, VendorScheduler)
@@ -167,18 +178,20 @@ class Session:
 
         return self._run_scheduler(plan, make)
 
-    def vendor_schedule(self, plan: Plan) -> list[VendorSchedule]:
+    def vendor_schedule(self, plan: NetworkPlan) -> list[VendorSchedule]:
         """What Vela decides by itself under the plan's network-wide options, per subgraph."""
         key = (plan.strategy, self._arena_limit(plan))
         if key not in self._vendor:
-            schedulers = self.schedule(Plan(plan.strategy, plan.arena_limit, plan.allocator))
+            schedulers = self.schedule(
+                NetworkPlan(plan.strategy, plan.arena_limit, plan.allocator)
+            )
             self._vendor[key] = [found.decisions() for found in schedulers]
         return self._vendor[key]
 
-    def _arena_limit(self, plan: Plan) -> int:
+    def _arena_limit(self, plan: NetworkPlan) -> int:
         return self._own_arena_limit if plan.arena_limit is None else plan.arena_limit
 
-    def _run_scheduler(self, plan: Plan, make: Callable[..., Any]) -> list[Any]:
+    def _run_scheduler(self, plan: NetworkPlan, make: Callable[..., Any]) -> list[Any]:
         made = []
 
         def recorded(*arguments: Any) -> Any:
@@ -202,7 +215,7 @@ class Session:
         return made
 
     @contextmanager
-    def _vela(self, plan: Plan) -> Iterator[None]:
+    def _vela(self, plan: NetworkPlan) -> Iterator[None]:
         """Runs Vela quietly, with what npu-tune puts in place of its slow parts."""
         self.arch.arena_cache_size = self._arena_limit(plan)
         with self._encoder.installed(), self._shortcuts.installed(), _silence(), no_collection():
@@ -225,7 +238,9 @@ def _silence() -> Iterator[io.StringIO]:
         yield printed
 
 
-def _empty(database: type) -> None:
-    for name, value in vars(database).items():
+def _empty_tables() -> None:
+    """Empties the tables of Vela's modules, which hold on to the last graph."""
+    TensorAddressMap.address_map.clear()
+    for name, value in vars(DebugDatabase).items():
         if isinstance(value, dict) or (isinstance(value, list) and name.endswith("Table")):
             value.clear()

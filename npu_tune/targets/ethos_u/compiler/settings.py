@@ -1,10 +1,9 @@
-"""The hardware and the options of one series of compilations."""
+"""The architecture and the options of one series of compilations."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
 from typing import Any
 
 from ethosu.vela.architecture_features import ArchitectureFeatures
@@ -15,28 +14,12 @@ from ethosu.vela.nn_graph import TensorAllocator
 from ethosu.vela.scheduler import OptimizationStrategy, SchedulerOptions
 
 from npu_tune.errors import TargetError
-from npu_tune.targets.ethos_u.plan import Plan
+from npu_tune.targets.ethos_u.plan import NetworkPlan
+from npu_tune.targets.ethos_u.system import System
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """An accelerator in a system.
-
-    Args:
-        accelerator: as Vela's ``--accelerator-config``.
-        system_config: a section ``System_Config.<name>`` of the ini file.
-        memory_mode: a section ``Memory_Mode.<name>`` of the ini file.
-        ini: path of the ini file.
-    """
-
-    accelerator: str
-    system_config: str
-    memory_mode: str
-    ini: str
-
-
-def make_architecture(hardware: Hardware) -> Any:
-    """Vela's description of the hardware.
+def make_architecture(system: System) -> Any:
+    """Vela's description of the system.
 
     Raises:
         TargetError: where Vela finds the ini file inconsistent, with Vela's own words.
@@ -44,10 +27,10 @@ def make_architecture(hardware: Hardware) -> Any:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             return ArchitectureFeatures(
-                vela_config_files=[hardware.ini],
-                accelerator_config=hardware.accelerator,
-                system_config=hardware.system_config,
-                memory_mode=hardware.memory_mode,
+                vela_config_files=[system.ini],
+                accelerator_config=system.accelerator,
+                system_config=system.system_config,
+                memory_mode=system.memory_mode,
                 max_blockdep=ArchitectureFeatures.MAX_BLOCKDEP,
                 verbose_config=False,
                 arena_cache_size=None,
@@ -55,13 +38,13 @@ def make_architecture(hardware: Hardware) -> Any:
     except (VelaError, KeyError, ValueError) as error:
         words = str(getattr(error, "data", error)).strip()
         raise TargetError(
-            f"Vela cannot use {hardware.system_config} with {hardware.memory_mode} on "
-            f"{hardware.accelerator}: {words}",
+            f"Vela cannot use {system.system_config} with {system.memory_mode} on "
+            f"{system.accelerator}: {words}",
             remedy="Choose another system config or memory mode, or mend the ini file.",
         ) from error
 
 
-def compiler_options(plan: Plan) -> CompilerOptions:
+def compiler_options(plan: NetworkPlan) -> CompilerOptions:
     """Vela's command-line defaults, with the plan's tensor allocator."""
     return CompilerOptions(
         tensor_allocator=TensorAllocator[plan.allocator],
@@ -69,7 +52,7 @@ def compiler_options(plan: Plan) -> CompilerOptions:
     )
 
 
-def scheduler_options(plan: Plan, arena_limit: int) -> SchedulerOptions:
+def scheduler_options(plan: NetworkPlan, arena_limit: int) -> SchedulerOptions:
     """Vela's scheduler options for a plan."""
     return SchedulerOptions(
         optimization_strategy=OptimizationStrategy[plan.strategy],

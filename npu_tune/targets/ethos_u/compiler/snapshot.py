@@ -26,7 +26,7 @@ class Snapshot:
     """
 
     def __init__(self, *roots: Any) -> None:
-        self._objects: list[_State] = []
+        self._objects: list[_ObjectState] = []
         self._classes: list[tuple[type, dict[str, Any]]] = []
         seen: set[int] = set()
         queue = list(roots)
@@ -39,7 +39,7 @@ class Snapshot:
                 self._classes.append((thing, {k: _copy(v) for k, v in state.items()}))
             elif _is_mutable(thing):
                 state = _attributes(thing)
-                self._objects.append(_State(thing, state))
+                self._objects.append(_ObjectState(thing, state))
             elif isinstance(thing, dict):
                 queue.extend(thing.keys())
                 state = thing
@@ -60,7 +60,7 @@ class Snapshot:
                 setattr(cls, name, _copy(value))
 
 
-class _State:
+class _ObjectState:
     """The attributes of one object, sorted by how they are written back fastest."""
 
     __slots__ = ("_flat", "_nested", "_plain", "_slots", "_thing")

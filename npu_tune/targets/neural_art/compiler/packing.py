@@ -14,7 +14,7 @@ from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
 from npu_tune.targets.neural_art.hardware import Hardware, PoolKind
 
 
-class Request(NamedTuple):
+class MemoryRequest(NamedTuple):
     """A block to be placed.
 
     Args:
@@ -28,7 +28,7 @@ class Request(NamedTuple):
     last: int
 
 
-def pack(requests: Sequence[Request]) -> tuple[int, ...]:
+def pack(requests: Sequence[MemoryRequest]) -> tuple[int, ...]:
     """Assigns an offset to each request; blocks in use at the same time do not overlap."""
     offsets = [0] * len(requests)
     placed: list[int] = []
@@ -50,7 +50,7 @@ def pack(requests: Sequence[Request]) -> tuple[int, ...]:
     return tuple(offsets)
 
 
-def addresses(hardware: Hardware, requests: Sequence[Request]) -> tuple[int, ...] | None:
+def addresses(hardware: Hardware, requests: Sequence[MemoryRequest]) -> tuple[int, ...] | None:
     """Packs requests into adjacent internal pools; None if they do not fit.
 
     The accelerator's private RAM is used if it suffices, otherwise all RAM from the lowest

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from npu_tune.targets.neural_art.hardware import Hardware, Pool, PoolKind
+from npu_tune.targets.neural_art.hardware import Hardware, MemoryPool, PoolKind
 
 ALIGNMENT = 16
 """In bytes; the addresses in ST's buffer tables are multiples of it (most of them of 64)."""
@@ -48,7 +48,7 @@ Live = tuple[Block, ...]
 """The blocks in use at one time, in order of address."""
 
 
-class Where(NamedTuple):
+class Location(NamedTuple):
     """The pools that a range of addresses is in.
 
     Args:
@@ -79,7 +79,7 @@ class Memory:
         self._spans = _join_pools(self.internal) if virtual_pools else ()
         self._policy = policy
         self._tried: dict[tuple[str, tuple[int, ...]], tuple[tuple[int, int], ...]] = {}
-        self._found: dict[tuple[int, int], Where] = {}
+        self._found: dict[tuple[int, int], Location] = {}
 
     def place(
         self, live: Live, size: int, *, prefer: str = AUTO, reads: Iterable[int] = ()
@@ -105,16 +105,16 @@ class Memory:
                 return start
         return None
 
-    def pool_at(self, address: int) -> Pool:
+    def pool_at(self, address: int) -> MemoryPool:
         """The pool that an address is in."""
         return self.pools[self._index(address)]
 
-    def where(self, start: int, end: int) -> Where:
+    def where(self, start: int, end: int) -> Location:
         """Finds the pools that a range of addresses is in."""
         found = self._found.get((start, end))
         if found is None:
             inside = [min(end, high) - max(start, low) for low, high in self._ranges]
-            found = self._found[start, end] = Where(
+            found = self._found[start, end] = Location(
                 tuple(
                     (index, size / (end - start)) for index, size in enumerate(inside) if size > 0
                 ),
@@ -173,7 +173,7 @@ def live_bytes(live: Iterable[Block]) -> int:
     return sum(block.end - block.start for block in live)
 
 
-def is_external(pool: Pool) -> bool:
+def is_external(pool: MemoryPool) -> bool:
     """Tells whether a pool is outside the chip."""
     return pool.kind is PoolKind.EXTERNAL
 
@@ -190,7 +190,7 @@ def _first_gap(live: Live, low: int, high: int, size: int) -> int | None:
     return start if start + size <= high else None
 
 
-def _join_pools(pools: tuple[Pool, ...]) -> tuple[tuple[int, int], ...]:
+def _join_pools(pools: tuple[MemoryPool, ...]) -> tuple[tuple[int, int], ...]:
     """Joins the address ranges of adjacent pools; lowest first."""
     joined: list[tuple[int, int]] = []
     for pool in sorted(pools, key=lambda pool: pool.base):

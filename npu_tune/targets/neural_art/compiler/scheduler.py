@@ -29,7 +29,7 @@ from npu_tune.targets.neural_art.compiler.epoch import (
     may_join,
 )
 from npu_tune.targets.neural_art.compiler.machine import Machine
-from npu_tune.targets.neural_art.compiler.packing import Request, addresses
+from npu_tune.targets.neural_art.compiler.packing import MemoryRequest, addresses
 from npu_tune.targets.neural_art.compiler.placement import (
     BY_SIZE,
     FIRST_FIT,
@@ -241,7 +241,7 @@ class Scheduler:
         memory = _PlannedMemory(self.hardware, self.settings, planned)
         return Machine(self.graph, self.hardware, self._rule, memory)
 
-    def _requests(self, epochs: Sequence[Epoch]) -> list[Request]:
+    def _requests(self, epochs: Sequence[Epoch]) -> list[MemoryRequest]:
         """The blocks that the machine will place, in the same order."""
         graph, end = self.graph, len(epochs) - 1
         at = {p: i for i, e in enumerate(epochs) for p in range(e.first, e.last + 1)}
@@ -249,13 +249,15 @@ class Scheduler:
         def last(name: str) -> int:
             return end if name in graph.outputs else max(at[p] for p in graph.readers[name])
 
-        requests = [Request(graph.maps[name].size_bytes, 0, last(name)) for name in graph.inputs]
+        requests = [
+            MemoryRequest(graph.maps[name].size_bytes, 0, last(name)) for name in graph.inputs
+        ]
         for index, epoch in enumerate(epochs):
             if epoch.total.buffer:
-                requests.append(Request(epoch.total.buffer, max(index - 1, 0), index))
-            requests.append(Request(epoch.span.output_bytes, index, last(epoch.span.output)))
+                requests.append(MemoryRequest(epoch.total.buffer, max(index - 1, 0), index))
+            requests.append(MemoryRequest(epoch.span.output_bytes, index, last(epoch.span.output)))
             if epoch.total.workspace:
-                requests.append(Request(epoch.total.workspace, index, index))
+                requests.append(MemoryRequest(epoch.total.workspace, index, index))
         return requests
 
 

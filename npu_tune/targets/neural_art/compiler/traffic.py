@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from npu_tune.targets.neural_art.compiler.placement import is_external
-from npu_tune.targets.neural_art.hardware import Pool
+from npu_tune.targets.neural_art.hardware import MemoryPool
 
 Pieces = tuple[tuple[int, float], ...]
 """Where a block is: (index of a pool, share of the block in it) per pool."""
@@ -52,7 +52,7 @@ class Traffic(NamedTuple):
     @classmethod
     def of(
         cls,
-        pools: Sequence[Pool],
+        pools: Sequence[MemoryPool],
         inputs: Sequence[tuple[Pieces, int]],
         output: tuple[Pieces, int],
         *,
@@ -119,7 +119,7 @@ class Traffic(NamedTuple):
 class _Adder:
     """Sums by memory; the columns are those of :class:`Load`."""
 
-    def __init__(self, pools: Sequence[Pool]) -> None:
+    def __init__(self, pools: Sequence[MemoryPool]) -> None:
         self._pools = pools
         self.cycles: dict[int, list[float]] = {}
         self.inside = [0.0] * 4
@@ -136,5 +136,5 @@ class _Adder:
             self.energy[column] += (read * pool.read_power + written * pool.write_power) * share
 
 
-def _slowest(pools: Sequence[Pool], pieces: Pieces) -> float:
+def _slowest(pools: Sequence[MemoryPool], pieces: Pieces) -> float:
     return max(pools[index].clock_ratio for index, _ in pieces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from npu_tune.space import Configuration
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
-from npu_tune.targets.neural_art.core import Core
+from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.front.exact import CYCLES, LATENCY, LIVE, RAM, restrictions
 from npu_tune.targets.neural_art.front.reduce import reduce_epochs
 from npu_tune.targets.neural_art.front.relaxed import Relaxed
@@ -13,7 +13,7 @@ from npu_tune.targets.oracle import Bound
 _HOLDS_FOR = "It holds for every placement of maps, with the epochs in the order of the base."
 
 
-def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> Bound:
+def lower_bound(core: NetworkCompiler, *, rule: str, base: Configuration | None = None) -> Bound:
     """Lower bounds of each metric over all configurations with the network-wide knobs of a base.
 
     Latency: proved in :mod:`.relaxed`. RAM: the smallest peak of bytes in use over all ways of
@@ -35,7 +35,9 @@ def lower_bound(core: Core, *, rule: str, base: Configuration | None = None) -> 
     return Bound(metrics, (*notes, _HOLDS_FOR))
 
 
-def _relax(core: Core, rule: str, base: Configuration | None) -> tuple[Relaxed, tuple[str, ...]]:
+def _relax(
+    core: NetworkCompiler, rule: str, base: Configuration | None
+) -> tuple[Relaxed, tuple[str, ...]]:
     scheduler = core.scheduler(base or core.space.default)
     reduced = reduce_epochs(scheduler, core.space)
     relaxed = Relaxed(scheduler, cost_rule(rule, scheduler.hardware), reduced.candidates)

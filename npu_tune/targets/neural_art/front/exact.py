@@ -14,7 +14,7 @@ from npu_tune.space import Configuration, Value
 from npu_tune.targets.neural_art.compiler.placement import BY_SIZE
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
-from npu_tune.targets.neural_art.core import Core
+from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.front.columns import Floats, LabelColumns
 from npu_tune.targets.neural_art.front.labels import LabelSearch, PositionLabels
@@ -43,7 +43,7 @@ _LIMITS = 11
 
 
 def exact_front(
-    core: Core,
+    core: NetworkCompiler,
     *,
     rule: str,
     objectives: Sequence[str] = (LATENCY, RAM),
@@ -265,7 +265,7 @@ class _Search:
 
 
 def _point(
-    core: Core, base: Configuration, scheduler: Scheduler, path: Sequence[Candidate]
+    core: NetworkCompiler, base: Configuration, scheduler: Scheduler, path: Sequence[Candidate]
 ) -> FrontPoint:
     """Evaluates the configuration of a path through the network."""
     changes: dict[str, Value] = {}

@@ -5,7 +5,7 @@ from npu_tune.targets.neural_art.hardware.description import (
     Dimc,
     Energy,
     Hardware,
-    Pool,
+    MemoryPool,
     PoolKind,
     Units,
 )
@@ -23,7 +23,7 @@ __all__ = [
     "Energy",
     "Hardware",
     "HardwareVariants",
-    "Pool",
+    "MemoryPool",
     "PoolKind",
     "Units",
     "Variant",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from npu_tune.targets.neural_art.hardware.description import Hardware, Pool, PoolKind
+from npu_tune.targets.neural_art.hardware.description import Hardware, MemoryPool, PoolKind
 
 UNITS: Mapping[str, str] = {
     "accelerators": "accelerators",
@@ -87,7 +87,9 @@ def change_hardware(hardware: Hardware, parameters: Mapping[str, Any]) -> Hardwa
     return _change_clocks(resized, clock_mhz=clock_mhz, cpu_clock_mhz=cpu_clock_mhz)
 
 
-def _resize_pools(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tuple[Pool, ...]:
+def _resize_pools(
+    pools: tuple[MemoryPool, ...], parameters: Mapping[str, Any]
+) -> tuple[MemoryPool, ...]:
     scale = parameters.get(RAM_SCALE, 1.0)
     sizes = {}
     for pool in pools:
@@ -100,7 +102,7 @@ def _resize_pools(pools: tuple[Pool, ...], parameters: Mapping[str, Any]) -> tup
     return tuple(pool for pool in moved if pool.size_bytes > 0)
 
 
-def _pool_bases(pools: Iterable[Pool], sizes: Mapping[str, int]) -> dict[str, int]:
+def _pool_bases(pools: Iterable[MemoryPool], sizes: Mapping[str, int]) -> dict[str, int]:
     in_order = sorted(pools, key=lambda pool: pool.base)
     bases = {pool.name: pool.base for pool in in_order}
     for before, pool in itertools.pairwise(in_order):

@@ -22,7 +22,7 @@ class PoolKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class MemoryPool:
     """A memory pool.
 
     Args:
@@ -170,22 +170,22 @@ class Hardware:
     cpu_cycles_per_element: float
     weight_bits: tuple[int, ...]
     units: Units
-    pools: tuple[Pool, ...]
+    pools: tuple[MemoryPool, ...]
     energy: Energy
     calibration: Calibration
     dimc: Dimc | None = None
 
     @property
-    def flash(self) -> Pool:
+    def flash(self) -> MemoryPool:
         return next(pool for pool in self.pools if pool.kind is PoolKind.FLASH)
 
     @property
-    def internal(self) -> tuple[Pool, ...]:
+    def internal(self) -> tuple[MemoryPool, ...]:
         """RAM on the chip, in order of preference."""
         return tuple(p for p in self.pools if p.kind in (PoolKind.NPU, PoolKind.CPU))
 
     @property
-    def external(self) -> tuple[Pool, ...]:
+    def external(self) -> tuple[MemoryPool, ...]:
         """RAM outside the chip."""
         return tuple(p for p in self.pools if p.kind is PoolKind.EXTERNAL)
 

@@ -19,7 +19,7 @@ from npu_tune.targets.neural_art.hardware.description import (
     Dimc,
     Energy,
     Hardware,
-    Pool,
+    MemoryPool,
     PoolKind,
     Units,
 )
@@ -97,7 +97,7 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
     return hardware
 
 
-def require_valid_pools(pools: Iterable[Pool], *, source: str) -> None:
+def require_valid_pools(pools: Iterable[MemoryPool], *, source: str) -> None:
     """Checks that memory pools can exist side by side and suffice for a network.
 
     Raises:
@@ -181,7 +181,7 @@ def _read(path: Path) -> str:
 
 
 def _build_hardware(parameters: HardwareParameters) -> Hardware:
-    pools = [Pool(name=name, **values_of(pool)) for name, pool in parameters.pools.items()]
+    pools = [MemoryPool(name=name, **values_of(pool)) for name, pool in parameters.pools.items()]
     plain: dict[str, Any] = dict(values_of(parameters))
     return Hardware(
         **plain

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -145,8 +145,20 @@ class HardwareVariants:
         """One network-wide knob per explored parameter."""
         return tuple(variant.knob for variant in self.variants)
 
+    @property
+    def text(self) -> str:
+        """Every parameter that is explored, with its values and its default, in a fixed order.
+
+        Part of a target's identity: the base alone does not say what may be chosen.
+        """
+        return "; ".join(
+            f"{variant.parameter} = {json.dumps(variant.values)}, by default "
+            f"{json.dumps(variant.default)}"
+            for variant in sorted(self.variants, key=lambda variant: variant.parameter)
+        )
+
     def hardware(self, choices: Mapping[str, Value]) -> Hardware:
-        """The hardware of a configuration; the same object for the same choices.
+        """The hardware of a configuration.
 
         Args:
             choices: values by full knob name, such as ``network/hardware_accelerators``; other
@@ -154,32 +166,13 @@ class HardwareVariants:
         """
         if not self.variants:
             return self.base
-        values = tuple(choices.get(name, default) for name, default in self._defaults)
-        found = self._made.get(values)
-        if found is None:
-            parameters = (variant.parameter for variant in self.variants)
-            found = change_hardware(self.base, dict(zip(parameters, values, strict=True)))
-            self._made[values] = found
-        return found
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.base, self.variants))
-
-    @cached_property
-    def _defaults(self) -> tuple[tuple[str, Value], ...]:
-        return tuple((knob.full_name, knob.default) for knob in self.knobs())
-
-    @cached_property
-    def _made(self) -> dict[tuple[Value, ...], Hardware]:
-        return {}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The cache of made hardware is left out, so that equal variants have equal pickles.
-        return HardwareVariants, (self.base, self.variants)
+        return change_hardware(
+            self.base,
+            {
+                variant.parameter: choices.get(variant.knob.full_name, variant.default)
+                for variant in self.variants
+            },
+        )
 
 
 def _parse_choices(

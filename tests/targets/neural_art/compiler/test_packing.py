@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_graphs import STM32N6, with_pools
 
-from npu_tune.targets.neural_art.compiler.packing import Request, addresses, pack
+from npu_tune.targets.neural_art.compiler.packing import MemoryRequest, addresses, pack
 from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
 
 
 @st.composite
-def requests(draw) -> Request:
+def requests(draw) -> MemoryRequest:
     first = draw(st.integers(0, 20))
-    return Request(draw(st.integers(1, 500)), first, first + draw(st.integers(0, 6)))
+    return MemoryRequest(draw(st.integers(1, 500)), first, first + draw(st.integers(0, 6)))
 
 
 def ends(wanted, offsets):
@@ -45,18 +45,18 @@ def test_offsets_are_aligned_and_the_whole_is_no_smaller_than_what_is_in_use(wan
 
 
 def test_blocks_that_are_never_in_use_together_share_their_memory():
-    wanted = [Request(64, 0, 1), Request(64, 2, 3), Request(32, 4, 4)]
+    wanted = [MemoryRequest(64, 0, 1), MemoryRequest(64, 2, 3), MemoryRequest(32, 4, 4)]
     assert pack(wanted) == (0, 0, 0)
 
 
 def test_a_block_goes_into_the_gap_that_larger_ones_leave():
-    wanted = [Request(96, 0, 1), Request(48, 1, 2), Request(80, 2, 3)]
+    wanted = [MemoryRequest(96, 0, 1), MemoryRequest(48, 1, 2), MemoryRequest(80, 2, 3)]
     assert max(ends(wanted, pack(wanted))) == 144
 
 
 def placed(hardware, *sizes: int) -> list[tuple[int, int]]:
     """Start and end of blocks that are all in use at one time."""
-    wanted = [Request(size, 0, 0) for size in sizes]
+    wanted = [MemoryRequest(size, 0, 0) for size in sizes]
     found = addresses(hardware, wanted)
     return [] if found is None else [(a, a + s) for a, s in zip(found, sizes, strict=True)]
 

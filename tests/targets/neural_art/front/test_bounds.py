@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from random_configurations import some_configurations
 from small_networks import core_of, network_of, offer, size_of, tried
 
 from npu_tune.errors import EvaluationError
 from npu_tune.network import zoo_network
 from npu_tune.targets import load_target
 from npu_tune.targets.neural_art.front import lower_bound
+from npu_tune.testing import some_configurations
 
 BOUNDED = ("latency_ms", "ram_bytes", "peak_live_bytes")
 RESIDUAL = """
@@ -19,13 +19,12 @@ RESIDUAL = """
 
 @pytest.mark.parametrize("name", ["resnet8", "squeezenet-128-c101", "mobilenet-v2-0.35-96"])
 def test_no_configuration_falls_below_the_bound(name):
-    target = load_target("neural-art-stm32n6")
-    network = zoo_network(name, format="onnx")
-    bound, space = target.bound(network).metrics, target.space(network)
+    problem = load_target("neural-art-stm32n6").bind(zoo_network(name, format="onnx"))
+    bound, space = problem.bound().metrics, problem.space
     fixed = {k.full_name: k.default for k in space.knobs if k.layer == "network"}
     fixed.pop("network/placement")  # it holds for all of them
     for configuration in some_configurations(space, 200):
-        metrics = target.evaluate(network, configuration.replace(fixed)).metrics
+        metrics = problem.evaluate(configuration.replace(fixed)).metrics
         for metric in BOUNDED:
             assert metrics[metric] >= bound[metric] * (1 - 1e-12), (metric, configuration)
 
@@ -52,9 +51,8 @@ def test_nothing_that_can_be_tried_falls_below_the_bound(pools, external):
 
 
 def test_the_bound_of_latency_is_reached_where_memory_is_plentiful():
-    target = load_target("neural-art-stm32n6")
-    network = zoo_network("ds-cnn", format="onnx")
-    front = target.front(network, objectives=("latency_ms",))
+    problem = load_target("neural-art-stm32n6").bind(zoo_network("ds-cnn", format="onnx"))
+    front = problem.front(objectives=("latency_ms",))
     assert front.points[0].metrics["latency_ms"] == pytest.approx(
-        target.bound(network).metrics["latency_ms"]
+        problem.bound().metrics["latency_ms"]
     )

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_configurations import some_configurations
 from small_networks import core_of, front_of, network_of, offer, size_of, tried
 
 from npu_tune.errors import TargetError
 from npu_tune.network import zoo_network
 from npu_tune.targets import load_target
 from npu_tune.targets.neural_art.front import exact_front
+from npu_tune.testing import some_configurations
 
 LATENCY_AND_RAM = ("latency_ms", "ram_bytes")
 THREE_CONVOLUTIONS = """
@@ -120,13 +120,11 @@ def test_the_front_is_that_of_trying_everything(data):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ds-cnn", "mobilenet-v1-0.25-96"])
 def test_no_configuration_dominates_a_point_of_the_front(name):
-    target = load_target("neural-art-stm32n6")
-    network = zoo_network(name, format="onnx")
-    front = target.front(network)
-    space = target.space(network)
+    problem = load_target("neural-art-stm32n6").bind(zoo_network(name, format="onnx"))
+    front, space = problem.front(), problem.space
     fixed = {k.full_name: k.default for k in space.knobs if k.layer == "network"}
     for configuration in some_configurations(space, 300):
-        metrics = target.evaluate(network, configuration.replace(fixed)).metrics
+        metrics = problem.evaluate(configuration.replace(fixed)).metrics
         for point in front.points:
             ratios = [metrics[n] / point.metrics[n] for n in LATENCY_AND_RAM]
             assert max(ratios) >= 1 - 1e-12
@@ -134,20 +132,18 @@ def test_no_configuration_dominates_a_point_of_the_front(name):
 
 
 def test_every_point_is_what_its_configuration_evaluates_to():
-    target = load_target("neural-art-stm32n6")
-    network = zoo_network("ds-cnn", format="onnx")
-    front = target.front(network)
+    problem = load_target("neural-art-stm32n6").bind(zoo_network("ds-cnn", format="onnx"))
+    front = problem.front()
     assert len(front.points) > 1
     assert front.configurations > 1e30
     for point in front.points:
-        assert target.evaluate(network, point.configuration).metrics == point.metrics
-        assert target.space(network).effective(point.configuration) == point.configuration
+        assert problem.evaluate(point.configuration).metrics == point.metrics
+        assert problem.space.effective(point.configuration) == point.configuration
 
 
 def test_a_front_with_a_tolerance_covers_the_exact_one():
-    target = load_target("neural-art-stm32n6")
-    network = zoo_network("resnet8", format="onnx")
-    exact, rough = target.front(network), target.front(network, tolerance=0.02)
+    problem = load_target("neural-art-stm32n6").bind(zoo_network("resnet8", format="onnx"))
+    exact, rough = problem.front(), problem.front(tolerance=0.02)
     assert rough.tolerance == 0.02
     assert len(rough.points) <= len(exact.points)
     for point in exact.points:
@@ -178,6 +174,6 @@ def test_too_many_labels_end_the_search_with_an_error():
 
 
 def test_layers_that_could_be_computed_in_memory_are_named():
-    target = load_target("neural-art-dimc")
-    front = target.front(zoo_network("ds-cnn", format="onnx"), objectives=("latency_ms",))
+    problem = load_target("neural-art-dimc").bind(zoo_network("ds-cnn", format="onnx"))
+    front = problem.front(objectives=("latency_ms",))
     assert front.notes == ("Every layer is computed by accelerators, none in memory.",)

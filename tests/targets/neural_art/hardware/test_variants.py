@@ -148,7 +148,7 @@ def test_every_combination_of_choices_is_the_hardware_it_says(accelerators, size
     assert (made.dimc.tiles if made.dimc else 0) == choices["network/hardware_dimc_tiles"]
     pools = sorted(made.pools, key=lambda pool: pool.base)
     assert all(a.end <= b.base for a, b in itertools.pairwise(pools))
-    assert variants.hardware(dict(choices)) is made
+    assert variants.hardware(dict(choices)) == made
 
 
 def test_variants_are_values():

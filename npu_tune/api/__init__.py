@@ -1,0 +1,27 @@
+"""The front door: what the command line does, as functions that return values.
+
+::
+
+    import npu_tune
+
+    result = npu_tune.tune("resnet8", "neural-art-stm32n6", evaluations=200)
+    result.best.cost
+    result.to_dataframe()
+    npu_tune.evaluate("resnet8", "neural-art-stm32n6", result.best.configuration)
+"""
+
+from npu_tune.api.comparisons import compare
+from npu_tune.api.problems import Model, bind, convert, evaluate, space
+from npu_tune.api.studies import export, load_study, tune
+
+__all__ = [
+    "Model",
+    "bind",
+    "compare",
+    "convert",
+    "evaluate",
+    "export",
+    "load_study",
+    "space",
+    "tune",
+]

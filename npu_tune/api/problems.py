@@ -1,0 +1,118 @@
+"""Models bound to targets: evaluations, search spaces, conversion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from npu_tune.network import Network
+from npu_tune.space import SearchSpace, Value
+from npu_tune.targets import Evaluation, Problem, Target, load_target
+
+Model = str | os.PathLike[str] | Network
+"""A model file, the name of a built-in network, or a network that was read already."""
+
+
+def evaluate(
+    model: Model,
+    target: str | Target,
+    changes: Mapping[str, Value] | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
+) -> Evaluation:
+    """Compiles and costs one configuration.
+
+    Args:
+        model: what is compiled.
+        target: what it is compiled for, by name or as a value.
+        changes: values by full knob name, the others at their defaults; a whole configuration
+            will do as well.
+        options: of a target that is given by name.
+        calibration: an ``.npz`` with inputs by which a float ONNX model is made int8.
+
+    Raises:
+        NpuTuneError: what went wrong, with a remedy; :mod:`npu_tune.errors` lists the kinds.
+    """
+    from npu_tune.evaluation import quiet  # noqa: PLC0415 - as below
+
+    with bind(model, target, options=options, calibration=calibration) as problem:
+        configuration = problem.space.complete(changes or {})
+        problem.space.check(configuration)
+        with quiet():
+            return problem.evaluate(configuration)
+
+
+def space(
+    model: Model,
+    target: str | Target,
+    *,
+    options: Mapping[str, Any] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
+) -> SearchSpace:
+    """What may be chosen for each layer of a model on a target.
+
+    The arguments are those of :func:`evaluate`. The space stays usable, but its rules may belong
+    to a compiler session that is closed; :func:`bind` keeps that open.
+    """
+    with bind(model, target, options=options, calibration=calibration) as problem:
+        return problem.space
+
+
+def bind(
+    model: Model,
+    target: str | Target,
+    *,
+    options: Mapping[str, Any] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
+) -> Problem:
+    """A model bound to a target, for many evaluations; closed by the caller.
+
+    The arguments are those of :func:`evaluate`::
+
+        with npu_tune.bind("resnet8", "neural-art-stm32n6") as problem:
+            problem.evaluate(problem.space.default).metrics["latency_ms"]
+    """
+    from npu_tune.tuning import open_problem  # noqa: PLC0415 - needed for models by name only
+    from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
+
+    made = load_target(target, options) if isinstance(target, str) else target
+    network = model if isinstance(model, Network) else None
+    name = model.name if isinstance(model, Network) else os.fspath(model)
+    path = None if calibration is None else Path(calibration)
+    return open_problem(ModelSection(path=name, calibration=path), made, network=network)
+
+
+def convert(
+    model: Model,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    calibration: str | os.PathLike[str] | None = None,
+) -> Network:
+    """Makes an int8 TFLite network of a float ONNX model.
+
+    Args:
+        model: what is converted.
+        out: file to write; none if None.
+        calibration: an ``.npz`` with typical inputs; seeded random ones if None.
+
+    Returns:
+        The network; its ``model_bytes`` are the file.
+    """
+    from npu_tune.files import storage_errors, write_whole  # noqa: PLC0415
+    from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
+    from npu_tune.tuning.problems import require_calibratable  # noqa: PLC0415
+
+    given = model if isinstance(model, Network) else load_network(model)
+    samples = None
+    if calibration is not None:
+        require_calibratable(given, Path(calibration))
+        samples = load_calibration(Path(calibration), given)
+    network = to_int8(given, calibration=samples)
+    if out is not None:
+        with storage_errors("The file", path := Path(out)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, network.model_bytes)
+    return network

@@ -1,0 +1,194 @@
+"""Studies: searched, resumed, read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from npu_tune.api.problems import Model
+from npu_tune.errors import UsageError
+from npu_tune.network import Network
+from npu_tune.targets import Artifact, Target
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from npu_tune.tuning import Listener, StudyResult
+
+
+def tune(
+    model: Model,
+    target: str | Target,
+    *,
+    study: str | os.PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    evaluations: int | None = None,
+    wall_time: str | float | None = None,
+    sampler: str | BaseSampler | None = None,
+    sampler_options: Mapping[str, Any] | None = None,
+    objective: str | Iterable[str] | Mapping[str, float] | None = None,
+    mode: str = "weighted",
+    maximize: str | Iterable[str] = (),
+    limits: str | Iterable[str] | Mapping[str, str | float] = (),
+    calibration: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    executor: str = "process",
+    workers: int | None = None,
+    timeout: str | float | None = None,
+    address: str | None = None,
+    storage: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+) -> StudyResult:
+    """Searches for the best way to compile a model; the same call again resumes.
+
+    Args:
+        model: what is compiled.
+        target: what it is compiled for, by name or as a value; a study of the latter takes the
+            same value again to be resumed or exported.
+        study: folder that holds everything of the study; ``runs/MODEL-TARGET`` if None.
+        options: of a target that is given by name.
+        evaluations: how many configurations are evaluated, the baseline and failed ones
+            included; 1,500 if neither this nor ``wall_time`` is given.
+        wall_time: ends the study after such as ``"15m"``, or seconds.
+        sampler: by name, or any Optuna sampler as it is; the default sampler if None.
+        sampler_options: of a sampler that is given by name.
+        objective: a metric, several, or weights by metric; what the target proposes if None.
+        mode: ``weighted`` minimises the weighted sum of metric / baseline metric; ``pareto``
+            hands the sampler one objective per metric.
+        maximize: metric or metrics of which more is better, where the target does not say.
+        limits: such as ``"sram_bytes <= 256 KiB"`` or ``"accuracy >= 0.88"``, one or several; or
+            bounds by metric, ``{"sram_bytes": 262144, "accuracy": ">= 0.88"}``.
+        calibration: an ``.npz`` with inputs by which a float ONNX model is made int8.
+        seed: of the sampler.
+        executor: ``process``, ``inline`` or ``ray``.
+        workers: evaluations at a time; the usable processors if None.
+        timeout: what one evaluation may take, such as ``"5m"``, or seconds.
+        address: of an existing Ray cluster.
+        storage: a database URL instead of a file in the folder.
+        store: folder of evaluations shared with other studies.
+        listener: is told of the progress.
+
+    Raises:
+        NpuTuneError: what went wrong, with a remedy; :mod:`npu_tune.errors` lists the kinds.
+    """
+    from npu_tune.tuning import parse_study, run_study  # noqa: PLC0415 - brings Optuna
+    from npu_tune.tuning.config import model_name  # noqa: PLC0415
+
+    network = model if isinstance(model, Network) else None
+    name = network.name if network else os.fspath(model)  # type: ignore[arg-type]
+    made = None if isinstance(target, str) else target
+    target_name = target if isinstance(target, str) else target.name
+    folder = (
+        Path(study) if study is not None else Path("runs") / f"{model_name(name)}-{target_name}"
+    )
+    metrics, weights = _metrics_and_weights(objective)
+    if made is not None and options:
+        raise UsageError(
+            f"The target {target_name!r} is given as a value, which has its options already.",
+            remedy="Give the options when the target is made, or give the target by its name.",
+        )
+    instance = sampler if sampler is not None and not isinstance(sampler, str) else None
+    document = {
+        "model": {"path": name, "calibration": calibration},
+        "target": {"name": target_name, **(options or {})},
+        "study": {
+            "name": folder.resolve().name,
+            "folder": folder.resolve(),
+            "storage": storage,
+            "store": None if store is None else Path(store),
+            "seed": seed,
+            "evaluations": evaluations,
+            "wall_time": wall_time,
+        },
+        "sampler": {
+            "name": sampler if isinstance(sampler, str) else None,
+            **(sampler_options or {}),
+        },
+        "objective": {
+            "metrics": metrics,
+            "weights": weights,
+            "mode": mode,
+            "directions": dict.fromkeys(_several(maximize), "maximize"),
+        },
+        "limits": dict(limits) if isinstance(limits, Mapping) else _several(limits),
+        "executor": {
+            "kind": executor,
+            "workers": workers,
+            "timeout_s": timeout,
+            "address": address,
+        },
+    }
+    parsed = parse_study(_without_none(document), base=Path.cwd(), source="tune")
+    return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
+
+
+def load_study(folder: str | os.PathLike[str]) -> StudyResult:
+    """Reads a study from its folder, also while it runs.
+
+    Raises:
+        UsageError: if there is no study in the folder.
+        StorageError: if it cannot be read, or holds nothing yet.
+    """
+    from npu_tune.tuning import read_study  # noqa: PLC0415 - brings Optuna
+
+    return read_study(Path(folder))
+
+
+def export(
+    study: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    pick: str = "best",
+    target: Target | None = None,
+) -> Artifact:
+    """Builds one trial of a study: the file to deploy, its configuration and its exact metrics.
+
+    Args:
+        study: the study's folder.
+        out: the folder to write into.
+        pick: ``best`` (lowest cost), ``knee`` (of the front), a metric's name, or a trial's number.
+        target: that the study was tuned for, where it was given as a value; made from the study's
+            file if None.
+
+    Raises:
+        UsageError: if there is no such study or trial.
+        StudyMismatchError: if model, compiler or target are not what they were.
+        EvaluationError: if the trial does not compile.
+        StorageError: if the folder cannot be written.
+    """
+    from npu_tune.report.build import build_trial  # noqa: PLC0415 - brings Optuna
+
+    return build_trial(Path(study), pick, Path(out), target=target).artifact
+
+
+def _metrics_and_weights(
+    objective: str | Iterable[str] | Mapping[str, float] | None,
+) -> tuple[list[str] | None, list[float] | None]:
+    if objective is None:
+        return None, None
+    if isinstance(objective, str):
+        return [objective], None
+    if isinstance(objective, Mapping):
+        total = sum(objective.values())
+        if not total > 0:
+            raise UsageError(
+                f"The weights of the objective add up to {total:g}.",
+                remedy="Give every metric a weight above 0.",
+            )
+        return list(objective), [float(weight) / total for weight in objective.values()]
+    return list(objective), None
+
+
+def _several(texts: str | Iterable[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }

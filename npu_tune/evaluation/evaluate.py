@@ -1,0 +1,73 @@
+"""One evaluation in this process, with its failure, noise and time taken care of."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+
+from npu_tune.errors import CompilerError, EvaluationError, WorkerLostError, plain_error
+from npu_tune.evaluation.outcome import Outcome
+from npu_tune.space import Configuration
+from npu_tune.targets import Evaluation, Problem
+
+_SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What a machine runs out of, whatever the configuration; another try may go well."""
+
+
+def evaluate(problem: Problem, configuration: Configuration) -> Outcome:
+    """Evaluates one configuration; whatever goes wrong in the target becomes an outcome."""
+    started = time.perf_counter()
+    try:
+        evaluation, error = _plain(problem.evaluate(configuration)), None
+    except EvaluationError as failure:
+        evaluation, error = None, plain_error(failure)
+    except (OSError, MemoryError) as failure:
+        kind = WorkerLostError if _is_scarcity(failure) else CompilerError
+        evaluation, error = None, kind(f"{type(failure).__name__}: {failure}")
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything
+        evaluation, error = None, CompilerError(f"{type(failure).__name__}: {failure}")
+    return Outcome(evaluation, error, time.perf_counter() - started)
+
+
+def _is_scarcity(failure: OSError | MemoryError) -> bool:
+    """True where the machine, or the way to a board, is to blame."""
+    if isinstance(failure, MemoryError | ConnectionError | TimeoutError):
+        return True
+    return failure.errno in _SCARCE
+
+
+def _plain(evaluation: Evaluation) -> Evaluation:
+    """The same evaluation with Python's own numbers and dicts, fit for pickle and JSON."""
+    return Evaluation(
+        metrics={name: float(value) for name, value in evaluation.metrics.items()},
+        profile={
+            layer: {column: float(value) for column, value in row.items()}
+            for layer, row in evaluation.profile.items()
+        },
+        notes=tuple(map(str, evaluation.notes)),
+        spread={name: float(value) for name, value in evaluation.spread.items()},
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Sends what a compiler prints, from Python or C, to nowhere; Python's warnings get through."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings(record=True) as caught, contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
+        for descriptor in (1, 2):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(nowhere.fileno(), descriptor)
+        stack.enter_context(contextlib.redirect_stdout(nowhere))
+        stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

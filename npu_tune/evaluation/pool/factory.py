@@ -1,0 +1,45 @@
+"""Makes the pool that a study or comparison file asks for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from npu_tune.evaluation.pool.base import Answer, Pool
+from npu_tune.evaluation.pool.inline import InlinePool
+from npu_tune.evaluation.pool.process import ProcessPool
+from npu_tune.evaluation.pool.ray import RayPool
+from npu_tune.targets import Problem
+
+
+class PoolOptions(Protocol):
+    """The section ``[executor]`` of a study or comparison file."""
+
+    @property
+    def kind(self) -> str:
+        """``inline``, ``process`` or ``ray``."""
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks run at a time."""
+
+    @property
+    def timeout_s(self) -> float:
+        """The time one evaluation may take."""
+
+    @property
+    def address(self) -> str | None:
+        """Of a Ray cluster."""
+
+
+def make_pool(options: PoolOptions, problem: Problem | None = None) -> Pool[Answer]:
+    """The pool that a file asks for; its workers start with the first task.
+
+    Args:
+        options: which one.
+        problem: one that is open already, for the pool that works in this process.
+    """
+    if options.kind == "inline":
+        return InlinePool(problem)
+    if options.kind == "process":
+        return ProcessPool(workers=options.capacity, timeout_s=options.timeout_s)
+    return RayPool(workers=options.capacity, timeout_s=options.timeout_s, address=options.address)

@@ -1,0 +1,209 @@
+"""A pool of worker processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import IO, Generic
+
+from npu_tune.errors import EvaluationError, ExecutorError, WorkerLostError
+from npu_tune.evaluation.pool.attempts import LOSSES, Attempts, crash_error, timeout_error
+from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Task
+from npu_tune.evaluation.pool.binding import Binding
+from npu_tune.evaluation.pool.children import temporary_file
+from npu_tune.evaluation.pool.process_worker import Death, WorkerProcess
+from npu_tune.evaluation.pool.reaper import Reaper
+from npu_tune.evaluation.pool.worker import Refused
+
+FAILED_STARTS = 3
+"""A worker may fail to start on a machine that is short of memory for a moment."""
+
+TICK_S = 0.5
+"""How long a pool sleeps at most before it looks for evaluations that take too long."""
+
+
+PARTING_S = 5.0
+"""For idle workers to close their problem and end, before they are killed."""
+
+
+@dataclass(frozen=True)
+class _Job(Generic[Answer]):
+    ticket: int
+    task: Task[Answer]
+    binding: Binding
+
+
+class ProcessPool(Pool[Answer]):
+    """Long-lived worker processes, each of them ended and replaced when it fails.
+
+    Args:
+        workers: how many.
+        timeout_s: the time one evaluation may take; starting a worker is not part of it.
+        losses: how often a task may lose its worker before it is given up.
+    """
+
+    def __init__(self, *, workers: int, timeout_s: float, losses: int = LOSSES) -> None:
+        self._capacity = workers
+        self._timeout_s = timeout_s
+        self._jobs: dict[WorkerProcess, _Job[Answer]] = {}
+        self._workers: list[WorkerProcess] = []
+        self._again: deque[_Job[Answer]] = deque()
+        self._attempts = Attempts(losses)
+        self._payloads: dict[str, IO[bytes]] = {}
+        self._reaper: Reaper | None = None
+        self._has_started = False
+        self._failed_starts = 0
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    @property
+    def free(self) -> int:
+        return max(self._capacity - len(self._jobs) - len(self._again), 0)
+
+    def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
+        self._start(_Job(ticket, task, binding))
+
+    def wait(self, timeout_s: float) -> Finished[Answer] | None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            while self._again:
+                self._start(self._again.popleft())
+            left = max(deadline - time.monotonic(), 0.0)
+            patience = min([left, TICK_S, *(w.seconds_left for w in self._workers)])
+            spoken = wait([worker.connection for worker in self._workers], patience)
+            for worker in list(self._workers):
+                if worker.connection in spoken:
+                    finished = self._hear(worker)
+                elif worker.seconds_left <= 0:
+                    finished = self._end_late(worker)
+                else:
+                    continue
+                if finished is not None:
+                    self._attempts.forget(finished.ticket)
+                    return finished
+            if left <= 0:
+                return None
+
+    def close(self) -> None:
+        self._part_from_idle_workers()
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+        self._jobs.clear()
+        self._again.clear()
+        for payload in self._payloads.values():
+            payload.close()
+        self._payloads.clear()
+        if self._reaper is not None:
+            self._reaper.close()
+            self._reaper = None
+
+    def _part_from_idle_workers(self) -> None:
+        """Lets those that are at nothing close their problem, such as a board's connection."""
+        idle = [w for w in self._workers if w.ready and w not in self._jobs]
+        for worker in idle:
+            worker.hang_up()
+        deadline = time.monotonic() + PARTING_S
+        for worker in idle:
+            worker.wait(max(deadline - time.monotonic(), 0.0))
+
+    def _bind(self, worker: WorkerProcess, binding: Binding) -> None:
+        if binding.digest not in self._payloads:
+            self._payloads[binding.digest] = temporary_file(binding.payload)
+        worker.bind(binding, self._payloads[binding.digest])
+
+    def _start(self, job: _Job[Answer]) -> None:
+        self._reaper = self._reaper or Reaper()
+        # All start at once, so that the others get ready while the first one works.
+        while len(self._workers) < self._capacity:
+            worker = WorkerProcess(self._reaper, timeout_s=self._timeout_s)
+            self._workers.append(worker)
+            self._bind(worker, job.binding)
+        idle = [worker for worker in self._workers if worker not in self._jobs]
+        # One that has the problem already is spared binding it.
+        worker = max(idle, key=lambda w: (w.digest == job.binding.digest, w.ready))
+        if worker.digest != job.binding.digest:
+            self._bind(worker, job.binding)
+        self._jobs[worker] = job
+        worker.submit(job.task)
+
+    def _hear(self, worker: WorkerProcess) -> Finished[Answer] | None:
+        """Takes what a worker has to say."""
+        try:
+            said = worker.take()
+        except ExecutorError as error:
+            return self._count_failed_start(worker, error)
+        if isinstance(said, Refused):
+            job = self._remove(worker)
+            return None if job is None else Finished(job.ticket, job.task.refuse(said.error))
+        if isinstance(said, Death):
+            return self._bury(worker, said)
+        if said is None:  # it is ready
+            self._has_started, self._failed_starts = True, 0
+            return None
+        job = self._jobs.pop(worker)
+        answer: Answer = said.answer
+        if job.task.is_lost(answer) and self._attempts.lost(job.ticket):
+            self._again.append(job)
+            return None
+        return Finished(job.ticket, answer)
+
+    def _end_late(self, worker: WorkerProcess) -> Finished[Answer] | None:
+        """Ends a worker whose time is up."""
+        under_way, job = worker.under_way(), self._jobs.get(worker)
+        if not worker.ready:
+            return self._count_failed_start(worker, worker.late_start())
+        if under_way is None or job is None or under_way[1] < self._timeout_s:
+            return None  # it has just got there, perhaps to its next evaluation
+        self._remove(worker)
+        key, seconds = under_way
+        return self._blame(job, key, timeout_error(self._timeout_s), seconds)
+
+    def _bury(self, worker: WorkerProcess, death: Death) -> Finished[Answer] | None:
+        """Removes a worker that died, and has its task tried again."""
+        job = self._remove(worker)
+        if job is None:  # what an idle worker died of concerns nobody
+            return None
+        if death.under_way is None:
+            return self._lose(job, f"A worker process ended: {death.how}{death.last_words}.")
+        key, seconds = death.under_way
+        if self._attempts.crashed(job.ticket, key):
+            self._again.append(job)
+            return None
+        return self._blame(job, key, crash_error(death.how, death.last_words), seconds)
+
+    def _blame(
+        self, job: _Job[Answer], key: str, error: EvaluationError, seconds: float
+    ) -> Finished[Answer] | None:
+        follows = job.task.blame(key, error, seconds)
+        if isinstance(follows, Task):
+            self._again.append(_Job(job.ticket, follows, job.binding))
+            return None
+        return Finished(job.ticket, follows)
+
+    def _lose(self, job: _Job[Answer], reason: str) -> Finished[Answer] | None:
+        if self._attempts.lost(job.ticket):
+            self._again.append(job)
+            return None
+        return Finished(job.ticket, job.task.give_up(WorkerLostError(reason)))
+
+    def _count_failed_start(
+        self, worker: WorkerProcess, error: ExecutorError
+    ) -> Finished[Answer] | None:
+        """Lets another worker take over, unless there never was a good one."""
+        job = self._remove(worker)
+        self._failed_starts += 1
+        if not self._has_started or self._failed_starts > FAILED_STARTS:
+            raise error
+        return None if job is None else self._lose(job, error.message)
+
+    def _remove(self, worker: WorkerProcess) -> _Job[Answer] | None:
+        with contextlib.suppress(ValueError):
+            self._workers.remove(worker)
+        worker.kill()
+        return self._jobs.pop(worker, None)

@@ -1,0 +1,291 @@
+"""Workers on Ray, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from npu_tune.errors import ExecutorError, NpuTuneError, WorkerLostError
+from npu_tune.evaluation.pool.attempts import Attempts
+from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Task
+from npu_tune.evaluation.pool.binding import Binding
+from npu_tune.evaluation.pool.process import PARTING_S, ProcessPool
+
+START_TIMEOUT_S = 60.0
+"""For a cluster to find room for the workers; clusters that grow by themselves need some time."""
+
+REACH_TIMEOUT_S = 10.0
+"""For the head of a cluster to accept a connection."""
+
+
+class RayWorker:
+    """A Ray actor: holds one processor, and one worker process in which it does tasks.
+
+    A compiler in the actor itself could neither be stopped when it hangs nor crash without
+    taking the actor along.
+
+    Args:
+        timeout_s: the time one evaluation may take.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        # What was lost on this machine is tried again on another one.
+        self._pool: ProcessPool[Any] = ProcessPool(workers=1, timeout_s=timeout_s, losses=1)
+        self._binding: Binding | None = None
+
+    def ready(self) -> None:
+        """Answers as soon as the actor runs."""
+
+    def close(self) -> None:
+        """Lets the worker process close its problem."""
+        self._pool.close()
+
+    def run(self, task: Task[Any], digest: str, payload: list[Any]) -> Any:
+        """Does one task; an error of the pool is an answer too.
+
+        Args:
+            task: what to do.
+            digest: of the binding.
+            payload: where the binding's payload lies in Ray's object store, in a list so that it
+                is fetched only when it is needed.
+        """
+        import ray  # noqa: PLC0415 - this runs in a process of Ray's
+
+        if self._binding is None or self._binding.digest != digest:
+            self._binding = Binding(digest, payload=ray.get(payload[0]))
+        try:
+            self._pool.submit(0, task, self._binding)
+            while True:
+                finished = self._pool.wait(3600.0)
+                if finished is not None:
+                    return finished.answer
+        except NpuTuneError as error:
+            return error
+
+
+@dataclass
+class _Slot(Generic[Answer]):
+    """An actor, and what is awaited of it: that it is there, or an answer."""
+
+    actor: Any
+    awaited: Any
+    ready: bool = False
+    job: tuple[int, Task[Answer], Binding] | None = None
+
+
+class RayPool(Pool[Answer]):
+    """One actor per worker, on a local Ray or an existing cluster.
+
+    An actor that is lost with its machine is replaced, on another machine if need be, and its
+    task is tried again there. While some actors have no room, the others go on.
+
+    Args:
+        workers: how many actors, of one processor each.
+        timeout_s: the time one evaluation may take.
+        address: of a cluster, or ``auto``; None uses the Ray this process is connected to, or
+            starts one on this machine.
+        start_timeout_s: for the cluster to find room.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        timeout_s: float,
+        address: str | None = None,
+        start_timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
+        self._capacity = workers
+        self._timeout_s = timeout_s
+        self._address = address
+        self._start_timeout_s = start_timeout_s
+        self._slots: list[_Slot[Answer]] = []
+        self._again: deque[tuple[int, Task[Answer], Binding]] = deque()
+        self._attempts = Attempts()
+        self._payloads: dict[str, Any] = {}
+        self._ray: Any = None
+        self._connected_here = False
+        self._all_lost_at: float | None = None
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    @property
+    def free(self) -> int:
+        if not self._slots:
+            return self._capacity
+        return max(len(self._idle()) - len(self._again), 0)
+
+    def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
+        if not self._slots:
+            self._start_actors()
+        self._start((ticket, task, binding))
+
+    def wait(self, timeout_s: float) -> Finished[Answer] | None:
+        while self._again and self._idle():
+            self._start(self._again.popleft())
+        awaited = [slot.awaited for slot in self._slots if slot.awaited is not None]
+        if not awaited:
+            return None
+        done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
+        finished = None
+        for slot in [slot for slot in self._slots if slot.awaited in done]:
+            finished = self._take(slot)
+        if any(slot.ready for slot in self._slots):
+            self._all_lost_at = None
+        elif self._all_lost_at is None:
+            self._all_lost_at = time.monotonic()
+        elif time.monotonic() - self._all_lost_at > self._start_timeout_s:
+            raise ExecutorError(
+                "All workers on the Ray cluster are lost, and it has no room for new ones.",
+                remedy="Mend the cluster, then run the same command again.",
+            )
+        return finished
+
+    def close(self) -> None:
+        if idle := self._idle():
+            parting = [slot.actor.close.remote() for slot in idle]
+            self._ray.wait(parting, num_returns=len(parting), timeout=2 * PARTING_S)
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
+        self._slots.clear()
+        self._again.clear()
+        self._payloads.clear()
+        if self._connected_here:
+            self._ray.shutdown()
+            self._connected_here = False
+
+    def _idle(self) -> list[_Slot[Answer]]:
+        return [slot for slot in self._slots if slot.ready and slot.job is None]
+
+    def _start(self, job: tuple[int, Task[Answer], Binding]) -> None:
+        _, task, binding = job
+        if binding.digest not in self._payloads:
+            self._payloads[binding.digest] = self._ray.put(binding.payload)
+        slot = self._idle()[0]
+        slot.job = job
+        slot.awaited = slot.actor.run.remote(
+            task, binding.digest, [self._payloads[binding.digest]]
+        )
+
+    def _start_actors(self) -> None:
+        self._ray, self._connected_here = connect(self._address, workers=self._capacity)
+        self._worker = self._ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
+        self._slots = [self._new_slot() for _ in range(self._capacity)]
+        awaited = [slot.awaited for slot in self._slots]
+        done, missing = self._ray.wait(
+            awaited, num_returns=len(awaited), timeout=self._start_timeout_s
+        )
+        if missing:
+            total = self._ray.cluster_resources().get("CPU", 0)
+            self.close()
+            raise ExecutorError(
+                f"The Ray cluster has room for {len(done)} of {self._capacity} workers: it has "
+                f"{total:g} processors, and others may use them too.",
+                remedy=f"Ask for {max(len(done), 1)} workers, or enlarge the cluster.",
+                room=len(done),
+                workers=self._capacity,
+            )
+        for slot in self._slots:
+            self._take(slot)
+
+    def _new_slot(self) -> _Slot[Answer]:
+        actor = self._worker.remote(self._timeout_s)
+        return _Slot(actor=actor, awaited=actor.ready.remote())
+
+    def _take(self, slot: _Slot[Answer]) -> Finished[Answer] | None:
+        """Takes what a slot's actor has answered; a lost actor is replaced."""
+        job = slot.job
+        try:
+            answer = self._ray.get(slot.awaited)
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+            self._slots[self._slots.index(slot)] = self._new_slot()
+            return None if job is None else self._lose(job, str(error).strip().splitlines()[0])
+        slot.ready, slot.awaited, slot.job = True, None, None
+        if isinstance(answer, NpuTuneError):
+            raise answer
+        if job is None:
+            return None
+        if job[1].is_lost(answer) and self._attempts.lost(job[0]):
+            self._slots.append(self._slots.pop(self._slots.index(slot)))  # others come first
+            self._again.append(job)
+            return None
+        self._attempts.forget(job[0])
+        return Finished(job[0], answer)
+
+    def _lose(
+        self, job: tuple[int, Task[Answer], Binding], reason: str
+    ) -> Finished[Answer] | None:
+        ticket, task, _ = job
+        if self._attempts.lost(ticket):
+            self._again.append(job)
+            return None
+        self._attempts.forget(ticket)
+        return Finished(ticket, task.give_up(WorkerLostError(f"A Ray worker was lost: {reason}")))
+
+
+def connect(address: str | None, *, workers: int) -> tuple[Any, bool]:
+    """Connects this process to Ray, unless it is connected already.
+
+    Args:
+        address: of a cluster, or ``auto``; None starts Ray on this machine.
+        workers: the processors of a Ray that is started here.
+
+    Returns:
+        The module ``ray``, and whether the connection was made here.
+
+    Raises:
+        ExecutorError: if there is no such cluster.
+    """
+    import ray  # noqa: PLC0415 - slow to import, and not needed for --help
+
+    if ray.is_initialized():
+        return ray, False
+    # Nobody asked for statistics to be sent to Ray's makers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        with _kept_signal_handlers():
+            if address is None:
+                local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}
+                ray.init(address="local", **local, **quietly)
+            else:
+                _require_reachable(address)
+                ray.init(address=address, **quietly)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ExecutorError(
+            f"Cannot connect to Ray at {address or 'local'!r}: {str(error).rstrip('.')}.",
+            remedy="Start a cluster with `ray start --head`, or leave the address out.",
+            address=address,
+        ) from error
+    return ray, True
+
+
+def _require_reachable(address: str) -> None:
+    """Raises OSError where nobody listens, which Ray itself would notice after minutes."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=REACH_TIMEOUT_S).close()
+
+
+@contextlib.contextmanager
+def _kept_signal_handlers() -> Iterator[None]:
+    """Puts the handlers back that Ray replaces with ones that end the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,92 @@
+"""The program of the worker processes.
+
+One is started by :class:`npu_tune.evaluation.pool.process.WorkerProcess` in a session of its own
+and talks over a socket, because whatever the compiler prints goes to the standard streams.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+
+from npu_tune.errors import NpuTuneError, plain_error
+from npu_tune.evaluation.pool.binding import Binding, BoundProblem
+from npu_tune.evaluation.pool.slate import Slate
+
+_STDERR = 2
+
+
+@dataclass(frozen=True)
+class Bind:
+    """Asks a worker to bind a target and a network, which every later task is about.
+
+    An open file with the payload follows over the socket.
+    """
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Answers :class:`Bind`: the problem is bound."""
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Answers :class:`Bind` where the target or the network cannot be had here."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Answers :class:`Bind` where the target says what is wrong."""
+
+    error: NpuTuneError
+
+
+def main() -> None:
+    """Does what comes over the socket until the other side closes it."""
+    connection, descriptor = Connection(int(sys.argv[1])), int(sys.argv[2])
+    slate = Slate(descriptor)
+    os.close(descriptor)
+    # The other side may be gone at any time; then there is nobody left to tell.
+    with contextlib.suppress(EOFError, OSError), connection, BoundProblem() as bound:
+        binding: Binding | None = None
+        while True:
+            message = connection.recv()
+            if isinstance(message, Bind):
+                binding = Binding(message.digest, payload=_read_all(recv_handle(connection)))
+                connection.send(_bind(binding, bound))
+            elif binding is not None:
+                _forget_noise()
+                connection.send(message.run(bound.get(binding), slate.note))
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Reads a file that other workers read too, with whom it shares its offset."""
+    try:
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _bind(binding: Binding, bound: BoundProblem) -> Ready | Refused | Unfit:
+    try:
+        bound.get(binding)
+    except NpuTuneError as error:
+        return Refused(plain_error(error))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, the parent must hear of it
+        return Unfit(f"{type(error).__name__}: {error}")
+    return Ready()
+
+
+def _forget_noise() -> None:
+    """Empties the file behind stderr, so that a crash shows its own last words only."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(_STDERR, 0)
+        os.lseek(_STDERR, 0, os.SEEK_SET)

@@ -1,0 +1,60 @@
+"""Files written whole or not at all, and what the operating system says about them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from npu_tune.errors import StorageError
+
+CHECK_DISK = "Check the disk and the permissions, then run the same command again."
+FREE_SPACE = "Free some space there, or choose another folder."
+
+
+@contextlib.contextmanager
+def storage_errors(
+    what: str, path: Path | str, *, action: str = "written", remedy: str = FREE_SPACE
+) -> Iterator[None]:
+    """Turns what the operating system says about a file or folder into a StorageError.
+
+    Args:
+        what: it is called in the message, such as ``The study folder``.
+        path: of it.
+        action: what cannot be done with it: ``written``, ``read``.
+        remedy: what a person can do.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{what} {os.fspath(path)} cannot be {action}: {error.strerror or error}.",
+            remedy=remedy,
+            path=os.fspath(path),
+        ) from error
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Hands out a path beside ``path`` to write to, and moves it there once that went well.
+
+    Whoever reads ``path`` meanwhile finds what was there before; when the block raises, nothing
+    of the new content stays behind.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)

@@ -1,0 +1,223 @@
+"""A network on an Ethos-U, compiled again and again by one of Vela's two cores."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from npu_tune.errors import ModelError, ModelFormatError
+from npu_tune.network import Network
+from npu_tune.space import Configuration, SearchSpace, Value
+from npu_tune.targets.ethos_u.compiler.back_end import write_model
+from npu_tune.targets.ethos_u.compiler.metrics import network_metrics
+from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices, operator_choices
+from npu_tune.targets.ethos_u.compiler.session import Session
+from npu_tune.targets.ethos_u.compiler.settings import make_architecture
+from npu_tune.targets.ethos_u.cpp_core import CppCore, cpu_notes
+from npu_tune.targets.ethos_u.knobs import arena_levels, network_knobs, plan_of, search_space
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan
+from npu_tune.targets.ethos_u.planner import Frame
+from npu_tune.targets.ethos_u.starts import network_starts, python_core_starts
+from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.metrics import Evaluation, ProfileSchema
+from npu_tune.targets.problem import Artifact, Problem, Start, Target
+
+CPP_LABEL = "Vela C++ core, default (its own estimate)"
+
+
+def make_problem(
+    target: Target, network: Network, system: System, *, allow_cpu: bool
+) -> EthosUProblem:
+    """Makes the problem of a network, for the core that compiles it.
+
+    Args:
+        target: what is compiled for.
+        network: what is compiled.
+        system: the same target in Vela's words.
+        allow_cpu: accept operators that stay on the CPU.
+
+    Raises:
+        ModelError: for a float network, a format that Vela does not read, or operators that would
+            stay on the CPU where that is not allowed.
+    """
+    if network.format == "onnx":
+        raise ModelFormatError(
+            f"{network.name!r} is an ONNX network; Vela reads TFLite and TOSA.",
+            remedy="`npu-tune tune` quantises it by itself, `npu-tune convert` writes the file.",
+        )
+    problem: EthosUProblem
+    if network.format == "tosa" or system.accelerator.startswith("ethos-u85"):
+        make_architecture(system)  # says what does not fit in better words than the command
+        problem = CppCoreProblem(target, network, system)
+    else:
+        problem = PythonCoreProblem(target, network, system)
+    try:
+        _require_npu(problem, allow_cpu=allow_cpu)
+    except BaseException:
+        problem.close()
+        raise
+    return problem
+
+
+def _require_npu(problem: EthosUProblem, *, allow_cpu: bool) -> None:
+    """Refuses what would not run on the NPU. Raises ModelError."""
+    npu, cpu = problem.operators()
+    if npu and (allow_cpu or not cpu):
+        return
+    network = problem.network
+    if network.is_float and not npu:
+        raise ModelError(
+            f"{network.name!r} is a floating-point network; an Ethos-U computes integers "
+            "only, and nothing of it would run there.",
+            remedy="Quantise it to int8, from ONNX with `npu-tune convert`.",
+        )
+    listed = ", ".join(cpu[:5]) + (f" and {len(cpu) - 5} more" if len(cpu) > 5 else "")
+    raise ModelError(
+        f"{len(cpu)} operators of {network.name!r} would stay on the CPU: {listed}.",
+        remedy="Replace them, or accept them with allow_cpu = true; Vela's metrics leave "
+        "their time out."
+        if npu
+        else "Nothing would run on the NPU.",
+        cpu_operators=list(cpu),
+    )
+
+
+class EthosUProblem(Problem):
+    """What both of Vela's cores have in common.
+
+    Args:
+        target: what is compiled for.
+        network: what is compiled.
+        system: the same target in Vela's words.
+    """
+
+    profile = ProfileSchema(cost="cycles", unit="cycles")
+
+    def __init__(self, target: Target, network: Network, system: System) -> None:
+        super().__init__(target, network)
+        self._cpp_core = CppCore(network, system)
+
+    @abstractmethod
+    def operators(self) -> tuple[int, tuple[str, ...]]:
+        """How many operators run on the NPU, and those that stay on the CPU."""
+
+    @abstractmethod
+    def compile(self, configuration: Configuration, path: Path) -> Evaluation:
+        """Compiles a configuration and writes the compiled network."""
+
+    def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
+        """Writes the compiled network, the configuration and its metrics."""
+        folder.mkdir(parents=True, exist_ok=True)
+        configuration = self.space.complete(configuration)
+        model = folder / f"{self.network.name}_{self.target.name}.tflite"
+        evaluation = self.compile(configuration, model)
+        about = self.write_about(folder, configuration, evaluation)
+        return Artifact({"model": model, "configuration": about}, evaluation)
+
+    def references(self) -> Mapping[str, Mapping[str, float]]:
+        """The default of the C++ core by its own estimate, which counts differently."""
+        return {CPP_LABEL: self._cpp_core.default}
+
+
+class CppCoreProblem(EthosUProblem):
+    """Vela's C++ core, which has network-wide choices only."""
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """Strategy, arena limit and tensor allocator."""
+        least, most = self._cpp_core.run(NetworkPlan("Size"))[0], self._cpp_core.default
+        return SearchSpace(network_knobs(arena_levels(least["sram_bytes"], most["sram_bytes"])))
+
+    def operators(self) -> tuple[int, tuple[str, ...]]:
+        """As the core prints them. Raises ModelError."""
+        return self._cpp_core.operators()
+
+    def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
+        """Compiles into a temporary folder."""
+        return self._cpp_core.evaluate(plan_of(self.space.complete(configuration), ()))
+
+    def compile(self, configuration: Configuration, path: Path) -> Evaluation:
+        """Compiles and keeps the result."""
+        return self._cpp_core.evaluate(plan_of(configuration, ()), keep=path)
+
+    def starts(self) -> tuple[Start, ...]:
+        """Every arena limit under Performance, and Size."""
+        return network_starts(self.space)
+
+
+class PythonCoreProblem(EthosUProblem):
+    """Vela's Python core, which has choices for each operator.
+
+    It holds Vela's graph of the network, which each compilation starts from.
+    """
+
+    def __init__(self, target: Target, network: Network, system: System) -> None:
+        super().__init__(target, network, system)
+        self._session = Session(network, system)
+        self._operator_names = self._session.operator_names()
+
+    def operators(self) -> tuple[int, tuple[str, ...]]:
+        """Counts as Vela's summary does."""
+        return self._session.operators
+
+    @cached_property
+    def choices(self) -> tuple[OperatorChoices, ...]:
+        """Every operator with what may be chosen for it."""
+        return operator_choices(self._session)
+
+    @cached_property
+    def arena_limits(self) -> tuple[int, ...]:
+        """Limits between the SRAM of Vela's Size and of its Performance schedule, in bytes."""
+        session = self._session
+        least, most = (
+            network_metrics(session.compile(NetworkPlan(strategy)), session.arch)["sram_bytes"]
+            for strategy in ("Size", "Performance")
+        )
+        return arena_levels(least, most)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """Network-wide knobs first, then each operator's."""
+        return search_space(self.choices, self.arena_limits)
+
+    def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
+        """Everything a build does but for writing files."""
+        session, whole = self._session, self.space.complete(configuration)
+        graph = session.compile(plan_of(whole, self._operator_names))
+        rows = session.operator_rows()
+        return Evaluation(
+            network_metrics(graph, session.arch),
+            dict(zip(self._operator_names, rows, strict=True)),
+            cpu_notes(session.operators[1]),
+        )
+
+    def compile(self, configuration: Configuration, path: Path) -> Evaluation:
+        """Compiles in memory and writes the result."""
+        evaluation = self.evaluate(configuration)
+        write_model(self._session.graph, path)
+        return evaluation
+
+    def starts(self) -> tuple[Start, ...]:
+        """The vendor's own front, the C++ core's schedule and what they suggest together."""
+        return python_core_starts(self.space, self.choices, self.frames, self._cpp_core)
+
+    def frames(self, configuration: Configuration) -> tuple[Frame, ...]:
+        """The cascades of a configuration, and what feature maps take in them."""
+        session, names = self._session, self._operator_names
+        plan = plan_of(configuration, names)
+        unbuffered = {
+            index: replace(plan.operators.get(index, VENDOR), weight_slices=UNBUFFERED)
+            for index in range(len(names))
+        }
+        session.compile(replace(plan, operators=unbuffered))
+        return tuple(
+            Frame(cost.stripe.height, cost.cascade != 0, row["sram_bytes"])
+            for cost, row in zip(session.operator_costs(), session.operator_rows(), strict=True)
+        )
+
+    def close(self) -> None:
+        """Releases Vela's graph and all that the session remembers."""
+        self._session.close()

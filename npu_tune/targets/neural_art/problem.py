@@ -1,0 +1,104 @@
+"""A network on one Neural-ART, compiled and simulated again and again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from npu_tune.network import Network
+from npu_tune.space import Configuration, SearchSpace, Value
+from npu_tune.targets.garbage import no_collection
+from npu_tune.targets.metrics import Evaluation, ProfileSchema, default_objective
+from npu_tune.targets.neural_art.core import NetworkCompiler
+from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
+from npu_tune.targets.neural_art.program import program_document
+from npu_tune.targets.oracle import Bound, Front, Progress
+from npu_tune.targets.problem import Artifact, Problem, Start, Target
+
+
+class NeuralArtProblem(Problem):
+    """A network on a model of the accelerator; it knows its optima too (:class:`.Oracle`).
+
+    Args:
+        target: what is compiled for.
+        network: what is compiled.
+        compiler: of this network for this target.
+    """
+
+    profile = ProfileSchema(cost="cycles", unit="cycles", group="epoch")
+
+    def __init__(self, target: Target, network: Network, compiler: NetworkCompiler) -> None:
+        super().__init__(target, network)
+        self.compiler = compiler
+
+    @property
+    def space(self) -> SearchSpace:
+        """Network-wide knobs, those of the hardware that are explored, and those of each layer."""
+        return self.compiler.space
+
+    def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
+        """Compiles and simulates one configuration."""
+        compiler = self.compiler
+        whole = compiler.space.complete(configuration)
+        with no_collection():
+            return evaluation_of(compiler.run(whole), compiler.hardware(whole))
+
+    def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
+        """Writes the compiled program as JSON, the configuration and its metrics."""
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = self.space.complete(configuration)
+        hardware = self.compiler.hardware(whole)
+        run = self.compiler.run(whole)
+        evaluation = evaluation_of(run, hardware)
+        name = self.target.name
+        document = {"network": self.network.name, "target": name, "rule": self.compiler.rule}
+        model = folder / f"{self.network.name}_{name}.json"
+        model.write_text(
+            json.dumps(document | program_document(run, hardware), indent=2) + "\n",
+            encoding="utf-8",
+        )
+        about = self.write_about(folder, whole, evaluation)
+        return Artifact({"model": model, "configuration": about}, evaluation)
+
+    def starts(self) -> tuple[Start, ...]:
+        """The default alone."""
+        return (Start("default", self.space.default),)
+
+    def front(
+        self,
+        *,
+        objectives: Sequence[str] = (),
+        base: Configuration | None = None,
+        tolerance: float = 0.0,
+        most_labels: int | None = None,
+        progress: Progress | None = None,
+    ) -> Front:
+        """The optima over all choices of layers; see :mod:`.front`."""
+        from npu_tune.targets.neural_art.front import exact_front  # noqa: PLC0415 -- seldom asked
+
+        return exact_front(
+            self.compiler,
+            rule=self.compiler.rule,
+            objectives=tuple(objectives) or default_objective(METRICS),
+            base=base,
+            tolerance=tolerance,
+            most_labels=most_labels,
+            progress=progress,
+        )
+
+    def bases(self) -> tuple[Configuration, ...]:
+        """All choices of the whole network but thresholds of splitting; see :mod:`.front`."""
+        from npu_tune.targets.neural_art.front import bases  # noqa: PLC0415 -- seldom asked
+
+        return bases(self.space)
+
+    def bound(self, *, base: Configuration | None = None) -> Bound:
+        """What no configuration falls below, whatever layers choose; see :mod:`.front`."""
+        from npu_tune.targets.neural_art.front import lower_bound  # noqa: PLC0415 -- seldom asked
+
+        return lower_bound(self.compiler, rule=self.compiler.rule, base=base)
+
+    def close(self) -> None:
+        """Releases what is remembered of configurations."""
+        self.compiler.forget()

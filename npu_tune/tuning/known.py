@@ -1,0 +1,33 @@
+"""Which configurations of a study are known already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from npu_tune.errors import WorkerLostError
+from npu_tune.tuning.trial import TrialRecord
+
+
+class KnownTrials:
+    """The trials that answer for a key: evaluated ones, and failures the configuration caused."""
+
+    def __init__(self, trials: Iterable[tuple[str, TrialRecord]] = ()) -> None:
+        self._by_key: dict[str, TrialRecord] = {}
+        self._samples: Counter[str] = Counter()
+        for key, record in trials:
+            self.learn(key, record)
+
+    def learn(self, key: str, record: TrialRecord) -> None:
+        """Remembers a trial; a lost worker says nothing about the configuration."""
+        if record.duplicate_of is None and record.failure != WorkerLostError.failure:
+            self._by_key.setdefault(key, record)
+            self._samples[key] = max(self._samples[key], record.sample + 1)
+
+    def find(self, key: str) -> TrialRecord | None:
+        """The trial that answers for this key."""
+        return self._by_key.get(key)
+
+    def samples(self, key: str) -> int:
+        """How often the configuration of this key was evaluated."""
+        return self._samples[key]

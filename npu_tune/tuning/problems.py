@@ -1,0 +1,79 @@
+"""From what a study file says of model and target to an open problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from npu_tune.errors import ModelFormatError, UsageError
+from npu_tune.evaluation import quiet
+from npu_tune.network import Network
+from npu_tune.targets import Problem, Target
+from npu_tune.tuning.config import ModelSection
+
+
+def open_problem(
+    section: ModelSection, target: Target, *, network: Network | None = None
+) -> Problem:
+    """Binds the network a study names; ONNX is made int8 TFLite where the target needs that.
+
+    Args:
+        section: names the network.
+        target: what to compile for.
+        network: what was read already, instead of the one that the section names.
+
+    Returns:
+        The problem, which the caller closes.
+
+    Raises:
+        ModelError: if the model is no good, or not fit for the target.
+        UsageError: if there are calibration data for a model that is quantised already.
+    """
+    refused: ModelFormatError | None = None
+    for candidate in _networks(section, network):
+        try:
+            with quiet():
+                return target.bind(candidate)
+        except ModelFormatError as error:
+            refused = error
+    raise refused or RuntimeError("There was no network to bind.")
+
+
+def _networks(section: ModelSection, given: Network | None) -> Iterator[Network]:
+    """The network in every form that a target may take, the most original one first."""
+    # Reading models brings in onnx, which is slow to import.
+    from npu_tune.network import (  # noqa: PLC0415
+        is_built_in,
+        load_calibration,
+        load_network,
+        to_int8,
+        zoo_network,
+    )
+
+    if given is None and section.calibration is None and is_built_in(section.path):
+        yield zoo_network(section.path, format="onnx")
+        # The zoo quantises its networks with inputs of its own.
+        yield load_network(section.path)
+        return
+    network = load_network(section.path) if given is None else given
+    if section.calibration is not None:
+        require_calibratable(network, section.calibration)
+        yield to_int8(network, calibration=load_calibration(section.calibration, network))
+        return
+    yield network
+    if network.format == "onnx":
+        yield to_int8(network)
+
+
+def require_calibratable(network: Network, calibration: Path) -> None:
+    """Checks that calibration data are of use.
+
+    Raises:
+        UsageError: for a network that is not made int8 because it is TFLite already.
+    """
+    if network.format != "onnx":
+        raise UsageError(
+            f"{network.name!r} is a TFLite network, for which calibration data are of no use.",
+            remedy="Leave them out, or give the float ONNX file.",
+            calibration=str(calibration),
+        )

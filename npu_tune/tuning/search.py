@@ -1,0 +1,102 @@
+"""The sampler's side of a study: an Optuna study in memory over a problem's space."""
+
+from __future__ import annotations
+
+import warnings
+
+from optuna.samplers import BaseSampler
+
+from npu_tune._optuna_compat import SearchStudy
+from npu_tune.errors import EvaluationError, NpuTuneWarning
+from npu_tune.evaluation import quiet
+from npu_tune.space import to_distributions, to_params
+from npu_tune.targets import Problem, Start
+from npu_tune.tuning.config import SamplerSection
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.samplers import SamplerContext, make_sampler
+
+
+def new_search(
+    section: SamplerSection,
+    *,
+    seed: int,
+    problem: Problem,
+    objective: Objective,
+    evaluations: int | None = None,
+    sampler: BaseSampler | None = None,
+) -> SearchStudy:
+    """An Optuna study in memory with the sampler that a section asks for.
+
+    Args:
+        section: names the sampler.
+        seed: the study's.
+        problem: what is searched.
+        objective: what is optimised.
+        evaluations: the budget, for samplers that plan ahead; None where there is none.
+        sampler: instead of the one that the section names, as it is.
+
+    Raises:
+        UsageError: if the sampler is unknown or refuses its options.
+        MissingExtraError: if the sampler needs an extra that is not installed.
+    """
+    space = problem.space
+    directions = objective.study_directions
+    distributions = to_distributions(space)
+    # What has one value only cannot be changed, so trials beside the baseline must not try to.
+    default = to_params(space, space.default).items()
+    baseline = {name: value for name, value in default if not distributions[name].single()}
+    context = SamplerContext(
+        seed,
+        space.layers,
+        baseline,
+        evaluations=evaluations,
+        noise=expected_noise(problem, objective),
+        objectives=len(directions),
+        profile_cost=problem.profile.cost,
+        profile_group=problem.profile.group,
+    )
+    made = make_sampler(sampler or section.name, section.options, context=context)
+    return SearchStudy(made, directions, distributions)
+
+
+def expected_noise(problem: Problem, objective: Objective) -> float:
+    """Relative standard deviation of one evaluation that samplers are told of.
+
+    It is what the target expects, not what was measured so far, so that an interrupted search
+    goes on as if nothing had happened.
+    """
+    if problem.deterministic:
+        return 0.0
+    spreads = [m.spread for m in problem.metrics if m.name in objective.weights]
+    return max(spreads, default=0.0) or UNKNOWN_NOISE
+
+
+UNKNOWN_NOISE = 0.03
+"""Of a target that measures and does not say how well: what a loaded machine does to a time."""
+
+
+def problem_starts(problem: Problem) -> tuple[Start, ...]:
+    """The target's own proposals; none, with a warning, where it cannot make any."""
+    try:
+        with quiet():
+            return problem.starts()
+    except EvaluationError as error:
+        warnings.warn(
+            f"The search begins without the target's proposals: {error}",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+        return ()
+
+
+def problem_references(problem: Problem) -> dict[str, dict[str, float]]:
+    """The target's references; none, with a warning, where it cannot make any."""
+    try:
+        with quiet():
+            rows = problem.references()
+    except EvaluationError as error:
+        warnings.warn(
+            f"The target's reference metrics are missing: {error}", NpuTuneWarning, stacklevel=2
+        )
+        return {}
+    return {label: {name: float(v) for name, v in row.items()} for label, row in rows.items()}

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from evaluations import CHANGED, NETWORK, evaluate, next_finished, submit
+from fake_studies import fake_study, run_fake, story
+from fake_targets import (
+    Counting,
+    CrashingTarget,
+    HangingTarget,
+    LayeredTarget,
+    Meeting,
+    MeetingPlace,
+    Waiting,
+    Where,
+    is_running,
+    wait_until,
+)
+
+from npu_tune.errors import ExecutorError
+from npu_tune.evaluation.pool.ray import RayPool
+from npu_tune.tuning import run_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture
+def cluster():
+    """An empty cluster on this machine; nodes are processes."""
+    from ray.cluster_utils import Cluster
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A lost node is noticed after a second instead of half a minute.
+    watchful = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 500,
+        "health_check_failure_threshold": 2,
+    }
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": watchful}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    yield made
+    made.shutdown()
+
+
+def test_a_local_ray_is_started_and_ended_and_runs_as_many_as_asked(tmp_path):
+    import ray
+
+    target = Meeting(address=str(tmp_path / "socket"))
+    with MeetingPlace(tmp_path / "socket", 2) as place:
+        result = run_fake(tmp_path / "s", 5, target=target, executor={"kind": "ray", "workers": 2})
+
+    assert [len(set(group)) for group in place.groups] == [2, 2]
+    assert not any(trial.failure for trial in result.trials)
+    assert not ray.is_initialized()
+
+
+def test_an_existing_cluster_is_used_over_several_nodes(tmp_path, cluster):
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    target = Meeting(address=str(tmp_path / "socket"))
+    with MeetingPlace(tmp_path / "socket", 2) as place:
+        study = fake_study(
+            tmp_path / "s",
+            5,
+            executor={"kind": "ray", "workers": 2, "address": cluster.address},
+        )
+        result = run_study(study, network=NETWORK, target=target)
+
+    assert [len(set(group)) for group in place.groups] == [2, 2]
+    assert not any(trial.failure for trial in result.trials)
+
+
+def test_a_cluster_that_is_too_small_is_an_error_that_says_so(cluster):
+    cluster.add_node(num_cpus=1)
+
+    with (
+        RayPool(workers=2, timeout_s=60.0, address=cluster.address, start_timeout_s=8.0) as pool,
+        pytest.raises(ExecutorError, match="room for 1 of 2 workers") as caught,
+    ):
+        submit(pool, LayeredTarget(), CHANGED[0])
+
+    assert caught.value.data == {"room": 1, "workers": 2}
+
+
+def test_what_was_lost_with_its_node_is_evaluated_on_another(tmp_path, cluster):
+    first = cluster.add_node(num_cpus=1)
+    with RayPool(workers=1, timeout_s=300.0, address=cluster.address) as pool:
+        submit(pool, Waiting(folder=tmp_path), CHANGED[0], 3)
+        wait_until((tmp_path / "begun").exists)
+        pid = int((tmp_path / "begun").read_text())
+        (tmp_path / "go").touch()
+        cluster.remove_node(first, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        finished = next_finished(pool)
+
+    assert finished.ticket == 3
+    assert finished.answer.error is None
+    here = LayeredTarget().evaluate(NETWORK, CHANGED[0])
+    assert finished.answer.evaluation.metrics == dict(here.metrics)
+    assert not is_running(pid)
+
+
+def test_a_cluster_that_stays_without_room_is_an_error(tmp_path, cluster):
+    node = cluster.add_node(num_cpus=1)
+    with RayPool(
+        workers=1, timeout_s=300.0, address=cluster.address, start_timeout_s=20.0
+    ) as pool:
+        submit(pool, Waiting(folder=tmp_path), CHANGED[0], 3)
+        wait_until((tmp_path / "begun").exists)
+        cluster.remove_node(node, allow_graceful=False)
+        with pytest.raises(ExecutorError, match="no room for new ones"):
+            next_finished(pool)
+        assert pool.free == 0
+
+
+def test_a_crash_and_a_hang_cost_an_outcome_but_no_actor(tmp_path):
+    target = CrashingTarget(
+        HangingTarget(where=Where("layer0/block", 24), pid_file=tmp_path / "pids"),
+        where=Where("layer0/block", 16),
+    )
+    with RayPool(workers=1, timeout_s=2.0) as pool:
+        outcomes = [evaluate(pool, target, configuration).answer for configuration in CHANGED]
+
+    assert [o.error and o.error.failure for o in outcomes] == ["crash", "timeout", None]
+    assert outcomes[0].error.message.endswith("It did so 2 times.")
+    assert not any(is_running(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+
+
+def test_an_actor_takes_on_another_problem(tmp_path):
+    targets = [Counting(LayeredTarget(layer_cycles=c), tmp_path / "log") for c in (1e3, 2e3, 1e3)]
+    with RayPool(workers=1, timeout_s=60.0) as pool:
+        found = [evaluate(pool, target, CHANGED[0]).answer for target in targets]
+
+    cycles = [outcome.evaluation.metrics["cycles"] for outcome in found]
+    assert cycles[0] == cycles[2] < cycles[1]
+    assert len({line.split()[0] for line in (tmp_path / "log").read_text().splitlines()}) == 1
+
+
+def test_a_serial_study_is_the_same_on_ray_as_in_this_process(tmp_path):
+    sampler = {"name": "layerwise"}
+    on_ray = run_fake(tmp_path / "r", 15, sampler=sampler, executor={"kind": "ray", "workers": 1})
+
+    assert story(on_ray) == story(run_fake(tmp_path / "i", 15, sampler=sampler))
+
+
+def test_ray_leaves_the_signal_handlers_alone(tmp_path):
+    handlers = []
+
+    def look(progress):
+        handlers.append(signal.getsignal(signal.SIGTERM))
+
+    run_fake(tmp_path / "s", 2, executor={"kind": "ray", "workers": 1}, listener=look)
+
+    assert handlers[-1] is handlers[0]
+
+
+def test_a_cluster_that_is_not_there_is_an_error():
+    with (
+        RayPool(workers=1, timeout_s=1.0, address="127.0.0.1:1") as pool,
+        pytest.raises(ExecutorError, match="Cannot connect"),
+    ):
+        submit(pool, LayeredTarget(), CHANGED[0])

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from evaluations import CHANGED, NETWORK, SPACE
+from fake_targets import FailingTarget, LayeredTarget
+
+from npu_tune.errors import CompilerError
+from npu_tune.evaluation import Outcome, evaluate, quiet
+from npu_tune.targets import Evaluation
+
+
+def outcome_of(target, configuration=CHANGED[0]) -> Outcome:
+    with target.bind(NETWORK) as problem:
+        return evaluate(problem, configuration)
+
+
+def test_what_the_target_reports_is_an_outcome():
+    outcome = outcome_of(LayeredTarget(), SPACE.default)
+
+    here = LayeredTarget().evaluate(NETWORK, SPACE.default)
+    assert outcome.evaluation.metrics == dict(here.metrics)
+    assert outcome.evaluation.profile == here.profile
+    assert outcome.evaluation.notes == here.notes
+    assert outcome.error is None
+    assert outcome.seconds > 0
+
+
+def test_what_the_target_raises_is_an_outcome():
+    assert outcome_of(FailingTarget()).error.failure == "compiler-error"
+    bug = outcome_of(FailingTarget(error=ZeroDivisionError, message="an odd shape")).error
+    assert bug.message == "ZeroDivisionError: an odd shape"
+    leaving = outcome_of(FailingTarget(error=SystemExit, message="bad option")).error
+    assert leaving.message == "SystemExit: bad option"
+
+
+def test_somebody_who_wants_to_stop_gets_through():
+    with pytest.raises(KeyboardInterrupt):
+        outcome_of(FailingTarget(error=KeyboardInterrupt))
+
+
+@pytest.mark.parametrize(
+    ("number", "failure"),
+    [(errno.ENOSPC, "infrastructure"), (errno.EISDIR, "compiler-error")],
+)
+def test_what_the_machine_runs_out_of_is_not_blamed_on_the_configuration(
+    monkeypatch, number, failure
+):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(LayeredTarget, "evaluate", refuse)
+    assert outcome_of(LayeredTarget()).error.failure == failure
+
+
+@pytest.mark.parametrize(
+    "failure", [MemoryError("out of memory"), ConnectionResetError("gone"), TimeoutError("gone")]
+)
+def test_what_went_wrong_on_the_way_to_a_board_is_not_blamed_on_the_configuration(
+    monkeypatch, failure
+):
+    def refuse(*_):
+        raise failure
+
+    monkeypatch.setattr(LayeredTarget, "evaluate", refuse)
+    assert outcome_of(LayeredTarget()).error.failure == "infrastructure"
+
+
+class BoardError(CompilerError):
+    """An error of somebody else's, with arguments of its own."""
+
+    def __init__(self, code):
+        super().__init__(f"The board said {code}.", remedy="Reset it.", code=code, raw=object())
+
+
+def test_an_error_of_somebody_elses_class_becomes_one_that_any_process_can_read(monkeypatch):
+    def refuse(*_):
+        raise BoardError(7)
+
+    monkeypatch.setattr(LayeredTarget, "evaluate", refuse)
+    error = pickle.loads(pickle.dumps(outcome_of(LayeredTarget()).error))  # noqa: S301
+    assert type(error) is CompilerError
+    assert (error.message, error.remedy) == ("The board said 7.", "Reset it.")
+    assert error.data == {"code": 7}
+
+
+def test_numbers_of_any_library_become_pythons_own(monkeypatch):
+    def odd(*_):
+        row = {"cycles": np.int64(3), "bytes": np.float32(0.5)}
+        return Evaluation({"cycles": np.int64(3)}, {"a": row}, ["x"], {"cycles": np.float64(0.1)})
+
+    monkeypatch.setattr(LayeredTarget, "evaluate", odd)
+    found = outcome_of(LayeredTarget()).evaluation
+
+    assert json.dumps([found.metrics, found.profile, found.spread])
+    assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - made here
+    assert {type(v) for v in found.profile["a"].values()} == {float}
+    assert found.notes == ("x",)
+
+
+def test_the_terminal_is_back_after_the_noise(capfd):
+    with quiet():
+        print("unheard")
+    print("heard")
+
+    assert capfd.readouterr().out == "heard\n"
+
+
+def test_warnings_get_through_the_silence():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with quiet():
+            warnings.warn("look here", stacklevel=1)
+
+    assert [str(warning.message) for warning in caught] == ["look here"]

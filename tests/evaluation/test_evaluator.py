@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from evaluations import CHANGED, NETWORK
+from fake_studies import run_fake, story
+from fake_targets import (
+    Counting,
+    CrashingTarget,
+    FailingTarget,
+    LayeredTarget,
+    Where,
+)
+
+from npu_tune.errors import CompilerCrashError, WorkerLostError
+from npu_tune.evaluation import Outcome
+from npu_tune.evaluation.evaluator import (
+    EvaluationTask,
+    Evaluator,
+    PooledEvaluator,
+    Request,
+    StoredEvaluator,
+)
+from npu_tune.evaluation.pool import Finished
+from npu_tune.evaluation.pool.inline import InlinePool
+from npu_tune.evaluation.pool.process import ProcessPool
+from npu_tune.evaluation.store import Store
+from npu_tune.targets import Evaluation
+
+
+class Scripted(Evaluator):
+    """Answers in order of submission, with what a script says."""
+
+    capacity = 3
+
+    def __init__(self, script):
+        self._script = deque(script)
+        self._waiting = deque()
+        self.asked = []
+        self.closed = False
+
+    @property
+    def free(self):
+        return self.capacity - len(self._waiting)
+
+    def submit(self, ticket, request):
+        assert self.free > 0
+        self.asked.append(request)
+        self._waiting.append(ticket)
+
+    def wait(self, timeout_s):
+        if not self._waiting:
+            return None
+        return Finished(self._waiting.popleft(), self._script.popleft())
+
+    def close(self):
+        self.closed = True
+
+
+def outcome(cycles):
+    return Outcome(Evaluation({"cycles": cycles}), None)
+
+
+def request(number=0, sample=0):
+    return Request(CHANGED[number], f"key{number}", sample)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+def ask(evaluator, asked, ticket=0):
+    evaluator.submit(ticket, asked)
+    return evaluator.wait(0.0)
+
+
+@pytest.mark.parametrize("make", [InlinePool, lambda: ProcessPool(workers=2, timeout_s=60.0)])
+def test_a_pooled_evaluator_evaluates_its_problem(make):
+    problem = LayeredTarget().bind(NETWORK)
+    with PooledEvaluator(make(), problem) as evaluator:
+        assert evaluator.free == evaluator.capacity
+        evaluator.submit(5, Request(CHANGED[0], problem.key(CHANGED[0])))
+        assert evaluator.free == evaluator.capacity - 1
+        finished = None
+        while finished is None:
+            finished = evaluator.wait(10.0)
+
+    assert finished.ticket == 5
+    assert finished.answer.evaluation == problem.evaluate(CHANGED[0])
+
+
+def test_a_task_says_what_it_evaluates_while_it_does():
+    problem = Counting().bind(NETWORK)
+    seen = []
+
+    assert EvaluationTask(request()).run(LayeredTarget().bind(NETWORK), seen.append).evaluation
+    assert seen == ["key0", None]
+    assert problem.target.log.name == "evaluations.log"
+
+
+def test_what_becomes_of_a_task_whose_worker_failed_is_a_failed_outcome():
+    task = EvaluationTask(request())
+    crash = CompilerCrashError("It died.")
+    lost = task.give_up(WorkerLostError("gone"))
+
+    assert task.blame("key0", crash, 2.0) == Outcome.failed(crash, seconds=2.0)
+    assert task.is_lost(lost)
+    assert not task.is_lost(outcome(1.0))
+    assert not task.is_lost(Outcome.failed(crash))
+
+
+def test_what_the_store_has_is_not_evaluated(store):
+    inner = Scripted([outcome(1.0)])
+    evaluator = StoredEvaluator(inner, store)
+
+    assert ask(evaluator, request(), ticket=3) == Finished(3, outcome(1.0))
+    assert evaluator.hits == 0
+    assert ask(evaluator, request(), ticket=4) == Finished(4, outcome(1.0))
+    assert evaluator.hits == 1
+    assert len(inner.asked) == 1
+
+
+def test_what_the_store_has_takes_a_place_until_it_is_fetched(store):
+    store.learn("key0", outcome(1.0))
+    evaluator = StoredEvaluator(Scripted([outcome(2.0)]), store)
+    evaluator.submit(0, request(0))
+    evaluator.submit(1, request(1))
+
+    assert evaluator.free == 1
+    assert [evaluator.wait(0.0) for _ in range(3)] == [
+        Finished(0, outcome(1.0)),
+        Finished(1, outcome(2.0)),
+        None,
+    ]
+    assert evaluator.free == evaluator.capacity == 3
+
+
+def test_every_sample_is_found_under_its_number(store):
+    inner = Scripted([outcome(1.0), outcome(2.0)])
+    evaluator = StoredEvaluator(inner, store)
+
+    assert [ask(evaluator, request(sample=n)).answer for n in (0, 1)] == [
+        outcome(1.0),
+        outcome(2.0),
+    ]
+    assert [ask(evaluator, request(sample=n)).answer for n in (1, 0)] == [
+        outcome(2.0),
+        outcome(1.0),
+    ]
+    assert len(inner.asked) == 2
+
+
+def test_a_refusal_is_stored_and_a_crash_is_not(store):
+    refusal, crash = (
+        Outcome.failed(kind("No.")) for kind in (FailingTarget().error, CompilerCrashError)
+    )
+    inner = Scripted([refusal, crash, outcome(1.0)])
+    evaluator = StoredEvaluator(inner, store)
+    for number in (0, 1):
+        ask(evaluator, request(number))
+
+    assert ask(evaluator, request(0)).answer.error.failure == "compiler-error"
+    assert ask(evaluator, request(1)).answer == outcome(1.0)
+    assert [asked.key for asked in inner.asked] == ["key0", "key1", "key1"]
+
+
+def test_closing_closes_the_inner_evaluator_and_leaves_the_store_open(store):
+    inner = Scripted([])
+    StoredEvaluator(inner, store).close()
+
+    assert inner.closed
+    assert store.find("key0") is None
+
+
+def test_studies_that_share_a_store_evaluate_nothing_twice(tmp_path):
+    target = Counting(LayeredTarget(), tmp_path / "log")
+    shared = {"study": {"store": str(tmp_path / "store")}}
+    first = run_fake(tmp_path / "a", 10, target=target, **shared)
+    lines = target.log.read_text()
+    again = run_fake(tmp_path / "b", 10, target=target, **shared)
+
+    assert story(again) == story(first)
+    # Except for the default once more at the end, to see whether its metrics have moved.
+    assert len(target.log.read_text().splitlines()) == len(lines.splitlines()) + 1
+
+
+def test_a_crash_in_one_study_is_no_verdict_in_another_that_shares_its_store(tmp_path):
+    crashing = CrashingTarget(where=Where("network/strategy", "speed"))
+    target = Counting(crashing, tmp_path / "log")
+    options = {
+        "target": target,
+        "study": {"store": str(tmp_path / "store")},
+        "executor": {"kind": "process", "workers": 1},
+    }
+    first = run_fake(tmp_path / "a", 4, **options)
+    lines = target.log.read_text().splitlines()
+    again = run_fake(tmp_path / "b", 4, **options)
+
+    failed = [trial for trial in first.trials if trial.failure]
+    assert {trial.failure for trial in failed} == {"crash"}
+    assert story(again) == story(first)
+    # Only what crashed was evaluated again, twice each as in the first study.
+    *tried, baseline_again = target.log.read_text().splitlines()[len(lines) :]
+    assert "speed" not in baseline_again
+    assert len(tried) == 2 * len(failed)
+    assert all("speed" in line for line in tried)
+
+
+def test_an_evaluator_that_reuses_nothing_adds_every_sample(store):
+    inner = Scripted([outcome(1.0), outcome(2.0), Outcome.failed(WorkerLostError("gone"))])
+    evaluator = StoredEvaluator(inner, store, reuse=False)
+
+    assert [ask(evaluator, request()).answer for _ in range(2)] == [outcome(1.0), outcome(2.0)]
+    ask(evaluator, request())
+    assert [store.find("key0", n) for n in range(3)] == [outcome(1.0), outcome(2.0), None]
+
+
+def test_a_fresh_request_is_neither_answered_by_the_store_nor_kept(store):
+    store.learn("key0", outcome(1.0))
+    evaluator = StoredEvaluator(Scripted([outcome(2.0)]), store)
+    fresh = Request(CHANGED[0], "key0", 1, fresh=True)
+
+    assert ask(evaluator, fresh).answer == outcome(2.0)
+    assert store.find("key0", 1) is None

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from npu_tune.errors import (
+    CompilerCrashError,
+    CompilerError,
+    CompilerTimeoutError,
+    IllegalConfigurationError,
+    InaccurateOutputError,
+    StorageError,
+    WorkerLostError,
+)
+from npu_tune.evaluation import Outcome
+from npu_tune.evaluation.store import Store, store_path
+from npu_tune.targets import Evaluation, Identity
+
+EVALUATION = Evaluation(
+    {"cycles": 0.1 + 0.2},
+    {"conv": {"cycles": 3.0, "wait": 1e-9}},
+    ("a note",),
+    {"cycles": 0.02},
+)
+
+
+def outcome(cycles):
+    return Outcome(Evaluation({"cycles": cycles}), None)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder" / "answers.sqlite"
+
+
+def test_an_evaluation_comes_back_exactly(path):
+    with Store(path) as store:
+        store.learn("key", Outcome(EVALUATION, None, 3.0))
+    with Store(path) as store:
+        found = store.find("key")
+        assert store.find("other") is None
+    assert found == Outcome(EVALUATION, None, 0.0)
+
+
+@pytest.mark.parametrize("kind", [IllegalConfigurationError, CompilerError, InaccurateOutputError])
+def test_what_the_target_says_of_a_configuration_comes_back_as_what_it_was(path, kind):
+    with Store(path) as store:
+        store.learn("key", Outcome.failed(kind("No.", remedy="Never.")))
+        known = store.find("key").error
+    assert type(known) is kind
+    assert (known.message, known.remedy) == ("No.", "Never.")
+
+
+@pytest.mark.parametrize("kind", [WorkerLostError, CompilerCrashError, CompilerTimeoutError])
+def test_what_may_be_the_machines_fault_is_not_kept(path, kind):
+    with Store(path) as store:
+        store.learn("key", Outcome.failed(kind("It died.")))
+        assert store.find("key") is None
+        store.learn("key", outcome(5.0))
+        assert store.find("key") == outcome(5.0)
+
+
+def test_the_first_outcome_stands(path):
+    with Store(path) as store:
+        store.learn("key", outcome(1.0))
+        store.learn("key", outcome(5.0))
+        assert store.find("key") == outcome(1.0)
+
+
+def test_every_sample_is_kept(path):
+    with Store(path) as store:
+        for sample, cycles in enumerate((1.0, 2.0, 3.0)):
+            store.learn("key", outcome(cycles), sample)
+        assert [store.find("key", sample) for sample in range(4)] == [
+            outcome(1.0),
+            outcome(2.0),
+            outcome(3.0),
+            None,
+        ]
+
+
+def test_several_processes_write_the_same_file(path):
+    program = (
+        "import sys; from pathlib import Path;"
+        "from npu_tune.evaluation import Outcome;"
+        "from npu_tune.evaluation.store import Store;"
+        "from npu_tune.targets import Evaluation;"
+        "store = Store(Path(sys.argv[1]));"
+        "[store.learn(f'{sys.argv[2]}-{n}', Outcome(Evaluation({'n': n}), None))"
+        " for n in range(200)]"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", program, str(path), str(number)])
+        for number in range(3)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    with Store(path) as store:
+        found = [store.find(f"{w}-{n}") for w in range(3) for n in range(200)]
+    assert None not in found
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_file_of_another_schema_is_refused(path, version):
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(StorageError, match=f"schema version {version}.*Remove the file"):
+        Store(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    text = tmp_path / "text.sqlite"
+    text.write_bytes(b"no database at all, but some text that is long enough" * 20)
+    with pytest.raises(StorageError, match="cannot be used"):
+        Store(text)
+
+
+def test_another_compiler_version_has_another_file():
+    one, two = (
+        store_path(Path(), Identity("0" * 64, "npu", {"version": version})) for version in "12"
+    )
+    assert one != two

@@ -1,0 +1,39 @@
+"""Evaluating on a pool, one configuration after the other."""
+
+from __future__ import annotations
+
+from fake_targets import LayeredTarget, fake_network
+
+from npu_tune.evaluation.evaluator import EvaluationTask, Request
+from npu_tune.evaluation.pool import Binding, Finished, Pool
+from npu_tune.space import Configuration
+from npu_tune.targets import Problem, Target
+
+NETWORK = fake_network()
+SPACE = LayeredTarget().space(NETWORK)
+CHANGED = [SPACE.configuration({"layer0/block": 8 * (i + 2)}) for i in range(3)]
+
+
+def request(problem: Problem, configuration: Configuration) -> Request:
+    return Request(configuration, problem.key(configuration))
+
+
+def submit(pool: Pool, target: Target, configuration: Configuration, ticket: int = 0) -> None:
+    problem = target.bind(NETWORK)
+    task = EvaluationTask(request(problem, configuration))
+    pool.submit(ticket, task, Binding.of(problem))
+
+
+def next_finished(pool: Pool) -> Finished:
+    while True:
+        finished = pool.wait(10.0)
+        if finished is not None:
+            return finished
+
+
+def evaluate(
+    pool: Pool, target: Target, configuration: Configuration, ticket: int = 0
+) -> Finished:
+    """What comes of one evaluation."""
+    submit(pool, target, configuration, ticket)
+    return next_finished(pool)
