@@ -1,17 +1,27 @@
-"""Optuna samplers for spaces whose parameters belong to layers; they know no target."""
+"""Optuna samplers for spaces whose parameters belong to layers; they know no target.
 
-from npu_tune.samplers.annealing import SimulatedAnnealingSampler
-from npu_tune.samplers.base import LayeredSampler
-from npu_tune.samplers.layer_profile import LayerProfileSampler
-from npu_tune.samplers.layerwise import LayerwiseSampler
-from npu_tune.samplers.profile.settings import LayerProfileSettings
-from npu_tune.samplers.qlearning import QLearningSampler
-from npu_tune.samplers.settings import (
-    AnnealingSettings,
-    LayerwiseSettings,
-    QLearningSettings,
-    StepSettings,
-)
+Each is imported when its name is first used: a study needs one of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npu_tune._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from npu_tune.samplers.annealing import SimulatedAnnealingSampler
+    from npu_tune.samplers.base import LayeredSampler
+    from npu_tune.samplers.layer_profile import LayerProfileSampler
+    from npu_tune.samplers.layerwise import LayerwiseSampler
+    from npu_tune.samplers.profile.settings import LayerProfileSettings
+    from npu_tune.samplers.qlearning import QLearningSampler
+    from npu_tune.samplers.settings import (
+        AnnealingSettings,
+        LayerwiseSettings,
+        QLearningSettings,
+        StepSettings,
+    )
 
 __all__ = [
     "AnnealingSettings",
@@ -25,3 +35,19 @@ __all__ = [
     "SimulatedAnnealingSampler",
     "StepSettings",
 ]
+
+_HOMES = {
+    "AnnealingSettings": "npu_tune.samplers.settings",
+    "LayerProfileSampler": "npu_tune.samplers.layer_profile",
+    "LayerProfileSettings": "npu_tune.samplers.profile.settings",
+    "LayeredSampler": "npu_tune.samplers.base",
+    "LayerwiseSampler": "npu_tune.samplers.layerwise",
+    "LayerwiseSettings": "npu_tune.samplers.settings",
+    "QLearningSampler": "npu_tune.samplers.qlearning",
+    "QLearningSettings": "npu_tune.samplers.settings",
+    "SimulatedAnnealingSampler": "npu_tune.samplers.annealing",
+    "StepSettings": "npu_tune.samplers.settings",
+}
+
+
+__getattr__ = lazy_attributes(__name__, _HOMES)

@@ -7,12 +7,7 @@ from typing import Any
 
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-from npu_tune.samplers import (
-    LayerProfileSampler,
-    LayerwiseSampler,
-    QLearningSampler,
-    SimulatedAnnealingSampler,
-)
+from npu_tune import samplers
 from npu_tune.tuning.genetic import NSGAII, NSGAIII
 from npu_tune.tuning.sampler_kind import RequiredModule, SamplerContext, SamplerKind
 
@@ -25,12 +20,12 @@ Options = Mapping[str, Any]
 
 def _make_annealing(options: Options, context: SamplerContext) -> BaseSampler:
     known = {**_layered(context), **_budget(context), "noise": context.noise}
-    return SimulatedAnnealingSampler(**{**known, **options}, seed=context.seed)
+    return samplers.SimulatedAnnealingSampler(**{**known, **options}, seed=context.seed)
 
 
 def _make_layerwise(options: Options, context: SamplerContext) -> BaseSampler:
     known = {**_layered(context), "noise": context.noise}
-    return LayerwiseSampler(**{**known, **options}, seed=context.seed)
+    return samplers.LayerwiseSampler(**{**known, **options}, seed=context.seed)
 
 
 def _make_profile(options: Options, context: SamplerContext) -> BaseSampler:
@@ -40,12 +35,12 @@ def _make_profile(options: Options, context: SamplerContext) -> BaseSampler:
         "cost_column": context.profile_cost,
         "group_column": context.profile_group,
     }
-    return LayerProfileSampler(**{**known, **options}, seed=context.seed)
+    return samplers.LayerProfileSampler(**{**known, **options}, seed=context.seed)
 
 
 def _make_qlearning(options: Options, context: SamplerContext) -> BaseSampler:
     known = {**_layered(context), **_budget(context), "cost_column": context.profile_cost}
-    return QLearningSampler(**{**known, **options}, seed=context.seed)
+    return samplers.QLearningSampler(**{**known, **options}, seed=context.seed)
 
 
 def _make_gp(options: Options, context: SamplerContext) -> BaseSampler:

@@ -29,5 +29,11 @@ class KnownTrials:
         return self._by_key.get(key)
 
     def samples(self, key: str) -> int:
-        """How often the configuration of this key was evaluated."""
+        """How often the configuration of this key was evaluated, or is being evaluated."""
         return self._samples[key]
+
+    def take_sample(self, key: str) -> int:
+        """The number of its next evaluation, which nobody else gets."""
+        number = self._samples[key]
+        self._samples[key] += 1
+        return number

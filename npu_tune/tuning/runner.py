@@ -261,10 +261,7 @@ class Runner:
         space = self._problem.space
         configuration = space.effective(from_params(space, trial.params))
         key = self._problem.keys.key_of_effective(configuration)
-        sample = 0
-        if is_repeat:
-            under_way = sum(other.key == key for other in self._running.values())
-            sample = self._known.samples(key) + under_way
+        sample = self._known.take_sample(key) if is_repeat else 0
         return Proposal(trial, configuration, key, origin, sample)
 
     def _left(self) -> int | None:

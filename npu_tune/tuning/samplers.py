@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import carry_search_space
 from npu_tune.errors import MissingExtraError, NpuTuneWarning, UsageError
-from npu_tune.samplers import LayeredSampler
+from npu_tune.samplers.base import LayeredSampler
 from npu_tune.space import NETWORK_SCOPE, SearchSpace
 from npu_tune.tuning.builtin_samplers import BUILT_IN
 from npu_tune.tuning.sampler_kind import RequiredModule, SamplerContext, SamplerKind

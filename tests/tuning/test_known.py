@@ -39,3 +39,13 @@ def test_what_was_lost_or_repeated_is_no_sample():
     known.learn("a", record(1, duplicate_of=0))
 
     assert known.samples("a") == 0
+
+
+def test_every_evaluation_of_a_configuration_gets_a_number_of_its_own_however_they_end():
+    known = KnownTrials([("a", record(0))])
+
+    assert [known.take_sample("a") for _ in range(2)] == [1, 2]
+    known.learn("a", record(1, sample=2))
+    assert known.take_sample("a") == 3
+    known.learn("a", record(2, sample=1))
+    assert known.take_sample("a") == 4
