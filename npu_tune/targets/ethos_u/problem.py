@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -108,6 +108,15 @@ class EthosUProblem(Problem):
     def compile(self, configuration: Configuration, path: Path) -> Evaluation:
         """Compiles a configuration and writes the compiled network."""
 
+    def plan(self, configuration: Mapping[str, Value], layers: Sequence[str] = ()) -> NetworkPlan:
+        """What a configuration asks of Vela.
+
+        Only another mapping is checked against the space, which takes two compilations: the first
+        evaluation of every worker would wait for it.
+        """
+        is_made = isinstance(configuration, Configuration)
+        return plan_of(configuration if is_made else self.space.complete(configuration), layers)
+
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
         """Writes the compiled network, the configuration and its metrics."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +146,7 @@ class CppCoreProblem(EthosUProblem):
 
     def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
         """Compiles into a temporary folder."""
-        return self._cpp_core.evaluate(plan_of(self.space.complete(configuration), ()))
+        return self._cpp_core.evaluate(self.plan(configuration))
 
     def compile(self, configuration: Configuration, path: Path) -> Evaluation:
         """Compiles and keeps the result."""
@@ -185,8 +194,8 @@ class PythonCoreProblem(EthosUProblem):
 
     def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
         """Everything a build does but for writing files."""
-        session, whole = self._session, self.space.complete(configuration)
-        graph = session.compile(plan_of(whole, self._operator_names))
+        session = self._session
+        graph = session.compile(self.plan(configuration, self._operator_names))
         rows = session.operator_rows()
         return Evaluation(
             network_metrics(graph, session.arch),

@@ -112,3 +112,13 @@ def test_cycles_and_sram_are_the_objectives_and_every_metric_has_a_goal(u55):
     assert goals.pop("npu_share") is Goal.MAXIMIZE
     assert set(goals.values()) == {Goal.MINIMIZE}
     assert [m.stated for m in u55.metrics if m.stated] == ["cycles"]
+
+
+def test_a_worker_evaluates_a_configuration_without_making_the_search_space(u55, resnet8):
+    with u55.bind(resnet8) as here:
+        changed = here.space.configuration({"network/strategy": "Size"})
+        expected = here.evaluate(changed)
+    with u55.bind(resnet8) as there:
+        assert there.evaluate(changed) == expected
+        assert "space" not in vars(there)
+        assert there.evaluate({"network/strategy": "Size"}) == expected
