@@ -3,7 +3,7 @@
     python tests/benchmarks/compare_versions.py HEAD~1 bench_simulation.py --configurations 1000
 
 Each version runs its own copy of the benchmark on its own package, with the Python that runs this
-program. Machines drift, so that only figures of neighbouring runs are put in relation; the median
+program; an earlier version without that benchmark runs the one of this checkout. Machines drift, so that only figures of neighbouring runs are put in relation; the median
 over rounds is printed. What the benchmark prints with ``--json`` is compared number by number.
 """
 
@@ -44,7 +44,8 @@ def main() -> None:
 
 def _run(checkout: Path, options: argparse.Namespace) -> dict[str, float]:
     """The numbers that one version prints, by their place in its JSON."""
-    script = checkout / "tests" / "benchmarks" / options.benchmark
+    own, ours = (tree / "tests" / "benchmarks" / options.benchmark for tree in (checkout, HERE))
+    script = own if own.exists() else ours
     done = subprocess.run(
         [sys.executable, str(script), "--json", *options.arguments],
         env={**os.environ, "PYTHONPATH": str(checkout)},
