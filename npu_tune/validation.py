@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from npu_tune.errors import NpuTuneError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _IN_TOML = {
     "dict_type": "it takes a table",
@@ -59,7 +61,30 @@ def to_toml(table: BaseModel) -> str:
     return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
 
 
-def table_error(
+def validated(
+    model: type[Model],
+    document: Mapping[str, Any],
+    *,
+    source: str,
+    whole: str,
+    kind: type[NpuTuneError],
+) -> Model:
+    """A document as the values of a table.
+
+    Args:
+        model: what the table takes.
+        document: its keys and values.
+        source: what the document is called, such as its path.
+        whole: what the key is called where the document itself is at fault.
+        kind: the class of the exception, which names the first key at fault and the remedy.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise _table_error(error, model=model, source=source, whole=whole, kind=kind) from error
+
+
+def _table_error(
     error: ValidationError,
     *,
     model: type[BaseModel],
@@ -67,15 +92,6 @@ def table_error(
     whole: str,
     kind: type[NpuTuneError],
 ) -> NpuTuneError:
-    """What the first of the errors says, as an exception that names the key and the remedy.
-
-    Args:
-        error: as pydantic raised it.
-        model: what the document was validated against.
-        source: what the document is called, such as its path.
-        whole: what the key is called where the document itself is at fault.
-        kind: the class of the exception.
-    """
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
     # A position in a list says less than the value, which is shown.

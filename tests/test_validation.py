@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from npu_tune.errors import TargetError
-from npu_tune.validation import Table, closest_hint, known_remedy, table_error
+from npu_tune.validation import Table, closest_hint, known_remedy, validated
 
 
 class Inner(Table):
@@ -19,11 +19,9 @@ class Outer(Table):
 
 
 def told(document):
-    with pytest.raises(ValidationError) as caught:
-        Outer.model_validate(document)
-    return table_error(
-        caught.value, model=Outer, source="file.toml", whole="file", kind=TargetError
-    )
+    with pytest.raises(TargetError) as caught:
+        validated(Outer, document, source="file.toml", whole="file", kind=TargetError)
+    return caught.value
 
 
 @pytest.mark.parametrize(

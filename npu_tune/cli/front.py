@@ -147,23 +147,18 @@ def _weights(
     text: str | None, result: StudyResult | None, problem: Problem
 ) -> Mapping[str, float]:
     """Weights by metric: as asked for, else those of the study, else the target's own."""
-    from pydantic import ValidationError  # noqa: PLC0415 -- keeps --help fast
-
-    from npu_tune.tuning.config import ObjectiveSection  # noqa: PLC0415
+    from npu_tune.tuning.config import ObjectiveSection  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.tuning.objective import MAXIMIZE, Objective  # noqa: PLC0415
-    from npu_tune.validation import table_error  # noqa: PLC0415
+    from npu_tune.validation import validated  # noqa: PLC0415
 
     metrics, weights = split_weights(text)
-    try:
-        section = ObjectiveSection.model_validate({"metrics": metrics, "weights": weights})
-    except ValidationError as error:
-        raise table_error(
-            error,
-            model=ObjectiveSection,
-            source="command line",
-            whole="objective",
-            kind=UsageError,
-        ) from error
+    section = validated(
+        ObjectiveSection,
+        {"metrics": metrics, "weights": weights},
+        source="command line",
+        whole="objective",
+        kind=UsageError,
+    )
     objective = Objective.of(section, {}, problem.metrics)
     if text is None and result is not None:
         objective = result.objective

@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from npu_tune.errors import UsageError
 from npu_tune.tuning.config import (
     ModelSection,
@@ -16,7 +14,7 @@ from npu_tune.tuning.config import (
     is_model_file_name,
     model_name,
 )
-from npu_tune.validation import read_toml, table_error, to_toml
+from npu_tune.validation import read_toml, to_toml, validated
 
 Model = TypeVar("Model", bound=ModelSection)
 Target = TypeVar("Target", bound=TargetSection)
@@ -48,12 +46,7 @@ def parse_study(document: dict[str, Any], *, base: Path, source: str = "study") 
     Raises:
         UsageError: names the key, the value and the remedy.
     """
-    try:
-        study = StudyFile.model_validate(document)
-    except ValidationError as error:
-        raise table_error(
-            error, model=StudyFile, source=source, whole="study file", kind=UsageError
-        ) from error
+    study = validated(StudyFile, document, source=source, whole="study file", kind=UsageError)
     return _resolved(study, base)
 
 

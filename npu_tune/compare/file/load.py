@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
 from npu_tune.compare.file.config import (
     ComparisonFile,
     ReplaySection,
@@ -15,7 +13,7 @@ from npu_tune.compare.file.config import (
 from npu_tune.compare.file.labels import ALL_TARGETS, file_words
 from npu_tune.errors import UsageError
 from npu_tune.tuning.study_file import resolved_model, resolved_target
-from npu_tune.validation import known_remedy, read_toml, table_error, to_toml
+from npu_tune.validation import known_remedy, read_toml, to_toml, validated
 
 
 class _Titled(Protocol):
@@ -48,12 +46,9 @@ def parse_comparison(
     Raises:
         UsageError: names the key, the value and the remedy.
     """
-    try:
-        comparison = ComparisonFile.model_validate(document)
-    except ValidationError as error:
-        raise table_error(
-            error, model=ComparisonFile, source=source, whole="comparison file", kind=UsageError
-        ) from error
+    comparison = validated(
+        ComparisonFile, document, source=source, whole="comparison file", kind=UsageError
+    )
     _require_labels(comparison, source)
     _require_seeds(comparison, source)
     _require_report(comparison, source)

@@ -11,8 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from npu_tune.errors import TargetError
 from npu_tune.targets.neural_art.hardware.description import (
     Calibration,
@@ -24,7 +22,7 @@ from npu_tune.targets.neural_art.hardware.description import (
     Units,
 )
 from npu_tune.targets.neural_art.hardware.parameters import HardwareParameters, values_of
-from npu_tune.validation import known_remedy, table_error
+from npu_tune.validation import known_remedy, validated
 
 _DATA = files("npu_tune.targets.neural_art.hardware") / "data"
 _SUFFIX = ".toml"
@@ -86,12 +84,13 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
         raise TargetError(
             f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
         ) from error
-    try:
-        parameters = HardwareParameters.model_validate(_complete_document(document, source))
-    except ValidationError as error:
-        raise table_error(
-            error, model=HardwareParameters, source=source, whole="hardware file", kind=TargetError
-        ) from error
+    parameters = validated(
+        HardwareParameters,
+        _complete_document(document, source),
+        source=source,
+        whole="hardware file",
+        kind=TargetError,
+    )
     hardware = _build_hardware(parameters)
     require_valid_pools(hardware.pools, source=source)
     return hardware

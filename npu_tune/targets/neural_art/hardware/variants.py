@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from npu_tune.errors import TargetError
 from npu_tune.space import NETWORK_SCOPE, Knob, Value
@@ -33,7 +33,7 @@ from npu_tune.targets.neural_art.hardware.parameters import (
     Positive,
     Scale,
 )
-from npu_tune.validation import Table, known_remedy, table_error
+from npu_tune.validation import Table, known_remedy, validated
 
 SOURCE = "[target.hardware]"
 """Name of the overrides in errors."""
@@ -179,12 +179,9 @@ def _parse_choices(
     hardware: Hardware, overrides: Mapping[str, Any]
 ) -> dict[str, tuple[Value, ...]]:
     """Validates the overrides; returns the values of every parameter that they name."""
-    try:
-        parsed = _Overrides.model_validate(dict(overrides))
-    except ValidationError as error:
-        raise table_error(
-            error, model=_Overrides, source=SOURCE, whole="hardware", kind=TargetError
-        ) from error
+    parsed = validated(
+        _Overrides, dict(overrides), source=SOURCE, whole="hardware", kind=TargetError
+    )
     named = {name: getattr(parsed, name) for name in (*CLOCKS, *UNITS, *DIMC, RAM_SCALE)}
     choices = {name: values for name, values in named.items() if values is not None}
     choices |= {POOL + name: values for name, values in parsed.pools.items()}
