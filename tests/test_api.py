@@ -55,6 +55,16 @@ def test_a_study_is_run_resumed_and_read(tmp_path):
     assert {"trial", "cost", "cycles", "sram_bytes", "feasible", "changes"} <= set(table.columns)
 
 
+def test_a_study_goes_on_after_its_folder_was_renamed(tmp_path):
+    first = tuned(tmp_path / "s")
+    (tmp_path / "s").rename(tmp_path / "renamed")
+    more = tuned(tmp_path / "renamed", evaluations=10)
+
+    assert more.name == first.name == "s"
+    assert more.trials[: len(first.trials)] == first.trials
+    assert len(more.trials) > len(first.trials)
+
+
 def test_any_optuna_sampler_is_taken_as_it_is(tmp_path):
     result = tuned(tmp_path / "s", sampler=optuna.samplers.TPESampler(seed=1))
     assert len([t for t in result.trials if t.duplicate_of is None]) == 8
@@ -190,9 +200,10 @@ def test_a_trial_of_a_target_given_as_a_value_is_built_for_the_same_value(tmp_pa
     assert artifact.evaluation.metrics == dict(result.best.metrics)
 
 
-def test_options_beside_a_target_that_has_them_are_refused(tmp_path):
+@pytest.mark.parametrize("function", ["tune", "bind", "evaluate", "space"])
+def test_options_beside_a_target_that_has_them_are_refused(function):
     with pytest.raises(UsageError, match="has its options already"):
-        npu_tune.tune("ds-cnn", load_target(TARGET), options={"external_ram": False})
+        getattr(npu_tune, function)("ds-cnn", load_target(TARGET), options={"external_ram": False})
 
 
 @pytest.mark.parametrize("weights", [{"latency_ms": 0.0}, {}])

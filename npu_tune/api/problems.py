@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from npu_tune.errors import UsageError
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, Value
 from npu_tune.targets import Evaluation, Problem, Target, load_target
@@ -78,11 +79,21 @@ def bind(
     from npu_tune.tuning import open_problem  # noqa: PLC0415 - needed for models by name only
     from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
 
+    require_name_for_options(target, options)
     made = load_target(target, options) if isinstance(target, str) else target
     network = model if isinstance(model, Network) else None
     name = model.name if isinstance(model, Network) else os.fspath(model)
     path = None if calibration is None else Path(calibration)
     return open_problem(ModelSection(path=name, calibration=path), made, network=network)
+
+
+def require_name_for_options(target: str | Target, options: Mapping[str, Any] | None) -> None:
+    """Raises UsageError for options beside a target that was made with its own."""
+    if options and not isinstance(target, str):
+        raise UsageError(
+            f"The target {target.name!r} is given as a value, which has its options already.",
+            remedy="Give the options when the target is made, or give the target by its name.",
+        )
 
 
 def convert(

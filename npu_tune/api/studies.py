@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npu_tune.api.problems import Model
+from npu_tune.api.problems import Model, require_name_for_options
 from npu_tune.errors import UsageError
 from npu_tune.network import Network
 from npu_tune.targets import Artifact, Target
@@ -74,8 +74,10 @@ def tune(
     Raises:
         NpuTuneError: what went wrong, with a remedy; :mod:`npu_tune.errors` lists the kinds.
     """
-    from npu_tune.tuning import parse_study, run_study  # noqa: PLC0415 - brings Optuna
+    from npu_tune.tuning import run_study  # noqa: PLC0415 - brings Optuna
     from npu_tune.tuning.config import model_name  # noqa: PLC0415
+    from npu_tune.tuning.folder import kept_identity  # noqa: PLC0415
+    from npu_tune.tuning.study_file import parse_study, without_none  # noqa: PLC0415
 
     network = model if isinstance(model, Network) else None
     name = network.name if network else os.fspath(model)  # type: ignore[arg-type]
@@ -85,19 +87,14 @@ def tune(
         Path(study) if study is not None else Path("runs") / f"{model_name(name)}-{target_name}"
     )
     metrics, weights = _metrics_and_weights(objective)
-    if made is not None and options:
-        raise UsageError(
-            f"The target {target_name!r} is given as a value, which has its options already.",
-            remedy="Give the options when the target is made, or give the target by its name.",
-        )
+    require_name_for_options(target, options)
     instance = sampler if sampler is not None and not isinstance(sampler, str) else None
     document = {
         "model": {"path": name, "calibration": calibration},
         "target": {"name": target_name, **(options or {})},
         "study": {
-            "name": folder.resolve().name,
+            **kept_identity(folder, storage),
             "folder": folder.resolve(),
-            "storage": storage,
             "store": None if store is None else Path(store),
             "seed": seed,
             "evaluations": evaluations,
@@ -121,7 +118,7 @@ def tune(
             "address": address,
         },
     }
-    parsed = parse_study(_without_none(document), base=Path.cwd(), source="tune")
+    parsed = parse_study(without_none(document), base=Path.cwd(), source="tune")
     return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
 
 
@@ -184,11 +181,3 @@ def _metrics_and_weights(
 
 def _several(texts: str | Iterable[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
-
-
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }

@@ -104,8 +104,9 @@ def tune(
     **target: Any,
 ) -> CommandResult:
     """Searches for the best way to compile MODEL, a file or the name of a built-in network."""
-    from npu_tune.tuning import parse_study  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.tuning.study_file import model_name  # noqa: PLC0415
+    from npu_tune.tuning.config import model_name  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.tuning.folder import kept_identity  # noqa: PLC0415
+    from npu_tune.tuning.study_file import parse_study, without_none  # noqa: PLC0415
 
     folder = folder or Path("runs") / f"{model_name(model)}-{target['target']}"
     metrics, weights = split_weights(objective)
@@ -113,7 +114,7 @@ def tune(
         "model": {"path": model, "calibration": calibration},
         "target": target_table(**target),
         "study": {
-            **_identity(folder, storage),
+            **kept_identity(folder, storage),
             "folder": folder,
             "store": store,
             "seed": seed,
@@ -134,7 +135,7 @@ def tune(
             "timeout_s": timeout,
         },
     }
-    study = parse_study(_without_none(document), base=Path.cwd(), source="command line")
+    study = parse_study(without_none(document), base=Path.cwd(), source="command line")
     return _search(study, quiet=quiet)
 
 
@@ -154,10 +155,12 @@ def _search(study: StudyFile, *, quiet: bool) -> CommandResult:
 
     from npu_tune.report import study_document, study_text  # noqa: PLC0415
     from npu_tune.tuning import run_study  # noqa: PLC0415
+    from npu_tune.tuning.folder import is_study_folder  # noqa: PLC0415
 
     # Its notes on the study in memory mean nothing to a person; the progress says what matters.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    opening = f"{'Resumes' if _is_study(study.folder) else 'Starts'} the study in {study.folder}"
+    does = "Resumes" if is_study_folder(study.folder) else "Starts"
+    opening = f"{does} the study in {study.folder}"
     with progress_listener(quiet=quiet, opening=opening) as listener:
         result = run_study(study, listener=listener)
     more = f"`npu-tune show {study.folder}` shows what changed in each layer."
@@ -178,27 +181,3 @@ def _shortcoming(result: StudyResult) -> NpuTuneError | None:
     except InfeasibleError as error:
         return error
     return None
-
-
-def _identity(folder: Path, storage: str | None) -> dict[str, str | None]:
-    """Name and storage of a study: those of the study in ``folder`` where there is one."""
-    from npu_tune.tuning.folder import read_study_folder  # noqa: PLC0415 -- keeps --help fast
-
-    if not _is_study(folder):
-        return {"name": folder.resolve().name, "storage": storage}
-    kept = read_study_folder(folder)
-    return {"name": kept.name, "storage": storage or kept.study.storage}
-
-
-def _is_study(folder: Path) -> bool:
-    from npu_tune.tuning.folder import STUDY_FILE  # noqa: PLC0415 -- keeps --help fast
-
-    return (folder / STUDY_FILE).is_file()
-
-
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }

@@ -46,6 +46,19 @@ def is_study_folder(folder: Path) -> bool:
     return (folder / STUDY_FILE).is_file()
 
 
+def kept_identity(folder: Path, storage: str | None) -> dict[str, str | None]:
+    """Name and storage of a study: those of the study in the folder where there is one.
+
+    Args:
+        folder: of the study.
+        storage: that was asked for; None for what the folder says.
+    """
+    if not is_study_folder(folder):
+        return {"name": folder.resolve().name, "storage": storage}
+    kept = read_study_folder(folder)
+    return {"name": kept.name, "storage": storage or kept.study.storage}
+
+
 def read_study_folder(folder: Path) -> StudyFile:
     """The study file of a study folder.
 

@@ -50,6 +50,15 @@ def parse_study(document: dict[str, Any], *, base: Path, source: str = "study") 
     return _resolved(study, base)
 
 
+def without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """A document without the keys that say nothing, which :func:`parse_study` takes."""
+    return {
+        key: without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
 def study_file_to_toml(study: StudyFile) -> str:
     """The study file as TOML text; :func:`load_study_file` reads it back."""
     return to_toml(study)
