@@ -80,13 +80,14 @@ def load_workloads(comparison: ComparisonFile) -> Workloads:
         TargetError: if a target or one of its options is unknown.
     """
     workloads: Workloads = {}
-    for target_section in comparison.target:
-        target = load_target(target_section.name, target_section.options)
-        for network_section in comparison.network:
+    targets = [(each.title, load_target(each.name, each.options)) for each in comparison.target]
+    # A built-in network is made once for all targets that come one after another.
+    for network_section in comparison.network:
+        for title, target in targets:
             with open_problem(network_section, target) as problem:
                 _require_searchable(comparison, problem)
                 workload = Workload(problem.identity, Binding.of(problem))
-            workloads[network_section.title, target_section.title] = workload
+            workloads[network_section.title, title] = workload
     return workloads
 
 

@@ -222,12 +222,7 @@ def zoo_network(
         ModelError: if there is no such network.
         MissingExtraError: if ``tflite`` is asked for and onnxruntime is not installed.
     """
-    parsed = _parse(name)
-    if parsed is None:
-        raise ModelError(f"There is no built-in network {name!r}.", remedy=zoo_hint())
-    entry, options = parsed
-    model = entry.build(**options, seed=seed)
-    network = network_from_bytes(model.SerializeToString(deterministic=True), "onnx", name)
+    network = _float_network(name, seed)
     if format == "onnx":
         return network
     generator = np.random.default_rng(seed)
@@ -238,3 +233,14 @@ def zoo_network(
         for label in network.inputs
     }
     return to_int8(network, calibration=calibration)
+
+
+@functools.lru_cache(maxsize=1)
+def _float_network(name: str, seed: int) -> Network:
+    """As ONNX; kept, since who finds that a target reads no ONNX asks for TFLite next."""
+    parsed = _parse(name)
+    if parsed is None:
+        raise ModelError(f"There is no built-in network {name!r}.", remedy=zoo_hint())
+    entry, options = parsed
+    model = entry.build(**options, seed=seed)
+    return network_from_bytes(model.SerializeToString(deterministic=True), "onnx", name)
