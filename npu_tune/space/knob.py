@@ -77,6 +77,11 @@ class Configuration(Mapping[str, Value]):
         return cls(tuple(values.items()))
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Full names of the knobs, in order."""
+        return tuple([name for name, _ in self.items_])
+
+    @cached_property
     def _by_name(self) -> dict[str, Value]:
         return dict(self.items_)
 
@@ -163,7 +168,7 @@ class SearchSpace:
         Raises:
             IllegalConfigurationError: if a name is unknown or a value is not offered.
         """
-        if isinstance(values, Configuration) and [*values] == [*self.by_name]:
+        if isinstance(values, Configuration) and values.names == self.default.names:
             return values
         return self.configuration(values)
 

@@ -82,19 +82,15 @@ class _StatelessProblem(Problem):
         self.deterministic = target.deterministic
 
     @cached_property
-    def _space(self) -> SearchSpace:
+    def space(self) -> SearchSpace:
         return self.target.space(self.network)
 
-    @property
-    def space(self) -> SearchSpace:
-        return self._space
-
     def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
-        return self.target.evaluate(self.network, self._space.complete(configuration))
+        return self.target.evaluate(self.network, self.space.complete(configuration))
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
         folder.mkdir(parents=True, exist_ok=True)
-        whole = self._space.complete(configuration)
+        whole = self.space.complete(configuration)
         built = self.target.build(self.network, whole, folder)
         return super().build(whole, folder) if built is None else built
 
