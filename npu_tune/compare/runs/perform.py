@@ -11,7 +11,7 @@ from npu_tune.evaluation.pool import Binding, Pool, make_pool
 from npu_tune.tuning.config import ExecutorSection
 
 TICK_S = 1.0
-"""How long to wait at most before the listener is told again."""
+"""How long a run is waited for at most before free workers are looked for again."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def run_jobs(
     progress = ComparisonProgress(recorded, recorded + len(jobs), recorded)
     waiting, running = list(reversed(list(enumerate(jobs)))), 0
     pool: Pool[RunEnd] = make_pool(executor)
+    if listener is not None and jobs:
+        listener(progress)
     with pool:
         while waiting or running:
-            if listener is not None and progress.elapsed_s == 0.0:
-                listener(progress)
             while waiting and pool.free > 0:
                 ticket, job = waiting.pop()
                 pool.submit(ticket, job.task, job.binding)

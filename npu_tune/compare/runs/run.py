@@ -17,9 +17,9 @@ from npu_tune.compare.runs.recording import (
     RunName,
     RunRecord,
 )
-from npu_tune.errors import EvaluationError, UsageError, WorkerLostError
-from npu_tune.evaluation import Outcome, evaluate
-from npu_tune.evaluation.evaluator import Evaluator, Request, StoredEvaluator
+from npu_tune.errors import EvaluationError, UsageError
+from npu_tune.evaluation import Outcome
+from npu_tune.evaluation.evaluator import EvaluationTask, Evaluator, Request, StoredEvaluator
 from npu_tune.evaluation.pool import Finished, Watch
 from npu_tune.evaluation.pool.attempts import LOSSES
 from npu_tune.evaluation.store import Store
@@ -181,11 +181,10 @@ class _DirectEvaluator(Evaluator):
         verdict = self._verdicts.get(request.key)
         if verdict is not None:
             return Outcome.failed(verdict)
+        task = EvaluationTask(request)
         for _ in range(LOSSES):
-            self._watch(request.key)
-            outcome = evaluate(self._problem, request.configuration)
-            self._watch(None)
-            if not isinstance(outcome.error, WorkerLostError):
+            outcome = task.run(self._problem, self._watch)
+            if not task.is_lost(outcome):
                 break
         return outcome
 

@@ -59,6 +59,21 @@ class Task(ABC, Generic[Answer]):
         return False
 
 
+@dataclass(frozen=True)
+class Submission(Generic[Answer]):
+    """A task that was submitted.
+
+    Args:
+        ticket: names it.
+        task: what to do.
+        binding: the problem to do it with.
+    """
+
+    ticket: int
+    task: Task[Answer]
+    binding: Binding
+
+
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[Answer]):
     """The answer to a task.

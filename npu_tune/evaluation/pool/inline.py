@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from npu_tune.errors import NpuTuneError
 from npu_tune.evaluation.evaluate import quiet
-from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Task
+from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding, BoundProblem
 from npu_tune.targets import Problem
 
@@ -18,7 +18,7 @@ class InlinePool(Pool[Answer]):
 
     def __init__(self, problem: Problem | None = None) -> None:
         self._bound = BoundProblem(problem)
-        self._waiting: tuple[int, Task[Answer], Binding] | None = None
+        self._waiting: Submission[Answer] | None = None
 
     @property
     def capacity(self) -> int:
@@ -29,21 +29,21 @@ class InlinePool(Pool[Answer]):
         return 0 if self._waiting else 1
 
     def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
-        self._waiting = (ticket, task, binding)
+        self._waiting = Submission(ticket, task, binding)
 
     def wait(self, timeout_s: float) -> Finished[Answer] | None:  # noqa: ARG002 - nobody to wait for
         if self._waiting is None:
             return None
-        ticket, task, binding = self._waiting
+        job = self._waiting
         with quiet():
             try:
-                problem = self._bound.get(binding)
+                problem = self._bound.get(job.binding)
             except NpuTuneError as error:
-                answer = task.refuse(error)
+                answer = job.task.refuse(error)
             else:
-                answer = task.run(problem, _watch_nothing)
+                answer = job.task.run(problem, _watch_nothing)
         self._waiting = None
-        return Finished(ticket, answer)
+        return Finished(job.ticket, answer)
 
     def close(self) -> None:
         self._waiting = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import IO, Generic
+from typing import IO
 
 from npu_tune.errors import EvaluationError, ExecutorError, WorkerLostError
 from npu_tune.evaluation.pool.attempts import LOSSES, Attempts, crash_error, timeout_error
-from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Task
+from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.children import temporary_file
 from npu_tune.evaluation.pool.process_worker import Death, WorkerProcess
@@ -29,13 +28,6 @@ PARTING_S = 5.0
 """For idle workers to close their problem and end, before they are killed."""
 
 
-@dataclass(frozen=True)
-class _Job(Generic[Answer]):
-    ticket: int
-    task: Task[Answer]
-    binding: Binding
-
-
 class ProcessPool(Pool[Answer]):
     """Long-lived worker processes, each of them ended and replaced when it fails.
 
@@ -48,9 +40,9 @@ class ProcessPool(Pool[Answer]):
     def __init__(self, *, workers: int, timeout_s: float, losses: int = LOSSES) -> None:
         self._capacity = workers
         self._timeout_s = timeout_s
-        self._jobs: dict[WorkerProcess, _Job[Answer]] = {}
+        self._jobs: dict[WorkerProcess, Submission[Answer]] = {}
         self._workers: list[WorkerProcess] = []
-        self._again: deque[_Job[Answer]] = deque()
+        self._again: deque[Submission[Answer]] = deque()
         self._attempts = Attempts(losses)
         self._payloads: dict[str, IO[bytes]] = {}
         self._reaper: Reaper | None = None
@@ -66,7 +58,7 @@ class ProcessPool(Pool[Answer]):
         return max(self._capacity - len(self._jobs) - len(self._again), 0)
 
     def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
-        self._start(_Job(ticket, task, binding))
+        self._start(Submission(ticket, task, binding))
 
     def wait(self, timeout_s: float) -> Finished[Answer] | None:
         deadline = time.monotonic() + timeout_s
@@ -117,7 +109,7 @@ class ProcessPool(Pool[Answer]):
             self._payloads[binding.digest] = temporary_file(binding.payload)
         worker.bind(binding, self._payloads[binding.digest])
 
-    def _start(self, job: _Job[Answer]) -> None:
+    def _start(self, job: Submission[Answer]) -> None:
         self._reaper = self._reaper or Reaper()
         # All start at once, so that the others get ready while the first one works.
         while len(self._workers) < self._capacity:
@@ -139,8 +131,7 @@ class ProcessPool(Pool[Answer]):
         except ExecutorError as error:
             return self._count_failed_start(worker, error)
         if isinstance(said, Refused):
-            job = self._remove(worker)
-            return None if job is None else Finished(job.ticket, job.task.refuse(said.error))
+            return self._refuse(worker, said)
         if isinstance(said, Death):
             return self._bury(worker, said)
         if said is None:  # it is ready
@@ -152,6 +143,16 @@ class ProcessPool(Pool[Answer]):
             self._again.append(job)
             return None
         return Finished(job.ticket, answer)
+
+    def _refuse(self, worker: WorkerProcess, said: Refused) -> Finished[Answer] | None:
+        """Lets a task hear what its target said of the problem; one of another problem goes on."""
+        job = self._remove(worker)
+        if job is None:
+            return None
+        if job.binding.digest != said.digest:
+            self._again.append(job)
+            return None
+        return Finished(job.ticket, job.task.refuse(said.error))
 
     def _end_late(self, worker: WorkerProcess) -> Finished[Answer] | None:
         """Ends a worker whose time is up."""
@@ -178,15 +179,15 @@ class ProcessPool(Pool[Answer]):
         return self._blame(job, key, crash_error(death.how, death.last_words), seconds)
 
     def _blame(
-        self, job: _Job[Answer], key: str, error: EvaluationError, seconds: float
+        self, job: Submission[Answer], key: str, error: EvaluationError, seconds: float
     ) -> Finished[Answer] | None:
         follows = job.task.blame(key, error, seconds)
         if isinstance(follows, Task):
-            self._again.append(_Job(job.ticket, follows, job.binding))
+            self._again.append(Submission(job.ticket, follows, job.binding))
             return None
         return Finished(job.ticket, follows)
 
-    def _lose(self, job: _Job[Answer], reason: str) -> Finished[Answer] | None:
+    def _lose(self, job: Submission[Answer], reason: str) -> Finished[Answer] | None:
         if self._attempts.lost(job.ticket):
             self._again.append(job)
             return None
@@ -202,7 +203,7 @@ class ProcessPool(Pool[Answer]):
             raise error
         return None if job is None else self._lose(job, error.message)
 
-    def _remove(self, worker: WorkerProcess) -> _Job[Answer] | None:
+    def _remove(self, worker: WorkerProcess) -> Submission[Answer] | None:
         with contextlib.suppress(ValueError):
             self._workers.remove(worker)
         worker.kill()

@@ -15,7 +15,7 @@ from typing import Any, Generic
 
 from npu_tune.errors import ExecutorError, NpuTuneError, WorkerLostError
 from npu_tune.evaluation.pool.attempts import Attempts
-from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Task
+from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.process import PARTING_S, ProcessPool
 
@@ -78,7 +78,7 @@ class _Slot(Generic[Answer]):
     actor: Any
     awaited: Any
     ready: bool = False
-    job: tuple[int, Task[Answer], Binding] | None = None
+    job: Submission[Answer] | None = None
 
 
 class RayPool(Pool[Answer]):
@@ -108,7 +108,7 @@ class RayPool(Pool[Answer]):
         self._address = address
         self._start_timeout_s = start_timeout_s
         self._slots: list[_Slot[Answer]] = []
-        self._again: deque[tuple[int, Task[Answer], Binding]] = deque()
+        self._again: deque[Submission[Answer]] = deque()
         self._attempts = Attempts()
         self._payloads: dict[str, Any] = {}
         self._ray: Any = None
@@ -128,7 +128,7 @@ class RayPool(Pool[Answer]):
     def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
         if not self._slots:
             self._start_actors()
-        self._start((ticket, task, binding))
+        self._start(Submission(ticket, task, binding))
 
     def wait(self, timeout_s: float) -> Finished[Answer] | None:
         while self._again and self._idle():
@@ -167,14 +167,14 @@ class RayPool(Pool[Answer]):
     def _idle(self) -> list[_Slot[Answer]]:
         return [slot for slot in self._slots if slot.ready and slot.job is None]
 
-    def _start(self, job: tuple[int, Task[Answer], Binding]) -> None:
-        _, task, binding = job
+    def _start(self, job: Submission[Answer]) -> None:
+        binding = job.binding
         if binding.digest not in self._payloads:
             self._payloads[binding.digest] = self._ray.put(binding.payload)
         slot = self._idle()[0]
         slot.job = job
         slot.awaited = slot.actor.run.remote(
-            task, binding.digest, [self._payloads[binding.digest]]
+            job.task, binding.digest, [self._payloads[binding.digest]]
         )
 
     def _start_actors(self) -> None:
@@ -215,22 +215,20 @@ class RayPool(Pool[Answer]):
             raise answer
         if job is None:
             return None
-        if job[1].is_lost(answer) and self._attempts.lost(job[0]):
+        if job.task.is_lost(answer) and self._attempts.lost(job.ticket):
             self._slots.append(self._slots.pop(self._slots.index(slot)))  # others come first
             self._again.append(job)
             return None
-        self._attempts.forget(job[0])
-        return Finished(job[0], answer)
+        self._attempts.forget(job.ticket)
+        return Finished(job.ticket, answer)
 
-    def _lose(
-        self, job: tuple[int, Task[Answer], Binding], reason: str
-    ) -> Finished[Answer] | None:
-        ticket, task, _ = job
-        if self._attempts.lost(ticket):
+    def _lose(self, job: Submission[Answer], reason: str) -> Finished[Answer] | None:
+        if self._attempts.lost(job.ticket):
             self._again.append(job)
             return None
-        self._attempts.forget(ticket)
-        return Finished(ticket, task.give_up(WorkerLostError(f"A Ray worker was lost: {reason}")))
+        self._attempts.forget(job.ticket)
+        error = WorkerLostError(f"A Ray worker was lost: {reason}")
+        return Finished(job.ticket, job.task.give_up(error))
 
 
 def connect(address: str | None, *, workers: int) -> tuple[Any, bool]:

@@ -44,8 +44,9 @@ class Unfit:
 
 @dataclass(frozen=True)
 class Refused:
-    """Answers :class:`Bind` where the target says what is wrong."""
+    """Answers :class:`Bind` where the target says what is wrong with the problem."""
 
+    digest: str
     error: NpuTuneError
 
 
@@ -79,7 +80,7 @@ def _bind(binding: Binding, bound: BoundProblem) -> Ready | Refused | Unfit:
     try:
         bound.get(binding)
     except NpuTuneError as error:
-        return Refused(plain_error(error))
+        return Refused(binding.digest, plain_error(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong, the parent must hear of it
         return Unfit(f"{type(error).__name__}: {error}")
     return Ready()
