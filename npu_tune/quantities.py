@@ -59,9 +59,7 @@ class Quantity:
         Raises:
             UsageError: if it is not a finite number with a known unit.
         """
-        match = _NUMBER_AND_UNIT.fullmatch(text.lower())
-        number = float(match.group(1).replace("_", "")) if match else math.nan
-        unit = match.group(2) if match else ""
+        number, unit = _split(text)
         if not math.isfinite(number) or unit not in {"", "%", *_BYTES, *_SECONDS}:
             raise UsageError(f"Cannot read {text!r}.", remedy=_LIMIT_REMEDY, value=text)
         return cls(number, unit)
@@ -219,9 +217,13 @@ def parse_bounds(texts: str | Iterable[str]) -> Bounds:
 
 
 def _parse(text: str, units: dict[str, float], remedy: str, *, whole: str | None = None) -> float:
-    match = _NUMBER_AND_UNIT.fullmatch(text.lower())
-    unit = units.get(match.group(2)) if match else None
-    number = float(match.group(1).replace("_", "")) if match else math.nan
-    if unit is None or not math.isfinite(number):
+    number, unit = _split(text)
+    if unit not in units or not math.isfinite(number):
         raise UsageError(f"Cannot read {whole or text!r}.", remedy=remedy, value=whole or text)
-    return number * unit
+    return number * units[unit]
+
+
+def _split(text: str) -> tuple[float, str]:
+    """Number and unit, in lower case; NaN where there is none."""
+    match = _NUMBER_AND_UNIT.fullmatch(text.lower())
+    return (float(match.group(1).replace("_", "")), match.group(2)) if match else (math.nan, "")

@@ -78,16 +78,14 @@ def front(
     The choices of the whole network stand at their defaults, with --study at those of its best
     trial.
     """
+    from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.report.optimum import optimum_document, optimum_text  # noqa: PLC0415
-    from npu_tune.targets import load_target  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.tuning import open_problem, read_study  # noqa: PLC0415
-    from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
+    from npu_tune.tuning import read_study  # noqa: PLC0415
     from npu_tune.tuning.identity import require_same_problem  # noqa: PLC0415
 
     table = target_table(**options)
-    target = load_target(table.pop("name"), table)
-    section = ModelSection(path=model, calibration=calibration)
-    with open_problem(section, target) as problem:
+    name = table.pop("name")
+    with api.bind(model, name, options=table, calibration=calibration) as problem:
         result = None if study is None else read_study(study)
         if result is not None:
             require_same_problem(result.name, result.identity, problem.identity)
@@ -101,7 +99,7 @@ def front(
             progress=listener,
         )
         if plot is not None:
-            _draw(optimum, result, plot, f"{problem.network.name} on {target.name}")
+            _draw(optimum, result, plot, f"{problem.network.name} on {problem.target.name}")
         return CommandResult(
             {**problem_document(problem), **optimum_document(optimum)}, optimum_text(optimum)
         )
@@ -151,17 +149,18 @@ def _weights(
     from npu_tune.tuning.objective import MAXIMIZE, Objective  # noqa: PLC0415
     from npu_tune.validation import validated  # noqa: PLC0415
 
-    metrics, weights = split_weights(text)
-    section = validated(
-        ObjectiveSection,
-        {"metrics": metrics, "weights": weights},
-        source="command line",
-        whole="objective",
-        kind=UsageError,
-    )
-    objective = Objective.of(section, {}, problem.metrics)
     if text is None and result is not None:
         objective = result.objective
+    else:
+        metrics, weights = split_weights(text)
+        section = validated(
+            ObjectiveSection,
+            {"metrics": metrics, "weights": weights},
+            source="command line",
+            whole="objective",
+            kind=UsageError,
+        )
+        objective = Objective.of(section, {}, problem.metrics)
     maximized = next((n for n, way in objective.directions.items() if way == MAXIMIZE), None)
     if maximized is not None:
         raise UsageError(

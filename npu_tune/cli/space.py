@@ -24,15 +24,12 @@ from npu_tune.cli.target_command import TargetCommand
 @print_result
 def space(model: str, calibration: Path | None, **options: Any) -> CommandResult:
     """Lists the knobs of MODEL: their values, the default in brackets."""
-    from npu_tune.space import format_space, space_as_dict  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.targets import load_target  # noqa: PLC0415
-    from npu_tune.tuning import open_problem  # noqa: PLC0415
-    from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
+    from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.space import format_space, space_as_dict  # noqa: PLC0415
 
     table = target_table(**options)
-    target = load_target(table.pop("name"), table)
-    section = ModelSection(path=model, calibration=calibration)
-    with open_problem(section, target) as problem:
+    name = table.pop("name")
+    with api.bind(model, name, options=table, calibration=calibration) as problem:
         return CommandResult(
             {**problem_document(problem), "space": space_as_dict(problem.space)},
             format_space(problem.space),

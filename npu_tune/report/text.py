@@ -13,7 +13,7 @@ from npu_tune.report.references import Reference, compare_with_references, state
 from npu_tune.report.tables import format_ratio, format_value, table
 from npu_tune.space import Value
 from npu_tune.targets import Goal, Metric
-from npu_tune.tuning.records import StudyResult, TrialRecord
+from npu_tune.tuning.records import StudyResult, TrialRecord, missed_bound
 
 MOST_FRONT_ROWS = 20
 MOST_FAILURES_SHOWN = 5
@@ -193,8 +193,7 @@ def _least_infeasible(result: StudyResult, trial: TrialRecord) -> str:
     for name, beyond in trial.violations.items():
         if beyond > 0:
             unit, value = _unit(result, name), trial.metrics[name]
-            most = result.objective.limits.get(name)
-            side = "above" if most is not None and value > most else "below"
+            side = "above" if value > missed_bound(result, trial, name) else "below"
             lines.append(
                 f"  {name} is {format_value(value, unit)}, {format_value(beyond, unit)} {side} "
                 "the limit"

@@ -44,6 +44,16 @@ class Identity:
             "target_fingerprint": dict(self.fingerprint),
         }
 
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Identity:
+        """Reads what :meth:`to_dict` wrote; other keys are passed over."""
+        return cls(
+            document["model_sha256"],
+            document["target"],
+            document["target_fingerprint"],
+            document["schema_version"],
+        )
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the whole identity, in hexadecimal."""

@@ -1,7 +1,6 @@
 """Studies: the study file, the objective, the runner, and the ledger.
 
-Modules are imported when their names are first used: Optuna is slow to import, and a worker
-process, which lives in this package too, can do without it.
+Modules are imported when their names are first used: Optuna is slow to import.
 """
 
 from __future__ import annotations

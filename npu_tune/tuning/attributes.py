@@ -190,12 +190,7 @@ def study_result(
     return StudyResult(
         name=name,
         model=about["model"],
-        identity=Identity(
-            about["model_sha256"],
-            about["target"],
-            about["target_fingerprint"],
-            about["schema_version"],
-        ),
+        identity=Identity.from_dict(about),
         metrics=tuple(Metric.from_dict(metric) for metric in about["metrics"]),
         objective=objective,
         default=default,

@@ -65,6 +65,7 @@ def _numbers_by_name(value: object) -> object:
 
 
 PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
+Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
 PathField = Annotated[Path, Field(strict=False)]
 Limits = Annotated[
     dict[str, InstanceOf[Bounds]],
@@ -108,7 +109,7 @@ class StudySection(Table):
     store: PathField | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     evaluations: PositiveInt | None = None
-    wall_time: Annotated[PositiveFinite, BeforeValidator(_duration)] | None = None
+    wall_time: Seconds | None = None
     duplicates_in_a_row: PositiveInt = 1000
 
     @property
@@ -180,7 +181,7 @@ class ExecutorSection(Table):
 
     kind: Literal["process", "inline", "ray"] = "process"
     workers: PositiveInt | None = None
-    timeout_s: Annotated[PositiveFinite, BeforeValidator(_duration)] = DEFAULT_TIMEOUT_S
+    timeout_s: Seconds = DEFAULT_TIMEOUT_S
     address: str | None = None
 
     @model_validator(mode="after")

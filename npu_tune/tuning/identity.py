@@ -98,13 +98,7 @@ def _mismatch(
 def _differences(
     stored: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    own = Identity(
-        identity["model_sha256"],
-        identity["target"],
-        identity["target_fingerprint"],
-        identity["schema_version"],
-    )
-    yield from own.differences(stored)
+    yield from Identity.from_dict(identity).differences(stored)
     for key, label in _LABELS.items():
         was, now = stored.get(key), identity.get(key)
         if was != now:

@@ -195,7 +195,7 @@ def require_feasible(result: StudyResult) -> TrialRecord:
         )
     missed = {name: beyond for name, beyond in least.violations.items() if beyond > 0}
     listed = ", ".join(
-        f"{name} {least.metrics[name]:g} (limit {_missed_bound(result, least, name):g})"
+        f"{name} {least.metrics[name]:g} (limit {missed_bound(result, least, name):g})"
         for name in missed
     )
     raise InfeasibleError(
@@ -209,7 +209,8 @@ def require_feasible(result: StudyResult) -> TrialRecord:
     )
 
 
-def _missed_bound(result: StudyResult, trial: TrialRecord, name: str) -> float:
+def missed_bound(result: StudyResult, trial: TrialRecord, name: str) -> float:
+    """The limit of a metric that a trial does not meet."""
     most = result.objective.limits.get(name)
     if most is not None and trial.metrics[name] > most:
         return most

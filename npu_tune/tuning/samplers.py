@@ -129,7 +129,9 @@ def make_sampler(
     with blame():
         made = make(context.seed)
         _check_fit(made, context)
-    return SeededPerTrial(make, seed=context.seed, guard=blame) if kind.seeded_per_trial else made
+    if not kind.seeded_per_trial:
+        return made
+    return SeededPerTrial(make, made, seed=context.seed, guard=blame)
 
 
 def _entry_points() -> list[EntryPoint]:
@@ -228,6 +230,7 @@ class SeededPerTrial(BaseSampler):
 
     Args:
         make: makes the sampler from a seed; the sampler keeps no state but its generator.
+        first: what it makes of the study's seed.
         seed: the study's.
         guard: surrounds everything the sampler does: many a wrong option shows only then.
     """
@@ -235,6 +238,7 @@ class SeededPerTrial(BaseSampler):
     def __init__(
         self,
         make: Callable[[int], BaseSampler],
+        first: BaseSampler,
         *,
         seed: int,
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -242,7 +246,7 @@ class SeededPerTrial(BaseSampler):
         self._make = make
         self._guard = guard
         self._seed = seed
-        self._current = make(seed)
+        self._current = first
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         words = np.random.SeedSequence((self._seed, trial.number)).generate_state(1)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean, stdev
 
 from npu_tune.errors import NpuTuneWarning
+from npu_tune.space import Configuration
 from npu_tune.tuning.objective import Objective, relative_difference
 from npu_tune.tuning.trial import (
-    BASELINE,
     CONFIRMATION,
-    REFERENCE,
     TrialRecord,
     is_reference,
 )
@@ -47,23 +46,21 @@ class NearbyReference:
 
     Args:
         deterministic: True where evaluations do not differ.
+
+    Attributes:
+        metrics: mean by metric name; None before the first evaluation.
     """
 
     def __init__(self, *, deterministic: bool) -> None:
         self._deterministic = deterministic
         self._latest: deque[Mapping[str, float]] = deque(maxlen=REFERENCES)
+        self.metrics: Mapping[str, float] | None = None
 
     def learn(self, trial: TrialRecord) -> None:
         """Takes in a trial, if it is an evaluation of the baseline that succeeded."""
-        if not trial.metrics or trial.origin not in (BASELINE, REFERENCE):
-            return
-        if not (self._deterministic and self._latest):
+        if trial.metrics and is_reference(trial) and not (self._deterministic and self._latest):
             self._latest.append(trial.metrics)
-
-    @property
-    def metrics(self) -> Mapping[str, float] | None:
-        """Mean by metric name; None before the first evaluation."""
-        return mean_metrics(self._latest) if self._latest else None
+            self.metrics = mean_metrics(self._latest)
 
 
 def mean_metrics(rows: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
@@ -103,13 +100,11 @@ class Estimate:
         cost: the estimate.
         low: lower end of the confidence interval.
         high: upper end.
-        samples: evaluations it rests on.
     """
 
     cost: float
     low: float
     high: float
-    samples: int
 
 
 def merge_repeats(trials: Sequence[TrialRecord], objective: Objective) -> tuple[TrialRecord, ...]:
@@ -122,13 +117,19 @@ def merge_repeats(trials: Sequence[TrialRecord], objective: Objective) -> tuple[
         trials: of a study, in order.
         objective: of the study.
     """
-    groups: dict[object, list[TrialRecord]] = {}
+    groups = _by_configuration(trials)
+    scatter = cost_scatter(groups)
+    merged = (_merged(group, trials, objective, scatter) for group in groups)
+    return tuple(sorted(merged, key=lambda trial: trial.number))
+
+
+def _by_configuration(trials: Iterable[TrialRecord]) -> Collection[list[TrialRecord]]:
+    """The evaluations that succeeded, those of one configuration together."""
+    groups: dict[Configuration, list[TrialRecord]] = {}
     for trial in trials:
         if trial.failure is None and trial.duplicate_of is None:
             groups.setdefault(trial.configuration, []).append(trial)
-    scatter = cost_scatter(groups.values())
-    merged = (_merged(group, trials, objective, scatter) for group in groups.values())
-    return tuple(sorted(merged, key=lambda trial: trial.number))
+    return groups.values()
 
 
 def cost_scatter(groups: Iterable[Sequence[TrialRecord]]) -> tuple[float, int]:
@@ -144,13 +145,9 @@ def cost_scatter(groups: Iterable[Sequence[TrialRecord]]) -> tuple[float, int]:
 
 def metric_spread(trials: Iterable[TrialRecord]) -> dict[str, float]:
     """Relative standard deviation of one evaluation by metric, pooled over configurations."""
-    groups: dict[object, list[TrialRecord]] = {}
-    for trial in trials:
-        if trial.failure is None and trial.duplicate_of is None:
-            groups.setdefault(trial.configuration, []).append(trial)
     squares: dict[str, float] = {}
     degrees: dict[str, int] = {}
-    for group in groups.values():
+    for group in _by_configuration(trials):
         for name in group[0].metrics:
             values = [t.metrics[name] for t in group if name in t.metrics]
             mean = fmean(values) if values else 0.0
@@ -201,7 +198,7 @@ def _confirmed_estimate(
         mean_metrics(trial.metrics for trial in confirmed), mean_metrics(beside.values())
     )
     half = t_quantile(len(costs) - 1) * stdev(costs) / math.sqrt(len(costs))
-    return Estimate(cost, cost - half, cost + half, len(costs))
+    return Estimate(cost, cost - half, cost + half)
 
 
 def _pooled_estimate(used: Sequence[TrialRecord], scatter: tuple[float, int]) -> Estimate:
@@ -211,7 +208,7 @@ def _pooled_estimate(used: Sequence[TrialRecord], scatter: tuple[float, int]) ->
     half = math.inf
     if degrees >= LEAST_DEGREES:
         half = t_quantile(degrees) * deviation / math.sqrt(len(used))
-    return Estimate(cost, cost - half, cost + half, len(used))
+    return Estimate(cost, cost - half, cost + half)
 
 
 def noise_between(spread: Mapping[str, float], ours: int, theirs: int) -> dict[str, float]:

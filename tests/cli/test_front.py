@@ -70,7 +70,7 @@ def known(npu_tune, here, monkeypatch):
 
     def run(*arguments, model="ds-cnn", target=None):
         made[:] = [target or _KnownTarget(LayeredTarget())]
-        monkeypatch.setattr("npu_tune.targets.load_target", lambda *_: made[0])
+        monkeypatch.setattr("npu_tune.api.problems.load_target", lambda *_: made[0])
         return npu_tune("front", model, "--target", "fake-npu", *arguments)
 
     return run

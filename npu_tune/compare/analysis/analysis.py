@@ -208,15 +208,20 @@ def in_scope(table: pd.DataFrame, objective: str, target: str) -> pd.DataFrame:
     return table if target == ALL_TARGETS else table[table["target"] == target]
 
 
+def curves_in_scope(problems: Problems, objective: str, target: str) -> list[ProblemCurves]:
+    """Selects the curves of the problems that belong to a scope."""
+    return [
+        curves
+        for name, curves in problems.items()
+        if name.objective == objective and target in (name.target, ALL_TARGETS)
+    ]
+
+
 def _overall_rows(problems: Problems, pairs: pd.DataFrame) -> Iterator[Row]:
     columns = ["evaluations", "sampler", "rival"]
     for objective, target in scopes(problems):
         scope = in_scope(pairs, objective, target)
-        inside = [
-            curve.regret
-            for name, curve in problems.items()
-            if name.objective == objective and target in (name.target, ALL_TARGETS)
-        ]
+        inside = [curve.regret for curve in curves_in_scope(problems, objective, target)]
         for row in scope[columns].drop_duplicates().to_dict("records"):
             key: dict[str, Any] = {str(column): value for column, value in row.items()}
             part = scope[(scope[columns] == pd.Series(key)).all(axis=1)]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from npu_tune.errors import MissingExtraError
-
-Floats = NDArray[np.float64]
+from npu_tune.pareto import Floats
 
 
 def a12(ours: ArrayLike, theirs: ArrayLike) -> float:

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from npu_tune.quantities import parse_duration_s
 from npu_tune.tuning.config import (
     ExecutorSection,
     Limits,
@@ -19,6 +18,7 @@ from npu_tune.tuning.config import (
     PathField,
     PositiveFinite,
     SamplerSection,
+    Seconds,
     TargetSection,
     model_name,
 )
@@ -40,10 +40,6 @@ def _parse_seeds(value: object) -> object:
             raise ValueError(f"the seed {twice} is there twice, so that two runs would be one")
         return tuple(value)
     return value
-
-
-def _parse_duration(value: object) -> object:
-    return parse_duration_s(value) if isinstance(value, str) else value
 
 
 def first_duplicate(values: Iterable[Any]) -> Any | None:
@@ -90,9 +86,7 @@ class CompareSection(Table):
     starts: bool = False
     shared_cache: bool = True
     exact: bool = False
-    exact_limit: Annotated[PositiveFinite, BeforeValidator(_parse_duration)] = (
-        DEFAULT_EXACT_LIMIT_S
-    )
+    exact_limit: Seconds = DEFAULT_EXACT_LIMIT_S
     duplicates_in_a_row: PositiveInt = 1000
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from npu_tune.compare.analysis.analysis import Analysis, near_level, scopes
+from npu_tune.compare.analysis.analysis import Analysis, curves_in_scope, near_level, scopes
 from npu_tune.compare.analysis.regrets import ProblemCurves
 from npu_tune.compare.analysis.statistics import evaluations_to_level
 from npu_tune.compare.file.labels import ALL_TARGETS, file_words
@@ -98,11 +98,7 @@ def _draw_band(axes: Axes, values: Floats, *, label: str, color: str) -> None:
 def _draw_regret(analysis: Analysis, objective: str, target: str, path: Path) -> None:
     """Draws, over all problems of a scope, median regrets and the share of runs that arrived."""
     within = analysis.result.comparison.report.within
-    curves = [
-        curve
-        for name, curve in analysis.problems.items()
-        if name.objective == objective and target in (name.target, ALL_TARGETS)
-    ]
+    curves = curves_in_scope(analysis.problems, objective, target)
     with picture(path, width=11, height=4.5) as figure:
         where = "all targets" if target == ALL_TARGETS else target
         figure.suptitle(f"{objective}, {where}, {len(curves)} networks and targets")

@@ -22,6 +22,7 @@ from npu_tune.compare.runs.task import RunTask
 from npu_tune.errors import NpuTuneError, StudyMismatchError, UsageError
 from npu_tune.evaluation.store import store_path
 from npu_tune.files import storage_errors, write_whole
+from npu_tune.targets import Identity
 
 RESULTS = "results.parquet"
 COMPARISON_FILE = "compare.toml"
@@ -145,13 +146,10 @@ def _require_same_workloads(recordings: list[Recording], workloads: Workloads) -
     problems: list[ProblemRecord] = [p for recording in recordings for p in recording.problems]
     for problem in problems:
         workload = workloads[problem.name.network, problem.name.target]
-        recorded = {
-            "schema_version": problem.schema_version,
-            "model_sha256": problem.model_sha256,
-            "target": problem.target_name,
-            "target_fingerprint": dict(problem.fingerprint),
-        }
-        differences = list(workload.identity.differences(recorded))
+        recorded = Identity(
+            problem.model_sha256, problem.target_name, problem.fingerprint, problem.schema_version
+        )
+        differences = list(workload.identity.differences(recorded.to_dict()))
         if differences:
             label, was, now = differences[0]
             raise StudyMismatchError(
