@@ -75,10 +75,10 @@ def read_options(table: type[TableType], options: Mapping[str, Any], *, target: 
     """
     for option in options:
         if option not in table.model_fields:
-            known = known_remedy(option, table.model_fields) if table.model_fields else ""
+            fields = table.model_fields
             raise TargetError(
                 f"The target {target!r} has no option {option!r}.",
-                remedy=known or "It has none.",
+                remedy=known_remedy(option, fields) if fields else "It has none.",
                 option=option,
             )
     try:

@@ -49,7 +49,7 @@ class Composer:
     surrogates: Mapping[Aggregate, Surrogate]
     random: np.random.Generator
     settings: LayerProfileSettings
-    width: int = 8
+    width: int
 
     def compose(self, start: Point, elite: Sequence[Point], aim: Aim, window: range) -> Point:
         """Finds the configuration that is predicted to be best, layers taken in their order.
@@ -109,7 +109,7 @@ class Composer:
         pool = dict.fromkeys(point[layer] for point in (start, *elite))
         always = len(pool)
         for number in self._best_seen(place, aim):
-            pool[self._choice(place, number)] = None
+            pool[self.profiles.choice(place, number)] = None
         parameters = self.profiles.space.layers[layer]
         for centre in list(pool)[: settings.varied_choices]:
             for at, parameter in enumerate(parameters):
@@ -145,9 +145,6 @@ class Composer:
             )
         cheapest = np.argsort(total, kind="stable")[: self.settings.observed_choices]
         return [numbers[i] for i in cheapest]
-
-    def _choice(self, place: int, number: int) -> Choice:
-        return self.profiles.choice(place, number)
 
     def _predict(
         self, place: int, rows: Contexts, aim: Aim

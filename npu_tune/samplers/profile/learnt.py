@@ -73,8 +73,7 @@ class Learnt:
         number = self.profiles.number_of(best)
         ceiling = {}
         for aggregate in peaks:
-            present = (
-                self.profiles.totals(MAX)[number, aggregate.column] if number is not None else 0.0
-            )
-            ceiling[aggregate] = share * float(present)
+            column = aggregate.column
+            present = 0.0 if number is None else self.profiles.total(number, column, MAX)
+            ceiling[aggregate] = share * present
         return Aim(relation.part(SUM), peaks, ceiling, boldness)

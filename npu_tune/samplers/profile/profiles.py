@@ -99,6 +99,10 @@ class Profiles:
         """Per trial and column, the sum or the maximum over the rows."""
         return np.array([total[:, kind] for total in self._totals])
 
+    def total(self, number: int, column: int, kind: int) -> float:
+        """Of one trial and column, the sum or the maximum over the rows."""
+        return float(self._totals[number][column, kind])
+
     def network(self) -> NDArray[np.int64]:
         """Per trial the values of the network-wide parameters; of shape (trials, parameters)."""
         return np.array([rows[0, self.slots.network_start :] for rows in self._contexts])

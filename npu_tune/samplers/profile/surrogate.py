@@ -91,8 +91,6 @@ class Surrogate:
     _shared: Shared | None = None
     _shared_from: int = 0
     _local: dict[int, tuple[int, int, _Local]] = field(default_factory=dict)
-    _hots: list[Floats] = field(default_factory=list)
-    _logs: list[Floats] = field(default_factory=list)
 
     def predict(self, place: int, contexts: Contexts) -> tuple[Floats, Floats]:
         """Expected logarithm of the cost and its standard deviation, per context."""

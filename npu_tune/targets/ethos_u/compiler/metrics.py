@@ -27,7 +27,8 @@ def network_metrics(graph: Any, arch: Any) -> dict[str, float]:
     """
     cycles = float(graph.cycles[PassCycles.Total])
     used = graph.memory_used
-    npu, cpu = (len(_operators(graph, p)) for p in (PassPlacement.Npu, PassPlacement.Cpu))
+    npu, on_cpu = placed_operators(graph)
+    every = npu + len(on_cpu)
     uncounted = _uncounted_cycles(graph, arch)
     return {
         "cycles": cycles,
@@ -38,7 +39,7 @@ def network_metrics(graph: Any, arch: Any) -> dict[str, float]:
         "dram_bytes": float(used.get(MemArea.Dram, 0)),
         "traffic_off_chip_bytes": float(sum(np.sum(graph.bandwidths[a]) for a in _OFF_CHIP)),
         "traffic_sram_bytes": float(np.sum(graph.bandwidths[MemArea.Sram])),
-        "npu_share": npu / (npu + cpu) if npu + cpu else 0.0,
+        "npu_share": npu / every if every else 0.0,
     }
 
 

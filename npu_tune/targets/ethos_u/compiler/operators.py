@@ -12,7 +12,6 @@ from ethosu.vela.numeric_util import round_up
 from ethosu.vela.operation import NpuBlockType
 from ethosu.vela.tensor import TensorPurpose
 
-from npu_tune.network import printable_names
 from npu_tune.targets.ethos_u.compiler.blocks import (
     BlockCost,
     block_cost,
@@ -126,11 +125,10 @@ def operator_choices(session: Session) -> tuple[OperatorChoices, ...]:
     """Every operator that runs on the NPU, in execution order."""
     schedulers = session.schedule(NetworkPlan())
     every = [(scheduler, op) for scheduler in schedulers for op in scheduler.sched_ops]
-    names = printable_names(op.name for _, op in every)
     known: dict[Any, Any] = {}
     return tuple(
         _choices(name, scheduler, op, known)
-        for name, (scheduler, op) in zip(names, every, strict=True)
+        for name, (scheduler, op) in zip(session.operator_names(), every, strict=True)
     )
 
 

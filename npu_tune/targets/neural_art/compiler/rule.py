@@ -8,7 +8,6 @@ from npu_tune.targets.neural_art.hardware import Hardware
 
 CALIBRATED = "calibrated"
 VENDOR = "vendor"
-RULES = (CALIBRATED, VENDOR)
 
 
 @dataclass(frozen=True, slots=True)

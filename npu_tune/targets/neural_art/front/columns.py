@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from npu_tune.pareto import Floats
 from npu_tune.targets.neural_art.compiler.step import Step
-
-Floats = NDArray[np.float64]
 
 TIME, EARLY = 0, 1
 """Columns that every label has: cycles so far, and these less the slack of the last epoch."""

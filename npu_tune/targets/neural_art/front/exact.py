@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.errors import TargetError
-from npu_tune.pareto import nondominated
+from npu_tune.pareto import Floats, nondominated
 from npu_tune.space import Configuration, Value
 from npu_tune.targets.neural_art.compiler.placement import BY_SIZE
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.front.columns import Floats, LabelColumns
+from npu_tune.targets.neural_art.front.columns import LabelColumns
 from npu_tune.targets.neural_art.front.labels import LabelSearch, PositionLabels
 from npu_tune.targets.neural_art.front.pruning import Pruning
 from npu_tune.targets.neural_art.front.reduce import CHAIN, Candidate, Reduced, reduce_epochs

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.errors import CompilerError
-from npu_tune.pareto import nondominated
+from npu_tune.pareto import Floats, nondominated
 from npu_tune.targets.neural_art.compiler.placement import is_external, live_bytes
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
-from npu_tune.targets.neural_art.front.columns import Floats, LabelColumns
+from npu_tune.targets.neural_art.front.columns import LabelColumns
 from npu_tune.targets.neural_art.front.pruning import Pruning
 from npu_tune.targets.neural_art.front.reduce import Candidate
 

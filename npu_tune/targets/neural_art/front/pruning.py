@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.pareto import Floats
 from npu_tune.targets.neural_art.front.relaxed import Relaxed, Steps, Tail
-
-Floats = NDArray[np.float64]
 
 LEAST_GAIN = 1e-11
 """Share of the time by which a solution must be faster to count: more than the rounding errors of

@@ -14,6 +14,7 @@ also join the other one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +91,7 @@ def reduce_epochs(
             progress(count + 1, len(positions))
     return Reduced(
         tuple(found),
-        _product(len(values) for own in knobs.values() for values in own.values()),
+        math.prod(len(values) for own in knobs.values() for values in own.values()),
         any(DIMC in own.get(UNIT, ()) for own in knobs.values()),
     )
 
@@ -215,10 +216,3 @@ def _nondominated_items(
         rows = np.array([row for _, row in group], dtype=np.float64)
         kept += [group[index][0] for index in nondominated(rows)]
     return kept
-
-
-def _product(counts: Iterable[int]) -> int:
-    total = 1
-    for count in counts:
-        total *= count
-    return total

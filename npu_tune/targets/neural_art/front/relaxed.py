@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.pareto import nondominated
+from npu_tune.pareto import Floats, nondominated
 from npu_tune.targets.neural_art.compiler.demand import Demand
 from npu_tune.targets.neural_art.compiler.epoch import Epoch
 from npu_tune.targets.neural_art.compiler.placement import ALIGNMENT
@@ -41,8 +41,6 @@ from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.reduce import Candidate
 from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.hardware import Hardware
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
