@@ -74,7 +74,13 @@ class WorstLayer:
 
     def __str__(self) -> str:
         plural = "s" if len(self.layers) > 1 else ""
-        named = " and ".join(self.layers)
+        # Of many, as a file with quantizers has, the ends say where.
+        joint, listed = (
+            (" and ", self.layers)
+            if len(self.layers) <= 3
+            else (" to ", self.layers[:: len(self.layers) - 1])
+        )
+        named = joint.join(listed)
         where = f"the layer{plural} {named}" if named else f"the input {self.tensor!r}"
         fall = (
             f"with everything up to there in int8 the output has {self.after.decibels:.1f} dB, "

@@ -66,8 +66,9 @@ def find_worst_layer(
         rise_after = noise[last].share - noise[middle].share
         first, last = (first, middle) if rise_before >= rise_after else (middle, last)
     tensor = cuts.names[last - 1]
-    values = [cuts.source_values(feed, [tensor])[0] for feed in feeds]
-    steps = np.concatenate([np.abs(result.steps(tensor, value)).ravel() for value in values])
+    steps = np.concatenate(
+        [np.abs(result.steps(tensor, value)).ravel() for (value,) in cuts.source_values([tensor])]
+    )
     return WorstLayer(
         layers=_layers(network, source, tensor, known=cuts.names[: last - 1]),
         tensor=tensor,
@@ -90,6 +91,7 @@ class _Cuts:
         self._result = result
         self._output = output
         self._feeds = feeds
+        self._inputs = list(feeds[0])
         self._wanted = [run_session(source.session, [output], feed)[0] for feed in feeds]
         graph = source.model.graph
         computed = [
@@ -100,37 +102,54 @@ class _Cuts:
             for name in (*(value.name for value in graph.input), *computed)
             if result.has(name)
         ]
+        self._codes = [
+            dict(zip(self.names, result.codes(feed, self.names), strict=True)) for feed in feeds
+        ]
 
     def noise(self, count: int) -> Noise:
         """Of the output with the first tensors in int8."""
         ends, session = self._rest(count)
-        return self._sum(session, ends, [self._result.run(feed, ends) for feed in self._feeds])
+        converted = set(self.names[:count])
+        values = (
+            [
+                # Inputs behind the cut are not rounded to int8 either.
+                self._result.real(name, codes[name]) if name in converted else feed[name]
+                for name in ends
+            ]
+            for feed, codes in zip(self._feeds, self._codes, strict=True)
+        )
+        return self._sum(session, ends, values)
 
     def rounding_noise(self, count: int) -> Noise:
         """Of the output with nothing but the last of the first tensors rounded to its codes."""
         name = self.names[count - 1]
         ends, session = self._rest(count)
-        values = [self.source_values(feed, ends) for feed in self._feeds]
+        values = self.source_values(ends)
         if name in ends:
             place = ends.index(name)
             for each in values:
                 each[place] = self._result.round(name, each[place])
         return self._sum(session, ends, values)
 
-    def source_values(self, feed: Feed, names: Sequence[str]) -> list[Array]:
-        """Values of some tensors in the float network."""
-        computed = [name for name in names if name not in feed]
-        found = dict(feed)
-        if computed:
-            session = onnx_session(_part(self._source.model, list(feed), computed))
-            found |= dict(zip(computed, run_session(session, computed, feed), strict=True))
-        return [found[name] for name in names]
+    def source_values(self, names: Sequence[str]) -> list[list[Array]]:
+        """Values of some tensors in the float network, for every run."""
+        computed = [name for name in names if name not in self._inputs]
+        if not computed:
+            return [[feed[name] for name in names] for feed in self._feeds]
+        session = onnx_session(_part(self._source.model, self._inputs, computed))
+        results = (run_session(session, computed, feed) for feed in self._feeds)
+        found = [
+            {**feed, **dict(zip(computed, result, strict=True))}
+            for feed, result in zip(self._feeds, results, strict=True)
+        ]
+        return [[each[name] for name in names] for each in found]
 
     def _rest(self, count: int) -> tuple[list[str], Any]:
         """The tensors that the rest of the source reads, and the rest; None if nothing is left."""
         known = self.names[:count]
         if self._output in known:
             return [self._output], None
+        known = list(dict.fromkeys([*known, *self._inputs]))
         part = _part(self._source.model, known, [self._output])
         return [value.name for value in part.graph.input], onnx_session(part)
 
@@ -138,12 +157,12 @@ class _Cuts:
         total = Noise()
         for wanted, each in zip(self._wanted, values, strict=True):
             feed = dict(zip(ends, each, strict=True))
-            have = feed[self._output] if session is None else self._run(session, feed)
+            if session is None:
+                have = feed[self._output]
+            else:
+                (have,) = run_session(session, [self._output], feed)
             total += Noise.of(wanted, have)
         return total
-
-    def _run(self, session: Any, feed: Feed) -> Array:
-        return run_session(session, [self._output], feed)[0]
 
 
 def _layers(
@@ -152,7 +171,7 @@ def _layers(
     """The layers that compute a tensor from known ones, as names with operators."""
     if tensor in network.inputs:
         return ()
-    nodes = _needed(source.model.graph, [tensor], known=known)
+    nodes = _needed(source.model.graph, [tensor], known=[*known, *network.inputs])
     outputs = {name for node in nodes for name in node.output}
     return tuple(
         f"{layer.name!r} ({layer.op})"

@@ -129,20 +129,42 @@ class ConvertedNetwork:
         Raises:
             ConversionError: if LiteRT cannot run it.
         """
+        names = list(names)
+        return [
+            self.real(name, codes)
+            for name, codes in zip(names, self.codes(feed, names), strict=True)
+        ]
+
+    def codes(self, feed: Mapping[str, Array], names: Iterable[str]) -> list[Array]:
+        """The same as they are stored, which takes an eighth of the memory."""
         for tensor in self._inputs:
             detail = self._details[tensor.stored]
-            codes = self._codes(tensor, feed[tensor.source])
-            self._interpreter.set_tensor(detail["index"], codes)
+            self._interpreter.set_tensor(
+                detail["index"], self._stored(tensor, feed[tensor.source])
+            )
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
             raise _refusal(error) from error
-        return [self._value(self._tensors[name]) for name in names]
+        return [
+            self._interpreter.get_tensor(self._details[self._tensors[name].stored]["index"])
+            for name in names
+        ]
+
+    def real(self, name: str, codes: Array) -> Array:
+        """The real values of a tensor, in ONNX's order, of what is stored."""
+        tensor = self._tensors[name]
+        scale, zero_point = self._details[tensor.stored]["quantization"]
+        value = codes.transpose(np.argsort(tensor.permutation))
+        if scale:
+            value = (value.astype(np.float64) - zero_point) * scale
+        if tensor.factors is not None:
+            value = value / _along_channels(tensor, value.ndim)
+        return value
 
     def round(self, name: str, value: Array) -> Array:
         """The values of a tensor as its codes can state them."""
-        tensor = self._tensors[name]
-        return self._real(tensor, self._codes(tensor, value))
+        return self.real(name, self._stored(self._tensors[name], value))
 
     def steps(self, name: str, value: Array) -> Array:
         """Values of a tensor in steps of its codes, from zero."""
@@ -157,7 +179,7 @@ class ConvertedNetwork:
         limits = np.iinfo(detail["dtype"])
         return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
 
-    def _codes(self, tensor: StoredTensor, value: Array) -> Array:
+    def _stored(self, tensor: StoredTensor, value: Array) -> Array:
         detail = self._details[tensor.stored]
         scale, zero_point = detail["quantization"]
         stored = _stored_form(tensor, value)
@@ -166,19 +188,6 @@ class ConvertedNetwork:
         limits = np.iinfo(detail["dtype"])
         codes: Array = np.clip(np.rint(stored / scale) + zero_point, limits.min, limits.max)
         return codes.astype(detail["dtype"])
-
-    def _value(self, tensor: StoredTensor) -> Array:
-        codes = self._interpreter.get_tensor(self._details[tensor.stored]["index"])
-        return self._real(tensor, codes)
-
-    def _real(self, tensor: StoredTensor, codes: Array) -> Array:
-        scale, zero_point = self._details[tensor.stored]["quantization"]
-        value = codes.transpose(np.argsort(tensor.permutation))
-        if scale:
-            value = (value.astype(np.float64) - zero_point) * scale
-        if tensor.factors is not None:
-            value = value / _along_channels(tensor, value.ndim)
-        return value
 
 
 def _stored_form(tensor: StoredTensor, value: Array) -> Array:
