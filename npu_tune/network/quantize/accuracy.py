@@ -97,8 +97,8 @@ class WorstLayer:
         low, high = self.reach
         return (
             f"Most is lost in {where}: {fall}. Its activations do not suit int8: {alone}, as the "
-            f"256 steps reach from {low:.3g} to {high:.3g} and half of the values are within "
-            f"{self.typical_steps:.2g} steps of zero."
+            f"256 steps reach from {low:.3g} to {high:.3g} and half of those that are not "
+            f"zero lie within {self.typical_steps:.2g} steps of it."
         )
 
 

@@ -94,13 +94,14 @@ class _Cuts:
         self._inputs = list(feeds[0])
         self._wanted = [run_session(source.session, [output], feed)[0] for feed in feeds]
         graph = source.model.graph
+        typed = _infos(graph)
         computed = [
             name for node in _needed(graph, [output], known=()) for name in node.output if name
         ]
         self.names = [
             name
             for name in (*(value.name for value in graph.input), *computed)
-            if result.has(name)
+            if result.has(name) and name in typed
         ]
         self._codes = [
             dict(zip(self.names, result.codes(feed, self.names), strict=True)) for feed in feeds
@@ -205,6 +206,11 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
             yield from _reads(inner)
 
 
+def _infos(graph: onnx.GraphProto) -> dict[str, onnx.ValueInfoProto]:
+    """Types and shapes by tensor."""
+    return {value.name: value for value in (*graph.value_info, *graph.output, *graph.input)}
+
+
 def _without(node: onnx.NodeProto, known: Iterable[str]) -> onnx.NodeProto:
     """The node with other names for what is known of its outputs, since a name has one source."""
     if not set(node.output).intersection(known):
@@ -222,7 +228,7 @@ def _part(model: onnx.ModelProto, known: Sequence[str], outputs: Sequence[str]) 
     graph = model.graph
     nodes = [_without(node, known) for node in _needed(graph, outputs, known=known)]
     read = {name for node in nodes for name in _reads(node)}
-    infos = {value.name: value for value in (*graph.value_info, *graph.output, *graph.input)}
+    infos = _infos(graph)
     part = helper.make_graph(
         nodes,
         graph.name,

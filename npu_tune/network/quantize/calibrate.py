@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,9 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
     session = onnx_session(graph_to_onnx(graph, outputs=names))
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
-    for feed in batches({name: graph.shapes[name] for name in graph.inputs}, data):
+    shapes = {name: graph.shapes[name] for name in graph.inputs}
+    for index in range(number_of_batches(shapes, data)):
+        feed = batch_of(shapes, data, index)
         results = dict(zip(names, session.run(names, feed), strict=True))
         for name, value in (feed | results).items():
             seen[name].append(_statistics(value))
@@ -169,19 +171,25 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     }
 
 
-def batches(
-    shapes: Mapping[str, tuple[int, ...]], data: Calibration
-) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Yields calibration data in batches of the network's own size, by the shapes of its inputs."""
-    sizes = {name: shape[0] if shape else 1 for name, shape in shapes.items()}
+def number_of_batches(shapes: Mapping[str, tuple[int, ...]], data: Calibration) -> int:
+    """How often a network, with inputs of some shapes, runs over calibration data."""
     first = next(iter(shapes))
-    for index in range(len(data[first]) // sizes[first]):
-        yield {
-            name: np.ascontiguousarray(
-                data[name][index * size : (index + 1) * size], dtype=np.float32
-            )
-            for name, size in sizes.items()
-        }
+    return len(data[first]) // _batch_size(shapes[first])
+
+
+def batch_of(
+    shapes: Mapping[str, tuple[int, ...]], data: Calibration, index: int
+) -> dict[str, NDArray[np.float32]]:
+    """What a network, with inputs of some shapes, is given in one of its runs."""
+    sizes = {name: _batch_size(shape) for name, shape in shapes.items()}
+    return {
+        name: np.ascontiguousarray(data[name][index * size : (index + 1) * size], dtype=np.float32)
+        for name, size in sizes.items()
+    }
+
+
+def _batch_size(shape: tuple[int, ...]) -> int:
+    return shape[0] if shape else 1
 
 
 def _statistics(value: NDArray[Any]) -> Statistics:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -21,13 +23,14 @@ from npu_tune.network.onnx.model import open_onnx
 from npu_tune.network.onnx.proto import graph_from_onnx, graph_to_onnx
 from npu_tune.network.quantize.accuracy import ConversionCheck, Origin, OutputCheck
 from npu_tune.network.quantize.blame import Source, find_worst_layer
-from npu_tune.network.quantize.calibrate import Calibration, batches
+from npu_tune.network.quantize.calibrate import Calibration, batch_of, number_of_batches
 from npu_tune.network.quantize.conversion import Conversion
 from npu_tune.network.quantize.noise import Noise
 from npu_tune.network.quantize.runtimes import ConvertedNetwork, onnx_session, run_session
 from npu_tune.network.quantize.simplify import simplify
 
 Feed = Mapping[str, Array]
+
 _FEWEST, _MOST = 4, 16
 """Runs per kind of inputs; calibration takes twice the most by default."""
 _ENOUGH_VALUES = 256
@@ -63,32 +66,41 @@ def check_conversion(
     if calibration is not None:
         feeds["given"] = _spread(shapes, calibration, runs)
     feeds["seeded"] = _seeded(shapes, calibration, runs=runs, seed=seed)
-    outputs = tuple(
-        OutputCheck(output, origin, len(values), noise.decibels)
+    noise = {
+        origin: [_noise(source, result, network.outputs, feed) for feed in values]
         for origin, values in feeds.items()
-        for output, noise in output_noise(source, result, network.outputs, values).items()
+    }
+    check = ConversionCheck(
+        tuple(
+            OutputCheck(
+                output, origin, len(runs), sum(map(itemgetter(output), runs), Noise()).decibels
+            )
+            for origin, runs in noise.items()
+            for output in network.outputs
+        )
     )
-    check = ConversionCheck(outputs)
     if check.passed:
         return check
     worst = check.worst
     _require_finite(source, worst, feeds[worst.inputs], network.name)
+    errors = [run[worst.output].error for run in noise[worst.inputs]]
+    loudest = sorted(range(len(errors)), key=lambda place: -errors[place])[:_FEWEST]
     layer = find_worst_layer(
-        network, source, result, output=worst.output, feeds=feeds[worst.inputs][:_FEWEST]
+        network,
+        source,
+        result,
+        output=worst.output,
+        feeds=[feeds[worst.inputs][place] for place in loudest],
     )
-    return ConversionCheck(outputs, layer)
+    return replace(check, worst_layer=layer)
 
 
-def output_noise(
-    source: Source, result: ConvertedNetwork, outputs: Sequence[str], feeds: Iterable[Feed]
+def _noise(
+    source: Source, result: ConvertedNetwork, outputs: Sequence[str], feed: Feed
 ) -> dict[str, Noise]:
-    """Signal and noise of every output over some runs."""
-    noise = dict.fromkeys(outputs, Noise())
-    for feed in feeds:
-        wanted = run_session(source.session, outputs, feed)
-        for name, want, have in zip(outputs, wanted, result.run(feed, outputs), strict=True):
-            noise[name] += Noise.of(want, have)
-    return noise
+    """Signal and noise of every output in one run."""
+    wanted, have = run_session(source.session, outputs, feed), result.run(feed, outputs)
+    return dict(zip(outputs, map(Noise.of, wanted, have), strict=True))
 
 
 def _open_source(network: Network) -> Source:
@@ -123,9 +135,9 @@ def _spread(
     shapes: Mapping[str, tuple[int, ...]], calibration: Calibration, count: int
 ) -> list[Feed]:
     """So many batches of the calibration data, spread evenly from the first to the last."""
-    batched = sum(1 for _ in batches(shapes, calibration))
-    places = set(np.linspace(0, batched - 1, min(count, batched)).round().astype(int))
-    return [feed for place, feed in enumerate(batches(shapes, calibration)) if place in places]
+    number = number_of_batches(shapes, calibration)
+    places = np.linspace(0, number - 1, min(count, number)).round().astype(int)
+    return [batch_of(shapes, calibration, place) for place in places]
 
 
 def _seeded(

@@ -56,7 +56,7 @@ def test_the_sentence_says_what_the_steps_reach_and_how_few_the_values_use():
     assert "in the layer 'a' (Conv)" in text
     assert "5.0 dB, without that 40.0 dB" in text
     assert "reach from -1 to 800" in text
-    assert "within 0.25 steps of zero" in text
+    assert "lie within 0.25 steps of it" in text
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,18 @@ def test_too_little_is_refused_with_output_decibels_layer_and_remedy():
     assert error.data["check"]["outputs"][0]["decibels"] < 20.0
 
 
+def test_the_layer_is_sought_on_the_inputs_that_lose_most():
+    network = onnx_network(onnx_model("(float[1,4] x) => (float y) { y = Relu(x) }"))
+    values = np.random.default_rng(0).uniform(0.5, 1.0, (16, 4)).astype(np.float32)
+    conversion = convert(network, calibration={"x": values}, check=False)
+    values[12:] *= 100.0  # beyond what the codes can state
+    check = check_conversion(network, conversion, calibration={"x": values})
+    assert check.deciding[0].samples == 16
+    assert check.worst_layer is not None
+    assert check.worst_layer.tensor == "x"
+    assert check.worst_layer.after.decibels < 20.0
+
+
 def test_who_gave_inputs_is_not_told_to_give_some():
     network = chain_with_outliers(3, 1)
     calibration: dict[str, Array] = uniform_inputs(network, samples=4, seed=0)
