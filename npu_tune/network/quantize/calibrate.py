@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,9 +155,7 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
     session = onnx_session(graph_to_onnx(graph, outputs=names))
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
-    shapes = {name: graph.shapes[name] for name in graph.inputs}
-    for index in range(number_of_batches(shapes, data)):
-        feed = batch_of(shapes, data, index)
+    for feed in runs(data, {name: graph.shapes[name] for name in graph.inputs}):
         results = dict(zip(names, session.run(names, feed), strict=True))
         for name, value in (feed | results).items():
             seen[name].append(_statistics(value))
@@ -171,24 +169,27 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     }
 
 
-def number_of_batches(shapes: Mapping[str, tuple[int, ...]], data: Calibration) -> int:
-    """How often a network, with inputs of some shapes, runs over calibration data."""
-    first = next(iter(shapes))
-    return len(data[first]) // _batch_size(shapes[first])
+def runs(
+    data: Calibration, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """What is fed to a network in each run.
+
+    Args:
+        data: that fits, see :func:`check_calibration`.
+        shapes: of the inputs.
+    """
+    for index in range(min(len(data[name]) // _batch(shape) for name, shape in shapes.items())):
+        yield {
+            name: np.ascontiguousarray(
+                data[name][index * _batch(shape) : (index + 1) * _batch(shape)].reshape(shape),
+                dtype=np.float32,
+            )
+            for name, shape in shapes.items()
+        }
 
 
-def batch_of(
-    shapes: Mapping[str, tuple[int, ...]], data: Calibration, index: int
-) -> dict[str, NDArray[np.float32]]:
-    """What a network, with inputs of some shapes, is given in one of its runs."""
-    sizes = {name: _batch_size(shape) for name, shape in shapes.items()}
-    return {
-        name: np.ascontiguousarray(data[name][index * size : (index + 1) * size], dtype=np.float32)
-        for name, size in sizes.items()
-    }
-
-
-def _batch_size(shape: tuple[int, ...]) -> int:
+def _batch(shape: tuple[int, ...]) -> int:
+    """The samples that an input takes in one run."""
     return shape[0] if shape else 1
 
 

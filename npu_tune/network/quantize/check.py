@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from npu_tune.network.onnx.model import open_onnx
 from npu_tune.network.onnx.proto import graph_from_onnx, graph_to_onnx
 from npu_tune.network.quantize.accuracy import ConversionCheck, Origin, OutputCheck
 from npu_tune.network.quantize.blame import Source, find_worst_layer
-from npu_tune.network.quantize.calibrate import Calibration, batch_of, number_of_batches
+from npu_tune.network.quantize.calibrate import Calibration, runs
 from npu_tune.network.quantize.conversion import Conversion
 from npu_tune.network.quantize.noise import Noise
 from npu_tune.network.quantize.runtimes import ConvertedNetwork, onnx_session, run_session
@@ -61,21 +60,19 @@ def check_conversion(
     source = _open_source(network)
     result = ConvertedNetwork(conversion)
     shapes = {name: network.tensors[name].shape for name in network.inputs}
-    runs = _number_of_runs(network)
+    count = _number_of_runs(network)
     feeds: dict[Origin, list[Feed]] = {}
     if calibration is not None:
-        feeds["given"] = _spread(shapes, calibration, runs)
-    feeds["seeded"] = _seeded(shapes, calibration, runs=runs, seed=seed)
+        feeds["given"] = _spread(shapes, calibration, count)
+    feeds["seeded"] = _seeded(shapes, calibration, count=count, seed=seed)
     noise = {
         origin: [_noise(source, result, network.outputs, feed) for feed in values]
         for origin, values in feeds.items()
     }
     check = ConversionCheck(
         tuple(
-            OutputCheck(
-                output, origin, len(runs), sum(map(itemgetter(output), runs), Noise()).decibels
-            )
-            for origin, runs in noise.items()
+            OutputCheck(output, origin, len(each), _total(each, output).decibels)
+            for origin, each in noise.items()
             for output in network.outputs
         )
     )
@@ -101,6 +98,10 @@ def _noise(
     """Signal and noise of every output in one run."""
     wanted, have = run_session(source.session, outputs, feed), result.run(feed, outputs)
     return dict(zip(outputs, map(Noise.of, wanted, have), strict=True))
+
+
+def _total(noise: Iterable[Mapping[str, Noise]], output: str) -> Noise:
+    return sum((each[output] for each in noise), Noise())
 
 
 def _open_source(network: Network) -> Source:
@@ -134,17 +135,17 @@ def _number_of_runs(network: Network) -> int:
 def _spread(
     shapes: Mapping[str, tuple[int, ...]], calibration: Calibration, count: int
 ) -> list[Feed]:
-    """So many batches of the calibration data, spread evenly from the first to the last."""
-    number = number_of_batches(shapes, calibration)
-    places = np.linspace(0, number - 1, min(count, number)).round().astype(int)
-    return [batch_of(shapes, calibration, place) for place in places]
+    """So many runs over the calibration data, spread evenly from the first to the last."""
+    number = sum(1 for _ in runs(calibration, shapes))
+    places = set(np.linspace(0, number - 1, min(count, number)).round().astype(int))
+    return [feed for place, feed in enumerate(runs(calibration, shapes)) if place in places]
 
 
 def _seeded(
     shapes: Mapping[str, tuple[int, ...]],
     calibration: Calibration | None,
     *,
-    runs: int,
+    count: int,
     seed: int,
 ) -> list[Feed]:
     # A second word keeps the stream apart from that of the random calibration.
@@ -157,8 +158,8 @@ def _seeded(
     }
     return [
         {
-            name: generator.uniform(*limits[name], shape).astype(np.float32)
+            name: np.asarray(generator.uniform(*limits[name], shape), np.float32)
             for name, shape in shapes.items()
         }
-        for _ in range(runs)
+        for _ in range(count)
     ]

@@ -170,6 +170,15 @@ def test_the_output_that_keeps_least_is_the_one_that_is_looked_into(miswrite):
         convert(network, calibration=uniform_inputs(network, samples=8, seed=0))
 
 
+def test_a_layer_is_named_where_onnxruntime_lacks_the_precision_of_the_source(miswrite):
+    body = "a = Conv(x, w0) b = Relu(a) c = Conv(b, w1) d = Relu(c) y = Conv(d, w2)"
+    values = {name: value.astype(np.float64) for name, value in weights(3).items()}
+    inputs = INPUT.replace("float", "double")
+    miswrite("c/weights")
+    network = onnx_network(onnx_model(f"({inputs}) => (double y) {{ {body} }}", values))
+    assert _worst(network).layers == ("'c' (Conv)", "'d' (Relu)")
+
+
 def test_an_input_that_is_not_cut_yet_stays_as_it_is(miswrite):
     body = "a = Conv(x, w0) b = Relu(a) c = Conv(v, w1) d = Mul(b, c) y = Relu(d)"
     inputs = f"{INPUT}, {INPUT.replace(' x', ' v')}"

@@ -96,9 +96,10 @@ def test_several_inputs_and_batches_are_run_together(batch):
     inputs = f"{INPUT}, float[1,8] v".replace("[1,", f"[{batch},")
     body = "a = Conv(x, w0) b = Relu(a) c = GlobalAveragePool(b) d = Flatten(c) y = Add(d, v)"
     network = onnx_network(onnx_model(f"({inputs}) => (float y) {{ {body} }}", weights(1)))
+    generator = np.random.default_rng(0)
     calibration = {
-        name: value.astype(np.float64)
-        for name, value in uniform_inputs(network, samples=6, seed=0).items()
+        name: generator.uniform(-1.0, 1.0, (6, *network.tensors[name].shape[1:]))
+        for name in network.inputs
     }
     check = convert(network, calibration=calibration).check
     assert check is not None
