@@ -40,7 +40,10 @@ def test_too_little_is_an_error_of_the_model_and_nothing_is_written(npu_tune, he
     assert ended.code == 3
     error = ended.document["error"]
     assert error["kind"] == "ConversionError"
-    assert error["data"]["layer"]["layers"] == ["'c1' (Conv)", "'r1' (Relu)"]
+    assert error["data"]["layer"]["layers"] == [
+        {"layer": "c1", "op": "Conv"},
+        {"layer": "r1", "op": "Relu"},
+    ]
     assert error["data"]["layer"]["cause"] == "activations"
     assert not (here / "o.tflite").exists()
 

@@ -11,9 +11,9 @@ CHANNELS = 8
 INPUT = f"float[1,{CHANNELS},12,12] x"
 
 
-def layers_of(number: int) -> tuple[str, ...]:
-    """What the check calls the layers with that number."""
-    return (f"'c{number}' (Conv)", f"'r{number}' (Relu)")
+def layers_of(number: int) -> tuple[tuple[str, str], ...]:
+    """The layers with that number, by name and operator."""
+    return ((f"c{number}", "Conv"), (f"r{number}", "Relu"))
 
 
 def weights(layers: int, *, seed: int = 0) -> dict[str, Array]:

@@ -31,8 +31,8 @@ class WorstLayer:
     """The layer of the source that loses most in int8.
 
     Args:
-        layers: names with operators of the source's layers that are one in the result; none where
-            an input of the network is at fault.
+        layers: name and operator of each of the source's layers that are one in the result; none
+            where an input of the network is at fault.
         tensor: what they compute.
         before: noise of the output with all layers before it in int8.
         after: with it in int8 too.
@@ -42,7 +42,7 @@ class WorstLayer:
         reach: the lowest and the highest value that its codes can state.
     """
 
-    layers: tuple[str, ...]
+    layers: tuple[tuple[str, str], ...]
     tensor: str
     before: Noise
     after: Noise
@@ -62,7 +62,7 @@ class WorstLayer:
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
-            "layers": list(self.layers),
+            "layers": [{"layer": name, "op": op} for name, op in self.layers],
             "tensor": self.tensor,
             "cause": self.cause,
             "decibels_before": round(self.before.decibels, 2),
@@ -73,18 +73,11 @@ class WorstLayer:
         }
 
     def __str__(self) -> str:
-        plural = "s" if len(self.layers) > 1 else ""
-        # Of many, as a file with quantizers has, the ends say where.
-        joint, listed = (
-            (" and ", self.layers)
-            if len(self.layers) <= 3
-            else (" to ", self.layers[:: len(self.layers) - 1])
-        )
-        named = joint.join(listed)
-        where = f"the layer{plural} {named}" if named else f"the input {self.tensor!r}"
+        where = self._where()
+        kept = f"{self.before.decibels:.1f} dB" if self.before.error else "nothing is lost"
         fall = (
             f"with everything up to there in int8 the output has {self.after.decibels:.1f} dB, "
-            f"without that {self.before.decibels:.1f} dB"
+            f"without that {kept}"
         )
         alone = f"rounding its values alone leaves {self.rounded.decibels:.1f} dB"
         if self.cause == "many layers":
@@ -97,8 +90,19 @@ class WorstLayer:
         low, high = self.reach
         return (
             f"Most is lost in {where}: {fall}. Its activations do not suit int8: {alone}, as the "
-            f"256 steps reach from {low:.3g} to {high:.3g} and half of those that are not "
-            f"zero lie within {self.typical_steps:.2g} steps of it."
+            f"256 steps reach from {low:.3g} to {high:.3g} and half of the values other than zero "
+            f"lie within {self.typical_steps:.2g} steps of it."
+        )
+
+    def _where(self) -> str:
+        if not self.layers:
+            return f"the input {self.tensor!r}"
+        named = [f"{name!r} ({op})" for name, op in self.layers]
+        if len(named) == 1:
+            return f"the layer {named[0]}"
+        # Of many, as a file with quantizers has, the ends say where.
+        return "the layers " + (
+            " and ".join(named) if len(named) <= 3 else f"{named[0]} to {named[-1]}"
         )
 
 

@@ -8,7 +8,7 @@ more, leaves the layer over which it rises most; ten layers or a thousand differ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,15 @@ from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import Array
 from npu_tune.network.quantize.accuracy import WorstLayer
 from npu_tune.network.quantize.noise import Noise
-from npu_tune.network.quantize.runtimes import ConvertedNetwork, onnx_session, run_session
+from npu_tune.network.quantize.runtimes import (
+    ConvertedNetwork,
+    Feed,
+    onnx_session,
+    run_session,
+)
 
 if TYPE_CHECKING:
     import onnx
-
-Feed = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -168,21 +171,22 @@ class _Cuts:
 
 def _layers(
     network: Network, source: Source, tensor: str, *, known: Sequence[str]
-) -> tuple[str, ...]:
-    """The layers that compute a tensor from known ones, as names with operators."""
+) -> tuple[tuple[str, str], ...]:
+    """The layers that compute a tensor from known ones, with their operators."""
     if tensor in network.inputs:
         return ()
     nodes = _needed(source.model.graph, [tensor], known=[*known, *network.inputs])
     outputs = {name for node in nodes for name in node.output}
     return tuple(
-        f"{layer.name!r} ({layer.op})"
+        (layer.name, layer.op)
         for layer in network.layers
         if outputs.intersection(layer.outputs) and _depends(network, layer.inputs)
     )
 
 
 def _depends(network: Network, names: Iterable[str]) -> bool:
-    return any(name and not network.tensors[name].is_constant for name in names)
+    tensors = (network.tensors.get(name) for name in names if name)
+    return any(tensor is None or not tensor.is_constant for tensor in tensors)
 
 
 def _needed(

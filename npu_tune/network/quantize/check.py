@@ -17,7 +17,6 @@ import numpy as np
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
-from npu_tune.network.onnx.graph import Array
 from npu_tune.network.onnx.model import open_onnx
 from npu_tune.network.onnx.proto import graph_from_onnx, graph_to_onnx
 from npu_tune.network.quantize.accuracy import ConversionCheck, Origin, OutputCheck
@@ -25,10 +24,13 @@ from npu_tune.network.quantize.blame import Source, find_worst_layer
 from npu_tune.network.quantize.calibrate import Calibration, runs
 from npu_tune.network.quantize.conversion import Conversion
 from npu_tune.network.quantize.noise import Noise
-from npu_tune.network.quantize.runtimes import ConvertedNetwork, onnx_session, run_session
+from npu_tune.network.quantize.runtimes import (
+    ConvertedNetwork,
+    Feed,
+    onnx_session,
+    run_session,
+)
 from npu_tune.network.quantize.simplify import simplify
-
-Feed = Mapping[str, Array]
 
 _FEWEST, _MOST = 4, 16
 """Runs per kind of inputs; calibration takes twice the most by default."""

@@ -15,6 +15,9 @@ from npu_tune.network.quantize.conversion import Conversion, StoredTensor
 if TYPE_CHECKING:
     import onnx
 
+Feed = Mapping[str, Array]
+"""A value per input, in real numbers and ONNX's order of dimensions."""
+
 _INSTALL = "Install it with: pip install 'npu-tune[ethos-u]'"
 _ONNX_TYPES = {
     "tensor(float16)": np.float16,
@@ -57,7 +60,7 @@ def _onnxruntime_error(verb: str, error: Exception) -> ModelError:
     )
 
 
-def run_session(session: Any, outputs: Iterable[str], feed: Mapping[str, Array]) -> list[Array]:
+def run_session(session: Any, outputs: Iterable[str], feed: Feed) -> list[Array]:
     """Runs a session of :func:`onnx_session` on what it reads of a feed.
 
     Raises:
@@ -123,7 +126,7 @@ class ConvertedNetwork:
         """Whether the result has a tensor of the source."""
         return name in self._tensors
 
-    def run(self, feed: Mapping[str, Array], names: Iterable[str]) -> list[Array]:
+    def run(self, feed: Feed, names: Iterable[str]) -> list[Array]:
         """Runs the network on one value per input; returns tensors by their names in ONNX.
 
         Raises:
@@ -135,16 +138,17 @@ class ConvertedNetwork:
             for name, codes in zip(names, self.codes(feed, names), strict=True)
         ]
 
-    def codes(self, feed: Mapping[str, Array], names: Iterable[str]) -> list[Array]:
+    def codes(self, feed: Feed, names: Iterable[str]) -> list[Array]:
         """The same as they are stored, which takes an eighth of the memory."""
-        for tensor in self._inputs:
-            detail = self._details[tensor.stored]
-            self._interpreter.set_tensor(
-                detail["index"], self._stored(tensor, feed[tensor.source])
-            )
+        values = [
+            (self._details[each.stored]["index"], self._stored(each, feed[each.source]))
+            for each in self._inputs
+        ]
         try:
+            for index, codes in values:
+                self._interpreter.set_tensor(index, codes)
             self._interpreter.invoke()
-        except RuntimeError as error:
+        except (ValueError, RuntimeError) as error:
             raise _refusal(error) from error
         return [
             self._interpreter.get_tensor(self._details[self._tensors[name].stored]["index"])
@@ -176,8 +180,8 @@ class ConvertedNetwork:
         """The lowest and the highest value that the codes of a tensor can state."""
         detail = self._details[self._tensors[name].stored]
         scale, zero_point = detail["quantization"]
-        limits = np.iinfo(detail["dtype"])
-        return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
+        lowest, highest = _limits(detail["dtype"])
+        return (lowest - zero_point) * (scale or 1.0), (highest - zero_point) * (scale or 1.0)
 
     def _stored(self, tensor: StoredTensor, value: Array) -> Array:
         detail = self._details[tensor.stored]
@@ -185,9 +189,16 @@ class ConvertedNetwork:
         stored = _stored_form(tensor, value)
         if not scale:
             return stored.astype(detail["dtype"])
-        limits = np.iinfo(detail["dtype"])
-        codes: Array = np.clip(np.rint(stored / scale) + zero_point, limits.min, limits.max)
+        codes: Array = np.clip(np.rint(stored / scale) + zero_point, *_limits(detail["dtype"]))
         return codes.astype(detail["dtype"])
+
+
+def _limits(dtype: type) -> tuple[float, float]:
+    """The lowest and the highest code of a type; 0 and 1 of truth values and real numbers."""
+    if np.dtype(dtype).kind not in "iu":
+        return 0.0, 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.min), float(limits.max)
 
 
 def _stored_form(tensor: StoredTensor, value: Array) -> Array:

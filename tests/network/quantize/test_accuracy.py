@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from npu_tune.errors import ConversionError
@@ -22,7 +24,7 @@ def _worst(
     rounded: float,
     *,
     whole: float | None = None,
-    layers: tuple[str, ...] = ("'a' (Conv)",),
+    layers: tuple[tuple[str, str], ...] = (("a", "Conv"),),
 ) -> WorstLayer:
     return WorstLayer(
         layers=layers,
@@ -63,12 +65,17 @@ def test_the_sentence_says_what_the_steps_reach_and_how_few_the_values_use():
     ("layers", "named"),
     [
         ((), "the input 'a'"),
-        (("p", "q"), "the layers p and q"),
-        (("p", "q", "r", "s"), "the layers p to s"),
+        ((("p", "Conv"), ("q", "Relu")), "the layers 'p' (Conv) and 'q' (Relu)"),
+        (tuple((name, "Add") for name in "pqrs"), "the layers 'p' (Add) to 's' (Add)"),
     ],
 )
 def test_layers_that_are_one_in_int8_are_named_together(layers, named):
     assert named in str(_worst(40.0, 5.0, 5.0, layers=layers))
+
+
+def test_an_input_at_fault_has_nothing_before_it_that_loses():
+    worst = replace(_worst(40.0, 5.0, 5.0, layers=()), before=Noise())
+    assert "without that nothing is lost" in str(worst)
 
 
 def _check(*rows: tuple[str, float]) -> ConversionCheck:
