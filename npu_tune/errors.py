@@ -81,6 +81,10 @@ class UnsupportedOperatorError(ModelError):
     """A model with an operator that the reader or writer cannot handle; names the node."""
 
 
+class ConversionError(ModelError):
+    """An int8 form that computes something else than its float source, or cannot be compared."""
+
+
 class TargetError(NpuTuneError, ValueError):
     """An unknown target, or a target option (system config, memory mode, ...) that is unknown."""
 

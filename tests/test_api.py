@@ -6,12 +6,18 @@ import sys
 
 import optuna
 import pytest
+from chained_convolutions import chain_with_outliers
 from fake_targets import LayeredTarget, fake_network
 
 import npu_tune
 import npu_tune.compare
 import npu_tune.space
-from npu_tune.errors import IllegalConfigurationError, StudyMismatchError, UsageError
+from npu_tune.errors import (
+    ConversionError,
+    IllegalConfigurationError,
+    StudyMismatchError,
+    UsageError,
+)
 from npu_tune.network import zoo_network
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets import load_target
@@ -175,6 +181,19 @@ def test_a_float_network_is_converted_and_written(tmp_path):
     network = npu_tune.convert(zoo_network("ds-cnn", format="onnx"), out)
     assert network.format == "tflite"
     assert out.read_bytes() == network.model_bytes
+
+
+@pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")
+def test_a_float_network_that_does_not_suit_int8_is_refused_unless_nothing_is_compared(tmp_path):
+    network = chain_with_outliers(3, 1)
+    out = tmp_path / "unfit.tflite"
+    with pytest.raises(ConversionError, match="activations do not suit int8"):
+        npu_tune.convert(network, out)
+    assert not out.exists()
+    assert npu_tune.convert(network, out, check=False).format == "tflite"
+    with pytest.raises(ConversionError):
+        npu_tune.evaluate(network, "ethos-u55-128")
+    assert npu_tune.evaluate(network, "ethos-u55-128", check=False).metrics["cycles"] > 0
 
 
 def test_a_trial_is_built_for_deployment(tmp_path):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npu_tune.errors import UsageError
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, Value
 from npu_tune.targets import Evaluation, Problem, Target, load_target
+
+if TYPE_CHECKING:
+    from npu_tune.network.quantize import ConversionCheck
 
 Model = str | os.PathLike[str] | Network
 """A model file, the name of a built-in network, or a network that was read already."""
@@ -23,6 +27,7 @@ def evaluate(
     *,
     options: Mapping[str, Any] | None = None,
     calibration: str | os.PathLike[str] | None = None,
+    check: bool = True,
 ) -> Evaluation:
     """Compiles and costs one configuration.
 
@@ -33,13 +38,14 @@ def evaluate(
             will do as well.
         options: of a target that is given by name.
         calibration: an ``.npz`` with inputs by which a float ONNX model is made int8.
+        check: whether such a model is compared with its int8 form.
 
     Raises:
         NpuTuneError: what went wrong, with a remedy; :mod:`npu_tune.errors` lists the kinds.
     """
     from npu_tune.evaluation import quiet  # noqa: PLC0415 - as below
 
-    with bind(model, target, options=options, calibration=calibration) as problem:
+    with bind(model, target, options=options, calibration=calibration, check=check) as problem:
         configuration = problem.space.complete(changes or {})
         problem.space.check(configuration)
         with quiet():
@@ -52,13 +58,14 @@ def space(
     *,
     options: Mapping[str, Any] | None = None,
     calibration: str | os.PathLike[str] | None = None,
+    check: bool = True,
 ) -> SearchSpace:
     """What may be chosen for each layer of a model on a target.
 
     The arguments are those of :func:`evaluate`. The space stays usable, but its rules may belong
     to a compiler session that is closed; :func:`bind` keeps that open.
     """
-    with bind(model, target, options=options, calibration=calibration) as problem:
+    with bind(model, target, options=options, calibration=calibration, check=check) as problem:
         return problem.space
 
 
@@ -68,6 +75,7 @@ def bind(
     *,
     options: Mapping[str, Any] | None = None,
     calibration: str | os.PathLike[str] | None = None,
+    check: bool = True,
 ) -> Problem:
     """A model bound to a target, for many evaluations; closed by the caller.
 
@@ -84,7 +92,8 @@ def bind(
     network = model if isinstance(model, Network) else None
     name = model.name if isinstance(model, Network) else os.fspath(model)
     path = None if calibration is None else Path(calibration)
-    return open_problem(ModelSection(path=name, calibration=path), made, network=network)
+    section = ModelSection(path=name, calibration=path, check=check)
+    return open_problem(section, made, network=network)
 
 
 def require_name_for_options(target: str | Target, options: Mapping[str, Any] | None) -> None:
@@ -96,11 +105,25 @@ def require_name_for_options(target: str | Target, options: Mapping[str, Any] | 
         )
 
 
+@dataclass(frozen=True)
+class ConvertedModel:
+    """An int8 network made of a float one.
+
+    Args:
+        network: its ``model_bytes`` are the file.
+        check: how it compares with the float one; None where nothing was converted or compared.
+    """
+
+    network: Network
+    check: ConversionCheck | None = None
+
+
 def convert(
     model: Model,
     out: str | os.PathLike[str] | None = None,
     *,
     calibration: str | os.PathLike[str] | None = None,
+    check: bool = True,
 ) -> Network:
     """Makes an int8 TFLite network of a float ONNX model.
 
@@ -108,12 +131,40 @@ def convert(
         model: what is converted.
         out: file to write; none if None.
         calibration: an ``.npz`` with typical inputs; seeded random ones if None.
+        check: whether the two are compared; nothing is written where they are too far apart.
 
     Returns:
         The network; its ``model_bytes`` are the file.
+
+    Raises:
+        NpuTuneError: what went wrong, with a remedy; :mod:`npu_tune.errors` lists the kinds.
     """
+    return convert_model(model, out, calibration=calibration, check=check).network
+
+
+def convert_model(
+    model: Model,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    calibration: str | os.PathLike[str] | None = None,
+    check: bool = True,
+) -> ConvertedModel:
+    """As :func:`convert`, which takes the same arguments; says what the comparison found too."""
     from npu_tune.files import storage_errors, write_whole  # noqa: PLC0415
-    from npu_tune.network import load_calibration, load_network, to_int8  # noqa: PLC0415
+
+    converted = _converted(model, calibration, check=check)
+    if out is not None:
+        with storage_errors("The file", path := Path(out)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, converted.network.model_bytes)
+    return converted
+
+
+def _converted(
+    model: Model, calibration: str | os.PathLike[str] | None, *, check: bool
+) -> ConvertedModel:
+    from npu_tune.network import load_calibration, load_network, network_from_bytes  # noqa: PLC0415
+    from npu_tune.network.quantize import convert as quantize  # noqa: PLC0415
     from npu_tune.tuning.problems import require_calibratable  # noqa: PLC0415
 
     given = model if isinstance(model, Network) else load_network(model)
@@ -121,9 +172,8 @@ def convert(
     if calibration is not None:
         require_calibratable(given, Path(calibration))
         samples = load_calibration(Path(calibration), given)
-    network = to_int8(given, calibration=samples)
-    if out is not None:
-        with storage_errors("The file", path := Path(out)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, network.model_bytes)
-    return network
+    if given.format != "onnx":
+        return ConvertedModel(given)
+    conversion = quantize(given, calibration=samples, check=check)
+    network = network_from_bytes(conversion.model_bytes, "tflite", given.name)
+    return ConvertedModel(network, conversion.check)

@@ -33,6 +33,7 @@ def tune(
     maximize: str | Iterable[str] = (),
     limits: str | Iterable[str] | Mapping[str, str | float] = (),
     calibration: str | os.PathLike[str] | None = None,
+    check: bool = True,
     seed: int = 0,
     executor: str = "process",
     workers: int | None = None,
@@ -62,6 +63,7 @@ def tune(
         limits: such as ``"sram_bytes <= 256 KiB"`` or ``"accuracy >= 0.88"``, one or several; or
             bounds by metric, ``{"sram_bytes": 262144, "accuracy": ">= 0.88"}``.
         calibration: an ``.npz`` with inputs by which a float ONNX model is made int8.
+        check: whether such a model is compared with its int8 form.
         seed: of the sampler.
         executor: ``process``, ``inline`` or ``ray``.
         workers: evaluations at a time; the usable processors if None.
@@ -90,7 +92,7 @@ def tune(
     require_name_for_options(target, options)
     instance = sampler if sampler is not None and not isinstance(sampler, str) else None
     document = {
-        "model": {"path": name, "calibration": calibration},
+        "model": {"path": name, "calibration": calibration, "check": check},
         "target": {"name": target_name, **(options or {})},
         "study": {
             **kept_identity(folder, storage),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from npu_tune.cli.options import calibration_option, model_argument
+from npu_tune.cli.options import calibration_option, model_argument, no_check_option
 from npu_tune.cli.output import CommandResult, print_result
 
 
@@ -16,17 +16,24 @@ from npu_tune.cli.output import CommandResult, print_result
     "--out", required=True, type=click.Path(path_type=Path), help="The TFLite file to write."
 )
 @calibration_option
+@no_check_option
 @print_result
-def convert(model: str, out: Path, calibration: Path | None) -> CommandResult:
-    """Writes MODEL, a float ONNX file or a built-in network, as an int8 TFLite file."""
-    from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
+def convert(model: str, out: Path, *, calibration: Path | None, no_check: bool) -> CommandResult:
+    """Writes MODEL, a float ONNX file or a built-in network, as an int8 TFLite file.
 
-    network = api.convert(model, out, calibration=calibration)
+    Both are run on the same inputs; where the outputs are too far apart, nothing is written.
+    """
+    from npu_tune.api.problems import convert_model  # noqa: PLC0415 -- keeps --help fast
+
+    converted = convert_model(model, out, calibration=calibration, check=not no_check)
+    network, check = converted.network, converted.check
     document = {
         "model": {"name": network.name, "sha256": network.digest},
         "file": str(out),
         "bytes": len(network.model_bytes),
         "layers": len(network.layers),
+        "check": None if check is None else check.to_dict(),
     }
     size = f"{len(network.layers)} layers, {len(network.model_bytes):,} bytes"
-    return CommandResult(document, f"Wrote {out}: {size}.")
+    kept = "" if check is None else f"\nIt keeps {check}."
+    return CommandResult(document, f"Wrote {out}: {size}.{kept}")

@@ -12,6 +12,7 @@ import click
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
+    no_check_option,
     split_weights,
     target_options,
     target_table,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @model_argument
 @target_options
 @calibration_option
+@no_check_option
 @click.option("--objective", help="Metrics, weighted or not: latency_ms=0.7,ram_bytes=0.3.")
 @click.option(
     "--study",
@@ -65,6 +67,7 @@ def front(
     model: str,
     *,
     calibration: Path | None,
+    no_check: bool,
     objective: str | None,
     study: Path | None,
     tolerance: float,
@@ -85,7 +88,9 @@ def front(
 
     table = target_table(**options)
     name = table.pop("name")
-    with api.bind(model, name, options=table, calibration=calibration) as problem:
+    with api.bind(
+        model, name, options=table, calibration=calibration, check=not no_check
+    ) as problem:
         result = None if study is None else read_study(study)
         if result is not None:
             require_same_problem(result.name, result.identity, problem.identity)

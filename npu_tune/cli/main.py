@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves with a documented exit code (docs/exit_codes.md)."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _show_own_warnings_only()
+    _show_own_notes()
     try:
         code = _exit_code(given)
         sys.stdout.flush()
@@ -104,6 +106,19 @@ def _as_storage_error(error: OSError) -> StorageError:
     remedy = "Free some space" if full else "Check the path and the permissions"
     remedy += ", then run the same command again."
     return StorageError(f"{error.strerror or error}{where}.", remedy=remedy)
+
+
+class _Notes(logging.Handler):
+    """Writes what the package logs to standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"npu-tune: {record.getMessage()}", err=True)
+
+
+def _show_own_notes() -> None:
+    logger = logging.getLogger("npu_tune")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [_Notes()]
 
 
 def _show_own_warnings_only() -> None:

@@ -26,6 +26,12 @@ calibration_option = click.option(
     help="An .npz with typical inputs, by which a float ONNX model is made int8.",
 )
 
+no_check_option = click.option(
+    "--no-check",
+    is_flag=True,
+    help="Do not compare a float ONNX model with its int8 form, nor stop where that is far off.",
+)
+
 _TARGET_OPTIONS = (
     click.option(
         TARGET,

@@ -10,6 +10,7 @@ import click
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
+    no_check_option,
     target_options,
     target_table,
 )
@@ -21,15 +22,20 @@ from npu_tune.cli.target_command import TargetCommand
 @model_argument
 @target_options
 @calibration_option
+@no_check_option
 @print_result
-def space(model: str, calibration: Path | None, **options: Any) -> CommandResult:
+def space(
+    model: str, *, calibration: Path | None, no_check: bool, **options: Any
+) -> CommandResult:
     """Lists the knobs of MODEL: their values, the default in brackets."""
     from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.space import format_space, space_as_dict  # noqa: PLC0415
 
     table = target_table(**options)
     name = table.pop("name")
-    with api.bind(model, name, options=table, calibration=calibration) as problem:
+    with api.bind(
+        model, name, options=table, calibration=calibration, check=not no_check
+    ) as problem:
         return CommandResult(
             {**problem_document(problem), "space": space_as_dict(problem.space)},
             format_space(problem.space),

@@ -11,6 +11,7 @@ from npu_tune.cli.failures import InterruptError
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
+    no_check_option,
     split_weights,
     target_options,
     target_table,
@@ -73,6 +74,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     "'accuracy>=0.88'; repeatable.",
 )
 @calibration_option
+@no_check_option
 @click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address.")
 @click.option("--storage", metavar="URL", help="A database instead of a file in the folder.")
 @click.option(
@@ -97,6 +99,7 @@ def tune(
     maximize: tuple[str, ...],
     limits: tuple[str, ...],
     calibration: Path | None,
+    no_check: bool,
     ray: str | None,
     storage: str | None,
     store: Path | None,
@@ -111,7 +114,7 @@ def tune(
     folder = folder or Path("runs") / f"{model_name(model)}-{target['target']}"
     metrics, weights = split_weights(objective)
     document = {
-        "model": {"path": model, "calibration": calibration},
+        "model": {"path": model, "calibration": calibration, "check": not no_check},
         "target": target_table(**target),
         "study": {
             **kept_identity(folder, storage),

@@ -21,6 +21,7 @@ def load_network(
     name_or_path: str | os.PathLike[str],
     *,
     calibration: Mapping[str, NDArray[Any]] | None = None,
+    check: bool = True,
 ) -> Network:
     """Loads a network of the zoo (as int8 TFLite) or from a file (in the file's own format).
 
@@ -29,8 +30,10 @@ def load_network(
     Args:
         name_or_path: a zoo name such as ``mobilenet-v2-0.35-96``, or a .tflite, .onnx or .tosa file.
         calibration: calibration inputs; given, an ONNX network is quantized to int8 TFLite.
+        check: whether it is then compared with the result.
 
     Raises:
+        ConversionError: if the result is too far from it.
         ModelError: if there is neither such a network nor such a file, or the file is invalid.
     """
     text = os.fspath(name_or_path)
@@ -41,7 +44,7 @@ def load_network(
     else:
         raise _unknown_network_error(text)
     if calibration is not None and network.format == "onnx":
-        return to_int8(network, calibration=calibration)
+        return to_int8(network, calibration=calibration, check=check)
     return network
 
 

@@ -126,10 +126,12 @@ class ModelSection(Table):
     Args:
         path: of the file, or the name.
         calibration: an ``.npz`` with inputs by which a float model is quantised.
+        check: whether a float model that is quantised is compared with the result.
     """
 
     path: Annotated[str, Field(min_length=1)]
     calibration: PathField | None = None
+    check: bool = True
 
 
 class TargetSection(_OpenSection):

@@ -27,6 +27,7 @@ def open_problem(
 
     Raises:
         ModelError: if the model is no good, or not fit for the target.
+        ConversionError: if its int8 form is too far from it.
         UsageError: if there are calibration data for a model that is quantised already.
     """
     refused: ModelFormatError | None = None
@@ -58,11 +59,12 @@ def _networks(section: ModelSection, given: Network | None) -> Iterator[Network]
     network = load_network(section.path) if given is None else given
     if section.calibration is not None:
         require_calibratable(network, section.calibration)
-        yield to_int8(network, calibration=load_calibration(section.calibration, network))
+        calibration = load_calibration(section.calibration, network)
+        yield to_int8(network, calibration=calibration, check=section.check)
         return
     yield network
     if network.format == "onnx":
-        yield to_int8(network)
+        yield to_int8(network, check=section.check)
 
 
 def require_calibratable(network: Network, calibration: Path) -> None:

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from chained_convolutions import chain_with_outliers
 from two_runtimes import uniform_inputs
 
-from npu_tune.errors import ModelError
+from npu_tune.errors import ConversionError, ModelError
 from npu_tune.network import load_network, zoo_network
 
 
@@ -31,6 +32,16 @@ def test_an_onnx_file_with_calibration_becomes_int8(tmp_path: Path) -> None:
     assert (loaded.name, loaded.format) == ("spotter", "tflite")
 
 
+def test_an_onnx_file_whose_int8_form_keeps_too_little_is_refused(tmp_path: Path) -> None:
+    network = chain_with_outliers(3, 1)
+    file = tmp_path / "unfit.onnx"
+    file.write_bytes(network.model_bytes)
+    calibration = uniform_inputs(network, samples=2, seed=0)
+    with pytest.raises(ConversionError, match="'unfit'"):
+        load_network(file, calibration=calibration)
+    assert load_network(file, calibration=calibration, check=False).format == "tflite"
+
+
 def test_a_misspelled_name_gets_the_closest_one_and_the_list() -> None:
     with pytest.raises(ModelError, match="Did you mean 'resnet8'") as caught:
         load_network("resnet-8")
@@ -46,7 +57,7 @@ def test_importing_networks_imports_no_heavy_library() -> None:
     code = (
         "import sys, npu_tune.network, npu_tune.network.load, npu_tune.network.zoo;"
         "npu_tune.network.zoo_names();"
-        "print([m for m in ('onnx', 'onnxruntime', 'tflite', 'ray', 'ethosu') if m in sys.modules])"
+        "print([m for m in ('onnx', 'onnxruntime', 'ai_edge_litert', 'tflite', 'ray', 'ethosu') if m in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Runs one network as float ONNX in onnxruntime and as int8 TFLite in LiteRT."""
+"""Networks as float ONNX in onnxruntime and as int8 TFLite in LiteRT."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from npu_tune.network import Network, network_from_bytes
-from npu_tune.network.quantize import Conversion, convert
+from npu_tune.network.quantize import Conversion, check_conversion, convert
+from npu_tune.network.quantize.runtimes import ConvertedNetwork
 
 Array = NDArray[Any]
 
@@ -53,25 +53,9 @@ def run_onnx(network: Network, feed: Mapping[str, Array]) -> list[Array]:
     )
 
 
-def run_tflite(conversion: Conversion, feed: list[Array]) -> list[Array]:
+def run_tflite(conversion: Conversion, feed: Mapping[str, Array]) -> list[Array]:
     """Runs the int8 file; takes and gives real values in ONNX's order of dimensions."""
-    interpreter = Interpreter(model_content=conversion.model_bytes)
-    interpreter.allocate_tensors()
-    for detail, value, order in zip(
-        interpreter.get_input_details(), feed, conversion.input_permutations, strict=True
-    ):
-        scale, zero_point = detail["quantization"]
-        codes = np.rint(value.transpose(order) / scale) + zero_point
-        interpreter.set_tensor(detail["index"], np.clip(codes, -128, 127).astype(np.int8))
-    interpreter.invoke()
-    results = []
-    for detail, order in zip(
-        interpreter.get_output_details(), conversion.output_permutations, strict=True
-    ):
-        scale, zero_point = detail["quantization"]
-        codes = interpreter.get_tensor(detail["index"]).astype(np.float64)
-        results.append(((codes - zero_point) * scale).transpose(np.argsort(order)))
-    return results
+    return ConvertedNetwork(conversion).run(feed, [each.source for each in conversion.outputs])
 
 
 def signal_to_noise_db(
@@ -81,17 +65,11 @@ def signal_to_noise_db(
     samples: int = 64,
     held_out: int = 4,
 ) -> list[float]:
-    """10 log10(signal power / error power) of every output, on inputs not calibrated with."""
-    conversion = convert(network, calibration=inputs(network, samples=samples, seed=1))
-    feeds = inputs(network, samples=held_out, seed=2)
-    signal, noise = np.zeros(len(network.outputs)), np.full(len(network.outputs), 1e-30)
-    for index in range(held_out):
-        feed = {name: value[index : index + 1] for name, value in feeds.items()}
-        wanted = run_onnx(network, feed)
-        got = run_tflite(conversion, list(feed.values()))
-        for place, (want, have) in enumerate(zip(wanted, got, strict=True)):
-            assert want.shape == have.shape
-            reference = want.astype(np.float64)
-            signal[place] += np.sum(np.square(reference))
-            noise[place] += np.sum(np.square(reference - have))
-    return [float(value) for value in 10.0 * np.log10(signal / noise)]
+    """Decibels of every output, on inputs not calibrated with."""
+    conversion = convert(
+        network, calibration=inputs(network, samples=samples, seed=1), check=False
+    )
+    check = check_conversion(
+        network, conversion, calibration=inputs(network, samples=held_out, seed=2)
+    )
+    return [each.decibels for each in check.deciding]

@@ -5,9 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from chained_convolutions import chain_with_outliers
 from fake_targets import LayeredTarget, fake_network
 
-from npu_tune.errors import ModelError, ModelFormatError, NpuTuneWarning, UsageError
+from npu_tune.errors import (
+    ConversionError,
+    ModelError,
+    ModelFormatError,
+    NpuTuneWarning,
+    UsageError,
+)
+from npu_tune.evaluation.pool import Binding
 from npu_tune.network import Network, load_network, zoo_network
 from npu_tune.tuning import open_problem
 from npu_tune.tuning.config import ModelSection
@@ -82,6 +90,17 @@ def test_an_onnx_file_is_made_int8_where_the_target_reads_none(onnx_file):
 def test_a_model_that_is_read_and_refused_is_not_converted_first(no_onnxruntime, path, onnx_file):
     with pytest.raises(ModelError, match="of this onnx file"):
         open_problem(ModelSection(path=path or str(onnx_file)), Choosy())
+
+
+@pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")
+def test_an_int8_form_that_keeps_too_little_is_refused_unless_nothing_is_compared():
+    network = chain_with_outliers(3, 1)
+    with pytest.raises(ConversionError, match="'c1'"):
+        open_problem(ModelSection(path="none"), TfliteOnly(), network=network)
+    section = ModelSection(path="none", check=False)
+    with open_problem(section, TfliteOnly(), network=network) as problem:
+        # What workers bind is the finished network.
+        assert Binding.of(problem).parts[1].format == "tflite"
 
 
 def test_calibration_data_for_a_built_in_network_are_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.errors import MissingExtraError, ModelError, NpuTuneWarning
+from npu_tune.errors import ModelError, NpuTuneWarning
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.proto import graph_to_onnx
+from npu_tune.network.quantize.runtimes import onnx_session
 
 Calibration = Mapping[str, NDArray[Any]]
 
@@ -151,18 +152,10 @@ def random_calibration(
 
 def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name."""
-    session = _session(graph)
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
-    batches = {name: graph.shapes[name][0] if graph.shapes[name] else 1 for name in graph.inputs}
-    first = graph.inputs[0]
+    session = onnx_session(graph_to_onnx(graph, outputs=names))
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
-    for index in range(len(data[first]) // batches[first]):
-        feed = {
-            name: np.ascontiguousarray(
-                data[name][index * batch : (index + 1) * batch], dtype=np.float32
-            )
-            for name, batch in batches.items()
-        }
+    for feed in runs(data, {name: graph.shapes[name] for name in graph.inputs}):
         results = dict(zip(names, session.run(names, feed), strict=True))
         for name, value in (feed | results).items():
             seen[name].append(_statistics(value))
@@ -176,6 +169,30 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     }
 
 
+def runs(
+    data: Calibration, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """What is fed to a network in each run.
+
+    Args:
+        data: that fits, see :func:`check_calibration`.
+        shapes: of the inputs.
+    """
+    for index in range(min(len(data[name]) // _batch(shape) for name, shape in shapes.items())):
+        yield {
+            name: np.ascontiguousarray(
+                data[name][index * _batch(shape) : (index + 1) * _batch(shape)].reshape(shape),
+                dtype=np.float32,
+            )
+            for name, shape in shapes.items()
+        }
+
+
+def _batch(shape: tuple[int, ...]) -> int:
+    """The samples that an input takes in one run."""
+    return shape[0] if shape else 1
+
+
 def _statistics(value: NDArray[Any]) -> Statistics:
     others = tuple(axis for axis in range(value.ndim) if axis != 1)
     return Statistics(
@@ -184,29 +201,3 @@ def _statistics(value: NDArray[Any]) -> Statistics:
         # Rounded, as the ranges are, because sums differ between processors.
         means=np.atleast_1d(value.mean(axis=others, dtype=np.float64).round(5)),
     )
-
-
-def _session(graph: OnnxGraph) -> Any:
-    try:
-        import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
-    except ImportError as error:
-        raise MissingExtraError(
-            "Calibration needs onnxruntime, which is not installed.",
-            remedy="Install it with: pip install 'npu-tune[ethos-u]'",
-        ) from error
-    names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
-    model = graph_to_onnx(graph, outputs=names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # One thread sums in one order, so that the same data gives the same file.
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise ModelError(
-            f"onnxruntime refuses the network: {str(error).strip().splitlines()[0]}",
-            remedy="Check it with onnx.checker and export it again.",
-        ) from error

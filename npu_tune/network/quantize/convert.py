@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.model import open_onnx
 from npu_tune.network.onnx.proto import graph_from_onnx
+from npu_tune.network.quantize.accuracy import require_accurate
 from npu_tune.network.quantize.assign import quantize_graph
 from npu_tune.network.quantize.calibrate import (
     Calibration,
@@ -19,28 +21,18 @@ from npu_tune.network.quantize.calibrate import (
     observe,
     random_calibration,
 )
+from npu_tune.network.quantize.check import check_conversion
+from npu_tune.network.quantize.conversion import Conversion, StoredTensor
 from npu_tune.network.quantize.equalize import equalize
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.lower import check_operators, lower
 from npu_tune.network.quantize.ranges import choose_ranges
+from npu_tune.network.quantize.runtimes import require_litert
 from npu_tune.network.quantize.simplify import simplify
 from npu_tune.network.quantize.write import write_tflite
 from npu_tune.network.read import network_from_bytes, read_network
 
-
-@dataclass(frozen=True)
-class Conversion:
-    """An int8 TFLite file, and how the dimensions of its inputs and outputs are permuted.
-
-    Args:
-        model_bytes: content of the TFLite file.
-        input_permutations: per input, the ONNX dimension of each TFLite dimension.
-        output_permutations: per output, the ONNX dimension of each TFLite dimension.
-    """
-
-    model_bytes: bytes = field(repr=False)
-    input_permutations: tuple[Permutation, ...]
-    output_permutations: tuple[Permutation, ...]
+_LOG = logging.getLogger(__name__)
 
 
 def to_int8(
@@ -49,8 +41,11 @@ def to_int8(
     calibration: Calibration | None = None,
     samples: int = 32,
     seed: int = 0,
+    check: bool = True,
 ) -> Network:
     """Quantizes an ONNX network to int8 TFLite, see :func:`convert`; returns others unchanged.
+
+    What the check found is logged.
 
     Args:
         network: in any format.
@@ -58,16 +53,20 @@ def to_int8(
             for seeded random values, with a warning.
         samples: number of random samples where there is no calibration.
         seed: of the random samples.
+        check: whether source and result are compared.
 
     Raises:
         ModelError: if the calibration does not match the network.
         UnsupportedOperatorError: if an operator has no int8 TFLite form; names the node.
-        MissingExtraError: if onnxruntime is not installed.
+        ConversionError: if the result is too far from the source; names the layer at fault.
+        MissingExtraError: if onnxruntime, or LiteRT for the check, is not installed.
     """
     if network.format != "onnx":
         return network
-    model_bytes = quantize_to_tflite(network, calibration=calibration, samples=samples, seed=seed)
-    return network_from_bytes(model_bytes, "tflite", network.name)
+    conversion = convert(network, calibration=calibration, samples=samples, seed=seed, check=check)
+    if conversion.check is not None:
+        _LOG.info("The int8 form of %r keeps %s.", network.name, conversion.check)
+    return network_from_bytes(conversion.model_bytes, "tflite", network.name)
 
 
 def quantize_to_tflite(
@@ -76,10 +75,11 @@ def quantize_to_tflite(
     calibration: Calibration | None = None,
     samples: int = 32,
     seed: int = 0,
+    check: bool = True,
 ) -> bytes:
     """Quantizes a float ONNX network to the content of an int8 TFLite file; see :func:`convert`."""
     return convert(
-        network_or_path, calibration=calibration, samples=samples, seed=seed
+        network_or_path, calibration=calibration, samples=samples, seed=seed, check=check
     ).model_bytes
 
 
@@ -89,6 +89,7 @@ def convert(
     calibration: Calibration | None = None,
     samples: int = 32,
     seed: int = 0,
+    check: bool = True,
 ) -> Conversion:
     """Quantizes a float ONNX network after training and writes it as full-int8 TFLite.
 
@@ -99,18 +100,25 @@ def convert(
     Of a network with QuantizeLinear-DequantizeLinear pairs, the ranges of per-tensor quantizers
     are kept and the weights are quantized anew.
 
+    Source and result are run and compared (see :mod:`.check`), which takes a fraction of the
+    calibration's time.
+
     Args:
         network_or_path: a network in ONNX format, or its file.
         calibration: per input, typical values with the samples along the first dimension; None
             for seeded random values, with a warning.
         samples: number of random samples where there is no calibration.
-        seed: of the random samples.
+        seed: of the random samples, and of those of the check.
+        check: whether source and result are compared.
 
     Raises:
         ModelError: if the network is not ONNX, or the calibration does not fit it.
         UnsupportedOperatorError: if an operator has no int8 TFLite form; names the node.
-        MissingExtraError: if onnxruntime is not installed.
+        ConversionError: if the result is too far from the source; names the layer at fault.
+        MissingExtraError: if onnxruntime, or LiteRT for the check, is not installed.
     """
+    if check:
+        require_litert()
     network = (
         network_or_path if isinstance(network_or_path, Network) else read_network(network_or_path)
     )
@@ -126,28 +134,55 @@ def convert(
     check_operators(graph)
     _check_ends(network, graph)
     shapes = {name: graph.shapes[name] for name in graph.inputs}
+    inputs: Calibration
     if calibration is None:
-        calibration = random_calibration(shapes, samples=samples, seed=seed)
+        inputs = random_calibration(shapes, samples=samples, seed=seed)
     else:
         check_calibration(calibration, shapes)
-    statistics = observe(graph, calibration)
-    for name, seen in statistics.items():
-        if not (np.isfinite(seen.low) and np.isfinite(seen.high)):
+        inputs = calibration
+    conversion = _quantize(graph, inputs, network.name)
+    if not check:
+        return conversion
+    found = check_conversion(network, conversion, calibration=calibration, seed=seed)
+    require_accurate(found, network.name)
+    return replace(conversion, check=found)
+
+
+def _quantize(graph: OnnxGraph, inputs: Calibration, name: str) -> Conversion:
+    """Quantizes a simplified graph by what it computes from typical inputs."""
+    seen = observe(graph, inputs)
+    for tensor, statistics in seen.items():
+        if not (np.isfinite(statistics.low) and np.isfinite(statistics.high)):
             raise ModelError(
-                f"The tensor {name!r} of {network.name!r} is not finite on the calibration data.",
+                f"The tensor {tensor!r} of {name!r} is not finite on the calibration data.",
                 remedy="Give calibration data of the range the network was trained for.",
             )
-    statistics = equalize(graph, statistics)
-    lowered = lower(graph, {name: (seen.low, seen.high) for name, seen in statistics.items()})
+    equalized = equalize(graph, seen)
+    seen = equalized.statistics
+    lowered = lower(graph, {name: (each.low, each.high) for name, each in seen.items()})
     tensors = quantize_graph(
         lowered.graph,
-        choose_ranges(statistics, graph.ranges),
-        {name: seen.means for name, seen in statistics.items()},
+        choose_ranges(seen, graph.ranges),
+        {name: each.means for name, each in seen.items()},
     )
     model_bytes = write_tflite(
         tensors, lowered.graph.ops, lowered.graph.inputs, lowered.graph.outputs
     )
-    return Conversion(model_bytes, lowered.input_permutations, lowered.output_permutations)
+    return Conversion(
+        model_bytes,
+        inputs=_ends(graph.inputs, lowered.graph.inputs, lowered.input_permutations),
+        outputs=_ends(graph.outputs, lowered.graph.outputs, lowered.output_permutations),
+        tensors=tuple(
+            StoredTensor(name, stored, order, equalized.factors.get(name))
+            for name, (stored, order) in lowered.stored.items()
+        ),
+    )
+
+
+def _ends(
+    names: list[str], stored: list[str], permutations: tuple[Permutation, ...]
+) -> tuple[StoredTensor, ...]:
+    return tuple(map(StoredTensor, names, stored, permutations))
 
 
 def _check_ends(network: Network, graph: OnnxGraph) -> None:

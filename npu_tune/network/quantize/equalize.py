@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +28,27 @@ _FEWEST_POSITIONS = 16
 """Fewest pixels of a feature map that give reliable ranges per channel with few samples."""
 
 
-def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
+@dataclass(frozen=True)
+class Equalization:
+    """Rescaled channels.
+
+    Args:
+        statistics: of every run-time tensor.
+        factors: per channel, by the names of the tensors that were rescaled.
+    """
+
+    statistics: dict[str, Statistics]
+    factors: dict[str, NDArray[np.float64]]
+
+
+def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> Equalization:
     """Rescales channels between pairs of convolutions, in place.
 
     Args:
         graph: simplified; its outputs keep their values.
         statistics: of every run-time tensor.
-
-    Returns:
-        The statistics of the rescaled tensors.
     """
-    updated = dict(statistics)
+    updated, applied = dict(statistics), {}
     for node in graph.nodes:
         if node.op != "Conv" or graph.constant(node, 1) is None:
             continue
@@ -49,7 +60,8 @@ def equalize(graph: OnnxGraph, statistics: Mapping[str, Statistics]) -> dict[str
         _divide_inputs(graph, reader, factors)
         for name in tensors:
             updated[name] = updated[name].scale(factors)
-    return updated
+            applied[name] = factors
+    return Equalization(updated, applied)
 
 
 def _path_to_next_convolution(

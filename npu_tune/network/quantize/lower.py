@@ -73,11 +73,15 @@ _SATURATES = _CARRIES_ACTIVATION - {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
 
 @dataclass(frozen=True)
 class Lowered:
-    """A TFLite graph, with the permutations of its inputs and outputs (see :mod:`.layout`)."""
+    """A TFLite graph, with the permutations of its inputs and outputs (see :mod:`.layout`).
+
+    ``stored`` has the tensor and the permutation of every ONNX tensor that the graph has.
+    """
 
     graph: TfliteGraph
     input_permutations: tuple[Permutation, ...]
     output_permutations: tuple[Permutation, ...]
+    stored: Mapping[str, tuple[str, Permutation]]
 
 
 def check_operators(graph: OnnxGraph) -> None:
@@ -126,6 +130,11 @@ def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowere
         graph=lowering.result,
         input_permutations=tuple(_input_order(graph, name) for name in graph.inputs),
         output_permutations=tuple(orders),
+        stored={
+            name: place
+            for name, place in lowering.stored().items()
+            if place[0] in lowering.result.tensors
+        },
     )
 
 

@@ -46,6 +46,12 @@ class Lowering:
             return self._stored[name][1]
         return layout.identity(len(self.graph.shapes[name]))
 
+    def stored(self) -> dict[str, tuple[str, Permutation]]:
+        """By ONNX tensor, the TFLite tensor and its permutation; without those in no such order."""
+        return {
+            name: place for name, place in self._stored.items() if name not in self.flat_orders
+        }
+
     def read(self, name: str, permutation: Permutation | None = None) -> str:
         """The TFLite tensor of an ONNX tensor, in a given permutation if one is given.
 

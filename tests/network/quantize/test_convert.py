@@ -241,7 +241,7 @@ def test_a_constant_input_and_zero_weights_do_no_harm() -> None:
     )
     feed = {"x": np.zeros((1, 3, 4, 4), np.float32)}
     conversion = convert(network, calibration=feed)
-    (got,) = run_tflite(conversion, [feed["x"]])
+    (got,) = run_tflite(conversion, feed)
     assert np.allclose(got, run_onnx(network, feed)[0], atol=0.02)
 
 

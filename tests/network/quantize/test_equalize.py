@@ -41,7 +41,7 @@ def _equalized(network: Network) -> tuple[OnnxGraph, bool]:
     graph = graph_from_onnx(open_onnx(network.model_bytes, name="test"))
     before = list(graph.constants)
     statistics = observe(graph, uniform_inputs(network, samples=4, seed=0))
-    updated = equalize(graph, statistics)
+    updated = equalize(graph, statistics).statistics
     seen = observe(graph, uniform_inputs(network, samples=4, seed=0))
     for label, expected in updated.items():
         assert np.allclose(seen[label].highs, expected.highs, rtol=1e-3, atol=1e-5)
