@@ -98,7 +98,7 @@ def joined_by_default(graph: OperationGraph, position: int) -> bool:
         return False
     after = graph.operations[position + 1]
     before = graph.operations[position]
-    if before.kind is OperationKind.CONVOLUTION and shape_of(before, graph).rounds > 1:
+    if shape_of(before, graph).rounds > 1:
         # The RAM published for networks with a first window of 7 x 7 has room for its output.
         return False
     return after.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION) or (

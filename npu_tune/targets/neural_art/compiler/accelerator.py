@@ -91,6 +91,8 @@ class Shape:
         channel.
         """
         depth = self.channels_in // self.groups
+        if self.kind is not OperationKind.CONVOLUTION:
+            return 1
         at_once = self.is_depthwise or self.taps[0] * self.taps[1] * depth <= _WINDOW_MACS
         return 1 if at_once else self.window_passes
 
