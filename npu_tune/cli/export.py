@@ -39,6 +39,7 @@ def export(study: Path, pick: str, out: Path) -> CommandResult:
             "picked": trial_document(result, trial),
             "files": {role: str(path) for role, path in artifact.files.items()},
             "metrics": dict(exact),
+            "confidence": None if result.confidence is None else result.confidence.to_dict(),
         },
         f"Built trial {trial.number}:\n{written}\n\n{metrics_text(exact, result.metrics)}",
     )

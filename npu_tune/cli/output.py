@@ -62,9 +62,10 @@ def print_result(command: Callable[..., CommandResult]) -> Callable[..., None]:
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
-    """The keys ``model`` and ``target`` of a JSON document."""
-    identity = problem.identity
+    """The keys ``model``, ``target`` and ``confidence`` of a JSON document."""
+    identity, confidence = problem.identity, problem.confidence
     return {
+        "confidence": None if confidence is None else confidence.to_dict(),
         "model": {"name": problem.network.name, "sha256": identity.model_sha256},
         "target": {"name": identity.target, "fingerprint": dict(identity.fingerprint)},
     }

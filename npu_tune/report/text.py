@@ -129,6 +129,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
     parts = [
         table(header, body, left=2),
         beats_line(references, stated_metrics(result)),
+        "" if result.confidence is None else result.confidence.sentence,
         *best.notes,
     ]
     return "\n".join(part for part in parts if part)

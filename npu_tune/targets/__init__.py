@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from npu_tune._lazy import lazy_attributes
 from npu_tune.targets.base import BaseTarget, TargetFamily, TargetOptions
+from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import SCHEMA_VERSION, ConfigurationKeys, Identity
 from npu_tune.targets.metrics import (
     Evaluation,
@@ -29,6 +30,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Artifact",
     "BaseTarget",
+    "Confidence",
     "ConfigurationKeys",
     "Evaluation",
     "Goal",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npu_tune.space import Configuration
+from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import Identity
 from npu_tune.targets.metrics import Evaluation, Metric
 
@@ -21,6 +22,7 @@ def write_about(
     configuration: Configuration,
     default: Configuration,
     evaluation: Evaluation,
+    confidence: Confidence | None = None,
 ) -> Path:
     """Writes ``configuration.json``: the configuration, its metrics and what they depend on.
 
@@ -32,6 +34,7 @@ def write_about(
         configuration: what was built.
         default: what changes are listed against.
         evaluation: the exact metrics.
+        confidence: in the metrics, for this network; None where nothing is stated.
     """
     document: dict[str, Any] = {
         "network": network_name,
@@ -48,6 +51,8 @@ def write_about(
     else:
         document["kinds"] = kinds
     document["metrics"] = dict(evaluation.metrics)
+    if confidence is not None:
+        document["confidence"] = confidence.to_dict()
     path = folder / "configuration.json"
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return path

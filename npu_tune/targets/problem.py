@@ -13,6 +13,7 @@ from npu_tune.closing import Closing
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.about import write_about
+from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import ConfigurationKeys, Identity
 from npu_tune.targets.metrics import Evaluation, Metric, ProfileSchema
 
@@ -134,6 +135,7 @@ class Problem(Closing):
             configuration=self.space.complete(configuration),
             default=self.space.default,
             evaluation=evaluation,
+            confidence=self.confidence,
         )
 
     def starts(self) -> tuple[Start, ...]:
@@ -143,6 +145,11 @@ class Problem(Closing):
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """Metrics of yardsticks that are no configurations of the space, by label."""
         return {}
+
+    @property
+    def confidence(self) -> Confidence | None:
+        """How far simulated numbers can be trusted for this network; None where that is not asked."""
+        return None
 
     def close(self) -> None:
         """Releases whatever the problem holds; by default there is nothing."""

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from npu_tune.errors import WorkerLostError
 from npu_tune.space import Configuration
-from npu_tune.targets import Identity, Metric, Problem, ProfileSchema
+from npu_tune.targets import Confidence, Identity, Metric, Problem, ProfileSchema
 from npu_tune.targets.profiles import pack_profile, unpack_profile
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.records import StudyResult
@@ -145,6 +145,8 @@ def study_attributes(
         "references": {name: dict(row) for name, row in references.items()},
         "profile": dataclasses.asdict(problem.profile),
     }
+    if problem.confidence is not None:
+        about["confidence"] = problem.confidence.to_dict()
     return about if problem.deterministic else about | {"deterministic": False}
 
 
@@ -200,6 +202,7 @@ def study_result(
             )
         ),
         references=about["references"],
+        confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
         evaluations_planned=evaluations_planned,
         profile=ProfileSchema(**about.get("profile", {})),
         deterministic=deterministic,

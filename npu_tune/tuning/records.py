@@ -12,7 +12,7 @@ import numpy as np
 from npu_tune.errors import InfeasibleError
 from npu_tune.pareto import nondominated
 from npu_tune.space import Configuration
-from npu_tune.targets import Goal, Identity, Metric, ProfileSchema, goal_of
+from npu_tune.targets import Confidence, Goal, Identity, Metric, ProfileSchema, goal_of
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.samples import merge_repeats, metric_spread
 from npu_tune.tuning.trial import BASELINE, TrialRecord
@@ -37,6 +37,7 @@ class StudyResult:
         trials: finished, failed and duplicate trials in ledger order.
         references: yardsticks that are no trials, by label: value by metric name.
         evaluations_planned: the budget.
+        confidence: in the metrics, for this network; None where nothing is stated.
         profile: what the columns of the trials' profiles mean.
         deterministic: False where evaluations of one configuration differ.
         stopped: why the study's last run ended (``evaluations``, ``wall time``, ``interrupted``,
@@ -54,6 +55,7 @@ class StudyResult:
     trials: tuple[TrialRecord, ...]
     references: Mapping[str, Mapping[str, float]]
     evaluations_planned: int | None
+    confidence: Confidence | None = None
     profile: ProfileSchema = field(default_factory=ProfileSchema)
     deterministic: bool = True
     stopped: str | None = None

@@ -89,7 +89,7 @@ def samples_of(rows: Sequence[PublishedRow]) -> list[Sample]:
     now = HARDWARE.calibration
     samples = []
     for row in rows:
-        run = default_run(row.network)
+        run = default_run(row.network, row.compiler)
         figures = [step.costs for step in run.steps]
         parts = np.array([[f.compute_cycles, f.ram_cycles, f.flash_cycles] for f in figures])
         cycles = sum(step.cycles for step in run.steps) + sum(run.waits)

@@ -11,6 +11,9 @@ from published import EPOCHS, KIB, PublishedRow
 from simulated import HARDWARE, default_run
 
 from npu_tune.errors import StorageError, UsageError
+from npu_tune.targets import Confidence
+from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
+from npu_tune.targets.neural_art.confidence import confidence_of
 from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.validation import (
     EpochEstimate,
@@ -31,14 +34,18 @@ class Prediction:
     Args:
         row: as published.
         latency_ms: one inference.
-        ram_kib: on the chip, the sum over pools.
+        ram_kib: on the chip and outside, the sum over pools.
         flash_kib: weights and biases.
+        external_ram_kib: of the RAM, outside the chip.
+        confidence: that the model states for the network.
     """
 
     row: PublishedRow
     latency_ms: float
     ram_kib: float
     flash_kib: float
+    external_ram_kib: float
+    confidence: Confidence
 
     @property
     def errors(self) -> Mapping[str, float]:
@@ -46,7 +53,7 @@ class Prediction:
         row = self.row
         pairs = (
             ("latency", self.latency_ms, row.latency_ms),
-            ("RAM", self.ram_kib, row.ram_kib),
+            ("RAM", self.ram_kib, row.total_ram_kib),
             ("flash", self.flash_kib, row.flash_kib),
         )
         return {name: got / wanted - 1 for name, got, wanted in pairs if wanted}
@@ -61,7 +68,7 @@ def predictions(rows: Sequence[PublishedRow]) -> list[Prediction]:
 
 
 def _prediction(row: PublishedRow) -> Prediction:
-    run = default_run(row.network)
+    run = default_run(row.network, row.compiler)
     metrics = evaluation_of(run, HARDWARE).metrics
     # Which layers have 4 bits is not published: all of them count as having the share.
     left = 1 - row.four_bits / 2
@@ -73,6 +80,8 @@ def _prediction(row: PublishedRow) -> Prediction:
         metrics["latency_ms"] - float(saved.sum()) / (HARDWARE.clock_mhz * 1e3),
         metrics["ram_bytes"] / KIB,
         metrics["flash_bytes"] * left / KIB,
+        metrics["external_ram_bytes"] / KIB,
+        confidence_of(run, HARDWARE, CALIBRATED),
     )
 
 

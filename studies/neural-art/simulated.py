@@ -9,23 +9,26 @@ from npu_tune.network.zoo import is_zoo_name, zoo_network
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.core import NetworkCompiler
+from npu_tune.targets.neural_art.graph import CORE_4_0
 from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
 
 HARDWARE = load_hardware("stm32n6")
 
 
 @lru_cache(maxsize=128)
-def default_run(network: str) -> Run:
+def default_run(network: str, core: str = CORE_4_0) -> Run:
     """Compiles and simulates a network, default configuration.
 
     Args:
         network: name of a built-in one, which is taken as float ONNX, or path of a model file.
+        core: version of the vendor's compiler.
     """
-    core = NetworkCompiler(
+    compiler = NetworkCompiler(
         zoo_network(network) if is_zoo_name(network) else read_network(network),
         HardwareVariants.of(HARDWARE, {}),
         rule=CALIBRATED,
         four_bit_weights=False,
         external_ram=True,
+        core=core,
     )
-    return core.run(core.space.default)
+    return compiler.run(compiler.space.default)

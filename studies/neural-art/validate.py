@@ -29,12 +29,24 @@ from comparisons import (
     share_near,
 )
 from plot import draw
-from published import EPOCHS, PUBLISHED, Errors, PublishedRow, admitted, read_published
+from published import (
+    BEFORE_CORE_4,
+    EPOCHS,
+    OLDEST_CORE,
+    PUBLISHED,
+    SECOND,
+    Errors,
+    PublishedRow,
+    admitted,
+    read_published,
+)
 
 from npu_tune.errors import NpuTuneError
 from npu_tune.report.tables import table
 
 FOLDER = Path(__file__).parent
+MUCH = 0.30
+"""An error that a network outside of what was validated may well have."""
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Header and rows."""
@@ -98,7 +110,7 @@ def rows_table(given: Predictions) -> Table:
         row = one.row
         pairs = (
             (f"{one.latency_ms:.2f}", row.latency_ms),
-            (f"{one.ram_kib:.0f}", row.ram_kib),
+            (f"{one.ram_kib:.0f}", row.total_ram_kib),
             (f"{one.flash_kib:.0f}", row.flash_kib),
         )
         cells = [Path(row.network).name, row.core_text]
@@ -110,6 +122,18 @@ def rows_table(given: Predictions) -> Table:
                 "-" if error is None else f"{error:+.1%}",
             ]
         rows.append(cells)
+    return header, rows
+
+
+def confidence_table(given: Predictions) -> Table:
+    """Absolute errors of latency by what the model says of itself."""
+    header = ["the model says", "rows", "median", "90th percentile", "worst", "off by over 30 %"]
+    rows = []
+    for label, validated in (("validated", True), ("outside", False)):
+        errors = errors_of((p for p in given if p.confidence.validated is validated), "latency")
+        if errors:
+            off = np.mean(np.abs(errors) > MUCH)
+            rows.append([label, *_figures(errors), f"{off:.0%}"])
     return header, rows
 
 
@@ -146,8 +170,16 @@ def _signed(errors: Sequence[float]) -> list[str]:
 # Command ------------------------------------------------------------------------------------
 
 
-def sections(published: Path, epochs: Path) -> tuple[dict[str, Table], list[Prediction]]:
-    """All tables by the name of their marker, and the predictions that were validated."""
+def sections(
+    published: Path, epochs: Path, second: Path | None = None
+) -> tuple[dict[str, Table], list[Prediction]]:
+    """All tables by the name of their marker, and the predictions that were validated.
+
+    Args:
+        published: rows of whole networks.
+        epochs: a report of single epochs.
+        second: further rows, to which nothing is fitted.
+    """
     rows = read_published(published)
     found = {"epochs": epochs_table(estimates(epochs))}
     given = predictions(admitted(rows))
@@ -161,10 +193,17 @@ def sections(published: Path, epochs: Path) -> tuple[dict[str, Table], list[Pred
         found["round"] = round_table([sample.error(ROUND) for sample in samples])
         if fits:
             found["constants"] = constants_table({"none": fitted(samples), **fits})
-    others = predictions([row for row in rows if row.out_of_scope and not row.repeats])
+    newer = [row for row in rows if row.out_of_scope == BEFORE_CORE_4]
+    later = predictions([*(read_published(second) if second else ()), *newer])
+    if later:
+        found["second"] = rows_table(later)
+    rest = [row for row in rows if row.out_of_scope and not row.repeats and row not in newer]
+    others = predictions(rest)
+    in_question = [one for one in (*given, *later, *others) if one.row.core >= OLDEST_CORE]
+    found["confidence"] = confidence_table(in_question)
     if others:
         found["others"] = group_table("left out for", lambda row: row.out_of_scope, others)
-    return found, given
+    return found, [*given, *later]
 
 
 TITLES = {
@@ -174,6 +213,8 @@ TITLES = {
     "rows": "Row by row",
     "round": "Without a fit",
     "constants": "Constants fitted without a family",
+    "second": "Rows that came later",
+    "confidence": "Latency by what the model says of itself (Core 3.0 and newer)",
     "others": "Rows that were left out (signed errors)",
 }
 
@@ -221,7 +262,8 @@ def main(given: Sequence[str] | None = None) -> int:
     is_own = (arguments.published, arguments.epochs) == (PUBLISHED, EPOCHS)
     folder = arguments.out or (FOLDER if is_own else None)
     try:
-        tables, validated = sections(arguments.published, arguments.epochs)
+        second = SECOND if is_own else None
+        tables, validated = sections(arguments.published, arguments.epochs, second)
         print("\n\n".join(f"{TITLES[name]}\n{table(*one)}" for name, one in tables.items()))
         if folder is not None:
             write(folder, {name: markdown(*one) for name, one in tables.items()}, validated)

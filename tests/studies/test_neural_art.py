@@ -15,12 +15,22 @@ from comparisons import (
     predictions,
     share_near,
 )
-from published import EPOCHS, PUBLISHED, Errors, PublishedRow, admitted, read_published
+from published import (
+    BEFORE_CORE_4,
+    EPOCHS,
+    PUBLISHED,
+    SECOND,
+    Errors,
+    PublishedRow,
+    admitted,
+    read_published,
+)
 from validate import FOLDER, main, markdown, sections, with_tables
 
 from npu_tune.errors import StorageError, UsageError
 from npu_tune.network.zoo import zoo_network
 from npu_tune.targets import load_target
+from npu_tune.targets.neural_art.confidence import USUAL, WITH_FEW_ROWS
 from npu_tune.targets.neural_art.hardware import load_hardware
 
 HEADER = "format,core_version,inference_ms,zoo_name"
@@ -139,8 +149,43 @@ def test_weights_of_four_bits_take_less_flash_and_no_more_time() -> None:
     assert four.latency_ms < plain.latency_ms
 
 
+@pytest.fixture(scope="module")
+def later() -> list[Prediction]:
+    newer = [row for row in read_published() if row.out_of_scope == BEFORE_CORE_4]
+    return predictions([*read_published(SECOND), *newer])
+
+
+def test_rows_that_nothing_is_fitted_to_are_within_a_quarter(later: list[Prediction]) -> None:
+    assert len(later) == 9
+    assert all(abs(one.errors["latency"]) <= 0.25 for one in later)
+    assert all(abs(one.errors["RAM"]) <= 0.25 for one in later)
+
+
+def test_external_ram_is_where_and_as_large_as_published(later: list[Prediction]) -> None:
+    for one in later:
+        if one.row.format == "int8":
+            assert one.external_ram_kib == pytest.approx(one.row.external_ram_kib, abs=0.01)
+
+
+def test_version_3_of_the_compiler_has_its_own_latency_and_ram(later: list[Prediction]) -> None:
+    found = [one for one in later if one.row.out_of_scope == BEFORE_CORE_4]
+    assert Errors.of(errors_of(found, "latency")).worst <= 0.05
+    assert Errors.of(errors_of(found, "RAM")).worst <= 0.01
+
+
+def test_the_errors_that_the_model_states_are_those_found_here(
+    predicted: list[Prediction], later: list[Prediction]
+) -> None:
+    for stated, given in ((USUAL, predicted), (WITH_FEW_ROWS, later[:5])):
+        for metric, quantity in (("latency_ms", "latency"), ("ram_bytes", "RAM")):
+            found = Errors.of(errors_of(given, quantity))
+            assert found.median <= stated[metric].median + 0.005
+            assert found.p90 <= stated[metric].p90 + 0.01
+    assert all(one.confidence.validated for one in (*predicted, *later))
+
+
 def test_the_page_shows_the_tables_that_the_command_writes() -> None:
-    tables, _ = sections(PUBLISHED, EPOCHS)
+    tables, _ = sections(PUBLISHED, EPOCHS, SECOND)
     page = (FOLDER / "README.md").read_text()
     for name in tables:
         assert f"<!-- {name} -->" in page

@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from again import main as again_main
+from again import repeated
 from figures import MARKER, RESULTS, filled, main, replayed
 from study_tables import TABLES
 
 from npu_tune.compare import Analysis, load_comparison, run_comparison
-from npu_tune.compare.runs.recording import read_recording
+from npu_tune.compare.runs.recording import read_recording, write_recording
 from npu_tune.errors import UsageError
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -173,3 +175,27 @@ def test_recordings_are_of_what_the_comparison_file_asks_for(file: Path) -> None
     assert {run.name.sampler for run in recording.runs} == set(samplers)
     assert all(run.name.seed in samplers[run.name.sampler] for run in recording.runs)
     assert all(run.budget == comparison.compare.evaluations for run in recording.runs)
+
+
+def test_a_recorded_run_performed_again_is_the_same(weighted: Path) -> None:
+    found = list(repeated(weighted, seeds=1))
+    assert {one.name.sampler for one in found} == {"profile", "layerwise", "annealing", "random"}
+    assert all(one.difference is None and one.evaluations == 12 for one in found)
+    assert len(list(repeated(weighted, samplers=["annealing"]))) == 2
+
+
+def test_a_run_that_came_out_otherwise_is_named(
+    weighted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / weighted.name
+    file.write_text(weighted.read_text())
+    recording = read_recording(weighted.with_suffix("") / RESULTS)
+    for run in recording.runs:
+        if run.name.sampler == "random":
+            run.rows.loc[5, "latency_ms"] *= 1.01
+    write_recording(file.with_suffix("") / RESULTS, recording)
+    assert again_main([str(file), "--seeds", "1"]) == 1
+    text = capsys.readouterr().out
+    assert "random, seed 0" in text
+    assert "evaluation 5 differs" in text
+    assert "4 runs, 48 evaluations: 3 the same" in text

@@ -58,10 +58,13 @@ class NetworkBuilder:
         stride: int = 1,
         depthwise: bool = False,
         activation: Activation = "relu",
-        padding: Literal["same", "valid"] = "same",
+        padding: Literal["same", "valid"] | int = "same",
         gain: float | None = None,
     ) -> str:
-        """Adds a convolution with bias and activation; ``same`` pads as TensorFlow does."""
+        """Adds a convolution with bias and activation.
+
+        ``same`` pads as TensorFlow does, a number pads every side by as much.
+        """
         batch, channels_in, *sizes = self.shape(source)
         kernels = (kernel, kernel) if isinstance(kernel, int) else kernel
         if padding == "same":
@@ -71,8 +74,11 @@ class NetworkBuilder:
                 for out, k, size in zip(outputs, kernels, sizes, strict=True)
             ]
         else:
-            outputs = [(size - k) // stride + 1 for size, k in zip(sizes, kernels, strict=True)]
-            totals = [0, 0]
+            totals = [0 if padding == "valid" else 2 * padding] * 2
+            outputs = [
+                (size + total - k) // stride + 1
+                for size, total, k in zip(sizes, totals, kernels, strict=True)
+            ]
         pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
         groups = channels_in if depthwise else 1
         covered = math.prod(map(_covered_share, sizes, outputs, kernels, [stride] * 2, pads))
@@ -120,17 +126,44 @@ class NetworkBuilder:
         """Adds an element-wise product; ``other`` is broadcast to the shape of ``one``."""
         return self._node("Mul", [one, other], name, self.shape(one))
 
+    def normalize(self, source: str, name: str, *, activation: Activation = "relu") -> str:
+        """Adds a batch normalization that stays one, because no convolution stands before it."""
+        channels = self.shape(source)[1]
+        draw = self._generator.normal
+        scale, bias, mean = (draw(m, 0.1, channels).astype(np.float32) for m in (1.0, 0.0, 0.0))
+        values = {"scale": scale, "bias": bias, "mean": mean, "variance": np.ones_like(scale)}
+        inputs = [source, *(self._store(f"{name}/{label}", x) for label, x in values.items())]
+        return self._add_with_activation(
+            "BatchNormalization", inputs, name, self.shape(source), activation
+        )
+
     def concat(self, parts: list[str], name: str) -> str:
         batch, _, *sizes = self.shape(parts[0])
         channels = sum(self.shape(part)[1] for part in parts)
         return self._node("Concat", parts, name, (batch, channels, *sizes), axis=1)
 
     def max_pool(
-        self, source: str, name: str, *, kernel: int, stride: int, pad_end: int = 0
+        self,
+        source: str,
+        name: str,
+        *,
+        kernel: int,
+        stride: int,
+        pad_start: int = 0,
+        pad_end: int = 0,
     ) -> str:
-        """Adds a max pool, with ``pad_end`` rows below and columns to the right of its input."""
+        """Adds a max pool, with rows and columns around its input.
+
+        Args:
+            source: tensor that is read.
+            name: of the layer.
+            kernel: rows and columns of the window.
+            stride: of rows and columns.
+            pad_start: rows above and columns to the left.
+            pad_end: rows below and columns to the right.
+        """
         batch, channels, *sizes = self.shape(source)
-        outputs = [(size + pad_end - kernel) // stride + 1 for size in sizes]
+        outputs = [(size + pad_start + pad_end - kernel) // stride + 1 for size in sizes]
         return self._node(
             "MaxPool",
             [source],
@@ -138,7 +171,7 @@ class NetworkBuilder:
             (batch, channels, *outputs),
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
-            pads=[0, 0, pad_end, pad_end],
+            pads=[pad_start, pad_start, pad_end, pad_end],
         )
 
     def global_average(self, source: str, name: str) -> str:

@@ -15,7 +15,7 @@ from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
 from npu_tune.network.quantize import to_int8
 from npu_tune.network.read import network_from_bytes
-from npu_tune.network.zoo import topologies
+from npu_tune.network.zoo import large_windows, topologies
 from npu_tune.network.zoo.efficientnet import efficientnet_v2_b0
 
 if TYPE_CHECKING:
@@ -136,6 +136,34 @@ ZOO: Mapping[str, ZooEntry] = {
             349_151_936,
             topologies.squeezenet,
             resolutions=_RESOLUTIONS,
+            gray=True,
+        ),
+        ZooEntry(
+            "squeezenet-v1.0",
+            "ImageNet classifier, Iandola et al. 2016, first window 7 x 7",
+            818_924_576,
+            large_windows.squeezenet_v1_0,
+            gray=True,
+        ),
+        ZooEntry(
+            "squeezenext",
+            "ImageNet classifier 1.0-SqNxt-23, Gholami et al. 2018, first window 7 x 7",
+            275_920_640,
+            large_windows.squeezenext,
+            gray=True,
+        ),
+        ZooEntry(
+            "resnet50-v2",
+            "ImageNet classifier, He et al. 2016, first window 7 x 7",
+            3_482_255_360,
+            large_windows.resnet50_v2,
+            gray=True,
+        ),
+        ZooEntry(
+            "mnasnet-a1",
+            "ImageNet classifier with squeeze-and-excite, Tan et al. 2019",
+            311_579_072,
+            large_windows.mnasnet_a1,
             gray=True,
         ),
         ZooEntry(

@@ -238,10 +238,27 @@ def squeezenet(
     """SqueezeNet v1.1 (Iandola et al., 2016)."""
     net = NetworkBuilder("image", (1, channels, resolution, resolution), seed=seed)
     x = net.conv("image", "conv1", 64, kernel=3, stride=2, padding="valid")
+    return fire_modules(net, x, "squeezenet", classes, pools=(2, 4, 6))
+
+
+def fire_modules(
+    net: NetworkBuilder, x: str, name: str, classes: int, *, pools: tuple[int, ...], pad: int = 0
+) -> onnx.ModelProto:
+    """The rest of a SqueezeNet behind its first convolution.
+
+    Args:
+        net: that is built.
+        x: output of the first convolution.
+        name: of the network.
+        classes: number of classes.
+        pools: modules, counted from 2 on as in the publication, that a max pool stands before.
+        pad: rows and columns behind the input of a pool whose windows would not cover it.
+    """
     squeezes = (16, 16, 32, 32, 48, 48, 64, 64)
     for index, squeeze in enumerate(squeezes, start=2):
-        if index in (2, 4, 6):
-            x = net.max_pool(x, f"pool{index}", kernel=3, stride=2)
+        if index in pools:
+            odd = net.shape(x)[2] % 2
+            x = net.max_pool(x, f"pool{index}", kernel=3, stride=2, pad_end=0 if odd else pad)
         y = net.conv(x, f"fire{index}/squeeze", squeeze)
         parts = [
             net.conv(y, f"fire{index}/expand1", 4 * squeeze),
@@ -250,7 +267,7 @@ def squeezenet(
         x = net.concat(parts, f"fire{index}/concat")
     x = net.conv(x, "conv10", classes, gain=_LOGIT_GAIN)
     x = net.global_average(x, "pool")
-    return net.model("squeezenet", [_probabilities(net, x, classes)])
+    return net.model(name, [_probabilities(net, x, classes)])
 
 
 def yolo_tiny(

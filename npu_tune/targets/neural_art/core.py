@@ -17,9 +17,9 @@ from npu_tune.targets.neural_art.compiler.placement import (
     FIRST_FIT,
     PING_PONG,
 )
-from npu_tune.targets.neural_art.compiler.rule import cost_rule
+from npu_tune.targets.neural_art.compiler.rule import cost_rule, memories_of
 from npu_tune.targets.neural_art.compiler.scheduler import Option, Run, Scheduler, Settings
-from npu_tune.targets.neural_art.graph import OperationGraph, graph_of
+from npu_tune.targets.neural_art.graph import CORE_4_0, OperationGraph, compiled_by, graph_of
 from npu_tune.targets.neural_art.hardware import Hardware, HardwareVariants
 from npu_tune.targets.neural_art.knobs import (
     EPOCH_ORDER,
@@ -63,6 +63,7 @@ class NetworkCompiler:
         rule: ``calibrated`` or ``vendor``.
         four_bit_weights: whether they are offered.
         external_ram: whether it may be used.
+        core: version of the vendor's compiler that is modelled.
     """
 
     def __init__(
@@ -73,8 +74,9 @@ class NetworkCompiler:
         rule: str,
         four_bit_weights: bool,
         external_ram: bool,
+        core: str = CORE_4_0,
     ) -> None:
-        self.graph: OperationGraph = with_loads(graph_of(network))
+        self.graph: OperationGraph = with_loads(compiled_by(graph_of(network), core))
         self._variants = variants
         self.rule = rule
         self._external_ram = external_ram
@@ -167,7 +169,7 @@ class NetworkCompiler:
                 _require(knob, values)
             order = str(values.get(f"{NETWORK_SCOPE}/{EPOCH_ORDER}", FILE_ORDER))
             graph = in_order(self.graph, order)
-            hardware = self.hardware(values)
+            hardware = memories_of(self.rule, self.hardware(values))
             settings = Settings(
                 placement=str(values.get(f"{NETWORK_SCOPE}/{PLACEMENT}", PING_PONG)),
                 virtual_pools=bool(values.get(f"{NETWORK_SCOPE}/{VIRTUAL_POOLS}", True)),

@@ -63,6 +63,11 @@ class NeuralArtOptions(Table):
     external_ram: bool = Field(
         default=True, description="false to do without RAM outside the chip"
     )
+    core: Literal["3.0", "4.0"] = Field(
+        default="4.0",
+        description="version of the vendor's compiler: 3.0, which takes longer for "
+        "squeeze-and-excite, or 4.0; 4.0 by default",
+    )
 
 
 class NeuralArtFamily:
@@ -107,6 +112,7 @@ class NeuralArtFamily:
             rule=read.rule,
             four_bit_weights=read.four_bit_weights,
             external_ram=read.external_ram,
+            core=read.core,
         )
 
 

@@ -97,6 +97,10 @@ def joined_by_default(graph: OperationGraph, position: int) -> bool:
     if not joinable(graph, position):
         return False
     after = graph.operations[position + 1]
+    before = graph.operations[position]
+    if shape_of(before, graph).rounds > 1:
+        # The RAM published for networks with a first window of 7 x 7 has room for its output.
+        return False
     return after.kind in (OperationKind.ARITHMETIC, OperationKind.ACTIVATION) or (
         after.kind is OperationKind.POOL and not after.global_pool
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
+from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.garbage import no_collection
 from npu_tune.targets.metrics import Evaluation, ProfileSchema, default_objective
+from npu_tune.targets.neural_art.confidence import confidence_of
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
 from npu_tune.targets.neural_art.program import program_document
@@ -31,6 +34,13 @@ class NeuralArtProblem(Problem):
     def __init__(self, target: Target, network: Network, compiler: NetworkCompiler) -> None:
         super().__init__(target, network)
         self.compiler = compiler
+
+    @cached_property
+    def confidence(self) -> Confidence:
+        """By the network's default on the hardware as it is described."""
+        compiler = self.compiler
+        default = compiler.space.default
+        return confidence_of(compiler.run(default), compiler.hardware(default), rule=compiler.rule)
 
     @property
     def space(self) -> SearchSpace:

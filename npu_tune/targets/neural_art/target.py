@@ -11,10 +11,11 @@ from npu_tune.targets.metrics import Metric
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import METRICS
+from npu_tune.targets.neural_art.graph import CORE_4_0
 from npu_tune.targets.neural_art.hardware import HardwareVariants
 from npu_tune.targets.neural_art.problem import NeuralArtProblem
 
-METRICS_VERSION = "1"
+METRICS_VERSION = "2"
 """Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
 
@@ -28,6 +29,7 @@ class NeuralArtTarget:
         rule: how cycles are counted: ``calibrated`` or ``vendor``.
         four_bit_weights: offer weights of 4 bits; what they do to accuracy is not modelled.
         external_ram: RAM outside the chip may be used.
+        core: version of the vendor's compiler that is modelled.
     """
 
     name: str
@@ -35,6 +37,7 @@ class NeuralArtTarget:
     rule: str = CALIBRATED
     four_bit_weights: bool = False
     external_ram: bool = True
+    core: str = CORE_4_0
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -55,6 +58,7 @@ class NeuralArtTarget:
                 rule=self.rule,
                 four_bit_weights=self.four_bit_weights,
                 external_ram=self.external_ram,
+                core=self.core,
             )
             _require_flash(network, compiler)
         except EvaluationError as error:
@@ -71,6 +75,8 @@ class NeuralArtTarget:
             "four_bit_weights": str(self.four_bit_weights).lower(),
             "external_ram": str(self.external_ram).lower(),
         }
+        if self.core != CORE_4_0:
+            parts["core"] = self.core
         if self.variants.variants:
             parts["hardware_variants"] = self.variants.text
         return parts

@@ -30,6 +30,7 @@ class HandedOver:
     rule: str
     four_bit_weights: bool
     external_ram: bool
+    core: str
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,7 @@ def test_a_built_in_description_needs_no_option(name):
         rule="calibrated",
         four_bit_weights=False,
         external_ram=True,
+        core="4.0",
     )
 
 
@@ -74,10 +76,12 @@ def test_every_option_reaches_the_target(tmp_path):
             "rule": "vendor",
             "four_bit_weights": True,
             "external_ram": False,
+            "core": "3.0",
         },
     )
     assert made.rule == "vendor"
     assert made.four_bit_weights is True
+    assert made.core == "3.0"
     assert made.external_ram is False
     assert made.variants.base.clock_mhz == 800
     assert [knob.values for knob in made.variants.knobs()] == [(1, 2)]
@@ -114,7 +118,14 @@ def test_a_wrong_option_is_refused_with_the_remedy(name, options, words):
 
 def test_every_option_is_described():
     texts = option_texts(NeuralArtFamily().options)
-    assert set(texts) == {"hardware_file", "hardware", "rule", "four_bit_weights", "external_ram"}
+    assert set(texts) == {
+        "hardware_file",
+        "hardware",
+        "rule",
+        "four_bit_weights",
+        "external_ram",
+        "core",
+    }
     assert all(texts.values())
     assert not option_flags(NeuralArtFamily().options)
 

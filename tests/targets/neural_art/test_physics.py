@@ -25,7 +25,7 @@ from npu_tune.errors import CompilerError
 from npu_tune.network.zoo import zoo_network
 from npu_tune.targets import load_target
 from npu_tune.targets.neural_art.compiler.choice import Choice
-from npu_tune.targets.neural_art.compiler.rule import VENDOR, CostRule, cost_rule
+from npu_tune.targets.neural_art.compiler.rule import VENDOR, CostRule, cost_rule, memories_of
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.graph import Operation, OperationKind
@@ -357,6 +357,80 @@ def test_parts_of_the_input_channels_keep_partial_sums_in_ram():
     sums = 4 * graph.maps["a.out"].elements
     assert cut["peak_live_bytes"] - whole["peak_live_bytes"] == sums
     assert cut["traffic_ram_bytes"] - whole["traffic_ram_bytes"] == 2 * 3 * sums
+
+
+STEM = chain(image(3, 64), {"kernels": 32, "taps": 7, "stride": 2})
+"""Its 147 taps are more than the 72 multipliers of an accelerator."""
+
+
+def test_a_large_window_adds_its_parts_up_in_ram():
+    whole = metrics_of(STEM)
+    output = STEM.maps["a.out"].elements
+    live = STEM.maps["in"].size_bytes + output + 4 * output + output
+    assert whole["peak_live_bytes"] == live
+    nine_rounds = 9 * STEM.maps["in"].size_bytes + output + 8 * 2 * 4 * output
+    assert whole["traffic_ram_bytes"] == nine_rounds
+
+
+@pytest.mark.parametrize("channels", [1, 8])
+def test_a_window_that_the_multipliers_hold_at_once_needs_no_partial_sums(channels):
+    taps = 7 if channels == 1 else 3
+    graph = chain(image(channels, 32), {"kernels": 32, "taps": taps})
+    maps = sum(m.size_bytes for m in graph.maps.values())
+    assert metrics_of(graph)["peak_live_bytes"] == maps
+
+
+def test_kernels_computed_one_after_the_other_share_the_room_for_sums():
+    graph = chain(image(3, 64), {"kernels": 128, "taps": 7, "stride": 2})
+    output = graph.maps["a.out"].elements
+    maps = graph.maps["in"].size_bytes + output
+    for parts, planes in ((1, 8), (2, 4), (4, 4)):
+        found = metrics_of(graph, Choice(parts=parts))
+        assert found["peak_live_bytes"] == maps + (planes + 1) * output // parts
+        assert found["hardware_epochs"] == parts
+
+
+@pytest.mark.parametrize("over", ["kernels", "stripes"])
+def test_parts_of_a_large_window_move_as_many_partial_sums(over):
+    moved = metrics_of(STEM)["traffic_ram_bytes"]
+    cut = metrics_of(STEM, Choice(parts=2, parts_over=over))["traffic_ram_bytes"]
+    assert cut >= moved
+
+
+def test_partial_sums_outside_the_chip_cost_what_external_ram_takes():
+    graph = chain(image(3, 224), {"kernels": 64, "taps": 7, "stride": 2})
+    found = metrics_of(graph)
+    output = graph.maps["a.out"].elements
+    assert found["external_ram_bytes"] == 4 * output
+    rate = STM32N6.external[0].cycles_per_byte
+    assert found["cycles"] >= 8 * 2 * 4 * output * rate
+
+
+def test_a_larger_depthwise_window_reads_its_input_again_for_every_part_of_it():
+    def elementwise(taps):
+        graph = chain(image(64, 32), {"kernels": 64, "taps": taps, "depthwise": True})
+        return step(graph).costs.ram_cycles
+
+    assert elementwise(5) == pytest.approx(4 * elementwise(3))
+    assert elementwise(7) == pytest.approx(9 * elementwise(3))
+
+
+@pytest.mark.parametrize("rule", ["calibrated", "vendor"])
+def test_external_ram_moves_twice_the_bytes_of_flash_in_a_transfer(rule):
+    timed = memories_of(rule, STM32N6)
+    external = timed.external[0].cycles_per_byte
+    if rule == VENDOR:
+        assert timed == STM32N6
+    else:
+        assert external == pytest.approx(STM32N6.calibration.flash_cycles_per_byte / 2)
+    assert timed.internal == STM32N6.internal
+
+
+def test_external_ram_is_never_slower_than_its_description():
+    slow_flash = replace(
+        STM32N6, calibration=replace(STM32N6.calibration, flash_cycles_per_byte=40.0)
+    )
+    assert memories_of("calibrated", slow_flash).external == STM32N6.external
 
 
 # What stays and what streams past ---------------------------------------------------------

@@ -6,7 +6,7 @@ follow the same rules by extrapolation. The rules:
 
 - A chain of accelerators writes one output element per cycle.
 - A window of up to 3 x 3 takes 8 input channels (72 multiplications) per cycle; larger windows
-  take several passes.
+  take several passes, each over a part of up to 3 x 3.
 - A 1 x 1 convolution with at least 64 input channels per accelerator ("deep") multiplies 24
   channels with 3 kernels per cycle where the kernels come in threes, else with 2, else with 1.
   With fewer channels, a chain of accelerators takes one input element per cycle and
@@ -77,6 +77,25 @@ class Shape:
     def elements_out(self) -> int:
         return self.pixels_out * self.channels_out
 
+    @property
+    def window_passes(self) -> int:
+        """Parts of up to 3 x 3 that a convolution's window consists of."""
+        return ceil(self.taps[0] / _WINDOW) * ceil(self.taps[1] / _WINDOW)
+
+    @property
+    def rounds(self) -> int:
+        """How often a convolution passes over its input, adding to partial sums in memory.
+
+        A window whose taps, all input channels together, number no more than the multipliers of an
+        accelerator is there at once; so are the windows of depthwise convolutions, which have one
+        channel.
+        """
+        depth = self.channels_in // self.groups
+        if self.kind is not OperationKind.CONVOLUTION:
+            return 1
+        at_once = self.is_depthwise or self.taps[0] * self.taps[1] * depth <= _WINDOW_MACS
+        return 1 if at_once else self.window_passes
+
 
 def unit_cycles(shape: Shape) -> float:
     """Cycles of an operation that is no convolution, on one unit of its kind."""
@@ -124,7 +143,7 @@ def _cycles_on(shape: Shape, accelerators: int, over: str, slower: float) -> flo
         kernels = ceil(kernels / accelerators)
     loaded = shape.weights / accelerators if over != "stripes" else shape.weights
     loading = loaded * chained / (_FAST_LOAD if depth >= _DEEP_FROM else 1)
-    passes = ceil(shape.taps[0] / _WINDOW) * ceil(shape.taps[1] / _WINDOW)
+    passes = shape.window_passes
     if shape.is_depthwise:
         cycles = pixels * kernels * passes * (2 if shape.stride > 1 else 1)
     elif shape.taps == (1, 1):

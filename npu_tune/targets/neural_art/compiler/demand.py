@@ -27,7 +27,18 @@ from npu_tune.targets.neural_art.graph import Operation, OperationGraph, Operati
 from npu_tune.targets.neural_art.hardware import Dimc, Hardware
 
 PARTIAL_SUM_BYTES = 4
-"""Of an int32 accumulator, written and read once per part if input channels are split."""
+"""Of an int32 accumulator, written and read between two passes over the same output: between the
+parts of a window that is larger than 3 x 3, and between parts over input channels."""
+
+FLOAT_BYTES = 4
+"""Of an element of the one float copy that an operation on the CPU holds. With it the model has the RAM
+that ST publishes for EfficientNet v2 at version 3.0 of its compiler, 1911.56 KiB, to 1 KiB."""
+
+_PLANE_KERNELS = 16
+"""Kernels that an accelerator computes side by side. The external RAM that ST publishes for networks
+with a first window of 7 x 7 is as large as one output map for each 16 kernels: 4.000 maps with 64
+kernels (ResNet50 v2, SqueezeNext), 6.000 with 96 (SqueezeNet v1.0); why is not known. Their RAM on
+the chip has room for the output and another map of its size."""
 
 TABLE_CYCLES = 2
 """Cycles per element of an activation by table (swish, sigmoid, ...) behind a convolution: one for
@@ -50,7 +61,8 @@ class Demand(NamedTuple):
         buffer: bytes of RAM for preloaded weights.
         fetched: with preloading, bytes of weights read from RAM.
         partial: bytes of partial sums, written and read together.
-        workspace: bytes of RAM for partial sums.
+        workspace: bytes of RAM of each block that is needed meanwhile: of partial sums and, where
+            a window takes several rounds, of what one round adds to them.
         serial: bytes from flash that overlap with nothing (weights reloaded into tiles).
         serial_cycles: of writing tiles, while flash streams.
         energy: relative, of the units.
@@ -71,7 +83,7 @@ class Demand(NamedTuple):
     buffer: int = 0
     fetched: int = 0
     partial: int = 0
-    workspace: int = 0
+    workspace: tuple[int, ...] = ()
     serial: int = 0
     serial_cycles: float = 0.0
     energy: float = 0.0
@@ -91,7 +103,9 @@ def shape_of(operation: Operation, graph: OperationGraph) -> Shape:
         channels_out=output.channels,
         rows_out=output.height,
         pixels_out=output.height * output.width,
-        elements_in=sum(feature_map.elements for feature_map in maps),
+        elements_in=output.elements * len(maps)
+        if operation.in_float
+        else sum(feature_map.elements for feature_map in maps),
         groups=operation.groups,
         taps=operation.kernel,
         stride=max(operation.stride),
@@ -131,7 +145,11 @@ def demand_of(
         elements = shape.elements_in + shape.elements_out
         ratio = hardware.clock_mhz / hardware.cpu_clock_mhz
         cpu_cycles = elements * hardware.cpu_cycles_per_element
-        return Demand(cpu_cycles * ratio, energy=cpu_cycles * hardware.energy.cpu_cycle)
+        return Demand(
+            cpu_cycles * ratio,
+            workspace=(FLOAT_BYTES * shape.elements_out,) if operation.in_float else (),
+            energy=cpu_cycles * hardware.energy.cpu_cycle,
+        )
     if operation.kind is not OperationKind.CONVOLUTION:
         cycles = unit_cycles(shape)
         constants = stored_weight_bytes(operation, shape)
@@ -166,15 +184,14 @@ def _accelerator_demand(
     if choice.weight_compression:
         decompressors = min(units.decompressors, choice.accelerators)
         compute = max(compute, plain * repeats / decompressors)
-    partial = workspace = 0
-    if choice.parts > 1 and choice.parts_over == INPUT_CHANNELS:
-        workspace = PARTIAL_SUM_BYTES * shape.elements_out
-        partial = 2 * workspace * (choice.parts - 1)
+    partial, workspace = _partial_sums(shape, choice)
     preloaded, late, buffer = _preloading(choice, streamed)
     return Demand(
         compute=compute,
-        reads=reads,
-        scattered_in=shape.elements_in / writers if shape.is_depthwise else 0.0,
+        reads=reads * shape.rounds,
+        scattered_in=shape.elements_in * shape.window_passes / writers
+        if shape.is_depthwise
+        else 0.0,
         scattered_out=shape.elements_out / writers
         if shape.is_depthwise and shape.stride == 1
         else 0.0,
@@ -192,6 +209,27 @@ def _accelerator_demand(
         decompressors=decompressors,
         parts=choice.parts,
     )
+
+
+def _partial_sums(shape: Shape, choice: Choice) -> tuple[int, tuple[int, ...]]:
+    """Bytes of partial sums that are moved, and blocks of RAM for them.
+
+    Parts over kernels or stripes are finished one after the other, so that each needs room for its
+    own sums alone.
+    """
+    over_channels = choice.parts_over == INPUT_CHANNELS
+    passes = shape.rounds * (choice.parts if over_channels else 1)
+    if passes == 1:
+        return 0, ()
+    kernels = shape.channels_out
+    if choice.parts_over == KERNELS:
+        kernels = ceil(kernels / choice.parts)
+    together = shape.elements_out if over_channels else ceil(shape.elements_out / choice.parts)
+    moved = 2 * PARTIAL_SUM_BYTES * shape.elements_out * (passes - 1)
+    if shape.rounds == 1:
+        return moved, (PARTIAL_SUM_BYTES * together,)
+    bytes_each = max(PARTIAL_SUM_BYTES, ceil(kernels / _PLANE_KERNELS))
+    return moved, (bytes_each * together, together)
 
 
 def _traffic(

@@ -142,6 +142,8 @@ def _sum_demands(demands: tuple[Demand, ...]) -> Demand:
         late=sum(d.late if d.preloaded else d.streamed for d in demands),
         buffer=sum(demand.buffer for demand in demands),
         fetched=sum(demand.fetched for demand in demands),
+        partial=sum(demand.partial for demand in demands),
+        workspace=tuple(size for demand in demands for size in demand.workspace),
         energy=sum(demand.energy for demand in demands),
         macs=sum(demand.macs for demand in demands),
         accelerators=sum(demand.accelerators for demand in demands),

@@ -56,7 +56,7 @@ class Machine:
         self._states: list[Live] = []
         self._state_numbers: dict[Live, int] = {}
         self._without_dead: dict[tuple[int, int], int] = {}
-        self._placements: dict[tuple[int, Span, str, int, int], Placement] = {}
+        self._placements: dict[tuple[int, Span, str, int, tuple[int, ...]], Placement] = {}
         self._traffics: dict[Any, Traffic] = {}
         self._steps: dict[tuple[int, Epoch], Step] = {}
         self.start = self._state_number(self._place_inputs())
@@ -112,7 +112,7 @@ class Machine:
                 epoch.span,
                 prefer=prefer,
                 buffer_bytes=total.buffer,
-                workspace_bytes=total.workspace,
+                workspace=total.workspace,
             )
             self._placements[key] = placement
         return placement
@@ -127,7 +127,13 @@ class Machine:
         return found
 
     def _place_epoch(
-        self, before: Live, span: Span, *, prefer: str, buffer_bytes: int, workspace_bytes: int
+        self,
+        before: Live,
+        span: Span,
+        *,
+        prefer: str,
+        buffer_bytes: int,
+        workspace: tuple[int, ...],
     ) -> Placement:
         most_live = 0
         placed: list[Block] = []
@@ -145,9 +151,10 @@ class Machine:
         )  # fmt: skip
         live = with_block(live, output)
         placed.insert(0, output)
-        sums = None
-        if workspace_bytes:
-            wanted = Block(0, workspace_bytes, span.last, f"partial sums of {span.output}")
+        sums: Block | None = None
+        # The smaller ones first, so that large sums do not drive them out of the chip.
+        for size in sorted(workspace):
+            wanted = Block(0, size, span.last, f"partial sums of {span.output}")
             sums = self._place(live, reading, wanted, span=span, prefer=AUTO)
             live = with_block(live, sums)
             placed.append(sums)

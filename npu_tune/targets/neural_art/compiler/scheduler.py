@@ -256,8 +256,9 @@ class Scheduler:
             if epoch.total.buffer:
                 requests.append(MemoryRequest(epoch.total.buffer, max(index - 1, 0), index))
             requests.append(MemoryRequest(epoch.span.output_bytes, index, last(epoch.span.output)))
-            if epoch.total.workspace:
-                requests.append(MemoryRequest(epoch.total.workspace, index, index))
+            requests += [
+                MemoryRequest(size, index, index) for size in sorted(epoch.total.workspace)
+            ]
         return requests
 
 

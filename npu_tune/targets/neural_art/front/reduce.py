@@ -207,7 +207,7 @@ def _nondominated_items(
     fields: Callable[[Demand], tuple[float, ...]],
 ) -> list[Any]:
     """The items that no other item with equal buffer and workspace dominates."""
-    groups: dict[tuple[int, int], list[Any]] = {}
+    groups: dict[tuple[int, tuple[int, ...]], list[Any]] = {}
     for item in items:
         own = demand(item)
         groups.setdefault((own.buffer, own.workspace), []).append((item, fields(own)))

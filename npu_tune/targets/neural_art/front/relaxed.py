@@ -251,7 +251,7 @@ class _Needs:
         """
         total, span = epoch.total, epoch.span
         maps = [self._sizes[name] for name in self._carried[span.first]]
-        blocks = [*maps, span.output_bytes, total.workspace]
+        blocks = [*maps, span.output_bytes, *total.workspace]
         live = float(sum(blocks) + total.buffer)
         if not self._may_spill:
             return live, np.inf

@@ -8,5 +8,17 @@ from npu_tune.targets.neural_art.graph.model import (
     OperationKind,
     Weights,
 )
+from npu_tune.targets.neural_art.graph.versions import CORE_3_0, CORE_4_0, CORES, compiled_by
 
-__all__ = ["FeatureMap", "Operation", "OperationGraph", "OperationKind", "Weights", "graph_of"]
+__all__ = [
+    "CORES",
+    "CORE_3_0",
+    "CORE_4_0",
+    "FeatureMap",
+    "Operation",
+    "OperationGraph",
+    "OperationKind",
+    "Weights",
+    "compiled_by",
+    "graph_of",
+]

@@ -91,6 +91,8 @@ class Operation:
             for one that needs the activation unit (sigmoid, swish, ...).
         global_pool: True for a pool over the whole map.
         software_reason: why it runs on the CPU; "" if it does not.
+        in_float: True if the CPU computes it with 32-bit floats, of which it holds one for each
+            element of the result, and expands every operand to the size of the result.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Operation:
     activation: str = ""
     global_pool: bool = False
     software_reason: str = ""
+    in_float: bool = False
 
 
 @dataclass(frozen=True)

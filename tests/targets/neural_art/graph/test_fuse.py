@@ -150,15 +150,25 @@ def test_a_constant_along_another_dimension_stays_arithmetic() -> None:
     assert graph.operations[1].inputs == ("a",)
 
 
-def test_normalization_before_a_convolution_is_arithmetic_with_one_input() -> None:
+def test_factors_before_a_convolution_are_arithmetic_with_one_input() -> None:
     graph = imported(
-        "a = BatchNormalization(x, g, b, m, v) c = Mul(a, s) d = Relu(c) y = Conv(d, w)",
-        {**CONV, "g": (8,), "b": (8,), "m": (8,), "v": (8,), "s": (8, 1, 1)},
+        "a = Add(x, o) c = Mul(a, s) d = Relu(c) y = Conv(d, w)",
+        {**CONV, "o": (8, 1, 1), "s": (8, 1, 1)},
     )
     assert kinds(graph) == ["arithmetic+relu", "convolution"]
     weights = graph.operations[0].weights
     assert weights is not None
     assert (weights.elements, weights.bias_channels) == (8, 8)
+
+
+def test_normalization_that_no_convolution_takes_up_runs_on_the_cpu_in_float() -> None:
+    graph = imported(
+        "a = BatchNormalization(x, g, b, m, v) d = Relu(a) y = Conv(d, w)",
+        {**CONV, "g": (8,), "b": (8,), "m": (8,), "v": (8,)},
+    )
+    assert kinds(graph) == ["software+relu", "convolution"]
+    assert graph.operations[0].in_float
+    assert "in float" in graph.operations[0].software_reason
 
 
 def test_arithmetic_and_pools_take_activations() -> None:
