@@ -83,10 +83,16 @@ def crash_error(how: str, last_words: str) -> CompilerCrashError:
     )
 
 
-def start_error(how: str, last_words: str) -> WorkerStartError:
-    """The error of a worker that ended before it was ready; the arguments of `crash_error`."""
+def start_error(what: str, how: str, last_words: str) -> WorkerStartError:
+    """The error of a process that ended before it was ready.
+
+    Args:
+        what: it is called, such as ``A worker process``.
+        how: as in :func:`crash_error`.
+        last_words: as there.
+    """
     return WorkerStartError(
-        f"A worker process ended while it started: {how}{last_words}.",
+        f"{what} ended while it started: {how}{last_words}.",
         remedy=MEMORY_SHORT
         if how == KILLED
         else "Try the inline executor, which shows what goes wrong.",

@@ -187,5 +187,5 @@ class WorkerProcess:
         status = self.kill()
         how = describe_exit(status) if has_ended else f"killed, as {reason}"
         if not self.ready:
-            raise start_error(how, words)
+            raise start_error("A worker process", how, words)
         return Death(under_way, how, words)
