@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -23,7 +22,7 @@ from npu_tune.cli.show import show
 from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets
 from npu_tune.cli.tune import RESUME, run, tune
-from npu_tune.errors import NpuTuneError, NpuTuneWarning, StorageError, UsageError
+from npu_tune.errors import NpuTuneError, NpuTuneWarning, StorageError, UsageError, remedy_for
 
 BROKEN_PIPE = 141
 TRACEBACK_VARIABLE = "NPU_TUNE_TRACEBACK"
@@ -100,10 +99,10 @@ def _as_usage_error(error: click.ClickException) -> UsageError:
 
 def _as_storage_error(error: OSError) -> StorageError:
     where = f" ({error.filename})" if error.filename else ""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    remedy = "Free some space" if full else "Check the path and the permissions"
-    remedy += ", then run the same command again."
-    return StorageError(f"{error.strerror or error}{where}.", remedy=remedy)
+    remedy = remedy_for(error, "Check the path and the permissions.")
+    return StorageError(
+        f"{error.strerror or error}{where}.", remedy=f"{remedy} Then run the same command again."
+    )
 
 
 def _show_own_warnings_only() -> None:

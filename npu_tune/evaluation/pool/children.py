@@ -15,6 +15,7 @@ from typing import IO
 
 from npu_tune.errors import ExecutorError, remedy_for
 from npu_tune.evaluation.pool import guard
+from npu_tune.evaluation.pool.messages import BrokenLineError, ClosedLineError
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -27,6 +28,9 @@ ONE_THREAD = dict.fromkeys(
     "1",
 )
 """Workers share the processors among themselves; each one's libraries must not do so again."""
+
+ENDING_S = 3.0
+"""For a child that has closed its connection to end, with all that it has started."""
 
 _LAST_WORDS_BYTES = 2000
 
@@ -74,6 +78,12 @@ class Child:
         """Number of the guard, or of the process itself where there is none."""
         return self._process.pid
 
+    def how_it_ended(self, error: BrokenLineError) -> str:
+        """Ends it, and says how it came to that, such as ``killed by SIGSEGV``."""
+        has_ended = isinstance(error, ClosedLineError) and self.has_ended(ENDING_S)
+        status = self.end()
+        return describe_exit(status) if has_ended else f"killed, as {error}"
+
     def has_ended(self, timeout_s: float) -> bool:
         """Waits for it to end of its own accord; its number stays its own until :meth:`end`."""
         deadline = time.monotonic() + timeout_s
@@ -87,14 +97,17 @@ class Child:
         """Ends it and everything it has started; returns its exit status."""
         if self._process.returncode is None:
             guard.end_family(self.pid)
-            if not self.has_ended(guard.PATIENCE_S):
-                self._process.kill()
+            # A guard that has just started something sees that it is alone, and ends it.
+            self._process.kill()
             self._process.wait()
-        self._stderr.close()
+            self._last_words = self.last_words()
+            self._stderr.close()
         return self._process.returncode
 
     def last_words(self) -> str:
         """What it wrote last to stderr, in parentheses; "" where it wrote nothing."""
+        if self._stderr.closed:
+            return self._last_words
         size = os.fstat(self._stderr.fileno()).st_size
         tail = os.pread(self._stderr.fileno(), _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
         lines = tail.decode(errors="replace").strip().splitlines()

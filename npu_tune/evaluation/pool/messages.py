@@ -77,6 +77,10 @@ class BrokenLineError(Exception):
     """The worker's end of the line is closed, stuck, or in the hands of somebody else."""
 
 
+class ClosedLineError(BrokenLineError):
+    """The worker's end of the line is closed: it has ended, or soon will."""
+
+
 class Line:
     """One end of a socket to a worker, which keeps nobody waiting for a worker that is stuck."""
 
@@ -114,8 +118,8 @@ class Line:
         """
         try:
             return pickle.loads(self.connection.recv_bytes(MOST_BYTES))  # noqa: S301 - our worker's
-        except EOFError as error:
-            raise BrokenLineError("it had closed its connection") from error
+        except (EOFError, ConnectionError) as error:
+            raise ClosedLineError("it had closed its connection") from error
         except BlockingIOError as error:
             raise BrokenLineError("it had got stuck in an answer") from error
         except Exception as error:

@@ -122,15 +122,16 @@ class ProcessPool(Pool[Answer]):
 
     def _fill(self, binding: Binding) -> None:
         """Starts all workers at once, so that the others get ready while the first one works."""
-        try:
-            while len(self._workers) < self._room:
+        while len(self._workers) < self._room:
+            try:
                 worker = WorkerProcess(timeout_s=self._timeout_s)
-                self._workers.append(worker)
-                self._bind(worker, binding)
-        except ExecutorError as error:
-            if not any(worker.ready for worker in self._workers):
-                raise
-            self._do_with_fewer(error)
+            except ExecutorError as error:
+                if not self._workers:
+                    raise
+                self._do_with_fewer(error)
+                return
+            self._workers.append(worker)
+            self._bind(worker, binding)
 
     def _do_with_fewer(self, error: ExecutorError) -> None:
         """Goes on with the workers that there are."""

@@ -14,7 +14,6 @@ from npu_tune.evaluation.pool.base import Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.children import (
     Child,
-    describe_exit,
     start_errors,
     temporary_errors,
     temporary_file,
@@ -70,7 +69,6 @@ class WorkerProcess:
         self._start_by = time.monotonic() + self._start_timeout_s
         self.digest = ""
         self.busy = False
-        self._status = 0
         with contextlib.ExitStack() as until_started, temporary_file() as slate_file:
             with temporary_errors():
                 self._slate = Slate(slate_file.fileno())
@@ -147,7 +145,7 @@ class WorkerProcess:
             if not isinstance(message, Unfit):
                 raise BrokenLineError(NO_ANSWER)
         except BrokenLineError as error:
-            return self._death(str(error))
+            return self._death(error)
         reason = f"A worker process cannot load the target: {message.reason.rstrip('.')}."
         if message.scarce:
             raise WorkerStartError(reason, remedy="Use fewer workers, or free some of it.")
@@ -171,21 +169,18 @@ class WorkerProcess:
         """Waits for it to end of its own accord."""
         self._child.has_ended(timeout_s)
 
-    def kill(self) -> int:
-        """Ends the worker and everything that it has started; returns its exit status."""
+    def kill(self) -> None:
+        """Ends the worker and everything that it has started; may be called again."""
         if self._alive:
             self._alive = False
-            self._status = self._child.end()
+            self._child.end()
             self._line.close()
             self._slate.close()
-        return self._status
 
-    def _death(self, reason: str) -> Death:
-        # It has closed its connection, but may need a moment to end.
-        has_ended = self._child.has_ended(1.0)
+    def _death(self, error: BrokenLineError) -> Death:
+        how = self._child.how_it_ended(error)
         under_way, words = self.under_way(), self._child.last_words()
-        status = self.kill()
-        how = describe_exit(status) if has_ended else f"killed, as {reason}"
+        self.kill()
         if not self.ready:
             raise start_error("A worker process", how, words)
         return Death(under_way, how, words)

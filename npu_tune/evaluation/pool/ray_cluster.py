@@ -19,7 +19,7 @@ from typing import Any
 from npu_tune.closing import Closing
 from npu_tune.errors import ExecutorError, sentence_of
 from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_error
-from npu_tune.evaluation.pool.children import Child, describe_exit, start_errors, temporary_errors
+from npu_tune.evaluation.pool.children import Child, start_errors, temporary_errors
 from npu_tune.evaluation.pool.messages import Answered, BrokenLineError, Line, Unfit
 from npu_tune.evaluation.pool.ray_head import AUTH_MODE
 
@@ -153,10 +153,8 @@ class _LocalRay(Closing):
         try:
             message = self._line.receive()
         except BrokenLineError as error:
-            has_ended = self._child.has_ended(1.0)
-            words, status = self._child.last_words(), self._child.end()
-            how = describe_exit(status) if has_ended else f"killed, as {error}"
-            raise start_error("Ray", how, words) from error
+            how = self._child.how_it_ended(error)
+            raise start_error("Ray", how, self._child.last_words()) from error
         if isinstance(message, Answered):
             address, auth_mode = message.answer
             return address, auth_mode
