@@ -22,7 +22,14 @@ from npu_tune.cli.show import show
 from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets
 from npu_tune.cli.tune import RESUME, run, tune
-from npu_tune.errors import NpuTuneError, NpuTuneWarning, StorageError, UsageError, remedy_for
+from npu_tune.errors import (
+    NpuTuneError,
+    NpuTuneWarning,
+    StorageError,
+    UsageError,
+    remedy_for,
+    sentence_of,
+)
 
 BROKEN_PIPE = 141
 TRACEBACK_VARIABLE = "NPU_TUNE_TRACEBACK"
@@ -77,7 +84,7 @@ def _as_internal_error(error: Exception) -> InternalError:
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
     return InternalError(
-        f"Internal error: {type(error).__name__}: {error}",
+        f"Internal error: {sentence_of(error)}",
         remedy=f"This is a bug; set {TRACEBACK_VARIABLE}=1 to see where it happened.",
     )
 

@@ -29,13 +29,16 @@ _SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 def evaluate(problem: Problem, configuration: Configuration) -> Outcome:
     """Evaluates one configuration; whatever goes wrong in the target becomes an outcome."""
-    started = time.perf_counter()
+    started, this_process = time.perf_counter(), os.getpid()
     try:
         evaluation, error = _plain(problem.evaluate(configuration)), None
     except EvaluationError as failure:
         evaluation, error = None, plain_error(failure)
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything
         evaluation, error = None, _error_of(failure)
+    finally:
+        if os.getpid() != this_process:
+            os._exit(0)  # a copy of this process, which the target has made and not ended
     return Outcome(evaluation, error, time.perf_counter() - started)
 
 

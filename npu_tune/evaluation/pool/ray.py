@@ -130,6 +130,11 @@ class RayPool(Pool[Answer]):
         if not awaited:
             return None
         done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
+        if not done and self._connection is not None and not self._connection.is_alive():
+            raise ExecutorError(
+                "Ray has ended on this machine.",
+                remedy="Run the same command again; it goes on where it has stopped.",
+            )
         finished = None
         for slot in [slot for slot in self._slots if slot.awaited in done]:
             finished = self._take(slot)
@@ -145,11 +150,12 @@ class RayPool(Pool[Answer]):
         return finished
 
     def close(self) -> None:
-        if idle := self._idle():
-            parting = [slot.actor.close.remote() for slot in idle]
-            self._ray.wait(parting, num_returns=len(parting), timeout=2 * PARTING_S)
-        for slot in self._slots:
-            self._ray.kill(slot.actor)
+        if self._connection is not None and self._connection.is_alive():
+            if idle := self._idle():
+                parting = [slot.actor.close.remote() for slot in idle]
+                self._ray.wait(parting, num_returns=len(parting), timeout=2 * PARTING_S)
+            for slot in self._slots:
+                self._ray.kill(slot.actor)
         self._slots.clear()
         self._again.clear()
         self._payloads.clear()

@@ -60,15 +60,23 @@ class RayConnection(Closing):
         import ray  # noqa: PLC0415 - slow to import, and not needed for --help
 
         self.ray: Any = ray
+        self._local: _LocalRay | None = None
         with contextlib.ExitStack() as until_connected:
             if not ray.is_initialized():
                 if address is None:
-                    local = until_connected.enter_context(_LocalRay(workers))
-                    _adopt(local.auth_mode)
-                    address = local.address
+                    self._local = until_connected.enter_context(_LocalRay(workers))
+                    _adopt(self._local.auth_mode)
+                    address = self._local.address
                 until_connected.callback(ray.shutdown)
                 _connect(address)
             self._opened = until_connected.pop_all()
+
+    def is_alive(self) -> bool:
+        """False where a Ray that was started here has ended.
+
+        Ray itself would notice after a minute, and then end this process.
+        """
+        return self._local is None or self._local.is_alive()
 
     def close(self) -> None:
         self._opened.close()
@@ -116,6 +124,9 @@ class _LocalRay(Closing):
                     raise
             else:
                 return
+
+    def is_alive(self) -> bool:
+        return not self._child.has_ended(0.0)
 
     def close(self) -> None:
         self._child.end()

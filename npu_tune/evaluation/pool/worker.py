@@ -34,13 +34,6 @@ def main() -> None:
     connection, descriptor = Connection(int(sys.argv[1])), int(sys.argv[2])
     slate = Slate(descriptor)
     os.close(descriptor)
-    this_process = os.getpid()
-
-    def watch(key: str | None) -> None:
-        if os.getpid() != this_process:
-            os._exit(0)  # a copy of this worker, which the evaluation has made and not ended
-        slate.note(key)
-
     # The other side may be gone at any time; then there is nobody left to tell.
     with contextlib.suppress(EOFError, OSError), connection, BoundProblem() as bound:
         binding: Binding | None = None
@@ -51,8 +44,7 @@ def main() -> None:
                 answer = pickle.dumps(_bind(binding, bound))
             elif binding is not None:
                 _forget_noise()
-                answer = _answer(message.run(bound.get(binding), watch))
-                watch(None)
+                answer = _answer(message.run(bound.get(binding), slate.note))
             connection.send_bytes(answer)
 
 
