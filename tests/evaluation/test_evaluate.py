@@ -96,6 +96,19 @@ def allocate_too_much(folder):
     bytearray(2**35)
 
 
+def test_a_copy_that_the_target_makes_of_this_process_ends_with_the_evaluation(tmp_path):
+    outcome = outcome_of(Acting(act=make_a_copy, folder=tmp_path))
+
+    assert outcome.error is None
+    assert os.waitstatus_to_exitcode(os.waitpid(int((tmp_path / "copy").read_text()), 0)[1]) == 0
+
+
+def make_a_copy(folder):
+    copy = os.fork()
+    if copy:
+        (folder / "copy").write_text(str(copy))
+
+
 def test_names_of_metrics_travel_as_text(monkeypatch):
     odd = Evaluation(metrics={np.str_("cycles"): 1.0}, profile={np.str_("a"): {np.str_("b"): 2}})
     monkeypatch.setattr(LayeredTarget, "evaluate", lambda *_: odd)

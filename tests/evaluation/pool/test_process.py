@@ -36,7 +36,7 @@ from fake_targets import (
 
 from npu_tune.errors import ExecutorError, ModelError, NpuTuneWarning, WorkerLostError
 from npu_tune.evaluation.evaluator import EvaluationTask, Request
-from npu_tune.evaluation.pool import Binding, Task, messages
+from npu_tune.evaluation.pool import Binding, Task, children, messages
 from npu_tune.evaluation.pool.attempts import FAILED_STARTS, LOSSES
 from npu_tune.evaluation.pool.process import ProcessPool
 from npu_tune.evaluation.pool.process_worker import WorkerProcess
@@ -226,7 +226,6 @@ def test_a_copy_that_an_evaluation_makes_of_its_worker_has_no_say(tmp_path):
     target = Acting(act=make_a_copy, folder=tmp_path)
     with pool() as workers:
         outcomes = [evaluate(workers, target, each).answer for each in CHANGED]
-        # It would have ended without a word if it had come so far as to answer.
         wait_until(lambda: not any(is_running(pid) for pid in processes(tmp_path / "copies")))
 
     assert [outcome.error for outcome in outcomes] == [None] * len(CHANGED)
@@ -247,7 +246,8 @@ def make_a_copy(folder):
         ("write_to_all", "in the place of its answer"),
     ],
 )
-def test_a_worker_that_spoils_its_connection_has_crashed(tmp_path, act, said):
+def test_a_worker_that_spoils_its_connection_has_crashed(tmp_path, monkeypatch, act, said):
+    monkeypatch.setattr(children, "ENDING_S", 0.5)
     target = Acting(act=globals()[act], folder=tmp_path, where=Where("layer0/block", 16))
     with pool(timeout_s=30.0) as workers:
         spoilt, fine = (evaluate(workers, target, each).answer for each in CHANGED[:2])
