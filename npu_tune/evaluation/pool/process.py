@@ -148,7 +148,8 @@ class ProcessPool(Pool[Answer]):
         try:
             said = worker.take()
         except WorkerStartError as error:
-            return self._count_failed_start(worker, error)
+            self._count_failed_start(worker, error)
+            return None
         if isinstance(said, Refused):
             return self._refuse(worker, said)
         if isinstance(said, Death):
@@ -184,7 +185,8 @@ class ProcessPool(Pool[Answer]):
             late = worker.late_start()
             if not self._has_started:  # what it waits for, the others would wait for too
                 raise late
-            return self._count_failed_start(worker, late)
+            self._count_failed_start(worker, late)
+            return None
         if under_way is None or job is None or under_way[1] < self._timeout_s:
             return None  # it has just got there, perhaps to its next evaluation
         self._remove(worker)
@@ -219,16 +221,16 @@ class ProcessPool(Pool[Answer]):
             return None
         return Finished(job.ticket, job.task.give_up(WorkerLostError(reason)))
 
-    def _count_failed_start(
-        self, worker: WorkerProcess, error: WorkerStartError
-    ) -> Finished[Answer] | None:
+    def _count_failed_start(self, worker: WorkerProcess, error: WorkerStartError) -> None:
         """Lets another worker take over, unless one after the other has failed to start."""
         job = self._remove(worker)
-        if not self._attempts.failed_start():
-            if not any(worker.ready for worker in self._workers):
-                raise error
-            self._do_with_fewer(error)
-        return None if job is None else self._lose(job, error.message)
+        if job is not None:
+            self._again.append(job)
+        if self._attempts.failed_start():
+            return
+        if not any(worker.ready for worker in self._workers):
+            raise error
+        self._do_with_fewer(error)
 
     def _remove(self, worker: WorkerProcess) -> Submission[Answer] | None:
         with contextlib.suppress(ValueError):

@@ -225,7 +225,8 @@ class RayPool(Pool[Answer]):
             return None
         if isinstance(answer, WorkerStartError) and self._attempts.failed_start():
             self._slots.append(self._slots.pop(self._slots.index(slot)))  # others come first
-            return self._lose(job, answer.message)
+            self._again.append(job)
+            return None
         if isinstance(answer, NpuTuneError):
             raise answer
         self._attempts.started()

@@ -34,6 +34,7 @@ def main() -> None:
     connection, descriptor = Connection(int(sys.argv[1])), int(sys.argv[2])
     slate = Slate(descriptor)
     os.close(descriptor)
+    socket = os.fstat(connection.fileno())
     # The other side may be gone at any time; then there is nobody left to tell.
     with contextlib.suppress(EOFError, OSError), connection, BoundProblem() as bound:
         binding: Binding | None = None
@@ -45,7 +46,17 @@ def main() -> None:
             elif binding is not None:
                 _forget_noise()
                 answer = _answer(message.run(bound.get(binding), slate.note))
+            if not _is_socket(connection.fileno(), socket):
+                sys.exit("An evaluation has closed the connection of its worker.")
             connection.send_bytes(answer)
+
+
+def _is_socket(descriptor: int, socket: os.stat_result) -> bool:
+    """False where a descriptor is closed, or has come to mean another file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), socket)
+    except OSError:
+        return False
 
 
 def _answer(answer: object) -> bytes:

@@ -261,6 +261,24 @@ def close_all(folder):
     threading.Event().wait()
 
 
+def test_an_answer_goes_into_no_file_that_an_evaluation_has_opened_in_place_of_the_connection(
+    tmp_path,
+):
+    target = Acting(act=open_others, folder=tmp_path)
+    with pool() as workers:
+        outcome = evaluate(workers, target, CHANGED[0]).answer
+
+    assert outcome.error.failure == "infrastructure"
+    assert "(An evaluation has closed the connection of its worker.)" in outcome.error.message
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b""] * 20
+
+
+def open_others(folder):
+    os.closerange(3, 64)
+    for number in range(20):
+        os.open(folder / str(number), os.O_WRONLY | os.O_CREAT)
+
+
 def write_to_all(folder):
     for descriptor in range(3, 64):
         with contextlib.suppress(OSError):
