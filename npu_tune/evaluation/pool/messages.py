@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
@@ -14,7 +16,10 @@ from typing import IO, Any
 from npu_tune.errors import ExecutorError, NpuTuneError, sentence_of
 
 STALL_S = 5.0
-"""For a worker to go on with a message that it has begun to send or to receive."""
+"""For a worker to go on with a message that it has begun to send."""
+
+TAKE_S = 120.0
+"""For a worker to take what is sent to it; it takes nothing while it binds a problem."""
 
 MOST_BYTES = 2**30
 """Of a message from a worker; what claims to be longer is none."""
@@ -85,12 +90,12 @@ class Line:
     """One end of a socket to a worker, which keeps nobody waiting for a worker that is stuck."""
 
     def __init__(self) -> None:
-        ours, self._theirs = socket.socketpair()
-        # As struct timeval, see socket(7).
-        limit = struct.pack("@ll", int(STALL_S), round(STALL_S % 1 * 1e6))
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, option, limit)
-        self.connection = Connection(ours.detach())
+        self._ours, self._theirs = socket.socketpair()
+        for option, limit_s in ((socket.SO_RCVTIMEO, STALL_S), (socket.SO_SNDTIMEO, TAKE_S)):
+            # As struct timeval, see socket(7).
+            limit = struct.pack("@ll", int(limit_s), round(limit_s % 1 * 1e6))
+            self._ours.setsockopt(socket.SOL_SOCKET, option, limit)
+        self.connection = Connection(os.dup(self._ours.fileno()))
 
     def lend(self) -> int:
         """Descriptor of the other end, for the worker to inherit."""
@@ -101,13 +106,13 @@ class Line:
         self._theirs.close()
 
     def send(self, message: bytes) -> None:
-        """Sends a pickled message; that a worker has died is noticed when its answer is read."""
-        with contextlib.suppress(OSError):
+        """Sends a pickled message; whoever reads the answer notices where that went wrong."""
+        with self._ended_by_errors():
             self.connection.send_bytes(message)
 
     def send_file(self, file: IO[bytes], pid: int) -> None:
         """Sends an open file: a large one as a message would block until the worker reads it."""
-        with contextlib.suppress(OSError):
+        with self._ended_by_errors():
             send_handle(self.connection, file.fileno(), pid)
 
     def receive(self) -> Any:
@@ -128,7 +133,17 @@ class Line:
     def close(self) -> None:
         """Hangs up."""
         self._theirs.close()
+        self._ours.close()
         self.connection.close()
+
+    @contextlib.contextmanager
+    def _ended_by_errors(self) -> Iterator[None]:
+        """Hangs up on both sides where a message may have been sent in part."""
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._ours.shutdown(socket.SHUT_RDWR)
 
 
 def pickled(value: Any, what: str) -> bytes:

@@ -265,7 +265,7 @@ def test_an_answer_goes_into_no_file_that_an_evaluation_has_opened_in_place_of_t
     tmp_path,
 ):
     target = Acting(act=open_others, folder=tmp_path)
-    with pool() as workers:
+    with ProcessPool(workers=1, timeout_s=60.0, losses=1) as workers:
         outcome = evaluate(workers, target, CHANGED[0]).answer
 
     assert outcome.error.failure == "infrastructure"
