@@ -33,6 +33,8 @@ MOST_BYTES_OF_FOLDER = 42
 """What the path of Ray's folder may take of the 107 bytes of a socket's path (unix(7)): Ray puts
 ``/session_<date>_<time>_<pid>/sockets/plasma_store`` behind it."""
 
+_NAME = "npu-ray-"
+
 _QUIETLY: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
@@ -204,9 +206,6 @@ def short_folder() -> Path:
         )
     with temporary_errors():
         return Path(tempfile.mkdtemp(prefix=_NAME, dir=fitting[0]))
-
-
-_NAME = "npu-ray-"
 
 
 def _fits(place: str) -> bool:
