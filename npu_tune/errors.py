@@ -6,7 +6,10 @@ class with its own exit code, so that a script can tell a bad model from a full 
 
 from __future__ import annotations
 
+import errno
 import json
+import resource
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 ErrorType = TypeVar("ErrorType", bound="NpuTuneError")
@@ -49,7 +52,8 @@ def plain_error(error: ErrorType) -> ErrorType:
     """
     kind = next(each for each in type(error).__mro__ if each.__module__ == __name__)
     data = {name: value for name, value in error.data.items() if _is_json(value)}
-    plain: ErrorType = kind(error.message, remedy=error.remedy, **data)
+    message = str(error.message) or sentence_of(error)
+    plain: ErrorType = kind(message, remedy=str(error.remedy), **data)
     return plain
 
 
@@ -170,3 +174,72 @@ class WorkerLostError(EvaluationError):
 
 class NpuTuneWarning(UserWarning):
     """Something a person should know that does not stop the work."""
+
+
+_REMEDIES: Mapping[int, str] = {
+    errno.EACCES: "Check the permissions of the path and of the folders above it.",
+    errno.EBUSY: "Wait until the program that is using it has ended.",
+    errno.EDQUOT: "Your quota there is used up: free some of it, or choose another folder.",
+    errno.EEXIST: "Something else has that name already: remove it, or choose another name.",
+    errno.EFBIG: "Files there may not be that large: raise the limit (`ulimit -f`), or choose "
+    "another disk.",
+    errno.EINVAL: "Choose another name; that one is not allowed there.",
+    errno.EIO: "The disk fails: the system's log (`dmesg`) says more. Choose another one.",
+    errno.EISDIR: "Name a file; that is a folder.",
+    errno.ELOOP: "Its symbolic links lead in a circle: remove one of them.",
+    errno.EMFILE: "Raise the limit on open files (`ulimit -n`), or use fewer workers.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ENFILE: "The whole machine has too many files open: end some programs.",
+    errno.ENODEV: "Check that the disk or network drive is still there.",
+    errno.ENOENT: "Check the path.",
+    errno.ENOLCK: "That disk does not lock files: choose one of this machine.",
+    errno.ENOMEM: "Memory is short: use fewer workers, or end other programs.",
+    errno.ENOSPC: "Free some space there, or choose another folder.",
+    errno.ENOTDIR: "A part of the path is a file where a folder has to be: choose another one.",
+    errno.EPERM: "Check the permissions of the path and of the folders above it.",
+    errno.EROFS: "That disk can only be read: choose a folder on another one.",
+    errno.ESTALE: "Check that the disk or network drive is still there.",
+    errno.ETXTBSY: "Wait until the program that is using it has ended.",
+}
+
+
+def remedy_for(error: OSError, otherwise: str) -> str:
+    """What a person can do about what the operating system refuses.
+
+    Args:
+        error: what it says.
+        otherwise: what can be done where the kind of error does not tell.
+    """
+    return _REMEDIES.get(error.errno or 0, otherwise)
+
+
+_MEANINGS: Mapping[type[BaseException], str] = {
+    MemoryError: "memory ran out",
+    AssertionError: "a check in the code failed",
+    TimeoutError: "it took too long",
+    ConnectionError: "a connection was lost",
+    EOFError: "what was to be read ended too early",
+    NotImplementedError: "that is not implemented",
+    RecursionError: "it is nested too deeply",
+    ZeroDivisionError: "a division by zero",
+    KeyboardInterrupt: "it was interrupted",
+    SystemExit: "the program was asked to end",
+}
+
+
+def sentence_of(error: BaseException) -> str:
+    """The kind of an exception and what it says; one that says nothing is put into words."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - a class of somebody else
+        said = ""
+    if not said.strip():
+        kinds = type(error).__mro__
+        said = next((_MEANINGS[k] for k in kinds if k in _MEANINGS), "it says nothing more")
+    return f"{type(error).__name__}: {said}"
+
+
+def memory_limit() -> int | None:
+    """The bytes of address space that this process may use; None where there is no limit."""
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=None)

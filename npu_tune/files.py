@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from npu_tune.errors import StorageError
+from npu_tune.errors import StorageError, remedy_for
 
+CHECK_PATH = "Check the path and the permissions."
 CHECK_DISK = "Check the disk and the permissions, then run the same command again."
-FREE_SPACE = "Free some space there, or choose another folder."
 
 
 @contextlib.contextmanager
 def storage_errors(
-    what: str, path: Path | str, *, action: str = "written", remedy: str = FREE_SPACE
+    what: str, path: Path | str, *, action: str = "written", remedy: str = CHECK_PATH
 ) -> Iterator[None]:
     """Turns what the operating system says about a file or folder into a StorageError.
 
@@ -23,7 +23,7 @@ def storage_errors(
         what: it is called in the message, such as ``The study folder``.
         path: of it.
         action: what cannot be done with it: ``written``, ``read``.
-        remedy: what a person can do.
+        remedy: what a person can do where the kind of error does not tell.
     """
     try:
         yield
@@ -32,7 +32,7 @@ def storage_errors(
     except OSError as error:
         raise StorageError(
             f"{what} {os.fspath(path)} cannot be {action}: {error.strerror or error}.",
-            remedy=remedy,
+            remedy=remedy_for(error, remedy),
             path=os.fspath(path),
         ) from error
 

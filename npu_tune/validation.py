@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from npu_tune.errors import NpuTuneError
+from npu_tune.errors import NpuTuneError, remedy_for
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,7 +46,7 @@ def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, 
     except OSError as error:
         raise kind(
             f"Cannot read the {whole} {path}: {error.strerror}.",
-            remedy="Check the path.",
+            remedy=remedy_for(error, "Check the path."),
             path=str(path),
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

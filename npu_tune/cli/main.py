@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -24,7 +23,14 @@ from npu_tune.cli.show import show
 from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets
 from npu_tune.cli.tune import RESUME, run, tune
-from npu_tune.errors import NpuTuneError, NpuTuneWarning, StorageError, UsageError
+from npu_tune.errors import (
+    NpuTuneError,
+    NpuTuneWarning,
+    StorageError,
+    UsageError,
+    remedy_for,
+    sentence_of,
+)
 
 BROKEN_PIPE = 141
 TRACEBACK_VARIABLE = "NPU_TUNE_TRACEBACK"
@@ -80,7 +86,7 @@ def _as_internal_error(error: Exception) -> InternalError:
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
     return InternalError(
-        f"Internal error: {type(error).__name__}: {error}",
+        f"Internal error: {sentence_of(error)}",
         remedy=f"This is a bug; set {TRACEBACK_VARIABLE}=1 to see where it happened.",
     )
 
@@ -102,10 +108,10 @@ def _as_usage_error(error: click.ClickException) -> UsageError:
 
 def _as_storage_error(error: OSError) -> StorageError:
     where = f" ({error.filename})" if error.filename else ""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    remedy = "Free some space" if full else "Check the path and the permissions"
-    remedy += ", then run the same command again."
-    return StorageError(f"{error.strerror or error}{where}.", remedy=remedy)
+    remedy = remedy_for(error, "Check the path and the permissions.")
+    return StorageError(
+        f"{error.strerror or error}{where}.", remedy=f"{remedy} Then run the same command again."
+    )
 
 
 class _Notes(logging.Handler):

@@ -10,7 +10,15 @@ import time
 import warnings
 from collections.abc import Iterator
 
-from npu_tune.errors import CompilerError, EvaluationError, WorkerLostError, plain_error
+from npu_tune.errors import (
+    CompilerError,
+    EvaluationError,
+    WorkerLostError,
+    memory_limit,
+    plain_error,
+    remedy_for,
+    sentence_of,
+)
 from npu_tune.evaluation.outcome import Outcome
 from npu_tune.space import Configuration
 from npu_tune.targets import Evaluation, Problem
@@ -21,36 +29,52 @@ _SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 def evaluate(problem: Problem, configuration: Configuration) -> Outcome:
     """Evaluates one configuration; whatever goes wrong in the target becomes an outcome."""
-    started = time.perf_counter()
+    started, this_process = time.perf_counter(), os.getpid()
     try:
         evaluation, error = _plain(problem.evaluate(configuration)), None
     except EvaluationError as failure:
         evaluation, error = None, plain_error(failure)
-    except (OSError, MemoryError) as failure:
-        kind = WorkerLostError if _is_scarcity(failure) else CompilerError
-        evaluation, error = None, kind(f"{type(failure).__name__}: {failure}")
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything
-        evaluation, error = None, CompilerError(f"{type(failure).__name__}: {failure}")
+        evaluation, error = None, _error_of(failure)
+    finally:
+        if os.getpid() != this_process:
+            os._exit(0)  # a copy of this process, which the target has made and not ended
     return Outcome(evaluation, error, time.perf_counter() - started)
 
 
-def _is_scarcity(failure: OSError | MemoryError) -> bool:
+def is_scarcity(failure: BaseException) -> bool:
     """True where the machine, or the way to a board, is to blame."""
     if isinstance(failure, MemoryError | ConnectionError | TimeoutError):
         return True
-    return failure.errno in _SCARCE
+    return isinstance(failure, OSError) and failure.errno in _SCARCE
+
+
+def _error_of(failure: BaseException) -> EvaluationError:
+    said = sentence_of(failure)
+    if isinstance(failure, MemoryError):
+        limit = memory_limit()
+        may = "" if limit is None else f" The worker may use {limit / 2**20:,.0f} MiB."
+        return WorkerLostError(
+            f"A worker ran out of memory while evaluating this configuration ({said}).{may}",
+            remedy="Use fewer workers, or give each more memory.",
+        )
+    if not is_scarcity(failure):
+        return CompilerError(said)
+    return WorkerLostError(
+        said, remedy=remedy_for(failure, "") if isinstance(failure, OSError) else ""
+    )
 
 
 def _plain(evaluation: Evaluation) -> Evaluation:
     """The same evaluation with Python's own numbers and dicts, fit for pickle and JSON."""
     return Evaluation(
-        metrics={name: float(value) for name, value in evaluation.metrics.items()},
+        metrics={str(name): float(value) for name, value in evaluation.metrics.items()},
         profile={
-            layer: {column: float(value) for column, value in row.items()}
+            str(layer): {str(column): float(value) for column, value in row.items()}
             for layer, row in evaluation.profile.items()
         },
         notes=tuple(map(str, evaluation.notes)),
-        spread={name: float(value) for name, value in evaluation.spread.items()},
+        spread={str(name): float(value) for name, value in evaluation.spread.items()},
     )
 
 

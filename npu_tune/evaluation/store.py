@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from npu_tune.errors import (
     InaccurateOutputError,
     StorageError,
     WorkerLostError,
+    remedy_for,
 )
 from npu_tune.evaluation.outcome import Outcome
 from npu_tune.files import storage_errors
@@ -44,6 +47,19 @@ _FAILURES = {
 
 _NOT_A_VERDICT = (WorkerLostError, CompilerCrashError, CompilerTimeoutError)
 """What may be the machine's fault counts in the search that saw it, never for others."""
+
+_ERRNO = {
+    sqlite3.SQLITE_BUSY: errno.EBUSY,
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_LOCKED: errno.EBUSY,
+    sqlite3.SQLITE_NOLFS: errno.EFBIG,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+}
+"""What the operating system calls SQLite's codes, for the same remedies."""
+
+_NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+"""SQLite's codes with several causes, which the operating system tells apart."""
 
 
 def store_path(folder: Path, identity: Identity) -> Path:
@@ -128,16 +144,26 @@ class Store(Closing):
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        remedy = "Free some space, or remove the file if it is damaged; it is made again."
+        remedy = "Remove the file if it is damaged; it is made again."
         with storage_errors("The store", self._path, action="used", remedy=remedy):
             try:
                 yield
             except sqlite3.Error as error:
                 raise StorageError(
                     f"The store {self._path} cannot be used: {error}.",
-                    remedy=remedy,
+                    remedy=remedy_for(self._cause(error), remedy),
                     path=str(self._path),
                 ) from error
+
+    def _cause(self, error: sqlite3.Error) -> OSError:
+        """What the operating system calls an error of SQLite's."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its extension
+        if code in _NO_ACCESS:
+            try:
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644))
+            except OSError as cause:
+                return cause
+        return OSError(_ERRNO.get(code, 0), str(error))
 
 
 def _packed(outcome: Outcome) -> bytes:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from npu_tune.errors import ModelError
+from npu_tune.errors import ModelError, remedy_for
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.reader import read_onnx
 from npu_tune.network.tflite.reader import read_tflite
@@ -40,7 +40,8 @@ def read_network(path: str | os.PathLike[str], *, name: str | None = None) -> Ne
         raise ModelError(f"There is no file {str(file)!r}.", remedy=_REMEDY) from error
     except OSError as error:
         raise ModelError(
-            f"The file {str(file)!r} cannot be read: {error.strerror or error}.", remedy=_REMEDY
+            f"The file {str(file)!r} cannot be read: {error.strerror or error}.",
+            remedy=remedy_for(error, _REMEDY),
         ) from error
     if not model_bytes:
         raise ModelError(f"The file {str(file)!r} is empty.", remedy="Copy or convert it again.")

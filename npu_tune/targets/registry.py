@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
-from npu_tune.errors import NpuTuneWarning, TargetError
+from npu_tune.errors import NpuTuneWarning, TargetError, sentence_of
 from npu_tune.targets.base import BaseTarget, TargetFamily, TargetOptions
 from npu_tune.targets.problem import Target
 from npu_tune.targets.single import SingleTarget
@@ -120,7 +120,7 @@ def _load(points: tuple[tuple[EntryPoint, str], ...]) -> _Installed:
             family = _family(point)
             families.append(InstalledFamily(key, package, family, tuple(family.names())))
         except Exception as error:  # noqa: BLE001 -- whatever a package of somebody else raises
-            said = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            said = sentence_of(error).rstrip(".")
             broken.append(
                 f"The targets {point.name!r} of the package {package} cannot be used: {said}."
             )

@@ -18,7 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import carry_search_space
-from npu_tune.errors import MissingExtraError, NpuTuneWarning, UsageError
+from npu_tune.errors import MissingExtraError, NpuTuneWarning, UsageError, sentence_of
 from npu_tune.samplers.base import LayeredSampler
 from npu_tune.space import NETWORK_SCOPE, SearchSpace
 from npu_tune.tuning.builtin_samplers import BUILT_IN
@@ -151,7 +151,7 @@ def _load(point: EntryPoint) -> SamplerKind | None:
         loaded = point.load()
         kind = loaded() if callable(loaded) else loaded
     except Exception as error:  # noqa: BLE001 - another package's code may raise anything
-        _warn(point, f"{type(error).__name__}: {error}")
+        _warn(point, sentence_of(error))
         return None
     if not isinstance(kind, SamplerKind) or kind.name != point.name:
         _warn(point, f"it names {kind!r}, and no SamplerKind of that name")

@@ -129,7 +129,7 @@ def test_a_full_disk_is_a_storage_error_with_the_remedy(npu_tune, failing):
     assert ended.code == 7
     assert ended.err == (
         "npu-tune: No space left on device (/full/file). "
-        "Free some space, then run the same command again.\n"
+        "Free some space there, or choose another folder. Then run the same command again.\n"
     )
 
 
@@ -139,7 +139,8 @@ def test_a_path_that_cannot_be_written_is_a_storage_error_with_the_remedy(npu_tu
     assert ended.code == 7
     assert ended.err == (
         "npu-tune: File exists (out). "
-        "Check the path and the permissions, then run the same command again.\n"
+        "Something else has that name already: remove it, or choose another name. "
+        "Then run the same command again.\n"
     )
 
 

@@ -4,12 +4,13 @@ import errno
 import json
 import os
 import pickle
+import resource
 import warnings
 
 import numpy as np
 import pytest
 from evaluations import CHANGED, NETWORK, SPACE
-from fake_targets import FailingTarget, LayeredTarget
+from fake_targets import Acting, FailingTarget, LayeredTarget
 
 from npu_tune.errors import CompilerError
 from npu_tune.evaluation import Outcome, evaluate, quiet
@@ -70,6 +71,51 @@ def test_what_went_wrong_on_the_way_to_a_board_is_not_blamed_on_the_configuratio
 
     monkeypatch.setattr(LayeredTarget, "evaluate", refuse)
     assert outcome_of(LayeredTarget()).error.failure == "infrastructure"
+
+
+@pytest.fixture
+def limited():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**34, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_memory_that_runs_out_is_said_with_the_limit_and_what_to_do(limited, tmp_path):
+    error = outcome_of(Acting(act=allocate_too_much, folder=tmp_path)).error
+
+    assert error.failure == "infrastructure"
+    assert error.message == (
+        "A worker ran out of memory while evaluating this configuration "
+        "(MemoryError: memory ran out). The worker may use 16,384 MiB."
+    )
+    assert "fewer workers" in error.remedy
+
+
+def allocate_too_much(folder):
+    bytearray(2**35)
+
+
+def test_a_copy_that_the_target_makes_of_this_process_ends_with_the_evaluation(tmp_path):
+    outcome = outcome_of(Acting(act=make_a_copy, folder=tmp_path))
+
+    assert outcome.error is None
+    assert os.waitstatus_to_exitcode(os.waitpid(int((tmp_path / "copy").read_text()), 0)[1]) == 0
+
+
+def make_a_copy(folder):
+    copy = os.fork()
+    if copy:
+        (folder / "copy").write_text(str(copy))
+
+
+def test_names_of_metrics_travel_as_text(monkeypatch):
+    odd = Evaluation(metrics={np.str_("cycles"): 1.0}, profile={np.str_("a"): {np.str_("b"): 2}})
+    monkeypatch.setattr(LayeredTarget, "evaluate", lambda *_: odd)
+
+    evaluation = outcome_of(LayeredTarget()).evaluation
+    names = [*evaluation.metrics, *evaluation.profile, *evaluation.profile["a"]]
+    assert [type(name) for name in names] == [str, str, str]
 
 
 class BoardError(CompilerError):

@@ -119,6 +119,20 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
         Store(text)
 
 
+def test_a_file_that_cannot_be_opened_is_refused_for_the_systems_own_reason(path):
+    path.mkdir(parents=True)
+
+    with pytest.raises(StorageError, match="that is a folder"):
+        Store(path)
+
+
+def test_a_disk_without_room_is_named_as_the_reason(path):
+    with Store(path) as store:
+        store._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StorageError, match=r"is full.*Free some space"):
+            store.learn("k" * 100_000, outcome(1.0))
+
+
 def test_another_compiler_version_has_another_file():
     one, two = (
         store_path(Path(), Identity("0" * 64, "npu", {"version": version})) for version in "12"

@@ -66,12 +66,13 @@ def start_program(
 ) -> subprocess.Popen[bytes]:
     """Runs a fake study in a process of its own."""
     job = folder.parent / f"{folder.name}.job"
+    path = [str(SUPPORT), os.environ.get("PYTHONPATH")]
     job.write_bytes(pickle.dumps((study_document(folder, evaluations, **sections), target)))
     return subprocess.Popen(
         [sys.executable, __file__, str(job)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
 
 

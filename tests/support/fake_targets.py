@@ -5,8 +5,10 @@ Everything here is a frozen, picklable value, so that it goes through real worke
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import signal
 import socket
 import sys
 import threading
@@ -36,6 +38,7 @@ from npu_tune.testing import (
 )
 
 __all__ = [
+    "Acting",
     "Closing",
     "Counting",
     "CrashingTarget",
@@ -54,12 +57,15 @@ __all__ = [
     "SelectiveTarget",
     "SlowTarget",
     "Spoiling",
+    "Unready",
     "Waiting",
     "Where",
     "WrappedProblem",
     "WrappedTarget",
     "fake_network",
     "is_running",
+    "note",
+    "start_daemon",
     "wait_until",
 ]
 
@@ -160,10 +166,69 @@ class Waiting(SelectiveTarget):
     def misbehave(self) -> None:
         if (self.folder / "go").exists():
             return
-        partial = self.folder / "begun.partial"
-        partial.write_text(str(os.getpid()))
-        partial.replace(self.folder / "begun")
+        note(self.folder / "begun", str(os.getpid()))
         threading.Event().wait()
+
+
+@dataclass(frozen=True)
+class Acting(SelectiveTarget):
+    """Does something in some configurations before it answers.
+
+    Args:
+        act: a function of a module; it gets the folder.
+        folder: to leave something in.
+    """
+
+    act: Callable[[Path], None] = Path.touch
+    folder: Path = Path()
+
+    def misbehave(self) -> None:
+        self.act(self.folder)
+
+
+def start_daemon(folder: Path) -> None:
+    """Starts a process in a session of its own that nobody is the parent of; notes its number."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        daemon = os.fork()
+        if daemon:
+            os.write(writer, str(daemon).encode())
+            os._exit(0)
+        os.closerange(0, 64)
+        threading.Event().wait()
+    os.wait()
+    note(folder / "pids", os.read(reader, 20).decode())
+
+
+def note(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+@dataclass(frozen=True)
+class Unready(WrappedTarget):
+    """Kills its process when it is bound in another one, a number of times.
+
+    Args:
+        folder: in which every one of these times leaves a file.
+        times: how often.
+        home: number of the process that made it.
+    """
+
+    folder: Path = Path()
+    times: int = 1
+    home: int = field(default_factory=os.getpid)
+
+    def bind(self, network: Network) -> Problem:
+        if os.getpid() != self.home:
+            for number in range(self.times):
+                with contextlib.suppress(FileExistsError):
+                    (self.folder / f"killed{number}").touch(exist_ok=False)
+                    os.kill(os.getpid(), signal.SIGKILL)
+        return super().bind(network)
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,36 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from fake_studies import run_fake, start_program, story
 from fake_targets import (
+    Acting,
     Counting,
     HangingTarget,
     LayeredTarget,
     Where,
     is_running,
+    start_daemon,
     wait_until,
 )
+from orphans import adopted_orphans
 
 from npu_tune.errors import StorageError
 from npu_tune.tuning import read_study
 
 LAYERWISE = {"sampler": {"name": "layerwise"}}
 POOL = {"executor": {"kind": "process", "workers": 1}}
+
+
+@pytest.fixture
+def short_tmpdir(monkeypatch):
+    """A temporary folder of programs that are started, short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
 
 
 def trials_in(folder: Path) -> int:
@@ -65,16 +77,35 @@ def test_a_killed_serial_study_resumes_as_if_nothing_had_happened(tmp_path, tria
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["process", pytest.param("ray", marks=pytest.mark.ray)])
-def test_a_killed_study_leaves_no_process_behind_even_while_its_compiler_hangs(tmp_path, kind):
-    target = HangingTarget(pid_file=tmp_path / "pids")
-
+def test_a_killed_study_leaves_nothing_behind_even_while_its_compiler_hangs(
+    tmp_path, short_tmpdir, kind
+):
+    hanging = HangingTarget(pid_file=tmp_path / "hanging")
+    target = Acting(hanging, act=start_daemon, folder=tmp_path)
     executor = {"executor": {"kind": kind, "workers": 1}}
-    with start_program(tmp_path / "s", 5, target=target, **executor) as program:
-        pids = wait_for_pids(tmp_path / "pids")
-        assert all(is_running(pid) for pid in pids)
-        program.kill()
 
-    wait_until_gone(pids)
+    with adopted_orphans() as left:
+        with start_program(tmp_path / "s", 5, target=target, **executor) as program:
+            pids = wait_for_pids(tmp_path / "hanging") + wait_for_pids(tmp_path / "pids")
+            assert all(is_running(pid) for pid in pids)
+            program.kill()
+        wait_until(lambda: not left() and not any(short_tmpdir.iterdir()), patience_s=10.0)
+
+    assert not any(is_running(pid) for pid in pids)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("program_name", ["ray_head", "gcs_server", "raylet"])
+def test_a_study_killed_while_ray_starts_leaves_nothing_behind(
+    tmp_path, short_tmpdir, program_name
+):
+    executor = {"executor": {"kind": "ray", "workers": 1}}
+    with adopted_orphans() as left:
+        with start_program(tmp_path / "s", 5, target=LayeredTarget(), **executor) as program:
+            wait_until(lambda: any(program_name in command for command in left()))
+            program.kill()
+        wait_until(lambda: not left() and not any(short_tmpdir.iterdir()), patience_s=10.0)
 
 
 @pytest.mark.slow

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from npu_tune.compare.runs.recording import Recording
 from npu_tune.compare.runs.run import RunOrder, perform_run
-from npu_tune.errors import EvaluationError, ExecutorError, NpuTuneError, WorkerLostError
+from npu_tune.errors import (
+    EvaluationError,
+    ExecutorError,
+    NpuTuneError,
+    WorkerLostError,
+    sentence_of,
+)
 from npu_tune.evaluation.pool import Task, Watch
 from npu_tune.evaluation.store import Store
 from npu_tune.targets import Problem
@@ -67,7 +73,7 @@ class RunTask(Task[RunEnd]):
         except NpuTuneError as error:
             return RunEnd(self.order, None, error)
         except Exception as error:  # noqa: BLE001 - a sampler may raise anything
-            return RunEnd(self.order, None, ExecutorError(f"{type(error).__name__}: {error}"))
+            return RunEnd(self.order, None, ExecutorError(sentence_of(error)))
         return RunEnd(self.order, recording)
 
     def blame(self, key: str, error: EvaluationError, seconds: float) -> RunTask:  # noqa: ARG002

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from npu_tune.closing import Closing
-from npu_tune.errors import ExecutorError
+from npu_tune.evaluation.pool.messages import not_picklable
 from npu_tune.network import Network
 from npu_tune.targets import Problem, Target
 
@@ -50,11 +50,8 @@ class Binding:
         stream = io.BytesIO()
         try:
             _Pickler(stream, protocol=pickle.HIGHEST_PROTOCOL).dump((target, network))
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise ExecutorError(
-                f"The target {target.name!r} cannot be sent to another process: {error}.",
-                remedy="Make it a picklable value, or use the inline executor.",
-            ) from error
+        except Exception as error:  # what is in it may raise anything
+            raise not_picklable(f"The target {target.name!r}", error) from error
         path = [str(Path(entry).absolute()) for entry in sys.path]
         return pickle.dumps((path, stream.getvalue()))
 

@@ -1,4 +1,4 @@
-"""Worker processes: started in a group of their own, and ended with all that is in it."""
+"""Processes that are started behind a guard, and ended with all that they have started."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
-from npu_tune.errors import ExecutorError
-from npu_tune.evaluation.pool.reaper import Reaper
+from npu_tune.errors import ExecutorError, remedy_for
+from npu_tune.evaluation.pool import guard
+from npu_tune.evaluation.pool.messages import BrokenLineError, ClosedLineError
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -25,48 +29,97 @@ ONE_THREAD = dict.fromkeys(
 )
 """Workers share the processors among themselves; each one's libraries must not do so again."""
 
+ENDING_S = 3.0
+"""For a child that has closed its connection to end, with all that it has started."""
 
-def start_child(
-    module: str, *descriptors: int, stderr: IO[bytes] | int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
-    """Starts the ``main`` of a module in a process of a session of its own.
+_LAST_WORDS_BYTES = 2000
+
+
+class Child:
+    """A process of a session of its own that runs the ``main`` of a module, behind a guard.
+
+    It, and everything that it has started, ends with this process, however that comes to pass.
 
     Args:
         module: its ``main`` reads the descriptors' numbers from ``sys.argv``.
         descriptors: of files and sockets that it inherits.
-        stderr: where its last words go.
+        stop_s: how long it may be stopped (SIGSTOP) before it is ended.
+        folder: is removed when it has ended.
 
     Raises:
         ExecutorError: if it cannot be started.
     """
+
+    def __init__(
+        self, module: str, *descriptors: int, stop_s: float, folder: Path | None = None
+    ) -> None:
+        program = [sys.executable, "-c", f"from {module} import main; main()"]
+        command = [*program, *map(str, descriptors)]
+        if sys.platform == "linux":
+            numbers = ",".join(map(str, descriptors))
+            about = [str(os.getpid()), str(stop_s), str(folder or ""), numbers]
+            command = [sys.executable, "-I", "-S", guard.__file__, *about, *command]
+        self._stderr = temporary_file()
+        with contextlib.ExitStack() as until_started, start_errors():
+            until_started.callback(self._stderr.close)
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=descriptors,
+                start_new_session=True,
+                env={**os.environ, **ONE_THREAD},
+            )
+            until_started.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """Number of the guard, or of the process itself where there is none."""
+        return self._process.pid
+
+    def how_it_ended(self, error: BrokenLineError) -> str:
+        """Ends it, and says how it came to that, such as ``killed by SIGSEGV``."""
+        has_ended = isinstance(error, ClosedLineError) and self.has_ended(ENDING_S)
+        status = self.end()
+        return describe_exit(status) if has_ended else f"killed, as {error}"
+
+    def has_ended(self, timeout_s: float) -> bool:
+        """Waits for it to end of its own accord; its number stays its own until :meth:`end`."""
+        deadline = time.monotonic() + timeout_s
+        while self._process.returncode is None and not _is_dead(self.pid):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def end(self) -> int:
+        """Ends it and everything it has started; returns its exit status."""
+        if self._process.returncode is None:
+            guard.end_family(self.pid)
+            # A guard that has just started something sees that it is alone, and ends it.
+            self._process.kill()
+            self._process.wait()
+            self._last_words = self.last_words()
+            self._stderr.close()
+        return self._process.returncode
+
+    def last_words(self) -> str:
+        """What it wrote last to stderr, in parentheses; "" where it wrote nothing."""
+        if self._stderr.closed:
+            return self._last_words
+        size = os.fstat(self._stderr.fileno()).st_size
+        tail = os.pread(self._stderr.fileno(), _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
+        lines = tail.decode(errors="replace").strip().splitlines()
+        return f" ({lines[-1].strip()})" if lines else ""
+
+
+def _is_dead(pid: int) -> bool:
+    """True once a child has ended; it can still be waited for."""
     try:
-        return subprocess.Popen(
-            [sys.executable, "-c", f"from {module} import main; main()", *map(str, descriptors)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            pass_fds=descriptors,
-            start_new_session=True,
-            env={**os.environ, **ONE_THREAD},
-        )
-    except OSError as error:
-        raise ExecutorError(
-            f"A worker process cannot be started: {error.strerror}.",
-            remedy="Use fewer workers.",
-        ) from error
-
-
-def end_child(process: subprocess.Popen[bytes], reaper: Reaper) -> int:
-    """Ends a process and everything in its group; returns its exit status.
-
-    Args:
-        process: its number may be another one's as soon as it has been waited for.
-        reaper: has been watching it.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    reaper.forget(process.pid)
-    return process.wait()
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # somebody else has waited for it
+        return True
 
 
 def describe_exit(status: int) -> str:
@@ -78,19 +131,39 @@ def describe_exit(status: int) -> str:
     return f"killed by signal {-status}"
 
 
+@contextlib.contextmanager
+def start_errors() -> Iterator[None]:
+    """Turns what the operating system says about a new process into an ExecutorError."""
+    try:
+        yield
+    except OSError as error:
+        raise ExecutorError(
+            f"A worker process cannot be started: {error.strerror or error}.",
+            remedy=remedy_for(error, "Use fewer workers."),
+        ) from error
+
+
 def temporary_file(content: bytes = b"") -> IO[bytes]:
     """An open file without a name, which is gone once it is closed.
 
     Raises:
         ExecutorError: if it cannot be written.
     """
-    try:
+    with temporary_errors():
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         file.write(content)
         file.flush()
+    return file
+
+
+@contextlib.contextmanager
+def temporary_errors() -> Iterator[None]:
+    """Turns what the operating system says about temporary files into an ExecutorError."""
+    try:
+        yield
     except OSError as error:
         raise ExecutorError(
-            f"What workers need cannot be written to a temporary folder: {error.strerror}.",
-            remedy="Free some space there, or set TMPDIR to another folder.",
+            "What workers need cannot be written to a temporary folder: "
+            f"{error.strerror or error}.",
+            remedy=f"{remedy_for(error, 'Check that folder.')} TMPDIR names another one.",
         ) from error
-    return file

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections import deque
 from multiprocessing.connection import wait
 from typing import IO
 
-from npu_tune.errors import EvaluationError, ExecutorError, WorkerLostError
-from npu_tune.evaluation.pool.attempts import LOSSES, Attempts, crash_error, timeout_error
+from npu_tune.errors import EvaluationError, ExecutorError, NpuTuneWarning, WorkerLostError
+from npu_tune.evaluation.pool.attempts import (
+    LOSSES,
+    Attempts,
+    WorkerStartError,
+    crash_error,
+    timeout_error,
+)
 from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.children import temporary_file
+from npu_tune.evaluation.pool.messages import Refused, Unsendable
 from npu_tune.evaluation.pool.process_worker import Death, WorkerProcess
-from npu_tune.evaluation.pool.reaper import Reaper
-from npu_tune.evaluation.pool.worker import Refused
-
-FAILED_STARTS = 3
-"""A worker may fail to start on a machine that is short of memory for a moment."""
 
 TICK_S = 0.5
 """How long a pool sleeps at most before it looks for evaluations that take too long."""
-
 
 PARTING_S = 5.0
 """For idle workers to close their problem and end, before they are killed."""
@@ -43,11 +45,10 @@ class ProcessPool(Pool[Answer]):
         self._jobs: dict[WorkerProcess, Submission[Answer]] = {}
         self._workers: list[WorkerProcess] = []
         self._again: deque[Submission[Answer]] = deque()
-        self._attempts = Attempts(losses)
+        self._attempts = Attempts(losses, workers=workers)
         self._payloads: dict[str, IO[bytes]] = {}
-        self._reaper: Reaper | None = None
+        self._room = workers
         self._has_started = False
-        self._failed_starts = 0
 
     @property
     def capacity(self) -> int:
@@ -55,7 +56,7 @@ class ProcessPool(Pool[Answer]):
 
     @property
     def free(self) -> int:
-        return max(self._capacity - len(self._jobs) - len(self._again), 0)
+        return max(self._room - len(self._jobs) - len(self._again), 0)
 
     def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
         self._start(Submission(ticket, task, binding))
@@ -63,7 +64,7 @@ class ProcessPool(Pool[Answer]):
     def wait(self, timeout_s: float) -> Finished[Answer] | None:
         deadline = time.monotonic() + timeout_s
         while True:
-            while self._again:
+            for _ in range(len(self._again)):
                 self._start(self._again.popleft())
             left = max(deadline - time.monotonic(), 0.0)
             patience = min([left, TICK_S, *(w.seconds_left for w in self._workers)])
@@ -91,9 +92,6 @@ class ProcessPool(Pool[Answer]):
         for payload in self._payloads.values():
             payload.close()
         self._payloads.clear()
-        if self._reaper is not None:
-            self._reaper.close()
-            self._reaper = None
 
     def _part_from_idle_workers(self) -> None:
         """Lets those that are at nothing close their problem, such as a board's connection."""
@@ -110,34 +108,60 @@ class ProcessPool(Pool[Answer]):
         worker.bind(binding, self._payloads[binding.digest])
 
     def _start(self, job: Submission[Answer]) -> None:
-        self._reaper = self._reaper or Reaper()
-        # All start at once, so that the others get ready while the first one works.
-        while len(self._workers) < self._capacity:
-            worker = WorkerProcess(self._reaper, timeout_s=self._timeout_s)
-            self._workers.append(worker)
-            self._bind(worker, job.binding)
+        self._fill(job.binding)
         idle = [worker for worker in self._workers if worker not in self._jobs]
+        if not idle:  # there is room for fewer workers than there were
+            self._again.append(job)
+            return
         # One that has the problem already is spared binding it.
         worker = max(idle, key=lambda w: (w.digest == job.binding.digest, w.ready))
         if worker.digest != job.binding.digest:
             self._bind(worker, job.binding)
-        self._jobs[worker] = job
         worker.submit(job.task)
+        self._jobs[worker] = job
+
+    def _fill(self, binding: Binding) -> None:
+        """Starts all workers at once, so that the others get ready while the first one works."""
+        while len(self._workers) < self._room:
+            try:
+                worker = WorkerProcess(timeout_s=self._timeout_s)
+            except ExecutorError as error:
+                if not self._workers:
+                    raise
+                self._do_with_fewer(error)
+                return
+            self._workers.append(worker)
+            self._bind(worker, binding)
+
+    def _do_with_fewer(self, error: ExecutorError) -> None:
+        """Goes on with the workers that there are."""
+        self._room = len(self._workers)
+        warnings.warn(
+            f"Only {self._room} of {self._capacity} workers can be had, and the work goes on with "
+            f"them. {error}",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
 
     def _hear(self, worker: WorkerProcess) -> Finished[Answer] | None:
         """Takes what a worker has to say."""
         try:
             said = worker.take()
-        except ExecutorError as error:
-            return self._count_failed_start(worker, error)
+        except WorkerStartError as error:
+            self._count_failed_start(worker, error)
+            return None
         if isinstance(said, Refused):
             return self._refuse(worker, said)
         if isinstance(said, Death):
             return self._bury(worker, said)
         if said is None:  # it is ready
-            self._has_started, self._failed_starts = True, 0
+            self._has_started = True
+            self._attempts.started()
             return None
         job = self._jobs.pop(worker)
+        if isinstance(said, Unsendable):
+            lost = WorkerLostError(f"The answer of a worker cannot be sent: {said.reason}.")
+            return Finished(job.ticket, job.task.give_up(lost))
         answer: Answer = said.answer
         if job.task.is_lost(answer) and self._attempts.lost(job.ticket):
             self._again.append(job)
@@ -158,7 +182,11 @@ class ProcessPool(Pool[Answer]):
         """Ends a worker whose time is up."""
         under_way, job = worker.under_way(), self._jobs.get(worker)
         if not worker.ready:
-            return self._count_failed_start(worker, worker.late_start())
+            late = worker.late_start()
+            if not self._has_started:  # what it waits for, the others would wait for too
+                raise late
+            self._count_failed_start(worker, late)
+            return None
         if under_way is None or job is None or under_way[1] < self._timeout_s:
             return None  # it has just got there, perhaps to its next evaluation
         self._remove(worker)
@@ -193,15 +221,16 @@ class ProcessPool(Pool[Answer]):
             return None
         return Finished(job.ticket, job.task.give_up(WorkerLostError(reason)))
 
-    def _count_failed_start(
-        self, worker: WorkerProcess, error: ExecutorError
-    ) -> Finished[Answer] | None:
-        """Lets another worker take over, unless there never was a good one."""
+    def _count_failed_start(self, worker: WorkerProcess, error: WorkerStartError) -> None:
+        """Lets another worker take over, unless one after the other has failed to start."""
         job = self._remove(worker)
-        self._failed_starts += 1
-        if not self._has_started or self._failed_starts > FAILED_STARTS:
+        if job is not None:
+            self._again.append(job)
+        if self._attempts.failed_start():
+            return
+        if not any(worker.ready for worker in self._workers):
             raise error
-        return None if job is None else self._lose(job, error.message)
+        self._do_with_fewer(error)
 
     def _remove(self, worker: WorkerProcess) -> Submission[Answer] | None:
         with contextlib.suppress(ValueError):

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
+import pickle
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Pipe
-from multiprocessing.reduction import send_handle
 from typing import IO, Any
 
 from npu_tune.errors import ExecutorError
+from npu_tune.evaluation.pool.attempts import WorkerStartError, start_error
 from npu_tune.evaluation.pool.base import Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.children import (
-    describe_exit,
-    end_child,
-    start_child,
+    Child,
+    start_errors,
+    temporary_errors,
     temporary_file,
 )
-from npu_tune.evaluation.pool.reaper import Reaper
+from npu_tune.evaluation.pool.messages import (
+    NO_ANSWER,
+    Answered,
+    Bind,
+    BrokenLineError,
+    Line,
+    Ready,
+    Refused,
+    Unfit,
+    Unsendable,
+    pickled,
+)
 from npu_tune.evaluation.pool.slate import Slate
-from npu_tune.evaluation.pool.worker import Bind, Ready, Refused, Unfit
 
 START_TIMEOUT_S = 120.0
 """For a worker to import the target's compiler, on a machine that is busy with other workers."""
-
-_LAST_WORDS_BYTES = 2000
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What a worker has answered to its task."""
-
-    answer: Any
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,13 @@ class WorkerProcess:
     """A process that binds one problem after another and does tasks with it.
 
     Args:
-        reaper: ends the worker should this process be killed.
         timeout_s: the time one evaluation may take.
 
     Raises:
         ExecutorError: if it cannot be started.
     """
 
-    def __init__(self, reaper: Reaper, *, timeout_s: float) -> None:
-        self._reaper = reaper
+    def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._alive = True
         self._asked = 0
@@ -72,18 +69,22 @@ class WorkerProcess:
         self._start_by = time.monotonic() + self._start_timeout_s
         self.digest = ""
         self.busy = False
-        self._stderr = temporary_file()
-        with temporary_file() as slate_file:
-            self._slate = Slate(slate_file.fileno())
-            self.connection, theirs = Pipe()
-            with theirs:
-                self._process = start_child(
-                    "npu_tune.evaluation.pool.worker",
-                    theirs.fileno(),
-                    slate_file.fileno(),
-                    stderr=self._stderr,
-                )
-        reaper.watch(self._process.pid)
+        with contextlib.ExitStack() as until_started, temporary_file() as slate_file:
+            with temporary_errors():
+                self._slate = Slate(slate_file.fileno())
+            until_started.callback(self._slate.close)
+            with start_errors():
+                self._line = Line()
+            until_started.callback(self._line.close)
+            self._child = Child(
+                "npu_tune.evaluation.pool.worker",
+                self._line.lend(),
+                slate_file.fileno(),
+                stop_s=timeout_s,
+            )
+            self._line.keep()
+            until_started.pop_all()
+        self.connection = self._line.connection
 
     @property
     def ready(self) -> bool:
@@ -112,85 +113,74 @@ class WorkerProcess:
         self.digest = binding.digest
         self._asked += 1
         self._start_by = time.monotonic() + self._start_timeout_s
-        self._send(Bind(binding.digest))
-        with contextlib.suppress(OSError):
-            # A large model sent through the socket would block until the worker reads it.
-            send_handle(self.connection, payload.fileno(), self._process.pid)
+        self._line.send(pickle.dumps(Bind(binding.digest)))
+        self._line.send_file(payload, self._child.pid)
 
     def submit(self, task: Task[Any]) -> None:
-        """Gives it a task."""
-        self.busy = True
-        self._send(task)
+        """Gives it a task.
 
-    def take(self) -> Answered | Refused | Death | None:
+        Raises:
+            ExecutorError: if the task cannot be pickled.
+        """
+        self._line.send(pickled(task, "A task"))
+        self.busy = True
+
+    def take(self) -> Answered | Unsendable | Refused | Death | None:
         """What it has to say, once its connection has something; None where it is ready now.
 
         Raises:
-            ExecutorError: if it could not bind its problem.
+            WorkerStartError: if it ended before it was ready.
+            ExecutorError: if it cannot load the target.
         """
         try:
-            message = self.connection.recv()
-        except (EOFError, OSError):
-            return self._death()
-        if isinstance(message, Ready):
-            self._asked -= 1
-            return None
-        if isinstance(message, Refused):
-            return message
-        if isinstance(message, Unfit):
-            raise ExecutorError(
-                f"A worker process cannot load the target: {message.reason}.",
-                remedy="A target must be a picklable value of an importable module.",
-            )
-        self.busy = False
-        return Answered(message)
+            message = self._line.receive()
+            if isinstance(message, Answered | Unsendable) and self.busy:
+                self.busy = False
+                return message
+            if isinstance(message, Ready) and self._asked > 0:
+                self._asked -= 1
+                return None
+            if isinstance(message, Refused):
+                return message
+            if not isinstance(message, Unfit):
+                raise BrokenLineError(NO_ANSWER)
+        except BrokenLineError as error:
+            return self._death(error)
+        reason = f"A worker process cannot load the target: {message.reason.rstrip('.')}."
+        if message.scarce:
+            raise WorkerStartError(reason, remedy="Use fewer workers, or free some of it.")
+        raise ExecutorError(
+            reason, remedy="A target must be a picklable value of an importable module."
+        )
 
-    def late_start(self) -> ExecutorError:
+    def late_start(self) -> WorkerStartError:
         """The error of a worker that is not ready in time."""
-        return ExecutorError(
-            f"A worker process was not ready after {self._start_timeout_s:g} s{self._last_words()}.",
+        words = self._child.last_words()
+        return WorkerStartError(
+            f"A worker process was not ready after {self._start_timeout_s:g} s{words}.",
             remedy="Use fewer workers, or raise 'executor.timeout_s'.",
         )
 
     def hang_up(self) -> None:
         """Lets an idle worker close its problem and end; see :meth:`wait`."""
-        self.connection.close()
+        self._line.close()
 
     def wait(self, timeout_s: float) -> None:
         """Waits for it to end of its own accord."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=timeout_s)
+        self._child.has_ended(timeout_s)
 
-    def kill(self) -> int:
-        """Ends the worker and everything in its process group; returns its exit status."""
-        if not self._alive:
-            return self._process.wait()
-        self._alive = False
-        status = end_child(self._process, self._reaper)
-        self.connection.close()
-        self._slate.close()
-        self._stderr.close()
-        return status
+    def kill(self) -> None:
+        """Ends the worker and everything that it has started; may be called again."""
+        if self._alive:
+            self._alive = False
+            self._child.end()
+            self._line.close()
+            self._slate.close()
 
-    def _send(self, message: object) -> None:
-        # A worker that has just died is noticed by whoever reads its answer.
-        with contextlib.suppress(OSError):
-            self.connection.send(message)
-
-    def _death(self) -> Death:
-        # It has closed its connection, but may need a moment to end.
-        self.wait(1.0)
-        under_way, words = self.under_way(), self._last_words()
-        how = describe_exit(self.kill())
+    def _death(self, error: BrokenLineError) -> Death:
+        how = self._child.how_it_ended(error)
+        under_way, words = self.under_way(), self._child.last_words()
+        self.kill()
         if not self.ready:
-            raise ExecutorError(
-                f"A worker process ended while it started: {how}{words}.",
-                remedy="Try the inline executor, which shows what goes wrong.",
-            )
+            raise start_error("A worker process", how, words)
         return Death(under_way, how, words)
-
-    def _last_words(self) -> str:
-        size = os.fstat(self._stderr.fileno()).st_size
-        tail = os.pread(self._stderr.fileno(), _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
-        lines = tail.decode(errors="replace").strip().splitlines()
-        return f" ({lines[-1].strip()})" if lines else ""

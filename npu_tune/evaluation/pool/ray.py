@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import threading
+import pickle
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic
 
 from npu_tune.errors import ExecutorError, NpuTuneError, WorkerLostError
-from npu_tune.evaluation.pool.attempts import Attempts
+from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_error
 from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
+from npu_tune.evaluation.pool.messages import pickled
 from npu_tune.evaluation.pool.process import PARTING_S, ProcessPool
+from npu_tune.evaluation.pool.ray_cluster import RayConnection, first_line, ray_errors
 
 START_TIMEOUT_S = 60.0
 """For a cluster to find room for the workers; clusters that grow by themselves need some time."""
-
-REACH_TIMEOUT_S = 10.0
-"""For the head of a cluster to accept a connection."""
 
 
 class RayWorker:
@@ -48,11 +42,11 @@ class RayWorker:
         """Lets the worker process close its problem."""
         self._pool.close()
 
-    def run(self, task: Task[Any], digest: str, payload: list[Any]) -> Any:
+    def run(self, task: bytes, digest: str, payload: list[Any]) -> Any:
         """Does one task; an error of the pool is an answer too.
 
         Args:
-            task: what to do.
+            task: what to do, pickled.
             digest: of the binding.
             payload: where the binding's payload lies in Ray's object store, in a list so that it
                 is fetched only when it is needed.
@@ -62,7 +56,7 @@ class RayWorker:
         if self._binding is None or self._binding.digest != digest:
             self._binding = Binding(digest, payload=ray.get(payload[0]))
         try:
-            self._pool.submit(0, task, self._binding)
+            self._pool.submit(0, pickle.loads(task), self._binding)  # noqa: S301 - our driver's
             while True:
                 finished = self._pool.wait(3600.0)
                 if finished is not None:
@@ -109,10 +103,9 @@ class RayPool(Pool[Answer]):
         self._start_timeout_s = start_timeout_s
         self._slots: list[_Slot[Answer]] = []
         self._again: deque[Submission[Answer]] = deque()
-        self._attempts = Attempts()
+        self._attempts = Attempts(workers=workers)
         self._payloads: dict[str, Any] = {}
-        self._ray: Any = None
-        self._connected_here = False
+        self._connection: RayConnection | None = None
         self._all_lost_at: float | None = None
 
     @property
@@ -137,6 +130,11 @@ class RayPool(Pool[Answer]):
         if not awaited:
             return None
         done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
+        if not done and self._connection is not None and not self._connection.is_alive():
+            raise ExecutorError(
+                "Ray has ended on this machine.",
+                remedy="Run the same command again; it goes on where it has stopped.",
+            )
         finished = None
         for slot in [slot for slot in self._slots if slot.awaited in done]:
             finished = self._take(slot)
@@ -152,33 +150,40 @@ class RayPool(Pool[Answer]):
         return finished
 
     def close(self) -> None:
-        if idle := self._idle():
-            parting = [slot.actor.close.remote() for slot in idle]
-            self._ray.wait(parting, num_returns=len(parting), timeout=2 * PARTING_S)
-        for slot in self._slots:
-            self._ray.kill(slot.actor)
+        if self._connection is not None and self._connection.is_alive():
+            if idle := self._idle():
+                parting = [slot.actor.close.remote() for slot in idle]
+                self._ray.wait(parting, num_returns=len(parting), timeout=2 * PARTING_S)
+            for slot in self._slots:
+                self._ray.kill(slot.actor)
         self._slots.clear()
         self._again.clear()
         self._payloads.clear()
-        if self._connected_here:
-            self._ray.shutdown()
-            self._connected_here = False
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _idle(self) -> list[_Slot[Answer]]:
         return [slot for slot in self._slots if slot.ready and slot.job is None]
 
     def _start(self, job: Submission[Answer]) -> None:
         binding = job.binding
-        if binding.digest not in self._payloads:
-            self._payloads[binding.digest] = self._ray.put(binding.payload)
-        slot = self._idle()[0]
-        slot.job = job
-        slot.awaited = slot.actor.run.remote(
-            job.task, binding.digest, [self._payloads[binding.digest]]
-        )
+        task = pickled(job.task, "A task")
+        if not (idle := self._idle()):
+            self._again.append(job)
+            return
+        with ray_errors():
+            if binding.digest not in self._payloads:
+                self._payloads[binding.digest] = self._ray.put(binding.payload)
+            slot = idle[0]
+            slot.awaited = slot.actor.run.remote(
+                task, binding.digest, [self._payloads[binding.digest]]
+            )
+            slot.job = job
 
     def _start_actors(self) -> None:
-        self._ray, self._connected_here = connect(self._address, workers=self._capacity)
+        self._connection = RayConnection(self._address, workers=self._capacity)
+        self._ray = self._connection.ray
         self._worker = self._ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
         self._slots = [self._new_slot() for _ in range(self._capacity)]
         awaited = [slot.awaited for slot in self._slots]
@@ -205,16 +210,26 @@ class RayPool(Pool[Answer]):
     def _take(self, slot: _Slot[Answer]) -> Finished[Answer] | None:
         """Takes what a slot's actor has answered; a lost actor is replaced."""
         job = slot.job
+        lost = (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError)
         try:
-            answer = self._ray.get(slot.awaited)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+            with ray_errors(lost):
+                answer = self._ray.get(slot.awaited)
+        except lost as error:
+            reason = first_line(error)
+            if not slot.ready and not self._attempts.failed_start():
+                raise start_error("A Ray worker", reason, "") from error
             self._slots[self._slots.index(slot)] = self._new_slot()
-            return None if job is None else self._lose(job, str(error).strip().splitlines()[0])
+            return None if job is None else self._lose(job, reason)
         slot.ready, slot.awaited, slot.job = True, None, None
-        if isinstance(answer, NpuTuneError):
-            raise answer
         if job is None:
             return None
+        if isinstance(answer, WorkerStartError) and self._attempts.failed_start():
+            self._slots.append(self._slots.pop(self._slots.index(slot)))  # others come first
+            self._again.append(job)
+            return None
+        if isinstance(answer, NpuTuneError):
+            raise answer
+        self._attempts.started()
         if job.task.is_lost(answer) and self._attempts.lost(job.ticket):
             self._slots.append(self._slots.pop(self._slots.index(slot)))  # others come first
             self._again.append(job)
@@ -229,61 +244,3 @@ class RayPool(Pool[Answer]):
         self._attempts.forget(job.ticket)
         error = WorkerLostError(f"A Ray worker was lost: {reason}")
         return Finished(job.ticket, job.task.give_up(error))
-
-
-def connect(address: str | None, *, workers: int) -> tuple[Any, bool]:
-    """Connects this process to Ray, unless it is connected already.
-
-    Args:
-        address: of a cluster, or ``auto``; None starts Ray on this machine.
-        workers: the processors of a Ray that is started here.
-
-    Returns:
-        The module ``ray``, and whether the connection was made here.
-
-    Raises:
-        ExecutorError: if there is no such cluster.
-    """
-    import ray  # noqa: PLC0415 - slow to import, and not needed for --help
-
-    if ray.is_initialized():
-        return ray, False
-    # Nobody asked for statistics to be sent to Ray's makers.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        with _kept_signal_handlers():
-            if address is None:
-                local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}
-                ray.init(address="local", **local, **quietly)
-            else:
-                _require_reachable(address)
-                ray.init(address=address, **quietly)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ExecutorError(
-            f"Cannot connect to Ray at {address or 'local'!r}: {str(error).rstrip('.')}.",
-            remedy="Start a cluster with `ray start --head`, or leave the address out.",
-            address=address,
-        ) from error
-    return ray, True
-
-
-def _require_reachable(address: str) -> None:
-    """Raises OSError where nobody listens, which Ray itself would notice after minutes."""
-    host, separator, port = address.rpartition("://")[2].rpartition(":")
-    if separator and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=REACH_TIMEOUT_S).close()
-
-
-@contextlib.contextmanager
-def _kept_signal_handlers() -> Iterator[None]:
-    """Puts the handlers back that Ray replaces with ones that end the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

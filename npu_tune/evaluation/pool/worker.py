@@ -1,53 +1,32 @@
 """The program of the worker processes.
 
-One is started by :class:`npu_tune.evaluation.pool.process.WorkerProcess` in a session of its own
-and talks over a socket, because whatever the compiler prints goes to the standard streams.
+One is started by :class:`npu_tune.evaluation.pool.process_worker.WorkerProcess` behind a guard and
+talks over a socket, because whatever the compiler prints goes to the standard streams.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import sys
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 
-from npu_tune.errors import NpuTuneError, plain_error
+from npu_tune.errors import NpuTuneError, plain_error, sentence_of
+from npu_tune.evaluation.evaluate import is_scarcity
 from npu_tune.evaluation.pool.binding import Binding, BoundProblem
+from npu_tune.evaluation.pool.messages import (
+    Answered,
+    Bind,
+    Ready,
+    Refused,
+    Unfit,
+    Unsendable,
+)
 from npu_tune.evaluation.pool.slate import Slate
 
 _STDERR = 2
-
-
-@dataclass(frozen=True)
-class Bind:
-    """Asks a worker to bind a target and a network, which every later task is about.
-
-    An open file with the payload follows over the socket.
-    """
-
-    digest: str
-
-
-@dataclass(frozen=True)
-class Ready:
-    """Answers :class:`Bind`: the problem is bound."""
-
-
-@dataclass(frozen=True)
-class Unfit:
-    """Answers :class:`Bind` where the target or the network cannot be had here."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Answers :class:`Bind` where the target says what is wrong with the problem."""
-
-    digest: str
-    error: NpuTuneError
 
 
 def main() -> None:
@@ -55,6 +34,7 @@ def main() -> None:
     connection, descriptor = Connection(int(sys.argv[1])), int(sys.argv[2])
     slate = Slate(descriptor)
     os.close(descriptor)
+    socket = os.fstat(connection.fileno())
     # The other side may be gone at any time; then there is nobody left to tell.
     with contextlib.suppress(EOFError, OSError), connection, BoundProblem() as bound:
         binding: Binding | None = None
@@ -62,10 +42,28 @@ def main() -> None:
             message = connection.recv()
             if isinstance(message, Bind):
                 binding = Binding(message.digest, payload=_read_all(recv_handle(connection)))
-                connection.send(_bind(binding, bound))
+                answer = pickle.dumps(_bind(binding, bound))
             elif binding is not None:
                 _forget_noise()
-                connection.send(message.run(bound.get(binding), slate.note))
+                answer = _answer(message.run(bound.get(binding), slate.note))
+            if not _is_socket(connection.fileno(), socket):
+                sys.exit("An evaluation has closed the connection of its worker.")
+            connection.send_bytes(answer)
+
+
+def _is_socket(descriptor: int, socket: os.stat_result) -> bool:
+    """False where a descriptor is closed, or has come to mean another file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), socket)
+    except OSError:
+        return False
+
+
+def _answer(answer: object) -> bytes:
+    try:
+        return pickle.dumps(Answered(answer), protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - what is in it may raise anything
+        return pickle.dumps(Unsendable(sentence_of(error)))
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -82,7 +80,7 @@ def _bind(binding: Binding, bound: BoundProblem) -> Ready | Refused | Unfit:
     except NpuTuneError as error:
         return Refused(binding.digest, plain_error(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong, the parent must hear of it
-        return Unfit(f"{type(error).__name__}: {error}")
+        return Unfit(sentence_of(error), scarce=is_scarcity(error))
     return Ready()
 
 

@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from npu_tune.evaluation.pool.attempts import LOSSES, Attempts, crash_error, timeout_error
+import pytest
+
+from npu_tune.evaluation.pool.attempts import (
+    FAILED_STARTS,
+    LOSSES,
+    Attempts,
+    crash_error,
+    start_error,
+    timeout_error,
+)
 
 
 def test_a_crash_is_tried_again_once():
@@ -69,3 +78,34 @@ def test_a_timeout_is_told_with_its_limit_and_how_to_raise_it():
     assert error.failure == "timeout"
     assert error.data == {"timeout_s": 1.5}
     assert "executor.timeout_s" in error.remedy
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_all_workers_may_fail_to_start_at_once_but_not_for_ever(workers):
+    attempts = Attempts(workers=workers)
+    tries = FAILED_STARTS + workers - 1
+
+    assert [attempts.failed_start() for _ in range(tries + 1)] == [*[True] * tries, False]
+
+
+def test_a_worker_that_starts_ends_the_count_of_those_that_do_not():
+    attempts = Attempts()
+    for _ in range(FAILED_STARTS):
+        attempts.failed_start()
+    attempts.started()
+
+    assert attempts.failed_start()
+
+
+@pytest.mark.parametrize(
+    "error", [crash_error("killed by SIGKILL", ""), start_error("It", "killed by SIGKILL", "")]
+)
+def test_what_was_killed_probably_had_no_memory(error):
+    assert "memory" in error.remedy
+
+
+def test_what_ended_of_its_own_accord_while_it_started_is_shown_by_the_inline_executor():
+    error = start_error("A worker process", "exit status 1", " (no module)")
+
+    assert error.message == "A worker process ended while it started: exit status 1 (no module)."
+    assert "inline executor" in error.remedy

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from evaluations import CHANGED, NETWORK, evaluate, next_finished, submit
 from fake_studies import run_fake
 from fake_targets import (
+    Acting,
     Closing,
     Counting,
     CrashingTarget,
@@ -20,16 +27,17 @@ from fake_targets import (
     NoisyTarget,
     Refusing,
     SlowTarget,
+    Unready,
     Waiting,
     Where,
     is_running,
     wait_until,
 )
 
-from npu_tune.errors import ExecutorError, ModelError, WorkerLostError
+from npu_tune.errors import ExecutorError, ModelError, NpuTuneWarning, WorkerLostError
 from npu_tune.evaluation.evaluator import EvaluationTask, Request
-from npu_tune.evaluation.pool import Binding
-from npu_tune.evaluation.pool.attempts import LOSSES
+from npu_tune.evaluation.pool import Binding, Task, children, messages
+from npu_tune.evaluation.pool.attempts import FAILED_STARTS, LOSSES
 from npu_tune.evaluation.pool.process import ProcessPool
 from npu_tune.evaluation.pool.process_worker import WorkerProcess
 
@@ -175,6 +183,166 @@ def test_what_a_worker_runs_out_of_is_tried_again_but_not_for_ever(tmp_path):
 
     assert outcome.error.failure == "infrastructure"
     assert len(processes(target.log)) == LOSSES
+
+
+@pytest.mark.parametrize("times", [1, FAILED_STARTS])
+def test_a_worker_killed_before_any_was_ready_is_replaced(tmp_path, times):
+    with pool() as workers:
+        outcome = evaluate(workers, Unready(folder=tmp_path, times=times), CHANGED[0]).answer
+
+    assert outcome.error is None
+    assert len(list(tmp_path.iterdir())) == times
+
+
+def test_workers_that_are_killed_again_and_again_are_an_error_that_speaks_of_memory(tmp_path):
+    with (
+        pool() as workers,
+        pytest.raises(ExecutorError, match=r"ended while it started: killed by SIGKILL.*memory"),
+    ):
+        evaluate(workers, Unready(folder=tmp_path, times=100), CHANGED[0])
+
+    assert len(list(tmp_path.iterdir())) == FAILED_STARTS + 1
+
+
+def test_workers_that_cannot_be_replaced_leave_the_work_to_the_others(tmp_path, monkeypatch):
+    target = Counting(LayeredTarget(), tmp_path / "log")
+    started, start = [], WorkerProcess.__init__
+
+    def start_twice(worker, **options):
+        if len(started) == 2:
+            raise ExecutorError("A worker process cannot be started: Too many open files.")
+        start(worker, **options)
+        started.append(worker)
+
+    monkeypatch.setattr(WorkerProcess, "__init__", start_twice)
+    with pool(workers=3) as workers:
+        with pytest.warns(NpuTuneWarning, match=r"Only 2 of 3 workers.*Too many open files"):
+            submit(workers, target, CHANGED[0])
+        assert workers.free == 1
+        assert next_finished(workers).answer.error is None
+
+
+def test_a_copy_that_an_evaluation_makes_of_its_worker_has_no_say(tmp_path):
+    target = Acting(act=make_a_copy, folder=tmp_path)
+    with pool() as workers:
+        outcomes = [evaluate(workers, target, each).answer for each in CHANGED]
+        wait_until(lambda: not any(is_running(pid) for pid in processes(tmp_path / "copies")))
+
+    assert [outcome.error for outcome in outcomes] == [None] * len(CHANGED)
+    cycles = [outcome.evaluation.metrics["cycles"] for outcome in outcomes]
+    assert cycles == [LayeredTarget().evaluate(NETWORK, c).metrics["cycles"] for c in CHANGED]
+
+
+def make_a_copy(folder):
+    if os.fork() == 0:
+        with (folder / "copies").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        ("close_all", "it had closed its connection"),
+        ("write_to_all", "in the place of its answer"),
+    ],
+)
+def test_a_worker_that_spoils_its_connection_has_crashed(tmp_path, monkeypatch, act, said):
+    monkeypatch.setattr(children, "ENDING_S", 0.5)
+    target = Acting(act=globals()[act], folder=tmp_path, where=Where("layer0/block", 16))
+    with pool(timeout_s=30.0) as workers:
+        spoilt, fine = (evaluate(workers, target, each).answer for each in CHANGED[:2])
+
+    assert said in spoilt.error.message
+    assert fine.error is None
+
+
+def close_all(folder):
+    os.closerange(3, 64)
+    threading.Event().wait()
+
+
+def test_an_answer_goes_into_no_file_that_an_evaluation_has_opened_in_place_of_the_connection(
+    tmp_path,
+):
+    target = Acting(act=open_others, folder=tmp_path)
+    with ProcessPool(workers=1, timeout_s=60.0, losses=1) as workers:
+        outcome = evaluate(workers, target, CHANGED[0]).answer
+
+    assert outcome.error.failure == "infrastructure"
+    assert "(An evaluation has closed the connection of its worker.)" in outcome.error.message
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b""] * 20
+
+
+def open_others(folder):
+    os.closerange(3, 64)
+    for number in range(20):
+        os.open(folder / str(number), os.O_WRONLY | os.O_CREAT)
+
+
+def write_to_all(folder):
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                os.write(descriptor, b"\0\0\0\4junk")
+    threading.Event().wait()
+
+
+def test_a_worker_that_gets_stuck_in_its_answer_has_crashed(tmp_path, monkeypatch):
+    monkeypatch.setattr(messages, "STALL_S", 0.2)
+    target = Acting(act=begin_an_answer, folder=tmp_path)
+    with pool(timeout_s=30.0) as workers:
+        outcome = evaluate(workers, target, CHANGED[0]).answer
+
+    assert "got stuck in an answer" in outcome.error.message
+
+
+def begin_an_answer(folder):
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                os.write(descriptor, b"\0\0\0\4ju")
+    threading.Event().wait()
+
+
+@dataclass(frozen=True)
+class Answering(Task):
+    """Answers with what a function makes."""
+
+    make: Callable
+
+    def run(self, problem, watch):
+        return self.make()
+
+    def blame(self, key, error, seconds):
+        return error
+
+    def give_up(self, error):
+        return error
+
+    def refuse(self, error):
+        raise error
+
+
+def answer_of(make):
+    with pool() as workers:
+        workers.submit(0, Answering(make), Binding.of(LayeredTarget().bind(NETWORK)))
+        return next_finished(workers).answer
+
+
+def test_a_large_answer_arrives_whole():
+    assert answer_of(partial(bytes, 50_000_000)) == bytes(50_000_000)
+
+
+def test_an_answer_that_cannot_be_sent_is_given_up_with_the_reason():
+    answer = answer_of(threading.Lock)
+
+    assert isinstance(answer, WorkerLostError)
+    assert "cannot be sent: TypeError: cannot pickle" in answer.message
+
+
+def test_a_task_that_cannot_be_sent_is_an_error_that_says_so():
+    with pytest.raises(ExecutorError, match=r"A task cannot be sent to another process"):
+        answer_of(lambda: None)
 
 
 def test_the_last_words_are_those_of_the_evaluation_that_crashed():

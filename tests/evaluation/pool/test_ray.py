@@ -13,6 +13,7 @@ from fake_targets import (
     LayeredTarget,
     Meeting,
     MeetingPlace,
+    Unready,
     Waiting,
     Where,
     is_running,
@@ -126,6 +127,29 @@ def test_a_crash_and_a_hang_cost_an_outcome_but_no_actor(tmp_path):
     assert [o.error and o.error.failure for o in outcomes] == ["crash", "timeout", None]
     assert outcomes[0].error.message.endswith("It did so 2 times.")
     assert not any(is_running(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+
+
+def test_a_local_ray_that_has_ended_is_noticed_before_ray_ends_this_process(tmp_path):
+    with RayPool(workers=1, timeout_s=300.0) as pool:
+        submit(pool, Waiting(folder=tmp_path), CHANGED[0])
+        wait_until((tmp_path / "begun").exists)
+        pid = int((tmp_path / "begun").read_text())
+        os.kill(pool._connection._local._child.pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(pid))
+        with pytest.raises(ExecutorError, match="Ray has ended on this machine"):
+            next_finished(pool)
+
+
+def test_workers_that_are_killed_while_they_start_are_replaced_but_not_for_ever(tmp_path):
+    (tmp_path / "once").mkdir()
+    (tmp_path / "always").mkdir()
+    with RayPool(workers=1, timeout_s=60.0) as pool:
+        once = evaluate(pool, Unready(folder=tmp_path / "once", times=1), CHANGED[0]).answer
+        submit(pool, Unready(folder=tmp_path / "always", times=1000), CHANGED[0])
+        with pytest.raises(ExecutorError, match=r"killed by SIGKILL.*memory"):
+            next_finished(pool)
+
+    assert once.error is None
 
 
 def test_an_actor_takes_on_another_problem(tmp_path):

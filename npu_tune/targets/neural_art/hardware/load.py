@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from npu_tune.errors import TargetError
+from npu_tune.errors import TargetError, remedy_for
 from npu_tune.targets.neural_art.hardware.description import (
     Calibration,
     Dimc,
@@ -168,7 +168,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise TargetError(
             f"Cannot read the hardware file {path}: {error.strerror}.",
-            remedy="Check the path.",
+            remedy=remedy_for(error, "Check the path."),
             path=str(path),
         ) from error
     except UnicodeDecodeError as error:

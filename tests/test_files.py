@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from npu_tune.errors import StorageError
+from npu_tune.files import storage_errors, write_whole
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "can only be read"), (4711, "Otherwise.")],
+)
+def test_a_file_that_cannot_be_written_has_the_remedy_of_the_reason(number, remedy):
+    with (
+        pytest.raises(StorageError, match=remedy) as caught,
+        storage_errors("The file", "out", remedy="Otherwise."),
+    ):
+        raise OSError(number, os.strerror(number))
+
+    assert caught.value.message == f"The file out cannot be written: {os.strerror(number)}."
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("folder", "that is a folder"), ("x" * 300, "shorter name"), ("file/below", "a file where")],
+)
+def test_what_the_disk_itself_says_leads_to_the_remedy(tmp_path, name, remedy):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StorageError, match=remedy),
+        storage_errors("The file", tmp_path / name, action="read"),
+    ):
+        (tmp_path / name).read_bytes()
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(StorageError), storage_errors("The file", tmp_path / "out"):
+        write_whole(tmp_path / "out", b"new")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
