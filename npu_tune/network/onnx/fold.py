@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
+from npu_tune.network.onnx.proto import node_to_onnx
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
@@ -46,10 +49,12 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
 
     given = {name: graph.constants[name] for name in node.inputs if name}
     if node.op == "DequantizeLinear":
-        return [_dequantize(node, *given.values())]
-    proto = helper.make_node(
-        node.op, node.inputs, node.outputs, **_single_precision_attributes(node)
-    )
+        values = (graph.constant(node, position) for position in range(3))
+        return [_dequantize(node, *values)]
+    reason = _not_computed(graph, node)
+    if reason:
+        raise _folding_error(node, reason)
+    proto = node_to_onnx(replace(node, attributes=_single_precision_attributes(node)), graph.opset)
     onnx_graph = helper.make_graph(
         [proto],
         "fold",
@@ -65,26 +70,70 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
     try:
         results: Any = ReferenceEvaluator(model).run(None, given)
     except Exception as error:
-        raise UnsupportedOperatorError(
-            f"The {node} works on constants and cannot be computed beforehand: {error}.",
-            remedy="Simplify the network (for example with onnxsim) and try again.",
-            node=node.name or node.output,
-            op=node.op,
-        ) from error
+        raise _folding_error(node, str(error)) from error
     return [np.asarray(result) for result in results]
 
 
+def _folding_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
+    return UnsupportedOperatorError(
+        f"The {node} works on constants and cannot be computed beforehand: {reason}.",
+        remedy="Simplify the network (for example with onnxsim) and try again.",
+        node=node.name or node.output,
+        op=node.op,
+    )
+
+
+_RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+     "RandomUniformLike"}
+)  # fmt: skip
+_NEWEST_MEANING = {"Softmax": 13, "LogSoftmax": 13, "Hardmax": 13, "BatchNormalization": 14}
+"""Operators whose older forms onnx's evaluator computes as the newest, from this set on right."""
+
+
+def _not_computed(graph: OnnxGraph, node: OnnxNode) -> str:
+    """Why onnx's evaluator must not compute a node, as onnxruntime gives something else.
+
+    All forms of all operators that both compute were compared (onnx 1.23, onnxruntime 1.31).
+    """
+    training = graph.constant(node, 2)
+    if node.op in _RANDOM or (node.op == "Dropout" and training is not None and training.any()):
+        return "it draws random numbers"
+    first = _NEWEST_MEANING.get(node.op, 0)
+    if graph.opset < first:
+        return f"it meant something else before operator set {first}"
+    backwards = node.attributes.get("auto_pad") in (b"SAME_LOWER", "SAME_LOWER")
+    if node.op in ("LpNormalization", "MaxUnpool") or (node.op == "MaxPool" and backwards):
+        return "its value is disputed"
+    return ""
+
+
 def _dequantize(
-    node: OnnxNode, codes: Array, scale: Array, zero_point: Array | None = None
+    node: OnnxNode, codes: Array | None, scale: Array | None, zero_point: Array | None
 ) -> Array:
-    """Computes DequantizeLinear, with one scale for the tensor or one per slice."""
-    if scale.size > 1:
-        axis = int(node.attributes.get("axis", 1)) % codes.ndim
-        shape = [-1 if place == axis else 1 for place in range(codes.ndim)]
+    """Computes DequantizeLinear, with one scale for the tensor, or one per slice or block."""
+    if codes is None or scale is None:
+        raise _folding_error(node, "it has no scale")
+    offset = np.zeros((), np.float64) if zero_point is None else zero_point.astype(np.float64)
+    block = int(node.attributes.get("block_size", 0))
+    axis = int(node.attributes.get("axis", 1))
+    if block:
+        scale, offset = (_per_element(each, codes.shape, block, axis) for each in (scale, offset))
+    elif scale.size > 1:
+        shape = [-1 if place == axis % codes.ndim else 1 for place in range(codes.ndim)]
+        scale = scale.reshape(shape)
+        offset = offset.reshape(shape if offset.size > 1 else ())
     else:
-        shape = []
-    offset = 0.0 if zero_point is None else zero_point.astype(np.float64).reshape(shape)
-    return as_float32((codes.astype(np.float64) - offset) * scale.reshape(shape))
+        scale, offset = scale.reshape(()), offset.reshape(())
+    return as_float32((codes.astype(np.float64) - offset) * scale)
+
+
+def _per_element(values: Array, shape: tuple[int, ...], block: int, axis: int) -> Array:
+    """Repeats a value of each block along an axis for all elements of the block."""
+    if not values.ndim:
+        return values
+    repeated: Array = values.repeat(block, axis).take(range(shape[axis]), axis)
+    return repeated
 
 
 def _single_precision_attributes(node: OnnxNode) -> dict[str, Any]:
@@ -133,35 +182,65 @@ def remove_quantizers(graph: OnnxGraph) -> None:
     """Removes QuantizeLinear-DequantizeLinear pairs and keeps the ranges they imply.
 
     Raises:
-        UnsupportedOperatorError: if a quantizer has another reader, so that integers flow.
+        UnsupportedOperatorError: if a quantizer has another reader, so that integers flow, if its
+            reader does not undo what it does, or if it has no single range.
     """
     for node in list(graph.nodes):
         if node.op != "QuantizeLinear":
             continue
         readers = graph.consumers(node.output)
         if node.output in graph.outputs or any(r.op != "DequantizeLinear" for r in readers):
-            raise UnsupportedOperatorError(
-                f"The {node} is not followed by a DequantizeLinear.",
-                remedy="Give the float network, or one with QuantizeLinear-DequantizeLinear pairs.",
-                node=node.name or node.output,
-                op=node.op,
-            )
-        stated = _quantizer_range(graph, node)
-        if stated is not None:
-            graph.ranges[node.inputs[0]] = stated
+            raise _quantizer_error(node, "is not followed by a DequantizeLinear")
+        for reader in readers:
+            if not _undoes(graph, node, reader):
+                raise _quantizer_error(
+                    node, f"is not undone by the {reader}, which has another scale or zero point"
+                )
+        graph.ranges[node.inputs[0]] = _quantizer_range(graph, node)
         for reader in readers:
             reader.inputs = [node.inputs[0]]
             _bypass(graph, reader)
         graph.nodes.remove(node)
 
 
-def _quantizer_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | None:
-    scale = graph.constant(node, 1)
-    if scale is None or scale.size != 1:
-        return None
-    zero_point = graph.constant(node, 2)
-    dtype = np.dtype(np.uint8) if zero_point is None else zero_point.dtype
+def _quantizer_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
+    return UnsupportedOperatorError(
+        f"The {node} {reason}.",
+        remedy="Give the float network, or one with QuantizeLinear-DequantizeLinear pairs of one "
+        "scale each.",
+        node=node.name or node.output,
+        op=node.op,
+    )
+
+
+def _undoes(graph: OnnxGraph, quantizer: OnnxNode, reader: OnnxNode) -> bool:
+    """Tells whether a DequantizeLinear has the scale and zero point of its QuantizeLinear."""
+    scales = [graph.constants[node.inputs[1]].reshape(-1) for node in (quantizer, reader)]
+    offsets = [
+        np.zeros(1, np.int64) if value is None else value.reshape(-1).astype(np.int64)
+        for value in (graph.constant(quantizer, 2), graph.constant(reader, 2))
+    ]
+    return all(np.array_equal(*pair) for pair in (scales, offsets))
+
+
+def _quantizer_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float]:
+    """The lowest and highest real number of a quantizer's integers.
+
+    Raises:
+        UnsupportedOperatorError: if it has several scales, or its codes are no integers.
+    """
+    from onnx import helper  # noqa: PLC0415 - heavy
+
+    scale, zero_point = graph.constants[node.inputs[1]], graph.constant(node, 2)
+    if scale.size != 1:
+        raise _quantizer_error(node, f"has {scale.size} scales for values of the run time")
+    code = int(node.attributes.get("output_dtype", 0))
+    stated = helper.tensor_dtype_to_np_dtype(code) if code else np.dtype(np.uint8)
+    dtype = stated if zero_point is None else zero_point.dtype
+    integer = re.fullmatch(r"(u?)int(\d+)", dtype.name)
+    if integer is None:
+        raise _quantizer_error(node, f"quantizes to {dtype.name}, which are no integers")
+    codes, step = 2 ** int(integer[2]), float(scale.reshape(-1)[0])
+    lowest = 0 if integer[1] else -codes // 2
     offset = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
-    limits = np.iinfo(dtype)
-    step = float(scale.reshape(-1)[0])
-    return (limits.min - offset) * step, (limits.max - offset) * step
+    return (lowest - offset) * step, (lowest + codes - 1 - offset) * step

@@ -163,7 +163,7 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
             )
             for name, batch in batches.items()
         }
-        results = dict(zip(names, session.run(names, feed), strict=True))
+        results = dict(zip(names, _run(session, names, feed), strict=True))
         for name, value in (feed | results).items():
             seen[name].append(_statistics(value))
     return {
@@ -206,7 +206,19 @@ def _session(graph: OnnxGraph) -> Any:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
-        raise ModelError(
-            f"onnxruntime refuses the network: {str(error).strip().splitlines()[0]}",
-            remedy="Check it with onnx.checker and export it again.",
-        ) from error
+        raise _refusal(error) from error
+
+
+def _run(session: Any, names: list[str], feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    try:
+        results: list[NDArray[Any]] = session.run(names, feed)
+    except Exception as error:
+        raise _refusal(error) from error
+    return results
+
+
+def _refusal(error: Exception) -> ModelError:
+    return ModelError(
+        f"onnxruntime refuses the network: {str(error).strip().splitlines()[0]}",
+        remedy="Check it with onnx.checker and export it again.",
+    )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
-from npu_tune.network.quantize.lowering import Lowering
+from npu_tune.network.quantize.lowering import Lowering, no_form_error
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
@@ -81,19 +80,14 @@ class Lowered:
 
 
 def check_operators(graph: OnnxGraph) -> None:
-    """Checks that every operator of a graph can be lowered, before any work is done.
+    """Checks that every operator of a simplified graph can be lowered, before any work is done.
 
     Raises:
         UnsupportedOperatorError: if not; names the first such node.
     """
     for node in graph.nodes:
         if node.op not in SUPPORTED:
-            raise UnsupportedOperatorError(
-                f"The {node} has no int8 TFLite form here.",
-                remedy="Replace that operator, or bring an int8 TFLite file made elsewhere.",
-                node=node.name or node.output,
-                op=node.op,
-            )
+            raise no_form_error(node)
 
 
 def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:

@@ -276,8 +276,6 @@ def emit_slice(
 def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Gemm; weights are stored as outputs x inputs."""
     weights = _constant_weights(lowering, node)
-    if node.attributes.get("transA", 0):
-        raise unsupported_error(node, "its first input is transposed")
     if not node.attributes.get("transB", 0):
         weights = weights.T
     name = node.inputs[0]
