@@ -111,7 +111,8 @@ def node_to_onnx(node: OnnxNode, opset: int) -> onnx.NodeProto:
     for name, value in node.attributes.items():
         kind = None
         if isinstance(value, (list, tuple)) and not len(value):  # elements that would tell it
-            kind = defs.get_schema(node.op, opset, "").attributes[name].type.value
+            declared: Any = defs.get_schema(node.op, opset, "").attributes[name].type
+            kind = int(declared)
         proto.attribute.append(helper.make_attribute(name, value, attr_type=kind))
     return proto
 

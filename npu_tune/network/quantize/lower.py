@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
-from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
+from npu_tune.network.quantize import (
+    layout,
+    ops_conv,
+    ops_math,
+    ops_pad,
+    ops_pool,
+    ops_resize,
+    ops_shape,
+    ops_transposed,
+)
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering, no_form_error
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
@@ -17,7 +26,7 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Clip": ops_math.clip,
     "Concat": ops_shape.concat,
     "Conv": ops_conv.convolution,
-    "ConvTranspose": ops_conv.transposed_convolution,
+    "ConvTranspose": ops_transposed.transposed_convolution,
     "Div": ops_math.divide,
     "Elu": ops_math.elu,
     "Flatten": ops_shape.reshape,
@@ -33,11 +42,11 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Min": ops_math.binary,
     "Mul": ops_math.binary,
     "PRelu": ops_math.prelu,
-    "Pad": ops_shape.pad,
+    "Pad": ops_pad.pad,
     "ReduceMean": ops_pool.reduce_mean,
     "Relu": ops_math.unary,
     "Reshape": ops_shape.reshape,
-    "Resize": ops_pool.resize,
+    "Resize": ops_resize.resize,
     "Sigmoid": ops_math.unary,
     "Slice": ops_shape.slice_,
     "Softmax": ops_math.softmax,
@@ -47,7 +56,7 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Tanh": ops_math.unary,
     "Transpose": ops_shape.transpose,
     "Unsqueeze": ops_shape.reshape,
-    "Upsample": ops_pool.resize,
+    "Upsample": ops_resize.resize,
 }
 SUPPORTED = frozenset(_LOWERINGS)
 """ONNX operators that can be lowered, after simplification."""

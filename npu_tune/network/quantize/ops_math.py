@@ -149,7 +149,24 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
             high if np.isfinite(high) else max(seen[1], 0.0),
         )
     else:
-        raise unsupported_error(node, f"its limits {low:g} and {high:g} leave zero out")
+        _clip_by_comparing(lowering, source, target, low, high)
+
+
+def _clip_by_comparing(
+    lowering: Lowering, source: str, target: str, low: float, high: float
+) -> None:
+    """Clips to limits that leave zero out, which every range of codes has inside."""
+    ones = (1,) * len(lowering.shape(source))
+    steps = [
+        (op, limit) for op, limit in (("MAXIMUM", low), ("MINIMUM", high)) if np.isfinite(limit)
+    ]
+    for op, limit in steps:
+        result = target
+        if (op, limit) != steps[-1]:
+            result = lowering.temporary(f"{target}/limited", lowering.shape(source), like=source)
+        constant = lowering.constant(f"{result}/limit", np.full(ones, limit, np.float32))
+        lowering.emit(op, [source, constant], [result])
+        source = result
 
 
 def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:

@@ -14,6 +14,7 @@ from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.onnx.operators.functions import FUNCTIONS
 from npu_tune.network.onnx.operators.layers import LAYERS
 from npu_tune.network.onnx.operators.moves import MOVES
+from npu_tune.network.onnx.operators.sizes import check_sizes
 from npu_tune.network.onnx.operators.treatment import Operator, Parameter, Treatment
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def objection_to(graph: OnnxGraph, node: OnnxNode, reader: Reader) -> Objection 
         graph: that the node is of, with all constants that are known before run time.
         node: of an operator in :data:`OPERATORS`.
         reader: who asks.
+
+    Raises:
+        ModelError: if the node contradicts itself.
     """
+    check_sizes(graph, node)
     return next(_objections(graph, node, reader), None)
 
 
@@ -70,12 +75,11 @@ def _objections(graph: OnnxGraph, node: OnnxNode, reader: Reader) -> Iterator[Ob
             yield from _to_input(formal, operator.parameters[formal], reader, constant)
     for position, name in enumerate(node.outputs[1:], start=1):
         formal = _formal_name(schema.outputs, position)
-        treatment = operator.outputs.get(formal)
-        if name and treatment is not None and _is_read(graph, name):
-            if getattr(treatment, reader) is Treatment.UNREAD:
-                yield Objection(
-                    f"its output {formal} is read", "Export the network without that output."
-                )
+        unread = getattr(operator.outputs.get(formal), reader, None) is Treatment.UNREAD
+        if name and unread and _is_read(graph, name):
+            yield Objection(
+                f"its output {formal} is read", "Export the network without that output."
+            )
 
 
 @functools.cache

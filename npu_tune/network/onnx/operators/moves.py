@@ -28,7 +28,7 @@ MOVES: Mapping[str, Operator] = MappingProxyType({
     "Pad": operator(
         (2, 11, 13, 18, 19, 21, 23, 24, 25),
         "data", constant="pads constant_value value axes",
-        mode=limited("constant", "reflect", work=Treatment.HONOURED),
+        mode=limited("constant", "reflect", "edge", work=Treatment.HONOURED),
     ),
     "ReverseSequence": counted((10, 28), "input sequence_lens batch_axis time_axis"),
     "Slice": operator((1, 10, 11, 13), "data", constant="starts ends axes steps"),
