@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.errors import MissingExtraError, ModelError, NpuTuneWarning
+from npu_tune.errors import ModelError, NpuTuneWarning
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
-from npu_tune.network.onnx.proto import graph_to_onnx
+from npu_tune.network.quantize.runtime import runner
 
 Calibration = Mapping[str, NDArray[Any]]
 
@@ -151,8 +151,8 @@ def random_calibration(
 
 def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
     """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name."""
-    session = _session(graph)
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
+    run = runner(graph, names)
     batches = {name: graph.shapes[name][0] if graph.shapes[name] else 1 for name in graph.inputs}
     first = graph.inputs[0]
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
@@ -163,8 +163,7 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
             )
             for name, batch in batches.items()
         }
-        results = dict(zip(names, _run(session, names, feed), strict=True))
-        for name, value in (feed | results).items():
+        for name, value in (feed | run(feed)).items():
             seen[name].append(_statistics(value))
     return {
         name: Statistics(
@@ -183,42 +182,4 @@ def _statistics(value: NDArray[Any]) -> Statistics:
         highs=np.atleast_1d(value.max(axis=others)).astype(np.float64),
         # Rounded, as the ranges are, because sums differ between processors.
         means=np.atleast_1d(value.mean(axis=others, dtype=np.float64).round(5)),
-    )
-
-
-def _session(graph: OnnxGraph) -> Any:
-    try:
-        import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
-    except ImportError as error:
-        raise MissingExtraError(
-            "Calibration needs onnxruntime, which is not installed.",
-            remedy="Install it with: pip install 'npu-tune[ethos-u]'",
-        ) from error
-    names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
-    model = graph_to_onnx(graph, outputs=names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # One thread sums in one order, so that the same data gives the same file.
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise _refusal(error) from error
-
-
-def _run(session: Any, names: list[str], feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    try:
-        results: list[NDArray[Any]] = session.run(names, feed)
-    except Exception as error:
-        raise _refusal(error) from error
-    return results
-
-
-def _refusal(error: Exception) -> ModelError:
-    return ModelError(
-        f"onnxruntime refuses the network: {str(error).strip().splitlines()[0]}",
-        remedy="Check it with onnx.checker and export it again.",
     )

@@ -56,9 +56,6 @@ def window_of(lowering: Lowering, node: OnnxNode, kernel: Pair) -> Window:
     after = [max(total - first, 0) for total, first in zip(needed, before, strict=True)]
     if min(node.ints("pads", (0,))) < 0:
         raise unsupported_error(node, "it has negative pads")
-    starts = [(o - 1) * s - first for o, s, first in zip(outputs, strides, before, strict=True)]
-    if any(start >= size for start, size in zip(starts, sizes, strict=True)):
-        raise unsupported_error(node, "its last window starts behind the feature map")
     is_same = all(
         o == math.ceil(i / s) and first == total // 2
         for o, i, s, first, total in zip(outputs, sizes, strides, before, needed, strict=True)

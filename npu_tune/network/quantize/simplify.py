@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from npu_tune.network.onnx.fold import fold_constants, remove_identities, remove_quantizers
+from npu_tune.network.onnx.fold import fold_constants, remove_identities
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, as_float32
+from npu_tune.network.onnx.quantizers import remove_quantizers
 from npu_tune.network.quantize.affine import fold_affine
 from npu_tune.network.quantize.door import check_nodes
 from npu_tune.network.quantize.ranks import adjust_ranks
