@@ -135,7 +135,9 @@ def _to_value(name: str, parameter: Parameter, reader: Reader, value: Any) -> It
     if getattr(parameter, reader) is not Treatment.LIMITED:
         return
     plain = _plain(value)
-    if plain not in parameter.allowed:
+    if not parameter.allowed:
+        yield Objection(f"it has {name}", f"Export the network without {name}.")
+    elif plain not in parameter.allowed:
         known = ", ".join(map(repr, parameter.allowed))
         yield Objection(
             f"its {name} is {plain!r}, and only {known} is known",

@@ -55,8 +55,8 @@ MOVES: Mapping[str, Operator] = MappingProxyType({
     # Constants
     "Constant": operator(
         (1, 9, 11, 12, 13, 19, 21, 23, 24, 25),
-        "value sparse_value value_float value_floats value_int value_ints value_string "
-        "value_strings",
+        "value value_float value_floats value_int value_ints",
+        sparse_value=limited(), value_string=limited(), value_strings=limited(),
     ),
     "ConstantOfShape": operator((9, 20, 21, 23, 24, 25), "value", constant="input"),
     "Shape": operator((1, 13, 15, 19, 21, 23, 24, 25), "data end start"),

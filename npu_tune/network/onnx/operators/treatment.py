@@ -27,7 +27,8 @@ class Parameter:
         values: by what computes an operator's values, which is the conversion to int8 TFLite.
         work: by what counts an operator's work, which is the Neural-ART importer; the shapes it
             takes from ONNX's own shape inference, so that what only decides these is honoured.
-        allowed: the values that are honoured where a treatment is LIMITED, the default first.
+        allowed: the values that are honoured where a treatment is LIMITED, the default first;
+            none if the parameter is refused whatever its value.
     """
 
     values: Treatment
