@@ -104,10 +104,10 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
 
 
 def node_to_onnx(node: OnnxNode, opset: int) -> onnx.NodeProto:
-    """Converts one node."""
+    """Converts one node; its name becomes that of its first output, as names must be unique."""
     from onnx import defs, helper  # noqa: PLC0415 - heavy
 
-    proto = helper.make_node(node.op, node.inputs, node.outputs, name=node.name)
+    proto = helper.make_node(node.op, node.inputs, node.outputs, name=node.output)
     for name, value in node.attributes.items():
         kind = None
         if isinstance(value, (list, tuple)) and not len(value):  # elements that would tell it

@@ -54,8 +54,6 @@ def window_of(lowering: Lowering, node: OnnxNode, kernel: Pair) -> Window:
     ]
     before = _pads_before(node, needed)
     after = [max(total - first, 0) for total, first in zip(needed, before, strict=True)]
-    if min(node.ints("pads", (0,))) < 0:
-        raise unsupported_error(node, "it has negative pads")
     is_same = all(
         o == math.ceil(i / s) and first == total // 2
         for o, i, s, first, total in zip(outputs, sizes, strides, before, needed, strict=True)

@@ -34,7 +34,8 @@ def pad(lowering: Lowering, node: OnnxNode) -> None:
     elif mode == b"constant":
         _pad_with_constant(lowering, node, source, target, amounts)
     elif mode == b"reflect":
-        _mirror(lowering, node, source, target, amounts)
+        inputs = [source, lowering.indices(f"{target}/pads", amounts)]
+        lowering.emit("MIRROR_PAD", inputs, [target], Mode=REFLECT)
     else:
         _repeat_border(lowering, source, target, amounts)
 
@@ -69,17 +70,6 @@ def _pad_with_constant(
     else:
         constant = lowering.constant(f"{target}/value", as_float32([value]))
         lowering.emit("PADV2", [*inputs, constant], [target])
-
-
-def _mirror(
-    lowering: Lowering, node: OnnxNode, source: str, target: str, amounts: Amounts
-) -> None:
-    if any(
-        max(added) >= size for added, size in zip(amounts, lowering.shape(source), strict=True)
-    ):
-        raise unsupported_error(node, "it mirrors more elements than there are")
-    inputs = [source, lowering.indices(f"{target}/pads", amounts)]
-    lowering.emit("MIRROR_PAD", inputs, [target], Mode=REFLECT)
 
 
 def _repeat_border(lowering: Lowering, source: str, target: str, amounts: Amounts) -> None:

@@ -67,10 +67,7 @@ def _cropped_before(node: OnnxNode, whole: list[int], wanted: tuple[int, ...]) -
     if mode == b"VALID":
         return (0, 0)
     if mode == b"NOTSET" and "output_shape" not in node.attributes:
-        pads = node.ints("pads", (0, 0, 0, 0))
-        if min(pads) < 0:
-            raise unsupported_error(node, "it has negative pads")
-        return pads[:2]
+        return node.ints("pads", (0, 0, 0, 0))[:2]
     if any(added) and "output_shape" not in node.attributes:
         raise unsupported_error(node, "its auto_pad and its output_padding contradict each other")
     totals = [

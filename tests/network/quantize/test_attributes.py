@@ -43,6 +43,9 @@ def _convolutions() -> dict[str, OperatorCase]:
             ),
             {"w": (8, 3, 3, 4), "b": (3,)},
         )
+    cases["conv grouped"] = OperatorCase(
+        on_map("y = Conv<group=2, pads=[0,1,2,1]>(x, w)"), {"w": (6, 4, 2, 3)}
+    )
     transposed = {
         "output_shape=[23,20]": "stated size",
         'output_shape=[23,20], auto_pad="SAME_UPPER"': "stated size, upper",
@@ -163,7 +166,7 @@ def _resizes() -> dict[str, OperatorCase]:
         )
     cases["resize tf_half_pixel_for_nn"] = of(
         f'{nearest}, {coordinates}="tf_half_pixel_for_nn", {rounding}="floor"',
-        "x, , s", _floats(1, 1, 2, 2), opset=11,
+        "x, r, s", _floats(1, 1, 2, 2), opset=11,
     )  # fmt: skip
     cases["resize tf_half_pixel_for_nn"].constants["r"] = np.zeros(0, F32)
     for mode in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
@@ -301,7 +304,9 @@ def _functions() -> dict[str, OperatorCase]:
             constants={"s": [1, 8, 1, 1]},
         ),
         "batch normalization": OperatorCase(
-            on_map("y = BatchNormalization<epsilon=0.5, momentum=0.3>(x, g, h, m, v)"),
+            on_map(
+                "y = BatchNormalization<epsilon=0.5, momentum=0.3, training_mode=0>(x, g, h, m, v)"
+            ),
             VECTORS,
             VARIANCE,
             opset=14,
@@ -311,6 +316,21 @@ def _functions() -> dict[str, OperatorCase]:
             VECTORS,
             VARIANCE,
             opset=9,
+        ),
+        "batch normalization of each channel": OperatorCase(
+            on_map("y = BatchNormalization<spatial=1>(x, g, h, m, v)"), VECTORS, VARIANCE, opset=7
+        ),
+        "functions without attributes": OperatorCase(
+            on_map(
+                "a = Identity(x) b = Sigmoid(a) c = Tanh(a) d = Elu<alpha=1.0>(a) e = HardSwish(a)"
+                " f = Add(b, c) g = Sub(d, e) h = Max(f, g, a) i = Min(h, c) j = Div(i, k)"
+                " y = Sum(j, a, b)"
+            ),
+            constants={"k": F32(1.5)},
+            opset=14,
+        ),
+        "pools of whole maps": OperatorCase(
+            on_map("a = GlobalAveragePool(x) b = GlobalMaxPool(x) y = Concat<axis=1>(a, b)")
         ),
         "leaky relu, steep": OperatorCase(on_map("y = LeakyRelu<alpha=2.0>(x)")),
         "leaky relu, turned": OperatorCase(on_map("y = LeakyRelu<alpha=-0.5>(x)")),
@@ -334,6 +354,10 @@ def _functions() -> dict[str, OperatorCase]:
                 "a = Cast<to=10>(x) b = Cast<to=11>(a) c = Cast<to=16>(b) d = Cast<to=1>(c)"
                 " y = Relu(d)"
             )
+        ),
+        "quantizers with a zero point": OperatorCase(
+            on_map("a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) y = Relu(b)"),
+            constants={"s": F32(1 / 100), "z": np.uint8(100)},
         ),
         "quantizers of a stated type": OperatorCase(
             on_map(

@@ -6,14 +6,18 @@ from npu_tune.errors import ModelError
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+_WINDOWS = _CONVOLUTIONS | {"AveragePool", "MaxPool"}
 
 
 def check_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
-    """Checks that kernel, groups and weights of a convolution fit each other.
+    """Checks that pads are not negative, and that kernel, groups and weights fit each other.
 
     Raises:
         ModelError: if not; names the node.
     """
+    pads = node.ints("pads")
+    if node.op in _WINDOWS and pads and min(pads) < 0:
+        raise _contradiction(node, f"pads are {pads}", "input is nowhere cut off")
     if node.op not in _CONVOLUTIONS:
         return
     source, weights = (graph.shapes[name] for name in node.inputs[:2])

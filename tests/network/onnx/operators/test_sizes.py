@@ -5,6 +5,8 @@ import pytest
 from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.errors import ModelError, NpuTuneWarning
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+from npu_tune.network.onnx.operators.sizes import check_sizes
 from npu_tune.network.quantize import convert
 from npu_tune.targets.neural_art.graph import graph_of
 
@@ -28,3 +30,17 @@ def test_kernels_groups_and_weights_that_contradict_each_other_are_refused(body:
     for read in (convert, graph_of):
         with pytest.raises(ModelError, match=r"'y' \(Conv.* contradicts itself"):
             read(onnx_network(model))
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_negative_pads_of_a_window_are_refused(op: str) -> None:
+    graph = OnnxGraph(
+        [OnnxNode(op, "node", ["x"], ["y"], {"kernel_shape": [2, 2], "pads": [0, 0, 0, -1]})],
+        constants={},
+        shapes={"x": (1, 4, 8, 8), "y": (1, 4, 7, 6)},
+        inputs=["x"],
+        outputs=["y"],
+        opset=13,
+    )
+    with pytest.raises(ModelError, match=r"its pads are \(0, 0, 0, -1\)"):
+        check_sizes(graph, graph.nodes[0])
