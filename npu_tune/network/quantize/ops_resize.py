@@ -1,15 +1,16 @@
-"""Lowers Resize and Upsample, where TFLite's kernels read the positions that ONNX reads."""
+"""Lowers Resize and Upsample, which read positions along each dimension."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.network.onnx.graph import OnnxNode
+from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation, identity
-from npu_tune.network.quantize.lowering import Lowering, unsupported_error
+from npu_tune.network.quantize.lowering import Lowering
 from npu_tune.network.quantize.runtime import runner
 
 _OPTIONS = ((False, False), (False, True), (True, False))
@@ -21,31 +22,35 @@ Positions = NDArray[np.float32]
 
 
 def resize(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers Resize and Upsample to RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR."""
+    """Lowers Resize and Upsample.
+
+    To RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR if these read the same positions; else elements are
+    gathered, one dimension after the other, and neighbours are weighted.
+    """
     name = node.inputs[0]
     before, after = lowering.graph.shapes[name], lowering.graph.shapes[node.output]
     mode = node.attributes.get("mode", b"nearest").decode()
     wanted = _onnx_positions(lowering, node)
     order = _order(before, wanted)
-    if order is None:
-        raise unsupported_error(node, "only one or two dimensions for rows and columns can")
-    options = next(
-        (
-            (align, half)
-            for align, half in _OPTIONS
+    if order is not None:
+        for align, half in _OPTIONS:
             if all(
                 _are_close(
                     wanted[axis],
                     _tflite_positions(mode, before[axis], after[axis], align=align, half=half),
                 )
                 for axis in order[1:-1]
-            )
-        ),
-        None,
-    )
-    if options is None:
-        raise unsupported_error(node, "its way of rounding coordinates has no counterpart there")
-    source, target = lowering.read(name, order), lowering.write(node.output, order)
+            ):
+                _emit_resize(lowering, node, order, mode, align=align, half=half)
+                return
+    _emit_gathers(lowering, node, wanted)
+
+
+def _emit_resize(
+    lowering: Lowering, node: OnnxNode, order: Permutation, mode: str, *, align: bool, half: bool
+) -> None:
+    source = lowering.read(node.inputs[0], order)
+    target = lowering.write(node.output, order)
     shape = lowering.shape(target)
     result = target
     if len(order) == 3:
@@ -56,8 +61,8 @@ def resize(lowering: Lowering, node: OnnxNode) -> None:
         "RESIZE_BILINEAR" if mode == "linear" else "RESIZE_NEAREST_NEIGHBOR",
         [source, lowering.indices(f"{target}/size", lowering.shape(result)[1:3])],
         [result],
-        AlignCorners=options[0],
-        HalfPixelCenters=options[1],
+        AlignCorners=align,
+        HalfPixelCenters=half,
     )
     if result != target:
         lowering.emit_reshape(result, target)
@@ -65,17 +70,59 @@ def resize(lowering: Lowering, node: OnnxNode) -> None:
 
 def _order(before: tuple[int, ...], wanted: list[Positions]) -> Permutation | None:
     """The order of dimensions in which those that are resized are rows and columns."""
-    moved = {
-        axis
-        for axis, positions in enumerate(wanted)
-        if not _are_close(positions, np.arange(before[axis], dtype=np.float32))
-    }
+    moved = {axis for axis, size in enumerate(before) if not _stays(wanted[axis], size)}
     orders: list[Permutation] = []
     if len(before) == 3:
         orders = [(0, 2, 1)]
     elif len(before) == 4:
         orders = [CHANNELS_LAST, identity(4)]
     return next((order for order in orders if moved <= set(order[1:-1])), None)
+
+
+def _emit_gathers(lowering: Lowering, node: OnnxNode, wanted: list[Positions]) -> None:
+    order = lowering.permutation(node.inputs[0])
+    tensor = lowering.read(node.inputs[0])
+    target = lowering.write(node.output, order)
+    for place, axis in enumerate(order):
+        if not _stays(wanted[axis], lowering.shape(tensor)[place]):
+            tensor = _emit_gather(lowering, tensor, target, wanted[axis], place)
+    lowering.emit_reshape(tensor, target)
+
+
+def _emit_gather(
+    lowering: Lowering, source: str, target: str, positions: Positions, place: int
+) -> str:
+    """Reads positions along a dimension, between two elements where they are no integers."""
+    shape = list(lowering.shape(source))
+    last, shape[place] = shape[place] - 1, len(positions)
+    lower = np.floor(positions + _TOLERANCE)
+    share = np.where(positions - lower > _TOLERANCE, positions - lower, 0.0)
+
+    def result(part: str) -> str:
+        return lowering.temporary(f"{target}/{part}{place}", shape, like=source)
+
+    def gathered(part: str, indices: NDArray[Any]) -> str:
+        found = result(part)
+        taken = lowering.indices(f"{found}/indices", np.clip(indices, 0, last))
+        lowering.emit("GATHER", [source, taken], [found], Axis=place)
+        return found
+
+    if not share.any():
+        return gathered("gathered", lower)
+    along = [-1 if n == place else 1 for n in range(len(shape))]
+    parts = []
+    for part, indices, weights in (("lower", lower, 1.0 - share), ("upper", lower + 1, share)):
+        weighted = result(f"{part}/weighted")
+        constant = lowering.constant(f"{weighted}/by", as_float32(weights).reshape(along))
+        lowering.emit("MUL", [gathered(part, indices), constant], [weighted])
+        parts.append(weighted)
+    between = result("between")
+    lowering.emit("ADD", parts, [between])
+    return between
+
+
+def _stays(positions: Positions, size: int) -> bool:
+    return _are_close(positions, np.arange(size, dtype=np.float32))
 
 
 def _are_close(one: Positions, other: Positions) -> bool:

@@ -24,6 +24,7 @@ _OPERATORS: dict[str, tuple[str, int]] = {
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
     "ELU": ("", 1),
     "FULLY_CONNECTED": ("FullyConnectedOptions", 4),
+    "GATHER": ("GatherOptions", 2),
     "HARD_SWISH": ("HardSwishOptions", 1),
     "LEAKY_RELU": ("LeakyReluOptions", 2),
     "LOGISTIC": ("", 2),

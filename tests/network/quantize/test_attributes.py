@@ -152,6 +152,18 @@ def _resizes() -> dict[str, OperatorCase]:
             constants={"s": _floats(1, 1, 2, 3)},
             opset=9,
         ),
+        "resize by a scale that is rounded": of(
+            f"{linear}, axes=[2,3]", "x, , s", _floats(1.3, 1.6)
+        ),
+        "resize by one scale for both": of(
+            f'{linear}, axes=[2,3], keep_aspect_ratio_policy="not_smaller"', "x, , , s", [15, 15]
+        ),
+        "resize of the channels": of(f"{linear}, axes=[1]", "x, , s", _floats(1.5)),
+        "resize that keeps the sizes": of(nearest, "x, , s", _floats(1, 1.1, 1, 1.05)),
+        "resize of five dimensions": OperatorCase(
+            on_map('y = Resize<mode="linear">(x, , s)', "1,2,3,4,5"),
+            constants={"s": _floats(1, 1, 2, 1.5, 1)},
+        ),
         "resize channels last": of(linear, "x, , s", _floats(1, 2, 2, 1)),
         "resize of one dimension": OperatorCase(
             on_map('y = Resize<mode="linear">(x, , s)', "1,8,20"),
@@ -170,11 +182,7 @@ def _resizes() -> dict[str, OperatorCase]:
     )  # fmt: skip
     cases["resize tf_half_pixel_for_nn"].constants["r"] = np.zeros(0, F32)
     for mode in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
-        cases[f"resize {mode}"] = of(
-            f'{nearest}, {coordinates}="align_corners", {rounding}="{mode}"',
-            "x, , , s",
-            [1, 8, 34, 28] if mode.startswith("round") else [1, 8, 1, 1],
-        )
+        cases[f"resize {mode}"] = of(f'{nearest}, {rounding}="{mode}"', "x, , , s", [1, 8, 18, 7])
     return cases
 
 

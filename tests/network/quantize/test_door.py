@@ -18,9 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning"
 CONSTANTS = {
     "one": np.float32(1.0),
     "s": np.asarray([1, 1, 1.5, 1.5], np.float32),
-    "t": np.asarray([1.5, 1.5], np.float32),
-    "n": np.asarray([8, 8]),
-    "c": np.asarray([1, 1.2, 2, 2], np.float32),
     "p": np.asarray([0, 0, 1, 1, 0, 0, 1, 1]),
     "r": np.asarray([0, 0, -1, 1, 0, 0, 1, 1]),
     "b": np.asarray([-1]),
@@ -33,14 +30,7 @@ CONSTANTS = {
     "true": np.asarray(True),
 }
 REFUSED = [
-    # Resize: scales that differ from the ratio of the sizes, policies and modes
-    ('y = Resize<mode="linear", axes=[2,3]>(x, , t)', "way of rounding coordinates"),
-    ('y = Resize<mode="linear">(x, , s)', "way of rounding coordinates"),
-    (
-        'y = Resize<axes=[2,3], keep_aspect_ratio_policy="not_smaller">(x, , , n)',
-        "way of rounding coordinates",
-    ),
-    ("y = Resize(x, , c)", "only one or two dimensions for rows and columns"),
+    # Resize
     ('y = Resize<mode="cubic">(x, , s)', "its mode is 'cubic', and only 'nearest', 'linear'"),
     ("y = Resize<antialias=1>(x, , s)", "its antialias is 1"),
     ("y = Resize<exclude_outside=1>(x, , s)", "its exclude_outside is 1"),

@@ -5,13 +5,13 @@ from npu_tune.network.onnx.operators.check import (
     Objection,
     objection_to,
 )
-from npu_tune.network.onnx.operators.treatment import Operator, Parameter, Treatment
+from npu_tune.network.onnx.operators.treatment import Operator, OperatorParameter, Treatment
 
 __all__ = [
     "OPERATORS",
     "Objection",
     "Operator",
-    "Parameter",
+    "OperatorParameter",
     "Treatment",
     "objection_to",
 ]

@@ -15,7 +15,7 @@ from npu_tune.network.onnx.operators.functions import FUNCTIONS
 from npu_tune.network.onnx.operators.layers import LAYERS
 from npu_tune.network.onnx.operators.moves import MOVES
 from npu_tune.network.onnx.operators.sizes import check_sizes
-from npu_tune.network.onnx.operators.treatment import Operator, Parameter, Treatment
+from npu_tune.network.onnx.operators.treatment import Operator, OperatorParameter, Treatment
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +24,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType({**LAYERS, **FUNCTIONS, **M
 """Every operator that is read, by name."""
 
 Reader = Literal["values", "work"]
-"""Who reads a node; see :class:`Parameter`."""
+"""Who reads a node; see :class:`OperatorParameter`."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _formal_name(formals: Any, position: int) -> str:
 
 
 def _to_input(
-    name: str, parameter: Parameter, reader: Reader, constant: Any
+    name: str, parameter: OperatorParameter, reader: Reader, constant: Any
 ) -> Iterator[Objection]:
     treatment = getattr(parameter, reader)
     if constant is not None:
@@ -131,7 +131,9 @@ def _to_input(
         )
 
 
-def _to_value(name: str, parameter: Parameter, reader: Reader, value: Any) -> Iterator[Objection]:
+def _to_value(
+    name: str, parameter: OperatorParameter, reader: Reader, value: Any
+) -> Iterator[Objection]:
     if getattr(parameter, reader) is not Treatment.LIMITED:
         return
     plain = _plain(value)

@@ -20,7 +20,7 @@ class Treatment(Enum):
 
 
 @dataclass(frozen=True)
-class Parameter:
+class OperatorParameter:
     """The treatment of one parameter by the two kinds of readers.
 
     Args:
@@ -49,26 +49,26 @@ class Operator:
     """
 
     versions: tuple[int, ...]
-    parameters: Mapping[str, Parameter]
-    outputs: Mapping[str, Parameter] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, OperatorParameter]
+    outputs: Mapping[str, OperatorParameter] = field(default_factory=lambda: MappingProxyType({}))
     converted: bool = True
 
 
-_ALL = Parameter(Treatment.HONOURED, Treatment.HONOURED)
-_VALUE = Parameter(Treatment.HONOURED, Treatment.NO_EFFECT)
-_NOTHING = Parameter(Treatment.NO_EFFECT, Treatment.NO_EFFECT)
-_KNOWN = Parameter(Treatment.CONSTANT, Treatment.HONOURED)
-_UNREAD = Parameter(Treatment.UNREAD, Treatment.HONOURED)
+_ALL = OperatorParameter(Treatment.HONOURED, Treatment.HONOURED)
+_VALUE = OperatorParameter(Treatment.HONOURED, Treatment.NO_EFFECT)
+_NOTHING = OperatorParameter(Treatment.NO_EFFECT, Treatment.NO_EFFECT)
+_KNOWN = OperatorParameter(Treatment.CONSTANT, Treatment.HONOURED)
+_UNREAD = OperatorParameter(Treatment.UNREAD, Treatment.HONOURED)
 
 
-def limited(*allowed: Any, work: Treatment = Treatment.NO_EFFECT) -> Parameter:
+def limited(*allowed: Any, work: Treatment = Treatment.NO_EFFECT) -> OperatorParameter:
     """A parameter of which the conversion honours some values only."""
-    return Parameter(Treatment.LIMITED, work, allowed)
+    return OperatorParameter(Treatment.LIMITED, work, allowed)
 
 
-def limited_everywhere(*allowed: Any) -> Parameter:
+def limited_everywhere(*allowed: Any) -> OperatorParameter:
     """A parameter of which only some values are honoured, by any reader."""
-    return Parameter(Treatment.LIMITED, Treatment.LIMITED, allowed)
+    return OperatorParameter(Treatment.LIMITED, Treatment.LIMITED, allowed)
 
 
 def operator(
@@ -79,7 +79,7 @@ def operator(
     no_effect: str = "",
     constant: str = "",
     unread: str = "",
-    **others: Parameter,
+    **others: OperatorParameter,
 ) -> Operator:
     """Makes an operator that is converted; names are separated by spaces.
 
