@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from npu_tune.errors import ModelError, NpuTuneWarning
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
-from npu_tune.network.quantize.runtime import runner
+from npu_tune.network.onnx.proto import graph_to_onnx
+from npu_tune.network.quantize.runtimes import onnx_session, run_session
 
 Calibration = Mapping[str, NDArray[Any]]
 
@@ -150,9 +151,15 @@ def random_calibration(
 
 
 def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
-    """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name."""
+    """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name.
+
+    Raises:
+        ModelError: if onnxruntime cannot run the graph, or computes another shape than ONNX's own
+            shape inference.
+        MissingExtraError: if onnxruntime is not installed.
+    """
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
-    run = runner(graph, names)
+    session = onnx_session(graph_to_onnx(graph, outputs=names))
     batches = {name: graph.shapes[name][0] if graph.shapes[name] else 1 for name in graph.inputs}
     first = graph.inputs[0]
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
@@ -163,7 +170,15 @@ def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
             )
             for name, batch in batches.items()
         }
-        for name, value in (feed | run(feed)).items():
+        results = dict(zip(names, run_session(session, names, feed), strict=True))
+        for name, value in (feed | results).items():
+            if name not in feed and value.shape != graph.shapes[name]:
+                raise ModelError(
+                    f"The tensor {name!r} has the shape {value.shape} in onnxruntime, and "
+                    f"{graph.shapes[name]} by ONNX's own rules.",
+                    remedy="Change the attributes that decide the sizes of the node it is from.",
+                    tensor=name,
+                )
             seen[name].append(_statistics(value))
     return {
         name: Statistics(

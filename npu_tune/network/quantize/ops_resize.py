@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
+from npu_tune.network.onnx.proto import graph_to_onnx
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation, identity
 from npu_tune.network.quantize.lowering import Lowering
-from npu_tune.network.quantize.runtime import runner
+from npu_tune.network.quantize.runtimes import onnx_session, run_session
 
 _OPTIONS = ((False, False), (False, True), (True, False))
 """TFLite's options that the kernels know: (aligned corners, half-pixel centres)."""
@@ -139,12 +140,12 @@ def _onnx_positions(lowering: Lowering, node: OnnxNode) -> list[Positions]:
     shape = graph.shapes[name]
     constants = {label: graph.constants[label] for label in node.inputs[1:] if label}
     alone = replace(graph, nodes=[node], constants=constants, inputs=[name], outputs=[node.output])
-    run = runner(alone, [node.output])
+    session = onnx_session(graph_to_onnx(alone))
     found = []
     for axis, size in enumerate(shape):
         along = [size if place == axis else 1 for place in range(len(shape))]
         ramp = np.broadcast_to(np.arange(size, dtype=np.float32).reshape(along), shape)
-        (result,) = run({name: np.ascontiguousarray(ramp)}).values()
+        (result,) = run_session(session, [node.output], {name: np.ascontiguousarray(ramp)})
         found.append(result[tuple(slice(None) if n == axis else 0 for n in range(len(shape)))])
     return found
 

@@ -240,3 +240,11 @@ def test_a_written_file_is_read_back_with_the_same_operators() -> None:
     assert {layer.op for layer in again.layers} == {
         "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "RESHAPE", "SOFTMAX",
     }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")
+def test_nodes_without_names_that_are_split_get_names_of_their_own() -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { a = Relu(x) b = Sum(x, a, x) y = Sum(b, a, x) }"
+    )
+    assert convert(onnx_network(model)).model_bytes
