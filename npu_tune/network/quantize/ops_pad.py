@@ -10,6 +10,9 @@ from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.ops_conv import REFLECT, SYMMETRIC
 from npu_tune.network.quantize.ops_shape import emit_slice
 
+_MOST_DIMENSIONS = 5
+"""That TFLite's PADV2 takes."""
+
 Amounts = NDArray[np.int64]
 """Elements before and after each dimension, in TFLite's order; of shape (dimensions, 2)."""
 
@@ -67,6 +70,10 @@ def _pad_with_constant(
     inputs = [source, lowering.indices(f"{target}/pads", amounts)]
     if value == 0.0:
         lowering.emit("PAD", inputs, [target])
+    elif len(amounts) > _MOST_DIMENSIONS:
+        raise unsupported_error(
+            node, f"it adds {value:g} to more than {_MOST_DIMENSIONS} dimensions"
+        )
     else:
         constant = lowering.constant(f"{target}/value", as_float32([value]))
         lowering.emit("PADV2", [*inputs, constant], [target])

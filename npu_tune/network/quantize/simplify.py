@@ -6,6 +6,7 @@ import numpy as np
 
 from npu_tune.network.onnx.fold import fold_constants, remove_identities
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, as_float32
+from npu_tune.network.onnx.operators.sizes import is_bias
 from npu_tune.network.onnx.quantizers import remove_quantizers
 from npu_tune.network.quantize.affine import fold_affine
 from npu_tune.network.quantize.door import check_nodes
@@ -80,7 +81,7 @@ def _settle_gemms(graph: OnnxGraph) -> None:
         beta = float(node.attributes.pop("beta", 1.0))
         nodes.append(node)
         addend = node.inputs[2] if len(node.inputs) > 2 else ""
-        if not addend or _is_bias(graph, addend):
+        if not addend or is_bias(graph, addend):
             _scale_input(graph, node, 2, beta)
         else:
             nodes.extend(_added_behind(graph, node, beta))
@@ -101,11 +102,6 @@ def _scale_input(graph: OnnxGraph, node: OnnxNode, position: int, factor: float)
         node.inputs[position] = graph.add_constant(
             f"{node.output}/{names[position]}", as_float32(value * factor)
         )
-
-
-def _is_bias(graph: OnnxGraph, name: str) -> bool:
-    """Tells whether a tensor is constant and at most varies along the last dimension."""
-    return name in graph.constants and all(size == 1 for size in graph.shapes[name][:-1])
 
 
 def _added_behind(graph: OnnxGraph, node: OnnxNode, beta: float) -> list[OnnxNode]:

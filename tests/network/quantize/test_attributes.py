@@ -7,13 +7,18 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 from onnx import defs, helper
 from operator_cases import OperatorCase, on_map
 from two_runtimes import onnx_network, signal_to_noise_db
 
+from npu_tune.errors import ModelError
 from npu_tune.network.onnx.operators import OPERATORS, Treatment
 
 LEAST_DB = 30.0
+PROPERTY_DB = 26.0
+"""Of maps of some elements, one of which may leave the calibrated range."""
 F32 = np.float32
 CONV, VECTORS = {"w": (6, 8, 3, 3), "b": (6,)}, {"g": (8,), "h": (8,), "m": (8,)}
 VARIANCE = {"v": np.linspace(0.5, 2.0, 8, dtype=F32)}
@@ -396,6 +401,70 @@ def test_int8_tflite_honours_what_onnxruntime_does(name: str) -> None:
     network = onnx_network(CASES[name].model())
 
     assert min(signal_to_noise_db(network)) >= LEAST_DB
+
+
+def _is_right_or_refused(nodes: str, shape: str, opset: int, **constants: object) -> None:
+    case = OperatorCase(on_map(nodes, shape), constants=constants, opset=opset)
+    try:
+        found = signal_to_noise_db(onnx_network(case.model()), samples=200)
+    except ModelError as error:
+        event(f"refused: {type(error).__name__}")
+    else:
+        assert min(found) >= PROPERTY_DB
+
+
+few = settings(max_examples=30, deadline=None, derandomize=True)
+
+
+@few
+@given(
+    mode=st.sampled_from(["nearest", "linear"]),
+    coordinates=st.sampled_from(
+        ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"]
+    ),
+    rounding=st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]),
+    scales=st.lists(st.floats(0.4, 2.7), min_size=2, max_size=2),
+    sizes=st.lists(st.integers(3, 9), min_size=2, max_size=2),
+)
+def test_any_resize_is_right(
+    mode: str, coordinates: str, rounding: str, scales: list[float], sizes: list[int]
+) -> None:
+    _is_right_or_refused(
+        f'y = Resize<mode="{mode}", coordinate_transformation_mode="{coordinates}",'
+        f' nearest_mode="{rounding}", axes=[2,3]>(x, , s)',
+        f"1,2,{sizes[0]},{sizes[1]}",
+        opset=19,
+        s=_floats(*scales),
+    )
+
+
+@few
+@given(
+    op=st.sampled_from(["MaxPool", "AveragePool"]),
+    kernel=st.lists(st.integers(1, 4), min_size=2, max_size=2),
+    strides=st.lists(st.integers(1, 3), min_size=2, max_size=2),
+    pads=st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    ceil=st.booleans(),
+    counted=st.booleans(),
+    sizes=st.lists(st.integers(4, 9), min_size=2, max_size=2),
+)
+def test_any_pool_is_right(
+    *,
+    op: str,
+    kernel: list[int],
+    strides: list[int],
+    pads: list[int],
+    ceil: bool,
+    counted: bool,
+    sizes: list[int],
+) -> None:
+    more = f", count_include_pad={int(counted)}" if op == "AveragePool" else ""
+    _is_right_or_refused(
+        f"y = {op}<kernel_shape={kernel}, strides={strides}, ceil_mode={int(ceil)},"
+        f" pads={[min(p, k - 1) for p, k in zip(pads, kernel * 2, strict=True)]}{more}>(x)",
+        f"1,2,{sizes[0]},{sizes[1]}",
+        opset=19,
+    )
 
 
 def _uses() -> dict[str, dict[str, set[object]]]:

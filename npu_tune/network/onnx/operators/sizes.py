@@ -1,4 +1,4 @@
-"""Finds sizes of a node that contradict each other, which ONNX's shape inference lets pass."""
+"""Sizes of a node's inputs: whether they fit each other, and whether they make a bias."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def check_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
             f"input has {source[1]} channels in {groups} groups",
             f"weights of shape {weights} have other numbers of these",
         )
+
+
+def is_bias(graph: OnnxGraph, name: str) -> bool:
+    """Tells whether an addend is constant and at most varies along the last dimension."""
+    constant = graph.constants.get(name)
+    return constant is not None and all(size == 1 for size in constant.shape[:-1])
 
 
 def _contradiction(node: OnnxNode, one: str, other: str) -> ModelError:

@@ -9,6 +9,7 @@ import numpy as np
 
 from npu_tune.network.onnx.graph import OnnxNode
 from npu_tune.network.onnx.operators import OPERATORS, objection_to
+from npu_tune.network.onnx.operators.sizes import is_bias
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, windows
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
@@ -58,7 +59,11 @@ def _gemm(builder: Builder, node: OnnxNode) -> None:
         builder.software(node, "its input is transposed")
         return
     addend = node.inputs[2] if len(node.inputs) > 2 else ""
-    if addend and not _is_bias(builder, addend) and builder.graph.constant(node, 1) is not None:
+    if (
+        addend
+        and not is_bias(builder.graph, addend)
+        and builder.graph.constant(node, 1) is not None
+    ):
         product = builder.graph.new_name(f"{node.output}/product")
         builder.graph.shapes[product] = builder.shape(node.output)
         _gemm(builder, replace(node, inputs=node.inputs[:2], outputs=[product]))
@@ -80,12 +85,6 @@ def _gemm(builder: Builder, node: OnnxNode) -> None:
         ),
         inner=weights.shape[1 - channel_axis],
     )
-
-
-def _is_bias(builder: Builder, name: str) -> bool:
-    """Tells whether an addend is constant and at most varies along the last dimension."""
-    constant = builder.graph.constants.get(name)
-    return constant is not None and all(size == 1 for size in constant.shape[:-1])
 
 
 def _matmul(builder: Builder, node: OnnxNode) -> None:
