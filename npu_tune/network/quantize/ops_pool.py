@@ -1,4 +1,4 @@
-"""Lowers pooling and means."""
+"""Lowers pooling and reductions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from npu_tune.network.quantize.layout import CHANNELS_LAST
 from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, emit_padding, window_of
 
+_REDUCTIONS = {
+    "ReduceMax": "REDUCE_MAX",
+    "ReduceMean": "MEAN",
+    "ReduceMin": "REDUCE_MIN",
+    "ReduceSum": "SUM",
+}
 _LOWEST_REAL = -1e30
 """Saturates to the lowest code, the neutral element of a maximum."""
 
@@ -103,7 +109,7 @@ def average_pool(lowering: Lowering, node: OnnxNode) -> None:
     padless = not any((*window.before, *window.after))
     if padless and window.kernel == (height, width):
         # A MEAN may have another scale than its input, a pool may not.
-        _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
+        _emit_reduction(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
         return
     counts = _divisors(node, window, (height, width), lowering.graph.shapes[node.output][2:])
     target = lowering.write(node.output, CHANNELS_LAST)
@@ -146,23 +152,25 @@ def global_average_pool(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers GlobalAveragePool."""
     _feature_map(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
-    _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
+    _emit_reduction(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
 
 
-def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ...]) -> None:
-    """Adds a MEAN that keeps its dimensions, as accelerators need it, and a RESHAPE."""
+def _emit_reduction(
+    lowering: Lowering, source: str, target: str, axes: tuple[int, ...], op: str = "MEAN"
+) -> None:
+    """Adds a reduction that keeps its dimensions, as accelerators need it, and a RESHAPE."""
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(lowering.shape(source)))
     kept = target
     if lowering.shape(target) != shape:
         kept = lowering.temporary(f"{target}/kept", shape, like=target)
     inputs = [source, lowering.indices(f"{target}/axes", axes)]
-    lowering.emit("MEAN", inputs, [kept], KeepDims=True)
+    lowering.emit(op, inputs, [kept], KeepDims=True)
     if kept != target:
         lowering.emit_reshape(kept, target)
 
 
-def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers ReduceMean over any dimensions."""
+def reduction(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers a mean, sum, maximum or minimum over any dimensions."""
     name = node.inputs[0]
     rank = len(lowering.graph.shapes[name])
     reduced = _reduced_axes(lowering, node, rank)
@@ -177,11 +185,12 @@ def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
     remaining = [axis for axis in range(rank) if axis not in reduced]
     result = have if keep else tuple(remaining.index(axis) for axis in have if axis in remaining)
     target = lowering.write(node.output, result)
-    _emit_mean(
+    _emit_reduction(
         lowering,
         source,
         target,
         tuple(place for place, axis in enumerate(have) if axis in reduced),
+        _REDUCTIONS[node.op],
     )
 
 

@@ -105,6 +105,19 @@ def _reductions() -> dict[str, OperatorCase]:
             on_map("a = Relu(x) y = ReduceMean<noop_with_empty_axes=1>(a)"), opset=18
         ),
     }
+    for op in ("ReduceMax", "ReduceMin", "ReduceSum"):
+        cases[f"{op} of old"] = OperatorCase(
+            on_map(f"a = Conv(x, w) b = Relu(a) y = {op}<axes=[-1,1], keepdims=0>(b)"),
+            {"w": (6, 8, 3, 3)},
+            opset=11,
+        )
+        for noop, axes in itertools.product((0, 1), ([], [-1], [2, 3], [0, 1, 2, 3])):
+            cases[f"{op} over {axes}, {noop}"] = OperatorCase(
+                on_map(f"a = Conv(x, w) y = {op}<noop_with_empty_axes={noop}>(a, e)"),
+                {"w": (6, 8, 3, 3)},
+                {"e": np.asarray(axes, np.int64)},
+                opset=18,
+            )
     for noop in (0, 1):
         cases[f"mean, empty axes, {noop}"] = OperatorCase(
             on_map(

@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 from npu_tune.network.onnx.operators.treatment import (
     Operator,
-    counted,
     limited,
     limited_everywhere,
     operator,
 )
 
 _PADDING = limited("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+
+_REDUCED = "data keepdims noop_with_empty_axes"
 
 LAYERS: Mapping[str, Operator] = MappingProxyType({
     "AveragePool": operator(
@@ -50,11 +51,9 @@ LAYERS: Mapping[str, Operator] = MappingProxyType({
         no_effect="storage_order",  # of the indices, which are refused
         unread="Indices", auto_pad=_PADDING,
     ),
-    "ReduceMax": counted(
-        (1, 11, 12, 13, 18, 20), "data axes keepdims noop_with_empty_axes"
-    ),
-    "ReduceMean": operator(
-        (1, 11, 13, 18), "data keepdims noop_with_empty_axes", constant="axes"
-    ),
+    "ReduceMax": operator((1, 11, 12, 13, 18, 20), _REDUCED, constant="axes"),
+    "ReduceMean": operator((1, 11, 13, 18), _REDUCED, constant="axes"),
+    "ReduceMin": operator((1, 11, 12, 13, 18, 20), _REDUCED, constant="axes"),
+    "ReduceSum": operator((1, 11, 13), _REDUCED, constant="axes"),
     "Softmax": operator((1, 11, 13), "input", values_only="axis"),
 })  # fmt: skip
