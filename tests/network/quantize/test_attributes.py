@@ -107,7 +107,7 @@ def _reductions() -> dict[str, OperatorCase]:
     }
     for op in ("ReduceMax", "ReduceMin", "ReduceSum"):
         cases[f"{op} of old"] = OperatorCase(
-            on_map(f"a = Conv(x, w) b = Relu(a) y = {op}<axes=[-1,1], keepdims=0>(b)"),
+            on_map(f"a = Conv(x, w) b = Sigmoid(a) y = {op}<axes=[-1,1], keepdims=0>(b)"),
             {"w": (6, 8, 3, 3)},
             opset=11,
         )
