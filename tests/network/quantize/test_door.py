@@ -44,13 +44,13 @@ REFUSED = [
     ("y, i = MaxPool<kernel_shape=[2,2]>(x) z = Cast<to=1>(i)", "its output Indices is read"),
     ("y = ConvTranspose<group=2>(x, w)", "without groups and dilation"),
     ("y = ConvTranspose<dilations=[2,2]>(x, w)", "without groups and dilation"),
-    ("k = Relu(x) y = Conv(x, k)", "its W is computed at run time"),
+    ("k = Relu(x) y = Conv(x, k)", "its input W is computed at run time"),
     # Values
     ('y = Pad<mode="wrap">(x, p)', "its mode is 'wrap'"),
     ('y = Pad<mode="edge">(x, r)', "cuts elements off and mirrors others"),
-    ("k = ReduceMean<keepdims=0>(x) y = Pad(x, p, k)", "its constant_value is computed"),
-    ("k = ReduceMean<keepdims=0>(x) y = Clip(x, , k)", "its max is computed at run time"),
-    ("k = Sigmoid(x) y = PRelu(x, k)", "its slope is computed at run time"),
+    ("k = ReduceMean<keepdims=0>(x) y = Pad(x, p, k)", "its input constant_value is computed"),
+    ("k = ReduceMean<keepdims=0>(x) y = Clip(x, , k)", "its input max is computed at run time"),
+    ("k = Sigmoid(x) y = PRelu(x, k)", "its input slope is computed at run time"),
     ("y = Slice(x, b, e, a, b)", "it runs backwards"),
     ("y = Elu<alpha=0.5>(x)", "its alpha is 0.5, and only 1.0 is known"),
     ("y = HardSigmoid<alpha=-0.5>(x)", "its slope is not positive"),
@@ -59,7 +59,10 @@ REFUSED = [
     # Training
     ("y = Dropout(x, one, true)", "its training_mode is True"),
     ("y, m = Dropout(x) z = Cast<to=1>(m)", "its output mask is read"),
-    ("k = ReduceMean<keepdims=0>(x, d) y = BatchNormalization(x, v, v, v, k)", "its input_var is"),
+    (
+        "k = ReduceMean<keepdims=0>(x, d) y = BatchNormalization(x, v, v, v, k)",
+        "its input input_var is",
+    ),
     ("y, k, l = BatchNormalization<training_mode=1>(x, v, v, v, v)", "its training_mode is 1"),
     # Quantizers
     (

@@ -126,7 +126,7 @@ def _to_input(
         yield from _to_value(name, parameter, reader, constant)
     elif treatment in (Treatment.CONSTANT, Treatment.LIMITED):
         yield Objection(
-            f"its {name} is computed at run time",
+            f"its input {name} is computed at run time",
             "Export the network with a constant there (for example with onnxsim).",
         )
 

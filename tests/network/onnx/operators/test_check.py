@@ -89,7 +89,7 @@ def test_a_value_that_is_not_known_is_named_with_those_that_are() -> None:
 
 def test_an_input_that_must_be_constant_is_named_where_it_is_not() -> None:
     graph = graph_of("(float[1,2] x, float low) => (float y) { y = Clip(x, low) }")
-    assert reason(graph, "values") == "its min is computed at run time"
+    assert reason(graph, "values") == "its input min is computed at run time"
     assert reason(graph, "work") == ""
 
 
