@@ -37,11 +37,13 @@ def onnx_network(model: onnx.ModelProto, name: str = "test") -> Network:
 def uniform_inputs(network: Network, *, samples: int, seed: int) -> dict[str, Array]:
     generator = np.random.default_rng(seed)
     return {
-        name: generator.uniform(-1.0, 1.0, (samples, *network.tensors[name].shape[1:])).astype(
-            np.float32
-        )
-        for name in network.inputs
+        name: generator.uniform(-1.0, 1.0, (samples * shape[0], *shape[1:])).astype(np.float32)
+        for name, shape in _shapes(network).items()
     }
+
+
+def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    return {name: network.tensors[name].shape for name in network.inputs}
 
 
 def run_onnx(network: Network, feed: Mapping[str, Array]) -> list[Array]:

@@ -1,13 +1,16 @@
-"""Removes nodes that need not run: constant arithmetic, identities, quantizers."""
+"""Removes nodes that need not run: constant arithmetic and identities."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
+from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize
+from npu_tune.network.onnx.proto import node_to_onnx
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
@@ -46,10 +49,11 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
 
     given = {name: graph.constants[name] for name in node.inputs if name}
     if node.op == "DequantizeLinear":
-        return [_dequantize(node, *given.values())]
-    proto = helper.make_node(
-        node.op, node.inputs, node.outputs, **_single_precision_attributes(node)
-    )
+        return [dequantize(graph, node)]
+    reason = computed_otherwise(graph, node)
+    if reason:
+        raise _folding_error(node, reason)
+    proto = node_to_onnx(replace(node, attributes=_single_precision_attributes(node)), graph.opset)
     onnx_graph = helper.make_graph(
         [proto],
         "fold",
@@ -65,26 +69,17 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
     try:
         results: Any = ReferenceEvaluator(model).run(None, given)
     except Exception as error:
-        raise UnsupportedOperatorError(
-            f"The {node} works on constants and cannot be computed beforehand: {error}.",
-            remedy="Simplify the network (for example with onnxsim) and try again.",
-            node=node.name or node.output,
-            op=node.op,
-        ) from error
+        raise _folding_error(node, str(error)) from error
     return [np.asarray(result) for result in results]
 
 
-def _dequantize(
-    node: OnnxNode, codes: Array, scale: Array, zero_point: Array | None = None
-) -> Array:
-    """Computes DequantizeLinear, with one scale for the tensor or one per slice."""
-    if scale.size > 1:
-        axis = int(node.attributes.get("axis", 1)) % codes.ndim
-        shape = [-1 if place == axis else 1 for place in range(codes.ndim)]
-    else:
-        shape = []
-    offset = 0.0 if zero_point is None else zero_point.astype(np.float64).reshape(shape)
-    return as_float32((codes.astype(np.float64) - offset) * scale.reshape(shape))
+def _folding_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
+    return UnsupportedOperatorError(
+        f"The {node} works on constants and cannot be computed beforehand: {reason}.",
+        remedy="Simplify the network (for example with onnxsim) and try again.",
+        node=node.name or node.output,
+        op=node.op,
+    )
 
 
 def _single_precision_attributes(node: OnnxNode) -> dict[str, Any]:
@@ -99,7 +94,7 @@ def remove_identities(graph: OnnxGraph) -> None:
     for node in list(graph.nodes):
         cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
         if node.op in _IDENTITIES or cast or _is_identity(graph, node):
-            _bypass(graph, node)
+            bypass(graph, node)
 
 
 def _is_identity(graph: OnnxGraph, node: OnnxNode) -> bool:
@@ -112,7 +107,8 @@ def _is_identity(graph: OnnxGraph, node: OnnxNode) -> bool:
     return node.op in {"Reshape", "Flatten", "Squeeze", "Unsqueeze"} and before == after
 
 
-def _bypass(graph: OnnxGraph, node: OnnxNode) -> None:
+def bypass(graph: OnnxGraph, node: OnnxNode) -> None:
+    """Removes a node; what reads its output reads its input."""
     source, target = node.inputs[0], node.output
     if target not in graph.outputs:
         graph.replace_input(target, source)
@@ -127,41 +123,3 @@ def _bypass(graph: OnnxGraph, node: OnnxNode) -> None:
         if source in graph.ranges:
             graph.ranges[target] = graph.ranges[source]
     graph.nodes.remove(node)
-
-
-def remove_quantizers(graph: OnnxGraph) -> None:
-    """Removes QuantizeLinear-DequantizeLinear pairs and keeps the ranges they imply.
-
-    Raises:
-        UnsupportedOperatorError: if a quantizer has another reader, so that integers flow.
-    """
-    for node in list(graph.nodes):
-        if node.op != "QuantizeLinear":
-            continue
-        readers = graph.consumers(node.output)
-        if node.output in graph.outputs or any(r.op != "DequantizeLinear" for r in readers):
-            raise UnsupportedOperatorError(
-                f"The {node} is not followed by a DequantizeLinear.",
-                remedy="Give the float network, or one with QuantizeLinear-DequantizeLinear pairs.",
-                node=node.name or node.output,
-                op=node.op,
-            )
-        stated = _quantizer_range(graph, node)
-        if stated is not None:
-            graph.ranges[node.inputs[0]] = stated
-        for reader in readers:
-            reader.inputs = [node.inputs[0]]
-            _bypass(graph, reader)
-        graph.nodes.remove(node)
-
-
-def _quantizer_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | None:
-    scale = graph.constant(node, 1)
-    if scale is None or scale.size != 1:
-        return None
-    zero_point = graph.constant(node, 2)
-    dtype = np.dtype(np.uint8) if zero_point is None else zero_point.dtype
-    offset = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
-    limits = np.iinfo(dtype)
-    step = float(scale.reshape(-1)[0])
-    return (limits.min - offset) * step, (limits.max - offset) * step

@@ -89,10 +89,7 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
     def value_info(name: str) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
 
-    nodes = [
-        helper.make_node(node.op, node.inputs, node.outputs, name=node.name, **node.attributes)
-        for node in graph.nodes
-    ]
+    nodes = [node_to_onnx(node, graph.opset) for node in graph.nodes]
     onnx_graph = helper.make_graph(
         nodes,
         "npu-tune",
@@ -104,6 +101,20 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
     return helper.make_model(
         onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)], ir_version=8
     )
+
+
+def node_to_onnx(node: OnnxNode, opset: int) -> onnx.NodeProto:
+    """Converts one node; its name becomes that of its first output, as names must be unique."""
+    from onnx import defs, helper  # noqa: PLC0415 - heavy
+
+    proto = helper.make_node(node.op, node.inputs, node.outputs, name=node.output)
+    for name, value in node.attributes.items():
+        kind = None
+        if isinstance(value, (list, tuple)) and not len(value):  # elements that would tell it
+            declared: Any = defs.get_schema(node.op, opset, "").attributes[name].type
+            kind = int(declared)
+        proto.attribute.append(helper.make_attribute(name, value, attr_type=kind))
+    return proto
 
 
 def known_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:

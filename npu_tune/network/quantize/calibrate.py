@@ -17,7 +17,7 @@ from npu_tune.errors import ModelError, NpuTuneWarning
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.proto import graph_to_onnx
-from npu_tune.network.quantize.runtimes import onnx_session
+from npu_tune.network.quantize.runtimes import onnx_session, run_session
 
 Calibration = Mapping[str, NDArray[Any]]
 
@@ -151,13 +151,26 @@ def random_calibration(
 
 
 def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
-    """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name."""
+    """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name.
+
+    Raises:
+        ModelError: if onnxruntime cannot run the graph, or computes another shape than ONNX's own
+            shape inference.
+        MissingExtraError: if onnxruntime is not installed.
+    """
     names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
     session = onnx_session(graph_to_onnx(graph, outputs=names))
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
     for feed in runs(data, {name: graph.shapes[name] for name in graph.inputs}):
-        results = dict(zip(names, session.run(names, feed), strict=True))
+        results = dict(zip(names, run_session(session, names, feed), strict=True))
         for name, value in (feed | results).items():
+            if name not in feed and value.shape != graph.shapes[name]:
+                raise ModelError(
+                    f"The tensor {name!r} has the shape {value.shape} in onnxruntime, and "
+                    f"{graph.shapes[name]} by ONNX's own rules.",
+                    remedy="Change the attributes that decide the sizes of the node it is from.",
+                    tensor=name,
+                )
             seen[name].append(_statistics(value))
     return {
         name: Statistics(

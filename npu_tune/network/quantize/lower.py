@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
-from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
+from npu_tune.network.quantize import (
+    layout,
+    ops_conv,
+    ops_math,
+    ops_pad,
+    ops_pool,
+    ops_resize,
+    ops_shape,
+    ops_transposed,
+)
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
-from npu_tune.network.quantize.lowering import Lowering
+from npu_tune.network.quantize.lowering import Lowering, no_form_error
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
@@ -18,7 +26,7 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Clip": ops_math.clip,
     "Concat": ops_shape.concat,
     "Conv": ops_conv.convolution,
-    "ConvTranspose": ops_conv.transposed_convolution,
+    "ConvTranspose": ops_transposed.transposed_convolution,
     "Div": ops_math.divide,
     "Elu": ops_math.elu,
     "Flatten": ops_shape.reshape,
@@ -34,11 +42,14 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Min": ops_math.binary,
     "Mul": ops_math.binary,
     "PRelu": ops_math.prelu,
-    "Pad": ops_shape.pad,
-    "ReduceMean": ops_pool.reduce_mean,
+    "Pad": ops_pad.pad,
+    "ReduceMax": ops_pool.reduction,
+    "ReduceMean": ops_pool.reduction,
+    "ReduceMin": ops_pool.reduction,
+    "ReduceSum": ops_pool.reduction,
     "Relu": ops_math.unary,
     "Reshape": ops_shape.reshape,
-    "Resize": ops_pool.resize,
+    "Resize": ops_resize.resize,
     "Sigmoid": ops_math.unary,
     "Slice": ops_shape.slice_,
     "Softmax": ops_math.softmax,
@@ -48,7 +59,7 @@ _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
     "Tanh": ops_math.unary,
     "Transpose": ops_shape.transpose,
     "Unsqueeze": ops_shape.reshape,
-    "Upsample": ops_pool.resize,
+    "Upsample": ops_resize.resize,
 }
 SUPPORTED = frozenset(_LOWERINGS)
 """ONNX operators that can be lowered, after simplification."""
@@ -85,19 +96,14 @@ class Lowered:
 
 
 def check_operators(graph: OnnxGraph) -> None:
-    """Checks that every operator of a graph can be lowered, before any work is done.
+    """Checks that every operator of a simplified graph can be lowered, before any work is done.
 
     Raises:
         UnsupportedOperatorError: if not; names the first such node.
     """
     for node in graph.nodes:
         if node.op not in SUPPORTED:
-            raise UnsupportedOperatorError(
-                f"The {node} has no int8 TFLite form here.",
-                remedy="Replace that operator, or bring an int8 TFLite file made elsewhere.",
-                node=node.name or node.output,
-                op=node.op,
-            )
+            raise no_form_error(node)
 
 
 def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:

@@ -14,11 +14,26 @@ from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.tflite_graph import Role, TfliteGraph, TfliteOp, TfliteTensor
 
 
-def unsupported_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
+def unsupported_error(
+    node: OnnxNode,
+    reason: str,
+    *,
+    remedy: str = "Change that part of the network, or bring an int8 TFLite file made elsewhere.",
+) -> UnsupportedOperatorError:
     """Makes the error for a node that cannot be written as int8 TFLite."""
     return UnsupportedOperatorError(
         f"The {node} cannot be written as int8 TFLite: {reason}.",
-        remedy="Change that part of the network, or bring an int8 TFLite file made elsewhere.",
+        remedy=remedy,
+        node=node.name or node.output,
+        op=node.op,
+    )
+
+
+def no_form_error(node: OnnxNode) -> UnsupportedOperatorError:
+    """Makes the error for a node of an operator that is not known here."""
+    return UnsupportedOperatorError(
+        f"The {node} has no int8 TFLite form here.",
+        remedy="Replace that operator, or bring an int8 TFLite file made elsewhere.",
         node=node.name or node.output,
         op=node.op,
     )

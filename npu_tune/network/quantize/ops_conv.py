@@ -54,8 +54,6 @@ def window_of(lowering: Lowering, node: OnnxNode, kernel: Pair) -> Window:
     ]
     before = _pads_before(node, needed)
     after = [max(total - first, 0) for total, first in zip(needed, before, strict=True)]
-    if min(before) < 0:
-        raise unsupported_error(node, "it has negative pads")
     is_same = all(
         o == math.ceil(i / s) and first == total // 2
         for o, i, s, first, total in zip(outputs, sizes, strides, before, needed, strict=True)
@@ -92,29 +90,21 @@ def emit_padding(lowering: Lowering, tensor: str, before: Pair, after: Pair) -> 
     return target
 
 
-def _bias(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
-    if len(node.inputs) < 3 or not node.inputs[2]:
-        return np.zeros(channels, np.float32)
+def bias_of(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
+    """The bias of each output channel; zeros if there is none."""
     value = lowering.graph.constant(node, 2)
     if value is None:
-        raise unsupported_error(node, "its bias is computed at run time")
+        return np.zeros(channels, np.float32)
     return as_float32(np.broadcast_to(value.reshape(-1), (channels,)))
-
-
-def _constant_weights(lowering: Lowering, node: OnnxNode) -> Array:
-    weights = lowering.graph.constant(node, 1)
-    if weights is None:
-        raise unsupported_error(node, "its weights are computed at run time")
-    return weights
 
 
 def convolution(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Conv: dense, depthwise or grouped."""
-    weights = _constant_weights(lowering, node)
+    weights = lowering.graph.constants[node.inputs[1]]
     if weights.ndim != 4:
         raise unsupported_error(node, f"it has {weights.ndim - 2} spatial dimensions")
     window = window_of(lowering, node, (weights.shape[2], weights.shape[3]))
-    bias = _bias(lowering, node, weights.shape[0])
+    bias = bias_of(lowering, node, weights.shape[0])
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
     if window.needs_padding:
         source = emit_padding(lowering, source, window.before, window.after)
@@ -203,81 +193,9 @@ def _emit_grouped(
     lowering.emit("CONCATENATION", results, [target], Axis=3)
 
 
-def transposed_convolution(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers ConvTranspose; where TFLite cannot pad, the whole output is computed and cropped."""
-    weights = _constant_weights(lowering, node)
-    strides, pads = node.ints("strides", (1, 1)), node.ints("pads", (0, 0, 0, 0))
-    auto_pad = node.attributes.get("auto_pad", b"NOTSET")
-    dilated = any(size != 1 for size in node.ints("dilations", (1, 1)))
-    if weights.ndim != 4 or node.attributes.get("group", 1) != 1 or dilated:
-        raise unsupported_error(node, "only two-dimensional ones without groups and dilation can")
-    if auto_pad != b"NOTSET" or "output_shape" in node.attributes:
-        raise unsupported_error(node, "its pads are not stated")
-    source = lowering.read(node.inputs[0], CHANNELS_LAST)
-    target = lowering.write(node.output, CHANNELS_LAST)
-    n, height, width, _ = lowering.shape(source)
-    whole = [
-        (size - 1) * stride + kernel
-        for size, stride, kernel in zip((height, width), strides, weights.shape[2:], strict=True)
-    ]
-    wanted = lowering.shape(target)
-    excess = [max(full - size, 0) for full, size in zip(whole, wanted[1:3], strict=True)]
-    is_same = wanted[1:3] == (height * strides[0], width * strides[1]) and pads[:2] == tuple(
-        total // 2 for total in excess
-    )
-    fits = all(
-        full >= size + pad for full, size, pad in zip(whole, wanted[1:3], pads, strict=False)
-    )
-    if not fits and not is_same:
-        raise unsupported_error(node, "its output padding exceeds what the kernel reaches")
-    result = target
-    if not is_same and tuple(whole) != wanted[1:3]:
-        result = lowering.temporary(f"{target}/whole", (n, *whole, wanted[3]), like=target)
-    inputs = [
-        lowering.indices(f"{target}/shape", lowering.shape(result)),
-        lowering.weights(f"{target}/weights", weights.transpose(1, 2, 3, 0), channel_axis=0),
-        source,
-        lowering.bias(f"{target}/bias", _bias(lowering, node, weights.shape[1])),
-    ]
-    lowering.emit(
-        "TRANSPOSE_CONV",
-        inputs,
-        [result],
-        Padding=0 if is_same else 1,
-        StrideH=strides[0],
-        StrideW=strides[1],
-    )
-    if result != target:
-        begin = (0, pads[0], pads[1], 0)
-        emit_slice(lowering, result, target, begin, (1, 1, 1, 1))
-
-
-def emit_slice(
-    lowering: Lowering,
-    source: str,
-    target: str,
-    begin: tuple[int, ...],
-    steps: tuple[int, ...],
-) -> None:
-    """Slices ``source`` from ``begin`` on, to the shape of ``target``."""
-    end = tuple(
-        first + (size - 1) * step + 1
-        for first, size, step in zip(begin, lowering.shape(target), steps, strict=True)
-    )
-    inputs = [
-        source,
-        lowering.indices(f"{target}/begin", begin),
-        lowering.indices(f"{target}/end", end),
-        lowering.indices(f"{target}/steps", steps),
-    ]
-    lowering.emit("STRIDED_SLICE", inputs, [target])
-
-
 def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers Gemm; weights are stored as outputs x inputs."""
-    weights = _constant_weights(lowering, node)
-    if node.attributes.get("transA", 0):
-        raise unsupported_error(node, "its first input is transposed")
+    weights = lowering.graph.constants[node.inputs[1]]
     if not node.attributes.get("transB", 0):
         weights = weights.T
     name = node.inputs[0]
@@ -289,6 +207,6 @@ def fully_connected(lowering: Lowering, node: OnnxNode) -> None:
     inputs = [
         source,
         lowering.weights(f"{target}/weights", weights, channel_axis=0),
-        lowering.bias(f"{target}/bias", _bias(lowering, node, weights.shape[0])),
+        lowering.bias(f"{target}/bias", bias_of(lowering, node, weights.shape[0])),
     ]
     lowering.emit("FULLY_CONNECTED", inputs, [target]).channel_order = order

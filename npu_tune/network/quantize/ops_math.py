@@ -18,6 +18,9 @@ _UNARY = {
 }
 
 
+_NO_LIMIT = 1e30
+
+
 def binary(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers arithmetic of two tensors, with ONNX's rules of broadcasting."""
     shapes = [lowering.graph.shapes[name] for name in node.inputs]
@@ -95,9 +98,7 @@ def leaky_relu(lowering: Lowering, node: OnnxNode) -> None:
 
 
 def elu(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers Elu."""
-    if float(node.attributes.get("alpha", 1.0)) != 1.0:
-        raise unsupported_error(node, "its alpha is not 1")
+    """Lowers Elu with an alpha of one."""
     name = node.inputs[0]
     source = lowering.read(name)
     lowering.emit("ELU", [source], [lowering.write(node.output, lowering.permutation(name))])
@@ -105,10 +106,7 @@ def elu(lowering: Lowering, node: OnnxNode) -> None:
 
 def prelu(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers PRelu with one slope, or one per channel."""
-    slope = lowering.graph.constant(node, 1)
-    if slope is None:
-        raise unsupported_error(node, "its slope is computed at run time")
-    name = node.inputs[0]
+    name, slope = node.inputs[0], lowering.graph.constants[node.inputs[1]]
     order = lowering.permutation(name)
     full_shape = (1,) * (len(order) - slope.ndim) + slope.shape
     stored = as_float32(slope).reshape(full_shape).transpose(order)
@@ -124,13 +122,11 @@ def _limits(lowering: Lowering, node: OnnxNode) -> tuple[float, float]:
     limits = []
     for position, attribute, default in ((1, "min", -np.inf), (2, "max", np.inf)):
         given = node.attributes.get(attribute, default)
-        if position < len(node.inputs) and node.inputs[position]:
-            value = lowering.graph.constant(node, position)
-            if value is None:
-                raise unsupported_error(node, "its limits are computed at run time")
+        value = lowering.graph.constant(node, position)
+        if value is not None:
             given = value.reshape(-1)[0]
         # Exporters write the largest float32 number for no limit.
-        limits.append(float(given) if abs(float(given)) < 1e30 else default)
+        limits.append(default if float(given) * np.sign(default) >= _NO_LIMIT else float(given))
     return limits[0], limits[1]
 
 
@@ -153,7 +149,24 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
             high if np.isfinite(high) else max(seen[1], 0.0),
         )
     else:
-        raise unsupported_error(node, f"its limits {low:g} and {high:g} leave zero out")
+        _clip_by_comparing(lowering, source, target, low, high)
+
+
+def _clip_by_comparing(
+    lowering: Lowering, source: str, target: str, low: float, high: float
+) -> None:
+    """Clips to limits that leave zero out, which every range of codes has inside."""
+    ones = (1,) * len(lowering.shape(source))
+    steps = [
+        (op, limit) for op, limit in (("MAXIMUM", low), ("MINIMUM", high)) if np.isfinite(limit)
+    ]
+    for op, limit in steps:
+        result = target
+        if (op, limit) != steps[-1]:
+            result = lowering.temporary(f"{target}/limited", lowering.shape(source), like=source)
+        constant = lowering.constant(f"{result}/limit", np.full(ones, limit, np.float32))
+        lowering.emit(op, [source, constant], [result])
+        source = result
 
 
 def hard_sigmoid(lowering: Lowering, node: OnnxNode) -> None:

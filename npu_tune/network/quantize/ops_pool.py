@@ -1,4 +1,4 @@
-"""Lowers pooling, means and resizing."""
+"""Lowers pooling and reductions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
-from npu_tune.network.quantize.layout import CHANNELS_LAST, identity
+from npu_tune.network.quantize.layout import CHANNELS_LAST
 from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.ops_conv import SYMMETRIC, Window, emit_padding, window_of
 
+_REDUCTIONS = {
+    "ReduceMax": "REDUCE_MAX",
+    "ReduceMean": "MEAN",
+    "ReduceMin": "REDUCE_MIN",
+    "ReduceSum": "SUM",
+}
 _LOWEST_REAL = -1e30
 """Saturates to the lowest code, the neutral element of a maximum."""
 
@@ -67,8 +73,10 @@ def _pad_neutrally(lowering: Lowering, source: str, window: Window) -> str:
     pads = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
     inputs = [source, lowering.indices(f"{target}/pads", pads)]
     mirrors = all(
-        2 * max(before, after) <= size
-        for before, after, size in zip(window.before, window.after, window.kernel, strict=True)
+        2 * max(before, after) <= size and max(before, after) <= pixels
+        for before, after, size, pixels in zip(
+            window.before, window.after, window.kernel, (height, width), strict=True
+        )
     )
     if mirrors:
         lowering.emit("MIRROR_PAD", inputs, [target], Mode=SYMMETRIC)
@@ -101,7 +109,7 @@ def average_pool(lowering: Lowering, node: OnnxNode) -> None:
     padless = not any((*window.before, *window.after))
     if padless and window.kernel == (height, width):
         # A MEAN may have another scale than its input, a pool may not.
-        _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
+        _emit_reduction(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
         return
     counts = _divisors(node, window, (height, width), lowering.graph.shapes[node.output][2:])
     target = lowering.write(node.output, CHANNELS_LAST)
@@ -126,12 +134,15 @@ def _divisors(
 ) -> NDArray[np.float64]:
     """The number of elements that ONNX divides by, per output position."""
     includes_pads = bool(node.attributes.get("count_include_pad", 0))
-    stated = node.ints("pads", (0, 0, 0, 0))
+    # Rounding up makes windows reach behind the pads, which are all that counts.
+    mode = node.attributes.get("auto_pad", b"NOTSET")
+    stated = node.ints("pads", (0, 0, 0, 0)) if mode == b"NOTSET" else (0, 0, 0, 0)
+    after = window.after if mode in (b"SAME_UPPER", b"SAME_LOWER") else stated[2:]
     along = []
     for axis in (0, 1):
         starts = np.arange(outputs[axis]) * window.strides[axis] - window.before[axis]
         first = -window.before[axis] if includes_pads else 0
-        last = sizes[axis] + (stated[2 + axis] if includes_pads else 0)
+        last = sizes[axis] + (after[axis] if includes_pads else 0)
         ends = np.minimum(starts + window.kernel[axis], last)
         along.append(ends - np.maximum(starts, first))
     return np.outer(along[0], along[1]).astype(np.float64)
@@ -141,131 +152,52 @@ def global_average_pool(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers GlobalAveragePool."""
     _feature_map(lowering, node)
     source = lowering.read(node.inputs[0], CHANNELS_LAST)
-    _emit_mean(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
+    _emit_reduction(lowering, source, lowering.write(node.output, CHANNELS_LAST), (1, 2))
 
 
-def _emit_mean(lowering: Lowering, source: str, target: str, axes: tuple[int, ...]) -> None:
-    """Adds a MEAN that keeps its dimensions, as accelerators need it, and a RESHAPE."""
+def _emit_reduction(
+    lowering: Lowering, source: str, target: str, axes: tuple[int, ...], op: str = "MEAN"
+) -> None:
+    """Adds a reduction that keeps its dimensions, as accelerators need it, and a RESHAPE."""
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(lowering.shape(source)))
     kept = target
     if lowering.shape(target) != shape:
         kept = lowering.temporary(f"{target}/kept", shape, like=target)
     inputs = [source, lowering.indices(f"{target}/axes", axes)]
-    lowering.emit("MEAN", inputs, [kept], KeepDims=True)
+    lowering.emit(op, inputs, [kept], KeepDims=True)
     if kept != target:
         lowering.emit_reshape(kept, target)
 
 
-def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers ReduceMean over any dimensions."""
-    rank = len(lowering.graph.shapes[node.inputs[0]])
-    given = lowering.graph.constant(node, 1)
-    axes = node.ints("axes", identity(rank)) if given is None else tuple(int(a) for a in given)
-    reduced = {axis % rank for axis in axes}
-    have = lowering.permutation(node.inputs[0])
+def reduction(lowering: Lowering, node: OnnxNode) -> None:
+    """Lowers a mean, sum, maximum or minimum over any dimensions."""
+    name = node.inputs[0]
+    rank = len(lowering.graph.shapes[name])
+    reduced = _reduced_axes(lowering, node, rank)
+    have = lowering.permutation(name)
+    if not reduced:
+        lowering.alias(node.output, lowering.read(name), have)
+        return
     if rank == 4 and reduced == {2, 3}:
         have = CHANNELS_LAST  # the mean of a feature map, which accelerators support
-    source = lowering.read(node.inputs[0], have)
+    source = lowering.read(name, have)
     keep = bool(node.attributes.get("keepdims", 1))
     remaining = [axis for axis in range(rank) if axis not in reduced]
     result = have if keep else tuple(remaining.index(axis) for axis in have if axis in remaining)
     target = lowering.write(node.output, result)
-    _emit_mean(
+    _emit_reduction(
         lowering,
         source,
         target,
         tuple(place for place, axis in enumerate(have) if axis in reduced),
+        _REDUCTIONS[node.op],
     )
 
 
-def resize(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers Resize and Upsample, if TFLite can read the same positions."""
-    before, after = (lowering.graph.shapes[name] for name in (node.inputs[0], node.output))
-    mode = node.attributes.get("mode", b"nearest").decode()
-    if len(before) != 4 or before[:2] != after[:2] or mode not in {"nearest", "linear"}:
-        raise unsupported_error(node, "only nearest and linear resizing of height and width can")
-    if node.attributes.get("antialias", 0):
-        raise unsupported_error(node, "it smooths before it shrinks")
-    options = next(
-        (
-            (align, half)
-            for align, half in ((False, False), (False, True), (True, False))
-            if all(
-                np.allclose(
-                    _onnx_positions(lowering, node, mode, axis),
-                    _tflite_positions(mode, before[axis], after[axis], align=align, half=half),
-                )
-                for axis in (2, 3)
-            )
-        ),
-        None,
-    )
-    if options is None:
-        raise unsupported_error(node, "its way of rounding coordinates has no counterpart there")
-    source = lowering.read(node.inputs[0], CHANNELS_LAST)
-    target = lowering.write(node.output, CHANNELS_LAST)
-    lowering.emit(
-        "RESIZE_BILINEAR" if mode == "linear" else "RESIZE_NEAREST_NEIGHBOR",
-        [source, lowering.indices(f"{target}/size", after[2:])],
-        [target],
-        AlignCorners=options[0],
-        HalfPixelCenters=options[1],
-    )
-
-
-def _scale(lowering: Lowering, node: OnnxNode, axis: int) -> float:
-    """The node's scale along an axis, which may differ slightly from the ratio of the sizes."""
-    stated = node.attributes.get("scales")
-    position = 1 if node.op == "Upsample" or lowering.graph.opset < 11 else 2
-    if stated is None:
-        stated = lowering.graph.constant(node, position)
-    if stated is not None and len(stated) == 4:
-        return float(stated[axis])
-    return lowering.graph.shapes[node.output][axis] / lowering.graph.shapes[node.inputs[0]][axis]
-
-
-def _onnx_positions(
-    lowering: Lowering, node: OnnxNode, mode: str, axis: int
-) -> NDArray[np.float64]:
-    """The input positions that ONNX reads along an axis, one per output position."""
-    size_in = lowering.graph.shapes[node.inputs[0]][axis]
-    size_out = lowering.graph.shapes[node.output][axis]
-    scale, places = _scale(lowering, node, axis), np.arange(size_out, dtype=np.float64)
-    old = node.op == "Upsample" or lowering.graph.opset < 11
-    default = b"asymmetric" if old else b"half_pixel"
-    kind = node.attributes.get("coordinate_transformation_mode", default).decode()
-    if kind == "asymmetric":
-        positions = places / scale
-    elif kind == "align_corners":
-        positions = places * (size_in - 1) / max(size_out - 1, 1)
-    elif kind == "half_pixel" or (kind == "pytorch_half_pixel" and size_out > 1):
-        positions = (places + 0.5) / scale - 0.5
-    elif kind == "pytorch_half_pixel":
-        positions = np.zeros(1)
-    else:
-        raise unsupported_error(node, f"its coordinates are {kind!r}")
-    if mode == "nearest":
-        rounding = node.attributes.get(
-            "nearest_mode", b"floor" if old else b"round_prefer_floor"
-        ).decode()
-        positions = {
-            "floor": np.floor(positions),
-            "ceil": np.ceil(positions),
-            "round_prefer_floor": np.ceil(positions - 0.5),
-            "round_prefer_ceil": np.floor(positions + 0.5),
-        }[rounding]
-    return np.clip(positions, 0, size_in - 1)
-
-
-def _tflite_positions(
-    mode: str, size_in: int, size_out: int, *, align: bool, half: bool
-) -> NDArray[np.float64]:
-    """The input positions that TFLite's kernels read (its public reference implementation)."""
-    places = np.arange(size_out, dtype=np.float64)
-    ratio = (size_in - 1) / (size_out - 1) if align and size_out > 1 else size_in / size_out
-    if mode == "linear":
-        positions = (places + 0.5) * ratio - 0.5 if half else places * ratio
-    else:
-        positions = (places + (0.5 if half else 0.0)) * ratio
-        positions = np.floor(positions + 0.5) if align else np.floor(positions)
-    return np.clip(positions, 0, size_in - 1)
+def _reduced_axes(lowering: Lowering, node: OnnxNode, rank: int) -> set[int]:
+    """The reduced dimensions: no axes mean all of them, or none if the node says so."""
+    given = lowering.graph.constant(node, 1)
+    axes = node.ints("axes") if given is None else tuple(int(axis) for axis in given.reshape(-1))
+    if not axes and not node.attributes.get("noop_with_empty_axes", 0):
+        return set(range(rank))
+    return {axis % rank for axis in axes}

@@ -1,13 +1,10 @@
-"""Lowers operators that only move data: reshape, transpose, concat, split, slice, pad."""
+"""Lowers operators that only move data: reshape, transpose, concat, split, slice."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
 from npu_tune.network.quantize.lowering import Lowering, unsupported_error
-from npu_tune.network.quantize.ops_conv import REFLECT, emit_slice
 from npu_tune.network.quantize.ops_math import common_order
 
 
@@ -101,46 +98,34 @@ def _slice_arguments(
     lowering: Lowering, node: OnnxNode, rank: int
 ) -> tuple[list[int], list[int], list[int]]:
     """Starts, axes and steps, which are inputs since operator set 10."""
-    found: list[list[int] | None] = []
-    for position, attribute in ((1, "starts"), (3, "axes"), (4, "steps")):
-        value = lowering.graph.constant(node, position)
-        if value is not None:
-            found.append([int(item) for item in value.reshape(-1)])
-        elif position < len(node.inputs) and node.inputs[position]:
-            raise unsupported_error(node, f"its {attribute} are computed at run time")
-        else:
-            found.append([*node.ints(attribute)] if attribute in node.attributes else None)
-    starts, axes, steps = found
-    if starts is None:
-        raise unsupported_error(node, "it does not say where it starts")
-    places = [axis % rank for axis in axes] if axes is not None else list(range(len(starts)))
+    starts, axes, steps = (
+        list(node.ints(attribute)) if value is None else [int(item) for item in value.reshape(-1)]
+        for attribute, value in (
+            ("starts", lowering.graph.constant(node, 1)),
+            ("axes", lowering.graph.constant(node, 3)),
+            ("steps", lowering.graph.constant(node, 4)),
+        )
+    )
+    places = [axis % rank for axis in axes] or list(range(len(starts)))
     return starts, places, steps or [1] * len(starts)
 
 
-def pad(lowering: Lowering, node: OnnxNode) -> None:
-    """Lowers Pad with zeros or with a reflection at the border."""
-    name = node.inputs[0]
-    order = lowering.permutation(name)
-    rank = len(order)
-    given = lowering.graph.constant(node, 1)
-    pads = node.ints("pads") if given is None else tuple(int(item) for item in given)
-    value = lowering.graph.constant(node, 2)
-    amount = float(node.attributes.get("value", 0.0) if value is None else value.reshape(-1)[0])
-    mode = node.attributes.get("mode", b"constant")
-    axes_given = lowering.graph.constant(node, 3)
-    axes = list(range(rank)) if axes_given is None else [int(axis) % rank for axis in axes_given]
-    known = len(pads) == 2 * len(axes) and min(pads) >= 0
-    if not known or mode not in (b"constant", b"reflect") or (mode == b"constant" and amount):
-        raise unsupported_error(
-            node, "only zeros and reflections can, by numbers known beforehand"
-        )
-    amounts = np.zeros((rank, 2), np.int32)
-    for place, axis in enumerate(axes):
-        amounts[axis] = (pads[place], pads[place + len(axes)])
-    source = lowering.read(name)
-    target = lowering.write(node.output, order)
-    inputs = [source, lowering.indices(f"{target}/pads", amounts[list(order)])]
-    if mode == b"reflect":
-        lowering.emit("MIRROR_PAD", inputs, [target], Mode=REFLECT)
-    else:
-        lowering.emit("PAD", inputs, [target])
+def emit_slice(
+    lowering: Lowering,
+    source: str,
+    target: str,
+    begin: tuple[int, ...],
+    steps: tuple[int, ...],
+) -> None:
+    """Slices ``source`` from ``begin`` on, to the shape of ``target``."""
+    end = tuple(
+        first + (size - 1) * step + 1
+        for first, size, step in zip(begin, lowering.shape(target), steps, strict=True)
+    )
+    inputs = [
+        source,
+        lowering.indices(f"{target}/begin", begin),
+        lowering.indices(f"{target}/end", end),
+        lowering.indices(f"{target}/steps", steps),
+    ]
+    lowering.emit("STRIDED_SLICE", inputs, [target])

@@ -10,7 +10,8 @@ import numpy as np
 
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 
-_SLIDING = frozenset({"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+_SLIDING = _CONVOLUTIONS | {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
 
 
 def adjust_ranks(graph: OnnxGraph) -> None:
@@ -49,14 +50,18 @@ def _split_at(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (math.prod(shape[:axis]), math.prod(shape[axis:]))
 
 
+_UNITS = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
+"""What a dimension of size one has of each attribute with an element per dimension."""
+
+
 def _widen_attributes(graph: OnnxGraph, node: OnnxNode) -> None:
-    for name, unit in (("kernel_shape", 1), ("strides", 1), ("dilations", 1)):
+    for name, unit in _UNITS.items():
         if name in node.attributes:
             node.attributes[name] = [unit, *node.ints(name)]
     if "pads" in node.attributes:
         first, last = node.ints("pads")
         node.attributes["pads"] = [0, first, 0, last]
-    weights = graph.constant(node, 1) if node.op == "Conv" else None
+    weights = graph.constant(node, 1) if node.op in _CONVOLUTIONS else None
     if weights is not None:
         node.inputs[1] = graph.add_constant(f"{node.output}/weights", weights[:, :, None, :])
 

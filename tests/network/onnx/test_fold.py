@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from two_runtimes import onnx_model
 
-from npu_tune.errors import UnsupportedOperatorError
-from npu_tune.network.onnx.fold import fold_constants, remove_identities, remove_quantizers
+from npu_tune.network.onnx.fold import fold_constants, remove_identities
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.model import infer_shapes
 from npu_tune.network.onnx.proto import graph_from_onnx
@@ -51,23 +49,3 @@ def test_an_output_that_is_an_input_keeps_a_node() -> None:
     graph = graph_of("(float[1,2] x) => (float y) { y = Identity(x) }")
     remove_identities(graph)
     assert ops(graph) == ["Identity"]
-
-
-SCALES = {"s": np.asarray(0.5, np.float32), "z": np.asarray(-128, np.int8)}
-
-
-def test_quantizer_pairs_leave_the_range_that_they_limit_values_to() -> None:
-    graph = graph_of(
-        "(float[1,2] x) => (float y)"
-        " { q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) y = Relu(d) }",
-        SCALES,
-    )
-    remove_quantizers(graph)
-    assert [(node.op, node.inputs) for node in graph.nodes] == [("Relu", ["x"])]
-    assert graph.ranges == {"x": (0.0, 127.5)}
-
-
-def test_a_quantizer_whose_integers_flow_on_is_refused() -> None:
-    graph = graph_of("(float[1,2] x) => (int8 y) { y = QuantizeLinear(x, s, z) }", SCALES)
-    with pytest.raises(UnsupportedOperatorError, match="not followed by a DequantizeLinear"):
-        remove_quantizers(graph)

@@ -8,6 +8,7 @@ from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.errors import ModelError
 from npu_tune.network import Network, load_calibration
+from npu_tune.network.quantize import convert
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,24 @@ def test_a_single_array_is_refused(tmp_path: Path, network: Network) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, network: Network) -> None:
     with pytest.raises(ModelError, match="no file"):
         load_calibration(tmp_path / "nowhere.npz", network)
+
+
+@pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")
+def test_sizes_that_onnxruntime_computes_otherwise_are_refused_by_the_tensor() -> None:
+    model = onnx_model(
+        "(float[1,4,7,6] x) => (float y)"
+        " { y = MaxPool<kernel_shape=[2,3], strides=[2,2], pads=[1,1,1,1], ceil_mode=1>(x) }"
+    )
+    with pytest.raises(ModelError, match=r"'y' has the shape"):
+        convert(onnx_network(model))
+
+
+@pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")
+def test_values_that_onnxruntime_refuses_at_run_time_are_no_internal_error() -> None:
+    model = onnx_model(
+        "(float[1,4,6,6] x) => (float y)"
+        ' { y = Conv<auto_pad="SAME_UPPER", dilations=[2,2]>(x, w) }',
+        {"w": np.ones((4, 4, 3, 3), np.float32)},
+    )
+    with pytest.raises(ModelError, match="onnxruntime"):
+        convert(onnx_network(model))

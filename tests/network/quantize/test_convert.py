@@ -100,31 +100,6 @@ def test_an_unknown_operator_is_named_with_its_node() -> None:
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", "dilated"),
-        ('y = Pad<mode="edge">(x, pads)', "zeros"),
-        ("a = Sigmoid(x) y = Div(x, a)", "run time"),
-        ("y = Clip(x, one)", "zero out"),
-        ("y = Elu<alpha=0.5>(x)", "alpha"),
-        ('y = Resize<mode="cubic">(x, , s)', "nearest and linear"),
-        ("a = Relu(x) y = Conv(x, a)", "run time"),
-    ],
-)
-def test_parameters_without_a_counterpart_are_refused(body: str, reason: str) -> None:
-    model = onnx_model(
-        f"(float[1,4,4,4] x) => (float y) {{ {body} }}",
-        {
-            "pads": np.asarray([0, 0, 1, 1, 0, 0, 1, 1]),
-            "one": np.asarray(1.0, np.float32),
-            "s": np.asarray([1, 1, 2, 2], np.float32),
-        },
-    )
-    with pytest.warns(NpuTuneWarning), pytest.raises(UnsupportedOperatorError, match=reason):
-        quantize_to_tflite(onnx_network(model))
-
-
 def test_a_network_that_overflows_is_refused_by_the_tensor() -> None:
     network = onnx_network(
         onnx_model(
@@ -265,3 +240,11 @@ def test_a_written_file_is_read_back_with_the_same_operators() -> None:
     assert {layer.op for layer in again.layers} == {
         "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "RESHAPE", "SOFTMAX",
     }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")
+def test_nodes_without_names_that_are_split_get_names_of_their_own() -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { a = Relu(x) b = Sum(x, a, x) y = Sum(b, a, x) }"
+    )
+    assert convert(onnx_network(model)).model_bytes

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from npu_tune.network.onnx.graph import OnnxNode
+from npu_tune.network.onnx.operators import OPERATORS, objection_to
+from npu_tune.network.onnx.operators.sizes import is_bias
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, windows
 from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
+
+
+def reason_against(builder: Builder, node: OnnxNode) -> str:
+    """Why no unit computes a node of a known operator as it is; empty if one may.
+
+    Raises:
+        ModelError: if the node contradicts itself.
+    """
+    if node.op not in OPERATORS:
+        return ""
+    objection = objection_to(builder.graph, node, "work")
+    return "" if objection is None else objection.reason
 
 
 def _conv(builder: Builder, node: OnnxNode) -> None:
@@ -43,11 +58,22 @@ def _gemm(builder: Builder, node: OnnxNode) -> None:
     if node.attributes.get("transA", 0):
         builder.software(node, "its input is transposed")
         return
+    addend = node.inputs[2] if len(node.inputs) > 2 else ""
+    if (
+        addend
+        and not is_bias(builder.graph, addend)
+        and builder.graph.constant(node, 1) is not None
+    ):
+        product = builder.graph.new_name(f"{node.output}/product")
+        builder.graph.shapes[product] = builder.shape(node.output)
+        _gemm(builder, replace(node, inputs=node.inputs[:2], outputs=[product]))
+        sum_ = replace(node, inputs=[product, addend])
+        elementwise.arithmetic(builder, sum_, "add")
+        return
     weights = windows.constant_weights(builder, node)
     if weights is None:
         return
     channel_axis = 0 if node.attributes.get("transB", 0) else 1
-    biased = len(node.inputs) > 2 and node.inputs[2] != ""
     windows.product(
         builder,
         node,
@@ -55,7 +81,7 @@ def _gemm(builder: Builder, node: OnnxNode) -> None:
         weights=builder.weights(
             weights,
             channel_axis=channel_axis,
-            bias_channels=weights.shape[channel_axis] if biased else 0,
+            bias_channels=weights.shape[channel_axis] if addend else 0,
         ),
         inner=weights.shape[1 - channel_axis],
     )
@@ -103,10 +129,10 @@ def _global_pool(builder: Builder, node: OnnxNode) -> None:
 
 def _reduce(builder: Builder, node: OnnxNode) -> None:
     reduced = _given_ints(builder, node, "axes", 1) or None
-    if reduced is None and node.attributes.get("noop_with_empty_axes", 0):
-        builder.view(node.inputs[0], node.output)
-    elif len(builder.run_time(node)) > 1:
+    if len(builder.run_time(node)) > 1:
         builder.software(node, "its dimensions are computed at run time")
+    elif reduced is None and node.attributes.get("noop_with_empty_axes", 0):
+        builder.view(node.inputs[0], node.output)
     else:
         windows.reduction(builder, node, reduced, is_mean=node.op == "ReduceMean")
 
@@ -123,8 +149,9 @@ def _transpose(builder: Builder, node: OnnxNode) -> None:
 def _pad(builder: Builder, node: OnnxNode) -> None:
     flat = _given_ints(builder, node, "pads", 1)
     value = builder.graph.constant(node, 2)
+    given = value is None and len(node.inputs) > 2 and node.inputs[2] != ""
     zeros = float(node.attributes.get("value", 0.0)) == 0.0 and not (
-        value is not None and np.any(value)
+        given or (value is not None and np.any(value))
     )
     constant = node.attributes.get("mode", "constant") == "constant"
     rank = len(builder.shape(node.inputs[0]))
@@ -148,7 +175,13 @@ def _given_ints(
 
 
 def _resize(builder: Builder, node: OnnxNode) -> None:
-    moves.resize(builder, node, str(node.attributes.get("mode", "nearest")))
+    coordinates = node.attributes.get("coordinate_transformation_mode")
+    moves.resize(
+        builder,
+        node,
+        str(node.attributes.get("mode", "nearest")),
+        crops=coordinates == "tf_crop_and_resize",
+    )
 
 
 def _quantizer(builder: Builder, node: OnnxNode) -> None:

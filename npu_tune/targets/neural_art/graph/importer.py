@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from npu_tune.errors import ModelError
 from npu_tune.network.model import Network
+from npu_tune.network.onnx.graph import OnnxNode
 from npu_tune.targets.neural_art.graph import from_onnx, from_tflite, operators, software
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.fuse import fuse_operations
@@ -27,14 +28,15 @@ def graph_of(network: Network) -> OperationGraph:
 
     Raises:
         ModelError: if the network is of another format, computes nothing from its inputs, or
-            has a constant node that cannot be folded; names the node.
+            has a node that contradicts itself or a constant node that cannot be folded; names the
+            node.
     """
     if network.format == "onnx":
         builder = Builder(network, onnx_nodes(network), channels_last=False)
-        _import_nodes(builder, from_onnx.HANDLERS)
+        _import_nodes(builder, from_onnx.HANDLERS, from_onnx.reason_against)
     elif network.format == "tflite":
         builder = Builder(network, tflite_nodes(network), channels_last=True)
-        _import_nodes(builder, from_tflite.HANDLERS)
+        _import_nodes(builder, from_tflite.HANDLERS, lambda *_: "")
     else:
         raise ModelError(
             f"The network {network.name!r} is {network.format}, which holds no layers that can be "
@@ -44,8 +46,16 @@ def graph_of(network: Network) -> OperationGraph:
     return _build_graph(builder)
 
 
-def _import_nodes(builder: Builder, handlers: Mapping[str, Handler]) -> None:
+def _import_nodes(
+    builder: Builder,
+    handlers: Mapping[str, Handler],
+    reason_against: Callable[[Builder, OnnxNode], str],
+) -> None:
     for node in builder.graph.nodes:
+        reason = reason_against(builder, node)
+        if reason:
+            builder.software(node, reason)
+            continue
         if node.inputs[0] in builder.graph.constants and node.op not in operators.CONSTANT_FIRST:
             builder.software(node, "it looks up a constant with values of the run time")
             continue

@@ -72,10 +72,10 @@ def rearrangement(builder: Builder, node: OnnxNode, *, may_keep_shape: bool) -> 
             builder.copy(node, [source], target)
 
 
-def resize(builder: Builder, node: OnnxNode, mode: str) -> None:
+def resize(builder: Builder, node: OnnxNode, mode: str, *, crops: bool = False) -> None:
     """Imports a resize: a copy for nearest neighbours; interpolation runs in software."""
     source = node.inputs[0]
-    if builder.shape(source) == builder.shape(node.output):
+    if builder.shape(source) == builder.shape(node.output) and not crops:
         builder.view(source, node.output)
     elif mode == "nearest":
         builder.copy(node, [source], node.output)

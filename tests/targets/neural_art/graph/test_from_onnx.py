@@ -286,3 +286,77 @@ def test_a_batch_counts_as_more_rows() -> None:
     pool = graph.operations[1]
     assert (pool.kernel, pool.global_pool) == ((6, 5), True)
     assert [sizes(graph.maps[name]) for name in ("x", "y")] == [(8, 24, 5), (8, 4, 1)]
+
+
+@pytest.mark.parametrize(("shape", "elements"), [((4, 1), 4), ((4, 5), 20)])
+def test_an_addend_of_a_gemm_that_is_no_bias_is_added_behind(
+    shape: tuple[int, int], elements: int
+) -> None:
+    graph = imported("y = Gemm(x, w, c)", {"w": (6, 5), "c": shape}, inputs="float[4,6] x")
+    product, added = graph.operations
+    assert (product.kind, added.kind) == (OperationKind.CONVOLUTION, OperationKind.ARITHMETIC)
+    assert product.weights is not None
+    assert added.weights is not None
+    assert (product.weights.bias_channels, added.weights.elements) == (0, elements)
+    assert product.macs == 4 * 6 * 5
+
+
+def test_an_addend_of_a_gemm_that_is_computed_at_run_time_is_read() -> None:
+    graph = imported(
+        "y = Gemm<beta=0.5>(x, w, c)", {"w": (6, 5)}, inputs="float[4,6] x, float[4,5] c"
+    )
+    assert kinds(graph) == ["convolution", "arithmetic"]
+    assert graph.operations[-1].inputs == (graph.operations[0].output, "c")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "opset", "reason"),
+    [
+        ("y, k, l = BatchNormalization<training_mode=1>(x, v, v, v, v)", "", 15, "is 1, and only"),
+        ("y = Dropout(x, h, t)", ", bool t", 13, "training_mode is computed at run time"),
+        ("y = Relu<slope=0.5>(x)", "", 13, "no attribute 'slope'"),
+    ],
+)
+def test_what_no_unit_honours_runs_on_the_cpu_and_says_why(
+    nodes: str, inputs: str, opset: int, reason: str
+) -> None:
+    graph = imported(
+        nodes,
+        {"v": (8,)},
+        {"h": np.float32(0.5)},
+        inputs=f"float[1,8,12,10] x{inputs}",
+        opset=opset,
+    )
+    operation = only(graph)
+    assert operation.kind is OperationKind.SOFTWARE
+    assert reason in operation.software_reason
+
+
+def test_a_padding_by_a_value_of_the_run_time_is_not_folded_as_zeros() -> None:
+    graph = imported(
+        "a = Relu(x) b = Pad(a, p, v) y = Conv(b, w)",
+        {"w": (6, 8, 3, 3)},
+        {"p": [0, 0, 1, 1, 0, 0, 1, 1]},
+        inputs="float[1,8,12,10] x, float v",
+    )
+    assert "copy" in kinds(graph)
+
+
+def test_empty_axes_reduce_nothing_only_where_the_node_says_so() -> None:
+    for noop, wanted in ((0, ["activation", "software"]), (1, ["activation"])):
+        graph = imported(
+            f"a = Sigmoid(x) y = ReduceMean<noop_with_empty_axes={noop}>(a, e)",
+            {},
+            {"e": np.zeros(0, np.int64)},
+            opset=18,
+        )
+        assert [name.split("+")[0] for name in kinds(graph)] == wanted
+
+
+def test_a_crop_that_keeps_the_size_moves_data() -> None:
+    graph = imported(
+        'a = Sigmoid(x) y = Resize<coordinate_transformation_mode="tf_crop_and_resize">(a, r, , s)',
+        {},
+        {"r": np.asarray([0, 0, 0.2, 0.2, 1, 1, 0.8, 0.8], np.float32), "s": [1, 8, 12, 10]},
+    )
+    assert kinds(graph)[-1] == "copy"

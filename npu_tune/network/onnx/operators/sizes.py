@@ -1,0 +1,48 @@
+"""Sizes of a node's inputs: whether they fit each other, and whether they make a bias."""
+
+from __future__ import annotations
+
+from npu_tune.errors import ModelError
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+_WINDOWS = _CONVOLUTIONS | {"AveragePool", "MaxPool"}
+
+
+def check_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
+    """Checks that pads are not negative, and that kernel, groups and weights fit each other.
+
+    Raises:
+        ModelError: if not; names the node.
+    """
+    pads = node.ints("pads")
+    if node.op in _WINDOWS and pads and min(pads) < 0:
+        raise _contradiction(node, f"pads are {pads}", "input is nowhere cut off")
+    if node.op not in _CONVOLUTIONS:
+        return
+    source, weights = (graph.shapes[name] for name in node.inputs[:2])
+    kernel, groups = node.ints("kernel_shape", weights[2:]), int(node.attributes.get("group", 1))
+    if kernel != weights[2:]:
+        raise _contradiction(node, f"kernel_shape is {kernel}", f"weights are {weights[2:]}")
+    inputs = weights[0] if node.op == "ConvTranspose" else weights[1] * groups
+    if source[1] != inputs or groups < 1 or weights[0] % groups:
+        raise _contradiction(
+            node,
+            f"input has {source[1]} channels in {groups} groups",
+            f"weights of shape {weights} have other numbers of these",
+        )
+
+
+def is_bias(graph: OnnxGraph, name: str) -> bool:
+    """Tells whether an addend is constant and at most varies along the last dimension."""
+    constant = graph.constants.get(name)
+    return constant is not None and all(size == 1 for size in constant.shape[:-1])
+
+
+def _contradiction(node: OnnxNode, one: str, other: str) -> ModelError:
+    return ModelError(
+        f"The {node} contradicts itself: its {one}, and its {other}.",
+        remedy="Check the file with onnx.checker and export it again.",
+        node=node.name or node.output,
+        op=node.op,
+    )

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from two_runtimes import onnx_model, onnx_network
+
+from npu_tune.errors import ModelError, NpuTuneWarning
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+from npu_tune.network.onnx.operators.sizes import check_sizes
+from npu_tune.network.quantize import convert
+from npu_tune.targets.neural_art.graph import graph_of
+
+CONTRADICTIONS = {
+    "y = Conv<kernel_shape=[5,5]>(x, w)": (6, 8, 3, 3),
+    "y = ConvTranspose<kernel_shape=[5,5]>(x, w)": (8, 6, 3, 3),
+    "y = Conv<group=2>(x, w)": (6, 8, 3, 3),
+    "y = Conv(x, w)": (6, 5, 3, 3),
+    "y = Conv<group=4>(x, w)": (6, 2, 3, 3),
+    "y = ConvTranspose(x, w)": (6, 8, 3, 3),
+}
+
+
+@pytest.mark.filterwarnings(f"ignore::{NpuTuneWarning.__module__}.{NpuTuneWarning.__name__}")
+@pytest.mark.parametrize("body", CONTRADICTIONS)
+def test_kernels_groups_and_weights_that_contradict_each_other_are_refused(body: str) -> None:
+    model = onnx_model(
+        f"(float[1,8,12,10] x) => (float y) {{ {body} }}",
+        {"w": np.ones(CONTRADICTIONS[body], np.float32)},
+    )
+    for read in (convert, graph_of):
+        with pytest.raises(ModelError, match=r"'y' \(Conv.* contradicts itself"):
+            read(onnx_network(model))
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_negative_pads_of_a_window_are_refused(op: str) -> None:
+    graph = OnnxGraph(
+        [OnnxNode(op, "node", ["x"], ["y"], {"kernel_shape": [2, 2], "pads": [0, 0, 0, -1]})],
+        constants={},
+        shapes={"x": (1, 4, 8, 8), "y": (1, 4, 7, 6)},
+        inputs=["x"],
+        outputs=["y"],
+        opset=13,
+    )
+    with pytest.raises(ModelError, match=r"its pads are \(0, 0, 0, -1\)"):
+        check_sizes(graph, graph.nodes[0])
