@@ -17,6 +17,30 @@ if TYPE_CHECKING:
 
     from npu_tune.tuning import Listener, StudyResult
 
+_ARGUMENTS: Mapping[str, str] = {
+    "model.path": "model",
+    "model.calibration": "calibration",
+    "target.name": "target",
+    "target": "options",
+    "study.folder": "study",
+    "study.storage": "storage",
+    "study.store": "store",
+    "study.seed": "seed",
+    "study.evaluations": "evaluations",
+    "study.wall_time": "wall_time",
+    "sampler.name": "sampler",
+    "sampler": "sampler_options",
+    "objective": "objective",
+    "objective.mode": "mode",
+    "objective.directions": "maximize",
+    "limits": "limits",
+    "executor.kind": "executor",
+    "executor.address": "address",
+    "executor.workers": "workers",
+    "executor.timeout_s": "timeout",
+}
+"""By key of a study file, the argument of :func:`tune` that gives it."""
+
 
 def tune(
     model: Model,
@@ -78,6 +102,7 @@ def tune(
     from npu_tune.tuning.config import model_name  # noqa: PLC0415
     from npu_tune.tuning.folder import kept_identity  # noqa: PLC0415
     from npu_tune.tuning.study_file import parse_study, without_none  # noqa: PLC0415
+    from npu_tune.validation import keys_called  # noqa: PLC0415
 
     network = model if isinstance(model, Network) else None
     name = network.name if network else os.fspath(model)  # type: ignore[arg-type]
@@ -118,8 +143,9 @@ def tune(
             "address": address,
         },
     }
-    parsed = parse_study(without_none(document), base=Path.cwd(), source="tune")
-    return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
+    with keys_called({key: f"the argument {name!r}" for key, name in _ARGUMENTS.items()}):
+        parsed = parse_study(without_none(document), base=Path.cwd(), source="tune")
+        return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
 
 
 def load_study(folder: str | os.PathLike[str]) -> StudyResult:

@@ -27,12 +27,13 @@ from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.config import SamplerSection, StudyFile
 from npu_tune.tuning.folder import (
     is_study_folder,
-    make_study_folder,
+    new_study_folder,
     read_study_folder,
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
@@ -134,13 +135,16 @@ class _Session:
             evaluations=study.study.budget,
             sampler=self._sampler,
         )
-        make_study_folder(study)
-        with open_ledger(
-            study.storage,
-            name=study.name,
-            directions=objective.study_directions,
-            metric_names=tuple(objective.weights) if objective.pareto else ("cost",),
-        ) as ledger:
+        check_place(study.storage, folder=study.folder)
+        with (
+            new_study_folder(study),
+            open_ledger(
+                study.storage,
+                name=study.name,
+                directions=objective.study_directions,
+                metric_names=tuple(objective.weights) if objective.pareto else ("cost",),
+            ) as ledger,
+        ):
             self._claim(ledger)
             write_study_folder(study, self._problem.network)
             with contextlib.ExitStack() as stack:

@@ -53,7 +53,7 @@ class Encoding:
         """Weighted squared distances between tokens of the same slot; 0 between others."""
         same = self._token_slots[:, None] == self._token_slots[None, :]
         norms = np.einsum("ij,ij->i", self._vectors, self._vectors)
-        squares = norms[:, None] + norms[None, :]
+        squares: Floats = norms[:, None] + norms[None, :]
         # In place, as these tables are the largest there are.
         squares -= 2.0 * self._vectors @ self._vectors.T
         np.maximum(squares, 0.0, out=squares)
