@@ -166,6 +166,7 @@ def export(
     *,
     pick: str = "best",
     target: Target | None = None,
+    force: bool = False,
 ) -> Artifact:
     """Builds one trial of a study: the file to deploy, its configuration and its exact metrics.
 
@@ -175,16 +176,18 @@ def export(
         pick: ``best`` (lowest cost), ``knee`` (of the front), a metric's name, or a trial's number.
         target: that the study was tuned for, where it was given as a value; made from the study's
             file if None.
+        force: overwrite what an export of something else has put there.
 
     Raises:
-        UsageError: if there is no such study or trial.
+        UsageError: if there is no such study or trial, or if files would be overwritten that
+            hold something else.
         StudyMismatchError: if model, compiler or target are not what they were.
         EvaluationError: if the trial does not compile.
         StorageError: if the folder cannot be written.
     """
     from npu_tune.report.build import build_trial  # noqa: PLC0415 - brings Optuna
 
-    return build_trial(Path(study), pick, Path(out), target=target).artifact
+    return build_trial(Path(study), pick, Path(out), target=target, force=force).artifact
 
 
 def _metrics_and_weights(

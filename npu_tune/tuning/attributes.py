@@ -18,6 +18,7 @@ from npu_tune.targets.profiles import pack_profile, unpack_profile
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.samples import NearbyReference
+from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
@@ -164,6 +165,7 @@ def study_result(
     about: Mapping[str, Any],
     trials: Iterable[FrozenTrial],
     *,
+    searches: tuple[SearchSettings, ...] = (),
     evaluations_planned: int | None,
     stopped: str | None,
     baseline_again: Mapping[str, float] | None,
@@ -174,6 +176,7 @@ def study_result(
         name: of the study.
         about: the study's identity, its :func:`objective_attributes` and :func:`study_attributes`.
         trials: of the ledger.
+        searches: by what they were proposed.
         evaluations_planned: the budget of the last run.
         stopped: why the last run ended.
         baseline_again: the baseline's metrics at the end.
@@ -200,6 +203,7 @@ def study_result(
             )
         ),
         references=about["references"],
+        searches=searches,
         evaluations_planned=evaluations_planned,
         profile=ProfileSchema(**about.get("profile", {})),
         deterministic=deterministic,

@@ -16,17 +16,20 @@ from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
 STUDY_FILE = "study.toml"
 
 
-@contextlib.contextmanager
-def new_study_folder(study: StudyFile) -> Iterator[None]:
-    """Makes the folder of a study; where nothing was put into it, none is left behind.
+def make_study_folder(study: StudyFile) -> None:
+    """Makes the folder of a study.
 
     Raises:
         StorageError: if it cannot be made.
     """
-    folder = study.folder
+    with storage_errors("The study folder", study.folder):
+        study.folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def no_empty_folder(folder: Path) -> Iterator[None]:
+    """Within it a folder may be made; where nothing was put into it, none is left behind."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    with storage_errors("The study folder", folder):
-        folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
