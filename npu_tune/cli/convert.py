@@ -8,6 +8,7 @@ import click
 
 from npu_tune.cli.options import calibration_option, model_argument
 from npu_tune.cli.output import CommandResult, print_result
+from npu_tune.errors import UsageError
 
 
 @click.command(short_help="Writes a float ONNX model as int8 TFLite.")
@@ -21,6 +22,7 @@ def convert(model: str, out: Path, calibration: Path | None) -> CommandResult:
     """Writes MODEL, a float ONNX file or a built-in network, as an int8 TFLite file."""
     from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
 
+    _require_other_file(Path(model), out)
     network = api.convert(model, out, calibration=calibration)
     document = {
         "model": {"name": network.name, "sha256": network.digest},
@@ -30,3 +32,10 @@ def convert(model: str, out: Path, calibration: Path | None) -> CommandResult:
     }
     size = f"{len(network.layers)} layers, {len(network.model_bytes):,} bytes"
     return CommandResult(document, f"Wrote {out}: {size}.")
+
+
+def _require_other_file(model: Path, out: Path) -> None:
+    if model.is_file() and out.is_file() and out.samefile(model):
+        raise UsageError(
+            f"--out is {out}, the model itself, which would be lost.", remedy="Name another file."
+        )

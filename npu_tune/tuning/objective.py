@@ -187,7 +187,7 @@ def _directions(asked: Mapping[str, str], metrics: Iterable[Metric]) -> dict[str
         raise UsageError(
             f"{sentence(key_name('objective.directions'))} names {stray!r}, which is not "
             "optimised.",
-            remedy=f"It takes one of {', '.join(names)}.",
+            remedy=known_remedy(stray, names),
             value=stray,
         )
     for metric in metrics:

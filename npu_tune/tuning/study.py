@@ -181,16 +181,14 @@ class _Session:
             )
 
     def _is_done(self, ledger: Ledger, trials: Sequence[FrozenTrial]) -> bool:
-        """Says so where a study has all evaluations that are asked for, so that nothing is lost."""
+        """Says so where a study has more than is asked for; what it says of itself then stays."""
         budget = self._study.study.budget
         done = sum("duplicate_of" not in trial.user_attrs for trial in trials)
-        has_ended = ledger.attributes().get(_STOPPED) not in {None, "interrupted"}
-        if budget is None or done < budget or (done == budget and not has_ended):
+        if budget is None or done <= budget:
             return False
         warnings.warn(
-            f"The study {ledger.name!r} is already done: it has {done} evaluations of {budget} "
-            f"that are asked for, and stays as it is. Ask for more with "
-            f"{key_name('study.evaluations')}.",
+            f"The study {ledger.name!r} is already done, with {done} of {budget} evaluations, and "
+            f"stays as it is. Ask for more with {key_name('study.evaluations')} to go on.",
             NpuTuneWarning,
             stacklevel=2,
         )

@@ -46,6 +46,18 @@ def test_convert_writes_an_int8_file_and_warns_about_random_calibration(npu_tune
     assert not network.is_float
 
 
+def test_convert_does_not_write_over_the_model_itself(npu_tune, here):
+    from npu_tune.network import zoo_network
+
+    model = here / "float.onnx"
+    model.write_bytes(zoo_network("ds-cnn", format="onnx").model_bytes)
+    before = model.read_bytes()
+    ended = npu_tune("convert", "float.onnx", "--out", "./float.onnx")
+    assert ended.code == 2
+    assert "--out" in ended.err
+    assert model.read_bytes() == before
+
+
 def test_convert_takes_calibration_data(npu_tune, here):
     import numpy as np
 
