@@ -21,7 +21,6 @@ _ARGUMENTS: Mapping[str, str] = {
     "model.path": "model",
     "model.calibration": "calibration",
     "target.name": "target",
-    "target": "options",
     "study.folder": "study",
     "study.storage": "storage",
     "study.store": "store",

@@ -9,7 +9,7 @@ from npu_tune.errors import NpuTuneWarning
 from npu_tune.tuning import read_study
 from npu_tune.tuning.folder import STUDY_FILE
 from npu_tune.tuning.ledger import open_ledger
-from npu_tune.tuning.settings import SEARCHES, SearchSettings
+from npu_tune.tuning.settings import SEARCHES, SearchSettings, record_settings, searches
 
 ANNEALING = {"name": "annealing", "chains": 2}
 
@@ -58,27 +58,16 @@ def test_a_study_of_an_earlier_version_is_compared_with_its_study_file(tmp_path)
     assert [row[2] for row in _searches(folder)] == [3, 4]
 
 
-def test_settings_by_which_nothing_was_proposed_leave_no_trace():
-    kept = SearchSettings(0, "random", 1)
-
-    class Noted:
-        name = "s"
-
-        def __init__(self):
-            self.kept = {SEARCHES: [vars(kept), {**vars(kept), "first_trial": 7, "seed": 2}]}
-
-        def attributes(self):
-            return self.kept
-
-        def set_attribute(self, key, value):
-            self.kept[key] = value
-
-    from npu_tune.tuning.settings import record_settings
-
-    ledger = Noted()
-    with pytest.warns(NpuTuneWarning, match="seed is 3, which was 2"):
-        record_settings(ledger, SearchSettings(7, "random", 3), kept=None)
-    assert [row["seed"] for row in ledger.kept[SEARCHES]] == [1, 3]
+def test_settings_by_which_nothing_was_proposed_leave_no_trace(tmp_path):
+    with open_ledger(tmp_path / "s.journal", name="s", directions=("minimize",)) as ledger:
+        record_settings(ledger, SearchSettings(0, "random", 1), kept=None)
+        for seed in (2, 3):
+            with pytest.warns(NpuTuneWarning, match=f"seed is {seed}, which was {seed - 1}"):
+                record_settings(ledger, SearchSettings(7, "random", seed), kept=None)
+        assert searches(ledger.attributes()) == (
+            SearchSettings(0, "random", 1),
+            SearchSettings(7, "random", 3),
+        )
 
 
 @pytest.mark.parametrize("asked", [4, 11])
