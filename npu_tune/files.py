@@ -54,7 +54,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there whole or not at all."""
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Writes a file so that it is there whole or not at all.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        private: nobody else may read it.
+    """
     with whole_file(path) as partial:
+        if private:
+            partial.touch(mode=0o600)
         partial.write_bytes(content)

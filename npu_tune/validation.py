@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import tomli_w
@@ -15,6 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from npu_tune.errors import NpuTuneError, remedy_for
 
 Model = TypeVar("Model", bound=BaseModel)
+
+SHOWN = "shown"
+"""Under this key of an error's data stands what may be shown of the value that is at fault."""
+
+_NAMES: ContextVar[Mapping[str, str]] = ContextVar("names of keys", default=MappingProxyType({}))
 
 _IN_TOML = {
     "dict_type": "it takes a table",
@@ -30,7 +37,7 @@ _IN_TOML = {
 class Table(BaseModel):
     """A TOML table: no unknown keys, and no value taken for one of another type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, Any]:
@@ -103,19 +110,54 @@ def _table_error(
             f"{source}: there is no key {key!r}.",
             remedy=known_remedy(location[-1], known),
             key=key,
-            value=first["input"],
         )
     if first["type"] == "missing":
-        return kind(f"{source}: the key {key!r} is missing.", remedy="Add it.", key=key)
-    remedy = cause.remedy if isinstance(cause, NpuTuneError) else ""
-    said = _IN_TOML.get(first["type"], first["msg"])
-    problem = str(cause.message if isinstance(cause, NpuTuneError) else cause or said)
+        return kind(f"{source}: {key_name(key)} is missing.", remedy="Add it.", key=key)
+    problem, remedy = str(cause or _IN_TOML.get(first["type"], first["msg"])), ""
+    value, shown = first["input"], repr(first["input"])
+    if isinstance(cause, NpuTuneError):
+        problem, remedy = cause.message, cause.remedy
+        # What must not be shown as it is, such as a password, says how it may be.
+        if SHOWN in cause.data:
+            value = shown = cause.data[SHOWN]
     return kind(
-        f"{source}: the key {key!r} is {first['input']!r}: {problem.rstrip('.')}.",
+        f"{source}: {key_name(key)} is {shown}: {problem.rstrip('.')}.",
         remedy=remedy or "Change the value.",
         key=key,
-        value=first["input"],
+        value=value,
     )
+
+
+@contextmanager
+def keys_called(names: Mapping[str, str]) -> Iterator[None]:
+    """Within it, messages call keys of a study file by the flags or arguments that gave them.
+
+    Args:
+        names: by the key with its tables before it, ``table.key``, or by a whole table.
+    """
+    token = _NAMES.set(names)
+    try:
+        yield
+    finally:
+        _NAMES.reset(token)
+
+
+def key_name(key: str, otherwise: str = "") -> str:
+    """What messages call a key: by what gave it, see :func:`keys_called`, else by itself.
+
+    Args:
+        key: with its tables before it.
+        otherwise: what it is called where nothing else gave it; ``the key '...'`` by default.
+    """
+    names = _NAMES.get()
+    parts = key.split(".")
+    called = (names.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
+    return next(filter(None, called), otherwise or f"the key {key!r}")
+
+
+def sentence(text: str) -> str:
+    """A text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def known_remedy(name: str, known: Iterable[str]) -> str:

@@ -60,13 +60,13 @@ def fit(ray_here, tmp_path):
     """Runs a Tuner to its end."""
     from ray import tune
 
-    def run(target, network, *, samples, **search_options):
+    def run(target, network, *, samples, wrap=lambda search: search, **search_options):
         with target.bind(network) as problem:
             search = search_algorithm(problem.space, **search_options)
         tuner = tune.Tuner(
             trainable(target, network),
             tune_config=tune.TuneConfig(
-                search_alg=search,
+                search_alg=wrap(search),
                 num_samples=samples,
                 max_concurrent_trials=2,
                 reuse_actors=True,
@@ -110,6 +110,24 @@ def test_what_has_no_metrics_ends_its_trial_as_an_error_and_the_search_goes_on(
     failed = [trial for trial in found.optuna_trials if trial.state == TrialState.FAIL]
     assert 0 < len(failed) == sum(result.error is not None for result in found.results)
     assert all(trial.state.is_finished() for trial in found.optuna_trials)
+
+
+def test_a_repeater_measures_every_proposal_several_times(fit):
+    from ray.tune.search import Repeater
+
+    found = fit(
+        LayeredTarget(),
+        fake_network(2),
+        samples=6,
+        metric="cycles",
+        seed=0,
+        wrap=partial(Repeater, repeat=2),
+    )
+    assert [result.error for result in found.results] == [None] * 6
+    assert {result.config["__trial_index__"] for result in found.results} == {0, 1}
+    values = [t.value for t in found.optuna_trials if t.state == TrialState.COMPLETE]
+    assert len(values) == 3
+    assert {result.metrics["cycles"] for result in found.results} == set(values)
 
 
 def test_several_metrics_are_searched_for_their_front(fit):

@@ -17,6 +17,29 @@ if TYPE_CHECKING:
 
     from npu_tune.tuning import Listener, StudyResult
 
+_ARGUMENTS: Mapping[str, str] = {
+    "model.path": "model",
+    "model.calibration": "calibration",
+    "target.name": "target",
+    "study.folder": "study",
+    "study.storage": "storage",
+    "study.store": "store",
+    "study.seed": "seed",
+    "study.evaluations": "evaluations",
+    "study.wall_time": "wall_time",
+    "sampler.name": "sampler",
+    "sampler": "sampler_options",
+    "objective": "objective",
+    "objective.mode": "mode",
+    "objective.directions": "maximize",
+    "limits": "limits",
+    "executor.kind": "executor",
+    "executor.address": "address",
+    "executor.workers": "workers",
+    "executor.timeout_s": "timeout",
+}
+"""By key of a study file, the argument of :func:`tune` that gives it."""
+
 
 def tune(
     model: Model,
@@ -80,6 +103,7 @@ def tune(
     from npu_tune.tuning.config import model_name  # noqa: PLC0415
     from npu_tune.tuning.folder import kept_identity  # noqa: PLC0415
     from npu_tune.tuning.study_file import parse_study, without_none  # noqa: PLC0415
+    from npu_tune.validation import keys_called  # noqa: PLC0415
 
     network = model if isinstance(model, Network) else None
     name = network.name if network else os.fspath(model)  # type: ignore[arg-type]
@@ -120,8 +144,9 @@ def tune(
             "address": address,
         },
     }
-    parsed = parse_study(without_none(document), base=Path.cwd(), source="tune")
-    return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
+    with keys_called({key: f"the argument {name!r}" for key, name in _ARGUMENTS.items()}):
+        parsed = parse_study(without_none(document), base=Path.cwd(), source="tune")
+        return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
 
 
 def load_study(folder: str | os.PathLike[str]) -> StudyResult:
@@ -142,6 +167,7 @@ def export(
     *,
     pick: str = "best",
     target: Target | None = None,
+    force: bool = False,
 ) -> Artifact:
     """Builds one trial of a study: the file to deploy, its configuration and its exact metrics.
 
@@ -151,16 +177,18 @@ def export(
         pick: ``best`` (lowest cost), ``knee`` (of the front), a metric's name, or a trial's number.
         target: that the study was tuned for, where it was given as a value; made from the study's
             file if None.
+        force: overwrite what an export of something else has put there.
 
     Raises:
-        UsageError: if there is no such study or trial.
+        UsageError: if there is no such study or trial, or if files would be overwritten that
+            hold something else.
         StudyMismatchError: if model, compiler or target are not what they were.
         EvaluationError: if the trial does not compile.
         StorageError: if the folder cannot be written.
     """
     from npu_tune.report.build import build_trial  # noqa: PLC0415 - brings Optuna
 
-    return build_trial(Path(study), pick, Path(out), target=target).artifact
+    return build_trial(Path(study), pick, Path(out), target=target, force=force).artifact
 
 
 def _metrics_and_weights(

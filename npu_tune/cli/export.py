@@ -22,14 +22,17 @@ from npu_tune.cli.output import CommandResult, print_result
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The folder to write into."
 )
+@click.option("--force", is_flag=True, help="Overwrite what another export has put there.")
 @print_result
-def export(study: Path, pick: str, out: Path) -> CommandResult:
+def export(study: Path, pick: str, out: Path, *, force: bool) -> CommandResult:
     """Builds one trial of STUDY: the file to deploy, its configuration and its exact metrics."""
     from npu_tune.report.build import build_trial  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.report.documents import trial_document  # noqa: PLC0415
     from npu_tune.report.tables import metrics_text  # noqa: PLC0415
+    from npu_tune.validation import keys_called  # noqa: PLC0415
 
-    built = build_trial(study, pick, out)
+    with keys_called({"export.out": "--out", "export.force": "--force"}):
+        built = build_trial(study, pick, out, force=force)
     result, trial, artifact = built.result, built.trial, built.artifact
     exact = artifact.evaluation.metrics
     written = "\n".join(f"  {role}: {path}" for role, path in artifact.files.items())

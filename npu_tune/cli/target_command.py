@@ -6,7 +6,7 @@ Nothing here knows the words of a vendor, and no family is loaded before a targe
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +22,27 @@ PREFIX = "target_option_"
 
 _FLAGS = "npu_tune.target_flags"
 
+STUDY_FLAGS: Mapping[str, str] = {
+    "model.path": "MODEL",
+    "model.calibration": "--calibration",
+    "target.name": "--target",
+    "study.folder": "--study",
+    "study.storage": "--storage",
+    "study.store": "--store",
+    "study.seed": "--seed",
+    "study.evaluations": "--evaluations",
+    "study.wall_time": "--wall-time",
+    "sampler.name": "--sampler",
+    "objective": "--objective",
+    "objective.directions": "--maximize",
+    "limits": "--limit",
+    "executor.kind": "--ray",
+    "executor.address": "--ray",
+    "executor.workers": "--workers",
+    "executor.timeout_s": "--timeout",
+}
+"""By key of a study file, the flag that a command line has for it."""
+
 
 class TargetCommand(click.Command):
     """A command whose further flags depend on the target that its command line names."""
@@ -36,6 +57,13 @@ class TargetCommand(click.Command):
             _refuse_foreign_flag(error.option_name, name)
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; messages call everything by the flags that were typed."""
+        from npu_tune.validation import keys_called  # noqa: PLC0415 -- keeps --help fast
+
+        with keys_called(_names(ctx.params)):
+            return super().invoke(ctx)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters, and the flags right behind ``--target``."""
         own = super().get_params(ctx)
@@ -48,13 +76,20 @@ class TargetCommand(click.Command):
         return [flag for flag in flags if flag.name not in taken]
 
 
-def given_flags(parameters: dict[str, Any]) -> dict[str, Any]:
+def given_flags(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What the flags of a target were given, by option; those that were not are left out."""
     return {
         name.removeprefix(PREFIX): value
         for name, value in parameters.items()
         if name.startswith(PREFIX) and value is not None
     }
+
+
+def _names(parameters: Mapping[str, Any]) -> Mapping[str, str]:
+    """By key of a study file, what a command line calls it."""
+    flags = {f"target.{key}": "--" + key.replace("_", "-") for key in given_flags(parameters)}
+    keys = [text.partition("=")[0].strip() for text in parameters.get("assignments", ())]
+    return {**STUDY_FLAGS, **flags, **{f"target.{key}": f"-O {key}" for key in keys}}
 
 
 def _named_target(args: Sequence[str]) -> str | None:

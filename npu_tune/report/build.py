@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from npu_tune.errors import NpuTuneWarning, StudyMismatchError
+from npu_tune.errors import NpuTuneWarning, StudyMismatchError, UsageError
 from npu_tune.files import storage_errors
 from npu_tune.network import load_network
 from npu_tune.report.pick import pick_trial
@@ -16,6 +18,7 @@ from npu_tune.tuning import StudyResult, TrialRecord, open_problem, read_study
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import require_same_problem
 from npu_tune.tuning.samples import differences_beyond_noise
+from npu_tune.validation import key_name
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class BuiltTrial:
     artifact: Artifact
 
 
-def build_trial(folder: Path, pick: str, out: Path, *, target: Target | None = None) -> BuiltTrial:
+def build_trial(
+    folder: Path, pick: str, out: Path, *, target: Target | None = None, force: bool = False
+) -> BuiltTrial:
     """Builds one trial of a study; warns where its metrics are not those of the trial.
 
     Args:
@@ -41,9 +46,11 @@ def build_trial(folder: Path, pick: str, out: Path, *, target: Target | None = N
         pick: as of :func:`npu_tune.report.pick_trial`.
         out: the folder to write into.
         target: instead of the one that the study's file names.
+        force: overwrite what an export of something else has put there.
 
     Raises:
-        UsageError: if there is no such study or trial.
+        UsageError: if there is no such study or trial, or if files would be overwritten that
+            hold something else.
         StudyMismatchError: if model, compiler or target are not what they were.
         EvaluationError: if the trial does not compile.
         StorageError: if the folder cannot be written.
@@ -52,7 +59,10 @@ def build_trial(folder: Path, pick: str, out: Path, *, target: Target | None = N
     trial = pick_trial(result, pick)
     with _open(folder, result, target) as problem, storage_errors("The folder", out):
         out.mkdir(parents=True, exist_ok=True)
-        artifact = problem.build(trial.configuration, out)
+        with TemporaryDirectory(prefix=".export-", dir=out) as staged:
+            built = problem.build(trial.configuration, Path(staged))
+            files = _put(built.files, Path(staged), out, force=force)
+        artifact = replace(built, files=files)
     warn_of_difference(result, trial, artifact.evaluation.metrics)
     return BuiltTrial(result, trial, artifact)
 
@@ -70,6 +80,32 @@ def _open(folder: Path, result: StudyResult, target: Target | None) -> Problem:
         problem.close()
         raise
     return problem
+
+
+def _put(files: Mapping[str, Path], staged: Path, out: Path, *, force: bool) -> Mapping[str, Path]:
+    """Moves everything that was built to where it is wanted, or nothing; paths by role."""
+    made = [path.relative_to(staged) for path in staged.rglob("*") if path.is_file()]
+    other = next((path for path in made if _holds_other(out / path, staged / path)), None)
+    if other is not None and not force:
+        raise UsageError(
+            f"{out / other} is there already and holds another export.",
+            remedy=f"Name another folder with {key_name('export.out', 'the argument `out`')}, or "
+            f"overwrite it with {key_name('export.force', '`force=True`')}.",
+            file=str(out / other),
+        )
+    for path in made:
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (staged / path).replace(out / path)
+    return {
+        role: out / path.relative_to(staged) if path.is_relative_to(staged) else path
+        for role, path in files.items()
+    }
+
+
+def _holds_other(present: Path, new: Path) -> bool:
+    return present.exists() and not (
+        present.is_file() and filecmp.cmp(present, new, shallow=False)
+    )
 
 
 def warn_of_difference(

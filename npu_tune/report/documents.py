@@ -43,6 +43,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "cost_unit": result.profile.unit,
         "layers": [] if best is None else layers_document(result, best),
         "trials": trial_counts(result),
+        "searches": [asdict(each) for each in result.searches],
         "failures": [_failure(result, trial) for trial in result.trials if trial.failure],
     }
 

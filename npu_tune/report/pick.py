@@ -6,6 +6,7 @@ import math
 
 from npu_tune.errors import UsageError
 from npu_tune.tuning.records import StudyResult, TrialRecord, losses, require_feasible
+from npu_tune.validation import closest_hint
 
 
 def pick_trial(result: StudyResult, how: str) -> TrialRecord:
@@ -26,7 +27,8 @@ def pick_trial(result: StudyResult, how: str) -> TrialRecord:
     if how not in ("knee", "best", *metrics):
         raise UsageError(
             f"There is no pick {how!r}.",
-            remedy=f"Take knee, best, one of {', '.join(metrics)}, or a trial's number.",
+            remedy=f"{closest_hint(how, ['knee', 'best', *metrics])}Take knee, best, one of "
+            f"{', '.join(metrics)}, or a trial's number.",
             pick=how,
         )
     best = require_feasible(result)

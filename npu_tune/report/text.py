@@ -14,6 +14,7 @@ from npu_tune.report.tables import format_ratio, format_value, table
 from npu_tune.space import Value
 from npu_tune.targets import Goal, Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord, missed_bound
+from npu_tune.tuning.settings import SearchSettings
 
 MOST_FRONT_ROWS = 20
 MOST_FAILURES_SHOWN = 5
@@ -91,7 +92,14 @@ def _heading(result: StudyResult) -> str:
         f"{trials}{planned}; {counts['duplicates']} duplicates",
         f"Objective: {objective}, each against the baseline" + (f"; {limits}" if limits else ""),
     ]
+    if len(result.searches) > 1:
+        lines.append(f"Proposed by {', '.join(map(_proposer, result.searches))}")
     return "\n".join(lines)
+
+
+def _proposer(search: SearchSettings) -> str:
+    options = "".join(f", {name} = {value!r}" for name, value in search.options.items())
+    return f"{search.sampler} (seed {search.seed}{options}) from trial {search.first_trial} on"
 
 
 def _limits(result: StudyResult) -> Iterator[str]:

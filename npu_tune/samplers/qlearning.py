@@ -14,6 +14,7 @@ from npu_tune.samplers.checks import check_count, check_share
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.qtable import QTable, Rewards
+from npu_tune.samplers.qvalues import DecisionValues
 from npu_tune.samplers.ranking import Scalarization, emphasis
 from npu_tune.samplers.settings import QLearningSettings
 from npu_tune.samplers.steps import random_point
@@ -144,18 +145,18 @@ class QLearningSampler(LayeredSampler):
 
 
 def _walk(
-    random: np.random.Generator, worth: Sequence[Floats], epsilon: float, usual: Sequence[int]
+    random: np.random.Generator,
+    worth: Sequence[DecisionValues],
+    epsilon: float,
+    usual: Sequence[int],
 ) -> list[int]:
     """Decides step by step: at random with probability ``epsilon``, else by the actions' worth."""
     actions: list[int] = []
     before = 0
-    for table, draw, first in zip(worth, random.random(len(worth)), usual, strict=True):
-        row = table[before]
+    for values, draw, first in zip(worth, random.random(len(worth)), usual, strict=True):
         if draw < epsilon:
-            before = int(random.integers(len(row)))
-        elif row[first] == row.max():
-            before = first
+            before = int(random.integers(values.follow.size))
         else:
-            before = int(random.choice(np.flatnonzero(row == row.max())))
+            before = values.decide(random, before, first)
         actions.append(before)
     return actions

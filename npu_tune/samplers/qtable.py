@@ -12,11 +12,9 @@ from optuna.trial import FrozenTrial
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import is_reserved
 from npu_tune.samplers.profile.profiles import unpack_profile
+from npu_tune.samplers.qvalues import DecisionValues, Entries, Values
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.walk import Walk
-
-_DIGITS = 12
-"""Decimals of a value that decides; those behind depend on the order in which trials finished."""
 
 
 @dataclass(frozen=True)
@@ -112,40 +110,37 @@ class QTable:
             self._add(history, new, trials[history.numbers[new]], self._first)
         self._read = len(history.points)
 
-    def worth(self, weights: Floats, *, discount: float, learning_rate: float) -> list[Floats]:
+    def worth(
+        self, weights: Floats, *, discount: float, learning_rate: float
+    ) -> list[DecisionValues]:
         """The table at which replaying all trials again and again ends, decision by decision.
 
         As a walk goes from one state to the next without chance, one pass from the last decision
-        to the first finds it. An entry that was seen ``n`` times has come from 0 to
-        ``1 - (1 - learning_rate) ** n`` of its mean.
+        to the first finds it.
 
         Args:
             weights: of the objectives.
             discount: what the next decision's worth counts.
             learning_rate: how far one observation moves an entry.
         """
-        result: list[Floats] = []
-        after: Floats | None = None
-        for counts, sums in zip(reversed(self._counts), reversed(self._sums), strict=True):
-            learned = (1.0 - (1.0 - learning_rate) ** counts) / np.maximum(counts, 1.0)
-            table = np.tensordot(weights, sums, axes=1) * learned
-            if after is not None:
-                table = table + discount * after
-            table = np.round(table, _DIGITS)
-            result.append(table)
-            after = table.max(axis=1)
+        result: list[DecisionValues] = []
+        last = self._entries[-1].actions if self._entries else 0
+        nothing = Values.of(last, np.zeros(0, dtype=np.int64), np.zeros(0), 0.0)
+        for entries in reversed(self._entries):
+            after = result[-1].best if result else nothing
+            result.append(
+                entries.worth(weights, after, discount=discount, learning_rate=learning_rate)
+            )
         return result[::-1]
 
     def _forget(self) -> None:
         self._read = 0
         self.evaluations = 0
-        self._counts: list[Floats] = []
-        self._sums: list[Floats] = []
-        before = 1
-        for decision in self.walk.decisions:
-            self._counts.append(np.zeros((before, decision.actions)))
-            self._sums.append(np.zeros((self._width, before, decision.actions)))
-            before = decision.actions
+        actions = [decision.actions for decision in self.walk.decisions]
+        self._entries = [
+            Entries(states, count, self._width)
+            for states, count in zip([1, *actions], actions, strict=False)
+        ]
 
     def _start(self, history: History, index: int, trial: FrozenTrial) -> _First:
         values = self._rewards.values(history.values[index])
@@ -165,11 +160,8 @@ class QTable:
         shares = self._rewards.shares(trial, self._layers)
         before = 0
         point = history.points[index]
-        for decision, counts, sums in zip(
-            self.walk.decisions, self._counts, self._sums, strict=True
-        ):
+        for decision, entries in zip(self.walk.decisions, self._entries, strict=True):
             layer, action = decision.layer, decision.action_of(point)
             gain = first.shares.get(layer, 0.0) - costs * shares.get(layer, 0.0)
-            counts[before, action] += 1
-            sums[:, before, action] += decision.share * gain
+            entries.add(before, action, (decision.share * gain).tolist())
             before = action

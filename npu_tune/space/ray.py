@@ -33,10 +33,21 @@ def to_param_space(space: SearchSpace) -> dict[str, Any]:
 def from_ray_config(space: SearchSpace, config: Mapping[str, Any]) -> Configuration:
     """The configuration behind what Ray Tune hands to a trainable.
 
+    Keys between double underscores are no knobs unless the space has them: Ray Tune adds such
+    to what a search proposes, as its ``Repeater`` does (``__trial_index__``).
+
     Raises:
         StudyMismatchError: if ``config`` is not a sample of this space.
     """
-    return from_params(space, dict(_flat(config, "")))
+    params = dict(_flat(config, ""))
+    return from_params(
+        space, {name: params[name] for name in params if name in space.by_name or _is_knob(name)}
+    )
+
+
+def _is_knob(name: str) -> bool:
+    first = name.partition("/")[0]
+    return not (len(first) > 4 and first.startswith("__") and first.endswith("__"))
 
 
 def _insert(nested: dict[str, Any], name: str, domain: Any) -> None:

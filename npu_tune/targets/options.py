@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from npu_tune.errors import NpuTuneError, TargetError
-from npu_tune.validation import Table, known_remedy
+from npu_tune.validation import Table, key_name, known_remedy, sentence
 
 TableType = TypeVar("TableType", bound=Table)
 
@@ -150,7 +150,7 @@ def _value_error(error: ValidationError, table: type[Table], target: str) -> Tar
     field = table.model_fields.get(option)
     if first["type"] == "missing":
         return TargetError(
-            f"The target {target!r} needs the option {option}.",
+            f"The target {target!r} needs {_name(option)}.",
             remedy=f"It takes {_takes(field)}." if field else "Add it.",
             option=option,
         )
@@ -163,8 +163,12 @@ def _value_error(error: ValidationError, table: type[Table], target: str) -> Tar
     else:
         said, remedy = "", _remedy(field, first)
     return TargetError(
-        f"The option {path} is {first['input']!r}{said}.", remedy=remedy, option=option
+        f"{sentence(_name(path))} is {first['input']!r}{said}.", remedy=remedy, option=option
     )
+
+
+def _name(option: str) -> str:
+    return key_name(f"target.{option}", f"the option {option}")
 
 
 def _remedy(field: FieldInfo | None, error: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from npu_tune.targets.profiles import pack_profile, unpack_profile
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.samples import NearbyReference
+from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
@@ -166,6 +167,7 @@ def study_result(
     about: Mapping[str, Any],
     trials: Iterable[FrozenTrial],
     *,
+    searches: tuple[SearchSettings, ...] = (),
     evaluations_planned: int | None,
     stopped: str | None,
     baseline_again: Mapping[str, float] | None,
@@ -176,6 +178,7 @@ def study_result(
         name: of the study.
         about: the study's identity, its :func:`objective_attributes` and :func:`study_attributes`.
         trials: of the ledger.
+        searches: by what they were proposed.
         evaluations_planned: the budget of the last run.
         stopped: why the last run ended.
         baseline_again: the baseline's metrics at the end.
@@ -203,6 +206,7 @@ def study_result(
         ),
         references=about["references"],
         confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
+        searches=searches,
         evaluations_planned=evaluations_planned,
         profile=ProfileSchema(**about.get("profile", {})),
         deterministic=deterministic,

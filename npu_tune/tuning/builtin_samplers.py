@@ -161,6 +161,11 @@ _TPE_OPTIONS = {
     "warn_independent_sampling": "whether to warn of parameters sampled independently",
     "constant_liar": "whether running trials count as bad ones",
 }
+_PLAIN_GENETIC = (
+    "is an elitist genetic algorithm on the cost: its sorting of fronts, which is for several "
+    'objectives, then only ranks the trials by their cost; mode = "pareto" in [objective] gives '
+    "it an objective per metric"
+)
 _TORCH = RequiredModule(
     module="torch",
     title="PyTorch",
@@ -196,6 +201,7 @@ BUILT_IN = (
         _make_nsga2,
         options=_GENETIC_OPTIONS,
         seeded_per_trial=True,
+        of_one_objective=_PLAIN_GENETIC,
     ),
     SamplerKind(
         "nsga3",
@@ -203,6 +209,7 @@ BUILT_IN = (
         _make_nsga3,
         options=_NSGA3_OPTIONS,
         seeded_per_trial=True,
+        of_one_objective=_PLAIN_GENETIC,
     ),
     SamplerKind(
         "profile",

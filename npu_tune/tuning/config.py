@@ -18,8 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from npu_tune.errors import UsageError
 from npu_tune.quantities import Bounds, Quantity, parse_bounds, parse_duration_s, parse_limit
-from npu_tune.validation import Table
+from npu_tune.tuning.ledger.address import check_address
+from npu_tune.validation import SHOWN, Table
 
 DEFAULT_EVALUATIONS = 1500
 """The budget of a study that names neither evaluations nor a wall time."""
@@ -32,6 +34,15 @@ DEFAULT_TIMEOUT_S = 300.0
 
 def _duration(value: object) -> object:
     return parse_duration_s(value) if isinstance(value, str) else value
+
+
+def _storage(value: object) -> object:
+    if not isinstance(value, str):
+        # It may hold a password, so that it is not shown.
+        message = "it takes a path or an address in quotes"
+        raise UsageError(message, **{SHOWN: f"of type {type(value).__name__}"})
+    check_address(value)
+    return value
 
 
 def _limits(value: object) -> object:
@@ -105,7 +116,7 @@ class StudySection(Table):
 
     name: Annotated[str, Field(min_length=1)] | None = None
     folder: PathField | None = None
-    storage: str | None = None
+    storage: Annotated[str, BeforeValidator(_storage)] | None = None
     store: PathField | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     evaluations: PositiveInt | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from npu_tune.errors import UsageError
 from npu_tune.files import storage_errors, write_whole
 from npu_tune.network import Network
 from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.ledger.address import has_password
 from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
 
 STUDY_FILE = "study.toml"
@@ -21,6 +24,18 @@ def make_study_folder(study: StudyFile) -> None:
     """
     with storage_errors("The study folder", study.folder):
         study.folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def no_empty_folder(folder: Path) -> Iterator[None]:
+    """Within it a folder may be made; where nothing was put into it, none is left behind."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty
+            for each in missing:
+                each.rmdir()
 
 
 def write_study_folder(study: StudyFile, network: Network) -> None:
@@ -38,7 +53,11 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
         copy = folder / model_name
         if not copy.is_file() or copy.read_bytes() != network.model_bytes:
             write_whole(copy, network.model_bytes)
-        write_whole(folder / STUDY_FILE, study_file_to_toml(kept).encode())
+        write_whole(
+            folder / STUDY_FILE,
+            study_file_to_toml(kept).encode(),
+            private=has_password(study.storage),
+        )
 
 
 def is_study_folder(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from npu_tune.errors import CompilerError, UsageError
 from npu_tune.quantities import Bounds
 from npu_tune.targets import Goal, Metric, default_objective, goal_of
 from npu_tune.tuning.config import ObjectiveSection
-from npu_tune.validation import known_remedy
+from npu_tune.validation import key_name, known_remedy, sentence
 
 MAXIMIZE = Goal.MAXIMIZE
 MINIMIZE = Goal.MINIMIZE
@@ -150,7 +150,8 @@ class Objective:
         if zero is not None:
             raise UsageError(
                 f"The metric {zero!r} is 0 at the baseline, so nothing can be weighed against it.",
-                remedy="Take it out of 'objective.metrics', or set a limit on it instead.",
+                remedy=f"Take it out of {key_name('objective.metrics', 'the objective')}, or set a "
+                "limit on it instead.",
                 value=zero,
             )
 
@@ -184,16 +185,17 @@ def _directions(asked: Mapping[str, str], metrics: Iterable[Metric]) -> dict[str
     stray = next((name for name in asked if name not in names), None)
     if stray is not None:
         raise UsageError(
-            f"The key 'objective.directions' names {stray!r}, which is not optimised.",
-            remedy=f"It takes one of {', '.join(names)}.",
+            f"{sentence(key_name('objective.directions'))} names {stray!r}, which is not "
+            "optimised.",
+            remedy=known_remedy(stray, names),
             value=stray,
         )
     for metric in metrics:
         given = asked.get(metric.name)
         if given is not None and metric.goal is not None and given != metric.goal:
             raise UsageError(
-                f"The key 'objective.directions' asks to {given} {metric.name!r}, and the target "
-                f"says that it gets better the other way.",
+                f"{sentence(key_name('objective.directions'))} asks to {given} {metric.name!r}, "
+                "and the target says that it gets better the other way.",
                 remedy="Leave it out.",
                 value=metric.name,
             )
@@ -237,7 +239,8 @@ def _bounds(
 def _require_known(name: str, known: list[str], key: str) -> None:
     if name not in known:
         raise UsageError(
-            f"The key {key!r} names the metric {name!r}, which the target does not report.",
+            f"{sentence(key_name(key))} names the metric {name!r}, which the target does not "
+            "report.",
             remedy=known_remedy(name, known),
             key=key,
             value=name,

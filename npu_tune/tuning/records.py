@@ -15,6 +15,7 @@ from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Goal, Identity, Metric, ProfileSchema, goal_of
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.samples import merge_repeats, metric_spread
+from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.trial import BASELINE, TrialRecord
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class StudyResult:
         references: yardsticks that are no trials, by label: value by metric name.
         evaluations_planned: the budget.
         confidence: in the metrics, for this network; None where nothing is stated.
+        searches: by which sampler, options and seed trials were proposed, in order; empty in a
+            study of an earlier version.
         profile: what the columns of the trials' profiles mean.
         deterministic: False where evaluations of one configuration differ.
         stopped: why the study's last run ended (``evaluations``, ``wall time``, ``interrupted``,
@@ -56,6 +59,7 @@ class StudyResult:
     references: Mapping[str, Mapping[str, float]]
     evaluations_planned: int | None
     confidence: Confidence | None = None
+    searches: tuple[SearchSettings, ...] = ()
     profile: ProfileSchema = field(default_factory=ProfileSchema)
     deterministic: bool = True
     stopped: str | None = None

@@ -66,6 +66,8 @@ class SamplerKind:
         walks_layers: whether it needs parameters that belong to layers.
         seeded_per_trial: whether it draws from a generator of its own, and so needs a fresh
             instance for every trial to go on after an interruption; see ``SeededPerTrial``.
+        of_one_objective: what a person should know where there is one objective only; "" where
+            that is what it is made for.
         requires: a module it needs beside this package's dependencies.
     """
 
@@ -75,4 +77,5 @@ class SamplerKind:
     options: Mapping[str, str] = field(default_factory=dict)
     walks_layers: bool = False
     seeded_per_trial: bool = False
+    of_one_objective: str = ""
     requires: RequiredModule | None = None

@@ -23,7 +23,7 @@ from npu_tune.samplers.base import LayeredSampler
 from npu_tune.space import NETWORK_SCOPE, SearchSpace
 from npu_tune.tuning.builtin_samplers import BUILT_IN
 from npu_tune.tuning.sampler_kind import RequiredModule, SamplerContext, SamplerKind
-from npu_tune.validation import known_remedy
+from npu_tune.validation import key_name, known_remedy, sentence
 
 __all__ = [
     "GROUP",
@@ -216,7 +216,7 @@ def _blame_options(name: str, options: Mapping[str, Any]) -> Iterator[None]:
             raise
         raise UsageError(
             f"The sampler {name!r} refuses its options: {str(error).rstrip('.')}.",
-            remedy="Correct the section [sampler].",
+            remedy=f"Correct {key_name('sampler.options', 'the section [sampler]')}.",
             options=dict(options),
         ) from error
 
@@ -287,7 +287,7 @@ class SeededPerTrial(BaseSampler):
 
 def _unknown(key: str, value: str, known: tuple[str, ...]) -> UsageError:
     return UsageError(
-        f"The key {key!r} is unknown: {value!r}.",
+        f"{sentence(key_name(key))} is unknown: {value!r}.",
         remedy=known_remedy(value, known) if known else "This sampler takes no options.",
         key=key,
         value=value,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import StorageError
+from npu_tune.errors import NpuTuneWarning, StorageError
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, StoredEvaluator
 from npu_tune.evaluation.pool import Pool, make_pool
@@ -28,22 +30,27 @@ from npu_tune.tuning.config import SamplerSection, StudyFile
 from npu_tune.tuning.folder import (
     is_study_folder,
     make_study_folder,
+    no_empty_folder,
     read_study_folder,
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Runner
-from npu_tune.tuning.samplers import require_layers
+from npu_tune.tuning.samplers import require_layers, sampler_kind
 from npu_tune.tuning.search import new_search, problem_references, problem_starts
+from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, searches
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
+from npu_tune.validation import key_name
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
 _PLANNED = "evaluations_planned"
 _STOPPED = "stopped"
@@ -71,7 +78,8 @@ def run_study(
         listener: is told of the progress.
 
     Raises:
-        UsageError: if the study asks for what target or sampler do not have.
+        UsageError: if the study asks for what target or sampler do not have, or for a storage
+            that cannot be made.
         ModelError: if the model is not fit for the target.
         TargetError: if the target or one of its options is unknown.
         StudyMismatchError: if the ledger belongs to another model, target or objective.
@@ -84,7 +92,12 @@ def run_study(
         # A sampler that was made in Python cannot be made again from a file, which says so.
         made = SamplerSection(name=type(sampler).__name__)
         study = study.model_copy(update={"sampler": made})
-    with open_problem(study.model, target, network=network) as problem, stop_on_signals() as stop:
+    check_place(study.storage, folder=study.folder)
+    with (
+        open_problem(study.model, target, network=network) as problem,
+        stop_on_signals() as stop,
+        no_empty_folder(study.folder),
+    ):
         return _Session(study, problem, stop, sampler, listener).run()
 
 
@@ -141,16 +154,50 @@ class _Session:
             directions=objective.study_directions,
             metric_names=tuple(objective.weights) if objective.pareto else ("cost",),
         ) as ledger:
-            self._claim(ledger)
+            is_begun = require_same_study(ledger, study_identity(self._problem, objective))
+            trials = own_trials(ledger.trials())
+            if is_begun and self._is_done(ledger, trials):
+                return _result(ledger)
+            self._explain_sampler()
+            kept = kept_settings(study.folder)
+            self._claim(ledger, is_begun=is_begun)
+            first = trials[-1].number + 1 if trials else 0
+            record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=kept)
             write_study_folder(study, self._problem.network)
             with contextlib.ExitStack() as stack:
-                self._search(ledger, search, self._evaluator(stack))
+                self._search(ledger, trials, search, self._evaluator(stack))
             return _result(ledger)
 
-    def _claim(self, ledger: Ledger) -> None:
-        """Makes the ledger this study's, or checks that it already is."""
-        identity = study_identity(self._problem, self._objective)
-        if not require_same_study(ledger, identity):
+    def _explain_sampler(self) -> None:
+        """Says what a sampler for several objectives does with one."""
+        if self._sampler is not None or len(self._objective.study_directions) > 1:
+            return
+        kind = sampler_kind(self._study.sampler.name)
+        if kind.of_one_objective:
+            warnings.warn(
+                f"With one objective, the sampler {kind.name} {kind.of_one_objective}.",
+                NpuTuneWarning,
+                stacklevel=2,
+            )
+
+    def _is_done(self, ledger: Ledger, trials: Sequence[FrozenTrial]) -> bool:
+        """Says so where a study has more than is asked for; what it says of itself then stays."""
+        budget = self._study.study.budget
+        done = sum("duplicate_of" not in trial.user_attrs for trial in trials)
+        if budget is None or done <= budget:
+            return False
+        warnings.warn(
+            f"The study {ledger.name!r} is already done, with {done} of {budget} evaluations, and "
+            f"stays as it is. Ask for more with {key_name('study.evaluations')} to go on.",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+        return True
+
+    def _claim(self, ledger: Ledger, *, is_begun: bool) -> None:
+        """Makes the ledger this study's, where it is not yet."""
+        if not is_begun:
+            identity = study_identity(self._problem, self._objective)
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
             ledger.set_attribute(STUDY, identity | about)
@@ -167,8 +214,14 @@ class _Session:
         store = stack.enter_context(Store(store_path(folder, self._problem.identity)))
         return StoredEvaluator(evaluator, store, reuse=self._problem.deterministic)
 
-    def _search(self, ledger: Ledger, search: SearchStudy, evaluator: Evaluator) -> None:
-        section, trials = self._study.study, own_trials(ledger.trials())
+    def _search(
+        self,
+        ledger: Ledger,
+        trials: list[FrozenTrial],
+        search: SearchStudy,
+        evaluator: Evaluator,
+    ) -> None:
+        section = self._study.study
         problem, objective = self._problem, self._objective
         earlier = trial_records(
             trials,
@@ -224,6 +277,7 @@ def _result(ledger: Ledger) -> StudyResult:
         ledger.name,
         about,
         ledger.trials(),
+        searches=searches(attributes),
         evaluations_planned=attributes.get(_PLANNED),
         stopped=attributes.get(_STOPPED),
         baseline_again=attributes.get(_AGAIN),

@@ -154,3 +154,15 @@ def test_calibration_data_for_a_tflite_file_are_refused(npu_tune, here):
 
 def test_convert_of_a_missing_file_is_a_model_error(npu_tune, here):
     assert npu_tune("convert", "nowhere.onnx", "--out", "o.tflite").code == 3
+
+
+def test_convert_does_not_write_over_the_model_itself(npu_tune, here):
+    from npu_tune.network import zoo_network
+
+    model = here / "float.onnx"
+    model.write_bytes(zoo_network("ds-cnn", format="onnx").model_bytes)
+    before = model.read_bytes()
+    ended = npu_tune("convert", "float.onnx", "--out", "./float.onnx")
+    assert ended.code == 2
+    assert "--out" in ended.err
+    assert model.read_bytes() == before

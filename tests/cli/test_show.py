@@ -88,6 +88,62 @@ def test_a_trial_is_picked_by_knee_metric_or_number(npu_tune, study, pick):
     assert "simulated" in ended.out
 
 
+def _content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def two_studies(npu_tune, here):
+    """Of unlike networks on a target whose exports say so."""
+    for model in ("ds-cnn", "resnet8"):
+        ended = npu_tune(
+            "tune", model, "--target", "neural-art-stm32n6", "--workers", 1, "--evaluations", 2,
+            "--study", model, "--quiet",
+        )  # fmt: skip
+        assert ended.code == 0, ended.err
+    return "ds-cnn", "resnet8"
+
+
+def test_an_export_does_not_overwrite_another_one_unasked(npu_tune, two_studies, here):
+    one, other = two_studies
+    assert npu_tune("export", one, "--pick", "0", "--out", "out").code == 0
+    first = _content(here / "out")
+    assert npu_tune("export", one, "--pick", "0", "--out", "out").code == 0
+    ended = npu_tune("export", other, "--pick", "0", "--out", "out")
+    assert ended.code == 2
+    assert "out/configuration.json" in ended.err
+    assert "--out" in ended.err
+    assert "--force" in ended.err
+    assert _content(here / "out") == first
+    forced = npu_tune("export", other, "--pick", "0", "--out", "out", "--force", "--json")
+    assert forced.code == 0
+    second = _content(here / "out")
+    assert second["configuration.json"] != first["configuration.json"]
+    assert set(second) == set(first) | {"resnet8_neural-art-stm32n6.json"}
+    assert all((here / path).is_file() for path in forced.document["files"].values())
+
+
+def test_an_export_leaves_other_files_of_the_folder_alone(npu_tune, study):
+    out = study.parent / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert npu_tune("export", study, "--out", "out").code == 0
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_show_says_which_trials_another_sampler_proposed(npu_tune, study):
+    command = ["tune", "ds-cnn", "--target", "fake-failing", "--workers", 1, "--study", study]
+    more = npu_tune(*command, "--evaluations", 45, "--sampler", "random", "--seed", 7, "--quiet")
+    assert "the sampler is random, which was layerwise" in more.err
+    searches = npu_tune("show", study, "--json").document["searches"]
+    assert [(each["sampler"], each["seed"]) for each in searches] == [
+        ("layerwise", 0),
+        ("random", 7),
+    ]
+    shown = npu_tune("show", study).out
+    assert f"random (seed 7) from trial {searches[1]['first_trial']} on" in shown
+
+
 def test_an_unknown_pick_is_a_usage_error(npu_tune, study):
     ended = npu_tune("export", study, "--pick", "speed", "--out", "out")
     assert ended.code == 2

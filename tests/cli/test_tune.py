@@ -84,6 +84,54 @@ def test_a_study_in_a_database_is_found_again_through_its_folder(npu_tune, model
     assert not (model.parent / "s" / "ledger.journal").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (("--evaluations", 0), "--evaluations is 0"),
+        (("--workers", -1), "--workers is -1"),
+        (("--seed", -1), "--seed is -1"),
+        (("--wall-time", "soon"), "--wall-time is 'soon'"),
+        (("--timeout", "soon"), "--timeout is 'soon'"),
+        (("--limit", "sram_bytes"), "--limit is"),
+        (("--limit", "sram_byte<=3"), "--limit names the metric 'sram_byte'"),
+        (("--objective", "cycle"), "--objective names the metric 'cycle'"),
+        (("--objective", "cycles,cycles"), "--objective is"),
+        (("--maximize", "cycle"), "--maximize names the metric 'cycle'"),
+        (("--maximize", "accuracy"), "--maximize names 'accuracy', which is not optimised"),
+        (("--sampler", "layerwse"), "--sampler is unknown: 'layerwse'. Did you mean 'layerwise'"),
+        (("--storage", "postgres://u:hunter@h/d"), "--storage is postgres://...: "),
+    ],
+)
+def test_messages_name_the_flag_where_a_flag_was_typed(npu_tune, here, arguments, called):
+    ended = npu_tune("tune", "ds-cnn", "--target", "fake-npu", "--study", "s", *arguments)
+    assert ended.code == 2
+    assert called in ended.err
+    assert "the key" not in ended.err.lower()
+    assert "hunter" not in ended.err
+    assert not (here / "s").exists()
+
+
+def test_messages_name_the_key_where_a_study_file_was_read(npu_tune, here):
+    (here / "study.toml").write_text(
+        '[model]\npath = "ds-cnn"\n[target]\nname = "fake-npu"\n[study]\nevaluations = 0\n'
+    )
+    ended = npu_tune("run", "study.toml")
+    assert ended.code == 2
+    assert "study.toml: the key 'study.evaluations' is 0" in ended.err
+
+
+def test_a_smaller_budget_leaves_a_study_as_it_is(npu_tune, model):
+    npu_tune("tune", model, *QUICK, "--study", "s", "--quiet")
+    ledger = model.parent / "s" / "ledger.journal"
+    before = ledger.read_bytes()
+    ended = npu_tune("tune", model, *QUICK, "--study", "s", "--evaluations", 5, "--json")
+    assert ended.code == 0
+    assert "already done, with 12 of 5 evaluations" in ended.err
+    assert "--evaluations" in ended.err
+    assert ended.document["trials"]["finished"] == 12
+    assert ledger.read_bytes() == before
+
+
 def test_quiet_leaves_standard_error_empty(npu_tune, model):
     ended = npu_tune("tune", model, *QUICK, "--study", "s", "--quiet")
     assert ended.code == 0

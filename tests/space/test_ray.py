@@ -51,6 +51,24 @@ def test_flat_and_nested_samples_are_the_same_configuration():
     assert from_ray_config(SPACE, flat)["block/conv/ofm_block"] == 16
 
 
+def test_keys_that_ray_adds_are_no_knobs():
+    sample = {"network/strategy": "size", "block/conv/ofm_block": 2}
+    added = {"__trial_index__": 3, "__more__": {"deep": {"er": 1}}}
+    assert from_ray_config(SPACE, sample | added) == from_ray_config(SPACE, sample)
+
+
+@pytest.mark.parametrize("key", ["seed", "__half", "half__", "____"])
+def test_other_keys_that_are_no_knobs_are_refused(key):
+    sample = {"network/strategy": "size", "block/conv/ofm_block": 2}
+    with pytest.raises(StudyMismatchError, match=key):
+        from_ray_config(SPACE, sample | {key: 1})
+
+
+def test_a_layer_between_double_underscores_keeps_its_knobs():
+    space = SearchSpace((Knob("__main__", "k", (1, 2), default=1),))
+    assert from_ray_config(space, {"__main__": {"k": 2}, "__trial_index__": 0})["__main__/k"] == 2
+
+
 def test_optuna_search_sees_the_names_and_ranges_of_a_study():
     from ray.tune.search.optuna import OptunaSearch
 

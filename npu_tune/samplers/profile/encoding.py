@@ -53,8 +53,13 @@ class Encoding:
         """Weighted squared distances between tokens of the same slot; 0 between others."""
         same = self._token_slots[:, None] == self._token_slots[None, :]
         norms = np.einsum("ij,ij->i", self._vectors, self._vectors)
-        squares = norms[:, None] + norms[None, :] - 2.0 * self._vectors @ self._vectors.T
-        return np.where(same, np.maximum(squares, 0.0) * weights[self._token_slots, None], 0.0)
+        squares: Floats = norms[:, None] + norms[None, :]
+        # In place, as these tables are the largest there are.
+        squares -= 2.0 * self._vectors @ self._vectors.T
+        np.maximum(squares, 0.0, out=squares)
+        squares *= weights[self._token_slots, None]
+        squares[~same] = 0.0
+        return squares
 
     def spread_singles(self, single: Floats) -> Floats:
         """Effects by token."""

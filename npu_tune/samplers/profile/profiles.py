@@ -62,7 +62,7 @@ class Profiles:
         self.cost_column = cost_column
         self._key = key
         self._group_column = group_column
-        self._reach = settings.reach
+        self._settings = settings
         self._is_noisy = is_noisy
         self._read = 0
         self.layers: tuple[int, ...] = ()
@@ -169,7 +169,7 @@ class Profiles:
         self.columns = tuple(columns)
         self.layers = tuple(known[name] for name in found)
         self._places = {name: place for place, name in enumerate(found)}
-        self._slots = Slots(self.space, self.layers, self._reach)
+        self._slots = Slots(self.space, self.layers, self._settings)
         self.distinct = [[] for _ in found]
         self._seen = [{} for _ in found]
         self._alike = [{} for _ in found]

@@ -153,6 +153,13 @@ class LayerProfileSettings:
     grid: int = 12
     """Number of steps into which a long ordered parameter is divided."""
 
+    most_values: int = 128
+    """Number of values up to which the model tells each value of an ordered parameter from the
+    others; a longer one has a value per end of those steps."""
+
+    most_unlike: int = 400
+    """The same for all parameters together: of long ones, each name and length counts by itself."""
+
     shared_rows: int = 3000
     """Number of observations to which the effects that layers share are fitted, at most."""
 
@@ -211,7 +218,8 @@ class LayerProfileSettings:
             counts=(
                 *("patience", "elite", "variations", "peak_limits", "compositions"),
                 *("least_observations", "whole_trials", "mean_width", "grid", "shared_rows"),
-                *("drawn_values", "near_rows", "all_near", "all_shared", "variogram_pairs"),
+                *("drawn_values", "most_values", "most_unlike", "near_rows", "all_near"),
+                *("all_shared", "variogram_pairs"),
             ),
         )
         check_count("reach", self.reach, least=0)

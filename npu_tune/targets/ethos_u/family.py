@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from configparser import ConfigParser, Error
 from functools import partial
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from npu_tune.targets.base import TargetOptions
 from npu_tune.targets.ethos_u.target import EthosUTarget
 from npu_tune.targets.options import OptionInfo, read_options
 from npu_tune.targets.problem import Target
-from npu_tune.validation import Table, known_remedy
+from npu_tune.validation import Table, key_name, known_remedy, sentence
 
 ACCELERATORS: Mapping[str, str] = {
     "ethos-u55-32": "32 MACs per cycle",
@@ -40,7 +41,9 @@ DEFAULTS: Mapping[str, tuple[str, str]] = {
 }
 """System config and memory mode that Vela 5.2.0 itself takes where none is named."""
 
-SECTIONS: Mapping[str, str] = {"system_config": "System_Config", "memory_mode": "Memory_Mode"}
+SYSTEM = "System_Config"
+
+SECTIONS: Mapping[str, str] = {"system_config": SYSTEM, "memory_mode": "Memory_Mode"}
 """The kind of section that an option names."""
 
 
@@ -108,6 +111,7 @@ class EthosUFamily:
             option: _section(text, ini, option, getattr(read, option) or default)
             for option, default in zip(SECTIONS, _defaults(name), strict=True)
         }
+        _require_own(name, named["system_config"], _sections(text, ini, SYSTEM))
         return EthosUTarget(
             accelerator=name,
             **named,
@@ -163,6 +167,30 @@ def _sections(text: str, ini: Path, kind: str) -> list[str]:
             remedy="Vela's own vela.ini shows the form.",
         ) from error
     return [s.removeprefix(f"{kind}.") for s in parser.sections() if s.startswith(f"{kind}.")]
+
+
+def _require_own(name: str, system: str, known: Iterable[str]) -> None:
+    """Refuses a system config whose name says that it is of another accelerator.
+
+    Vela compiles with any of them, and its figures then are those of a chip that does not exist.
+    """
+    own = _accelerator(name)
+    named = _accelerator(system)
+    if named is None or named == own:
+        return
+    fitting = [each for each in known if _accelerator(each) in {own, None}]
+    raise TargetError(
+        f"{sentence(key_name('target.system_config', 'the option system_config'))} is {system!r}, "
+        f"which is of an Ethos-U{named}, and {name!r} is an Ethos-U{own}.",
+        remedy=known_remedy(system, fitting),
+        name=system,
+    )
+
+
+def _accelerator(name: str) -> str | None:
+    """The number of the Ethos-U that a name mentions."""
+    found = re.search(r"ethos[-_ ]?u(\d+)", name, re.IGNORECASE)
+    return found[1] if found else None
 
 
 def _section(text: str, ini: Path, option: str, name: str) -> str:

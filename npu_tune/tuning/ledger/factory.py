@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from npu_tune.tuning.ledger.address import check_address, journal_path, parse_url
 from npu_tune.tuning.ledger.base import Ledger
 from npu_tune.tuning.ledger.journal import JournalLedger
 
@@ -36,7 +37,7 @@ def open_ledger(
             (and none is to be made), or has another writer.
         StudyMismatchError: if the study has other objectives.
         MissingExtraError: if the database's driver is not installed.
-        UsageError: if the URL names a storage this package does not know.
+        UsageError: if it names no storage, or one this package does not know.
     """
     options: dict[str, Any] = {
         "name": name,
@@ -45,12 +46,11 @@ def open_ledger(
         "create": create,
         "read_only": read_only,
     }
-    scheme, separator, rest = str(place).partition("://")
-    if not separator or scheme == "journal":
-        return JournalLedger(Path(rest if separator else place), **options)
-    from npu_tune.tuning.ledger.rdb import (  # noqa: PLC0415 - SQLAlchemy is slow to import
-        RdbLedger,
-        parse_url,
-    )
+    text = str(place)
+    check_address(text)
+    path = journal_path(text)
+    if path is not None:
+        return JournalLedger(path, **options)
+    from npu_tune.tuning.ledger.rdb import RdbLedger  # noqa: PLC0415 - SQLAlchemy is slow
 
-    return RdbLedger(parse_url(str(place)), **options)
+    return RdbLedger(parse_url(text), **options)

@@ -14,35 +14,13 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from npu_tune._optuna_compat import METRIC_NAMES_KEY, RDB_REVISION, parse_directions
-from npu_tune.errors import MissingExtraError, StorageError, UsageError
+from npu_tune.errors import MissingExtraError, StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
 from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 
 _SCHEMA_LOCK = 0x6E70755F74756E65
 """The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
-
-
-def parse_url(text: str) -> sqlalchemy.URL:
-    """The URL of a database, with the driver this package brings.
-
-    Raises:
-        UsageError: if it is no URL, or of a database this package does not know.
-    """
-    try:
-        url = sqlalchemy.make_url(text)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise UsageError(
-            "The storage is not a database URL.",
-            remedy="Write it like postgresql://user:password@host:5432/database.",
-        ) from error
-    backend = url.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
-        raise UsageError(
-            f"The storage {url.render_as_string(hide_password=True)} is of an unknown kind.",
-            remedy="Use the path of a journal file, sqlite:///PATH or postgresql://...",
-        )
-    return url.set(drivername="postgresql+psycopg") if backend == "postgresql" else url
 
 
 class RdbLedger(Ledger):

@@ -46,6 +46,29 @@ def test_a_wrong_option_is_refused_with_the_remedy(options, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_a_system_config_of_another_accelerator_is_refused(name):
+    configs = re.findall(r"^\[System_Config\.(\w+)\]", vendor_ini().read_text(), re.MULTILINE)
+    number = name[len("ethos-u") :].partition("-")[0]
+    for config in configs:
+        if config.startswith(f"Ethos_U{number}_"):
+            assert EthosUFamily().make(name, {"system_config": config}).name == name
+            continue
+        with pytest.raises(TargetError, match=f"{name!r} is an Ethos-U{number}") as caught:
+            EthosUFamily().make(name, {"system_config": config})
+        assert f"Ethos_U{number}_" in caught.value.remedy
+        assert config not in caught.value.remedy
+
+
+def test_a_system_config_that_names_no_accelerator_is_for_any(tmp_path):
+    ini = tmp_path / "board.ini"
+    text = vendor_ini().read_text().replace("Ethos_U55_High_End_Embedded", "My_Board")
+    ini.write_text(text)
+    options = {"system_config": "My_Board", "config": str(ini)}
+    for name in ("ethos-u55-128", "ethos-u65-256"):
+        assert EthosUFamily().make(name, options).fingerprint()["system_config"] == "My_Board"
+
+
 def test_every_system_config_and_memory_mode_of_velas_own_is_listed():
     listed = option_texts(EthosUFamily().options)
     for option, kind in SECTIONS.items():

@@ -1,0 +1,212 @@
+"""What names the place of a ledger: the path of a journal file, or the address of a database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote
+
+from npu_tune.errors import UsageError
+from npu_tune.validation import SHOWN, closest_hint
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+JOURNAL, SQLITE, POSTGRESQL = "journal", "sqlite", "postgresql"
+
+_SCHEMES = (JOURNAL, SQLITE, POSTGRESQL)
+_KINDS = "Use the path of a journal file, sqlite:///PATH or postgresql://USER@HOST:5432/DATABASE."
+_SQLITE_FORM = "Write sqlite:///PATH, with four slashes where the path is absolute."
+_POSTGRESQL_FORM = "Write it like postgresql://USER:PASSWORD@HOST:5432/DATABASE."
+_ELSEWHERE = "or leave the password out of the address and put it into ~/.pgpass"
+
+_RESERVED = re.compile(r"[@:/?#\s]|%(?![0-9A-Fa-f]{2})")
+"""What must not stand in a name or a password as it is (RFC 3986, section 3.2.1), or a lone %."""
+
+
+def check_address(text: str) -> None:
+    """Checks the form of what names a storage; nothing is opened, and no password is repeated.
+
+    Args:
+        text: the path of a journal file, ``journal://path``, ``sqlite:///path`` or
+            ``postgresql://user:password@host/database``.
+
+    Raises:
+        UsageError: says what is wrong and how it is written. Its ``data["shown"]`` is what may
+            be shown of the text.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        _check_path(text)
+        return
+    dialect, _, driver = scheme.partition("+")
+    if dialect == JOURNAL:
+        _check_path(rest)
+    elif dialect == SQLITE:
+        _check_sqlite(rest, driver)
+    elif dialect == POSTGRESQL:
+        _check_postgresql(rest)
+    else:
+        raise _error(
+            f"The storage is of an unknown kind, {dialect!r}.",
+            f"{closest_hint(dialect.lower(), _SCHEMES)}{_KINDS}",
+            f"{dialect}://...",
+        )
+
+
+def check_place(text: str, *, folder: Path) -> None:
+    """Checks that a file of this address can be made, before anything is.
+
+    Args:
+        text: an address of good form.
+        folder: of the study, which is made where it is not there.
+
+    Raises:
+        UsageError: if it is a folder, or the folder in which it would lie is not there.
+    """
+    path = _file(text)
+    if path is None:
+        return
+    place = path.resolve()
+    parent, folder = place.parent, folder.resolve()
+    if place.is_dir():
+        raise _error(
+            f"The storage {path} is a folder.", "Name a file in it, such as trials.db.", text
+        )
+    if not parent.is_dir() and parent != folder and parent not in folder.parents:
+        raise _error(
+            f"The storage {path} lies in a folder that is not there.",
+            f"Make {parent}, or name another place.",
+            text,
+        )
+
+
+def has_password(text: str) -> bool:
+    """Whether an address of good form holds a password."""
+    return _file(text) is None and parse_url(text).password is not None
+
+
+def journal_path(text: str) -> Path | None:
+    """The path of a journal file; None for the address of a database."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return Path(text)
+    return Path(rest) if scheme == JOURNAL else None
+
+
+def parse_url(text: str) -> sqlalchemy.URL:
+    """The URL of a database, with the driver this package brings.
+
+    Args:
+        text: an address of good form.
+    """
+    import sqlalchemy  # noqa: PLC0415 - slow to import
+
+    url = sqlalchemy.make_url(text)
+    if url.get_backend_name() != POSTGRESQL:
+        return url
+    # Where the password stands decides whether messages hide it.
+    password: Any = url.query.get("password")
+    if password is not None:
+        url = url.difference_update_query(["password"]).set(password=password)
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _file(text: str) -> Path | None:
+    """The file of a storage; None where it is on a server."""
+    scheme, _, rest = text.partition("://")
+    if scheme.partition("+")[0] == SQLITE and rest:
+        return Path(rest[1:].partition("?")[0])
+    return journal_path(text)
+
+
+def _check_path(text: str) -> None:
+    if not text.strip():
+        raise _error("The storage is empty.", _KINDS, repr(text))
+    # What is meant as an address may hold a password, so that nothing of it is shown.
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
+    name = scheme[1].partition("+")[0].lower() if scheme else ""
+    is_address = (
+        name in {*_SCHEMES, "file"}
+        or closest_hint(name, _SCHEMES)
+        or re.match(r"[^/]*:[^@]*@", text)
+        or re.search(r"\b(host|dbname|password)\s*=", text)
+    )
+    if is_address:
+        raise _error("The storage is neither a path nor an address.", _KINDS, "...")
+
+
+def _check_sqlite(rest: str, driver: str) -> None:
+    path, _, query = rest.partition("?")
+    shown = f"{SQLITE}://{rest}"
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    is_memory = (
+        path in {"", "/"}
+        or ":memory:" in path
+        or options.get("mode") == "memory"
+        or options.get("vfs") == "memdb"
+    )
+    if is_memory:
+        raise _error(
+            "This SQLite database is in memory, which keeps no trials.",
+            f"Name a file: {_SQLITE_FORM[0].lower()}{_SQLITE_FORM[1:]}",
+            shown,
+        )
+    if driver not in {"", "pysqlite"}:
+        raise _error(f"SQLite is not read by the driver {driver!r} here.", _SQLITE_FORM, shown)
+    if not path.startswith("/"):
+        raise _error("A SQLite address has three slashes before the path.", _SQLITE_FORM, shown)
+    if path.startswith("/file:"):
+        raise _error("A SQLite address takes a path, and no URI of a file.", _SQLITE_FORM, shown)
+
+
+def _check_postgresql(rest: str) -> None:
+    """Checks user, password, host and port; the last @ is taken for the one before the host."""
+    place, _, query = rest.partition("?")
+    if "@" in query:
+        raise _error(
+            "The storage's address holds an '@' behind a '?', so that its host is not known.",
+            f"Write {_escape('@')}, and {_escape('?')} where it is part of the password, "
+            f"{_ELSEWHERE}.",
+            f"{POSTGRESQL}://...",
+        )
+    login, _, server = place.rpartition("@")
+    user, _, password = login.partition(":")
+    for what, part in (("user name", user), ("password", password)):
+        marks = list(dict.fromkeys(_RESERVED.findall(part)))
+        if marks:
+            raise _error(
+                f"The {what} in the storage's address holds {_listed(map(repr, marks))}, which "
+                "is not to be taken as it is.",
+                f"Write {_listed(map(_escape, marks))}, {_ELSEWHERE}.",
+                f"{POSTGRESQL}://...",
+            )
+    host, slash, database = server.partition("/")
+    port = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]#\s]*)(?::(\d*))?", host)
+    if port is None or (port[2] is not None and not 0 < int(port[2] or 0) < 2**16):
+        raise _error(
+            "The storage's address has no host and port where they should stand.",
+            f"{_POSTGRESQL_FORM} A port is a number from 1 to 65535.",
+            f"{POSTGRESQL}://...",
+        )
+    if slash and re.search(r"\s", database):
+        raise _error(
+            "The name of the database in the storage's address holds a space.",
+            "Write it as %20.",
+            f"{POSTGRESQL}://...",
+        )
+
+
+def _escape(mark: str) -> str:
+    return f"{mark!r} as {quote(mark, safe='')}"
+
+
+def _listed(parts: Iterable[str]) -> str:
+    *before, last = parts
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def _error(message: str, remedy: str, shown: str) -> UsageError:
+    return UsageError(message, remedy=remedy, **{SHOWN: shown})

@@ -1,0 +1,96 @@
+"""By which sampler, options and seed the trials of a study were proposed, run by run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from npu_tune.errors import NpuTuneError, NpuTuneWarning
+from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.folder import is_study_folder, read_study_folder
+from npu_tune.tuning.ledger import Ledger
+
+SEARCHES = "searches"
+"""The study attribute that lists them."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What proposes the trials from one on, until the next ones.
+
+    Args:
+        first_trial: the number of the first trial.
+        sampler: its name; that of its class where it was made in Python.
+        seed: of the sampler.
+        options: of the sampler, as JSON; those that it was made with in Python are not known.
+    """
+
+    first_trial: int
+    sampler: str
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, study: StudyFile, *, first_trial: int = 0) -> SearchSettings:
+        options = study.sampler.model_dump(mode="json", exclude={"name"})
+        return cls(first_trial, study.sampler.name, study.study.seed, options)
+
+    def differences(self, earlier: SearchSettings) -> Iterator[str]:
+        """What is not as it was, in words."""
+        if self.sampler != earlier.sampler:
+            yield f"the sampler is {self.sampler}, which was {earlier.sampler}"
+        if self.seed != earlier.seed:
+            yield f"the seed is {self.seed}, which was {earlier.seed}"
+        for name in dict.fromkeys([*self.options, *earlier.options]):
+            now, was = self.options.get(name), earlier.options.get(name)
+            if now != was:
+                yield f"the sampler's option {name} is {_shown(now)}, which was {_shown(was)}"
+
+
+def kept_settings(folder: Path) -> SearchSettings | None:
+    """What the study file in a study's folder says; None where there is none that can be read."""
+    if not is_study_folder(folder):
+        return None
+    try:
+        return SearchSettings.of(read_study_folder(folder))
+    except NpuTuneError:
+        return None
+
+
+def record_settings(ledger: Ledger, now: SearchSettings, *, kept: SearchSettings | None) -> None:
+    """Writes down by what the coming trials are proposed; warns where that is something else.
+
+    Args:
+        ledger: of the study.
+        now: the settings of this run.
+        kept: those of the study's folder before this run, which count for the trials of a study
+            that was begun before settings were written down; None where nothing is known.
+    """
+    known = searches(ledger.attributes())
+    if not known and kept is not None and now.first_trial > 0:
+        known = (kept,)
+    if known and (changes := list(now.differences(known[-1]))):
+        warnings.warn(
+            f"The study {ledger.name!r} goes on from trial {now.first_trial} in another way: "
+            f"{'; '.join(changes)}.",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+    elif known:
+        return
+    # Settings by which no trial was proposed say nothing.
+    before = [each for each in known if each.first_trial < now.first_trial]
+    ledger.set_attribute(SEARCHES, [asdict(each) for each in (*before, now)])
+
+
+def searches(attributes: Mapping[str, Any]) -> tuple[SearchSettings, ...]:
+    """What a study's attributes list; nothing in a study of an earlier version."""
+    listed: Sequence[Mapping[str, Any]] = attributes.get(SEARCHES) or ()
+    return tuple(SearchSettings(**each) for each in listed)
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else repr(value)

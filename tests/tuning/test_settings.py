@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from fake_studies import run_fake
+
+from npu_tune.errors import NpuTuneWarning
+from npu_tune.tuning import read_study
+from npu_tune.tuning.folder import STUDY_FILE
+from npu_tune.tuning.ledger import open_ledger
+from npu_tune.tuning.settings import SEARCHES, SearchSettings, record_settings, searches
+
+ANNEALING = {"name": "annealing", "chains": 2}
+
+
+def _searches(folder):
+    return [
+        (s.first_trial, s.sampler, s.seed, dict(s.options)) for s in read_study(folder).searches
+    ]
+
+
+def test_another_sampler_seed_or_option_is_said_and_kept_with_its_first_trial(tmp_path):
+    folder = tmp_path / "s"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NpuTuneWarning)
+        first = len(run_fake(folder, 6).trials)
+    with pytest.warns(NpuTuneWarning, match="sampler is annealing, which was random") as told:
+        second = len(run_fake(folder, 9, sampler=ANNEALING, study={"seed": 5}).trials)
+    assert "seed is 5, which was 0" in str(told[0].message)
+    assert "option chains is 2, which was not given" in str(told[0].message)
+    with pytest.warns(NpuTuneWarning, match="option chains is 3, which was 2") as told:
+        run_fake(folder, 12, sampler=ANNEALING | {"chains": 3}, study={"seed": 5})
+    assert "seed" not in str(told[0].message)
+    assert _searches(folder) == [
+        (0, "random", 0, {}),
+        (first, "annealing", 5, {"chains": 2}),
+        (second, "annealing", 5, {"chains": 3}),
+    ]
+
+
+def test_the_same_settings_again_say_nothing_and_add_nothing(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NpuTuneWarning)
+        for evaluations in (4, 8, 12):
+            run_fake(tmp_path / "s", evaluations, executor={"kind": "process", "workers": 1})
+    assert _searches(tmp_path / "s") == [(0, "random", 0, {})]
+
+
+def test_a_study_of_an_earlier_version_is_compared_with_its_study_file(tmp_path):
+    folder = tmp_path / "s"
+    run_fake(folder, 5, study={"seed": 3})
+    with open_ledger(folder / "ledger.journal", name="test") as ledger:
+        ledger.set_attribute(SEARCHES, None)
+    assert _searches(folder) == []
+    with pytest.warns(NpuTuneWarning, match="seed is 4, which was 3"):
+        run_fake(folder, 8, study={"seed": 4})
+    assert [row[2] for row in _searches(folder)] == [3, 4]
+
+
+def test_settings_by_which_nothing_was_proposed_leave_no_trace(tmp_path):
+    with open_ledger(tmp_path / "s.journal", name="s", directions=("minimize",)) as ledger:
+        record_settings(ledger, SearchSettings(0, "random", 1), kept=None)
+        for seed in (2, 3):
+            with pytest.warns(NpuTuneWarning, match=f"seed is {seed}, which was {seed - 1}"):
+                record_settings(ledger, SearchSettings(7, "random", seed), kept=None)
+        assert searches(ledger.attributes()) == (
+            SearchSettings(0, "random", 1),
+            SearchSettings(7, "random", 3),
+        )
+
+
+@pytest.mark.parametrize("asked", [4, 11])
+def test_a_study_with_more_than_is_asked_for_says_so_and_stays_as_it_is(tmp_path, asked):
+    folder = tmp_path / "s"
+    done = run_fake(folder, 12)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.warns(NpuTuneWarning, match=f"already done, with 12 of {asked} evaluations"):
+        again = run_fake(folder, asked, sampler=ANNEALING, study={"seed": 9})
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert "seed = 0" in (folder / STUDY_FILE).read_text()
+    assert again.evaluations_planned == 12
+    assert again.trials == done.trials
+
+
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_a_sampler_for_several_objectives_says_what_it_does_with_one(tmp_path, name):
+    with pytest.warns(NpuTuneWarning, match=f"With one objective, the sampler {name} is"):
+        run_fake(tmp_path / "one", 4, sampler={"name": name})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NpuTuneWarning)
+        run_fake(tmp_path / "two", 4, sampler={"name": name}, objective={"mode": "pareto"})
