@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from npu_tune.errors import ModelError
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.model import open_onnx
@@ -121,7 +122,9 @@ def convert(
         )
     if samples < 1:
         raise ModelError(f"{samples} random samples are too few.", remedy="Ask for at least one.")
-    graph = graph_from_onnx(open_onnx(network.model_bytes, name=network.name))
+    budget = ReadingBudget(network.name)
+    model = open_onnx(network.model_bytes, name=network.name, budget=budget)
+    graph = graph_from_onnx(model, budget=budget)
     simplify(graph)
     check_operators(graph)
     _check_ends(network, graph)
@@ -131,6 +134,8 @@ def convert(
     else:
         check_calibration(calibration, shapes)
     statistics = observe(graph, calibration)
+    # Observing takes as long as there are samples, and what is done from here on is not reading.
+    graph.budget = ReadingBudget(network.name)
     for name, seen in statistics.items():
         if not (np.isfinite(seen.low) and np.isfinite(seen.high)):
             raise ModelError(
@@ -151,8 +156,15 @@ def convert(
 
 
 def _check_ends(network: Network, graph: OnnxGraph) -> None:
-    """Refuses networks with integer inputs or constant outputs."""
+    """Refuses networks with integer or empty inputs, or constant outputs."""
     for name in graph.inputs:
+        if 0 in graph.shapes[name]:
+            raise ModelError(
+                f"The input {name!r} of {network.name!r} has no elements: its shape is "
+                f"{graph.shapes[name]}.",
+                remedy="Export the network without that input.",
+                tensor=name,
+            )
         dtype = network.tensors[name].dtype
         if not dtype.startswith(("float", "bfloat")):
             raise ModelError(

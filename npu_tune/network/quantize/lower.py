@@ -9,7 +9,7 @@ from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.quantize import layout, ops_conv, ops_math, ops_pool, ops_shape
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
-from npu_tune.network.quantize.lowering import Lowering
+from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
@@ -94,6 +94,9 @@ def check_operators(graph: OnnxGraph) -> None:
                 node=node.name or node.output,
                 op=node.op,
             )
+        if node.op == "Split" and not all(node.outputs):
+            # onnxruntime crashes on these.
+            raise unsupported_error(node, "one of its parts has no name")
 
 
 def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:
