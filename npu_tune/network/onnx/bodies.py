@@ -29,7 +29,7 @@ def expand_functions(
     Raises:
         ModelError: if a function calls itself, or there are too many operators.
     """
-    budget.take(_expanded_bytes(model, name), f"the operators of {name!r}")
+    budget.take(_expanded_bytes(model, name), "the list of its operators")
     if not model.functions:
         return model
     from onnx import inliner  # noqa: PLC0415 - heavy
@@ -44,7 +44,7 @@ def _expanded_bytes(model: onnx.ModelProto, name: str) -> int:
     calling: list[tuple[str, str, str]] = []
 
     def size(nodes: Iterable[onnx.NodeProto]) -> int:
-        return sum(map(size_of_call, _nodes(nodes)))
+        return sum(map(size_of_call, all_nodes(nodes)))
 
     def size_of_call(node: onnx.NodeProto) -> int:
         key = (node.domain, node.op_type, node.overload)
@@ -64,12 +64,12 @@ def _expanded_bytes(model: onnx.ModelProto, name: str) -> int:
     return size(model.graph.node)
 
 
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Nodes, and those of their bodies."""
     for node in nodes:
         yield node
         for body in bodies(node):
-            yield from _nodes(body.node)
+            yield from all_nodes(body.node)
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -205,8 +206,11 @@ def _quantizer_range(graph: OnnxGraph, node: OnnxNode) -> tuple[float, float] | 
     if scale is None or scale.size != 1:
         return None
     zero_point = graph.constant(node, 2)
-    dtype = np.dtype(np.uint8) if zero_point is None else zero_point.dtype
+    dtype = "uint8" if zero_point is None else zero_point.dtype.name
+    integer = re.fullmatch(r"(u?)int(\d+)", dtype)
+    if integer is None:
+        return None
+    codes, step = 2 ** int(integer[2]), float(scale.reshape(-1)[0])
+    lowest = 0 if integer[1] else -codes // 2
     offset = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
-    limits = np.iinfo(dtype)
-    step = float(scale.reshape(-1)[0])
-    return (limits.min - offset) * step, (limits.max - offset) * step
+    return (lowest - offset) * step, (lowest + codes - 1 - offset) * step

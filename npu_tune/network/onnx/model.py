@@ -10,6 +10,7 @@ from npu_tune.network.onnx.bodies import expand_functions
 from npu_tune.network.onnx.external import embed_weights
 from npu_tune.network.onnx.proto import OLDEST_OPSET, opset_of
 from npu_tune.network.onnx.shapes import infer_shapes
+from npu_tune.network.onnx.wellformed import require_well_formed
 
 if TYPE_CHECKING:
     import onnx
@@ -38,7 +39,7 @@ def parse_onnx(model_bytes: bytes, *, name: str, budget: ReadingBudget) -> onnx.
     """Parses an ONNX file, and expands its own functions.
 
     Raises:
-        ModelError: if it is damaged, no ONNX file or too large.
+        ModelError: if it is damaged, no ONNX file, too old or too large.
     """
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
@@ -53,7 +54,9 @@ def parse_onnx(model_bytes: bytes, *, name: str, budget: ReadingBudget) -> onnx.
         raise ModelError(
             f"The ONNX file of {name!r} holds no operators.", remedy="Copy or export it again."
         )
-    return _with_known_opset(expand_functions(model, name=name, budget=budget))
+    model = _with_known_opset(expand_functions(model, name=name, budget=budget))
+    require_well_formed(model, name=name)
+    return model
 
 
 def _with_known_opset(model: onnx.ModelProto) -> onnx.ModelProto:

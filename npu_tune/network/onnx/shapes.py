@@ -11,6 +11,7 @@ from npu_tune.network.onnx.bodies import inline_known_branches
 from npu_tune.network.onnx.elements import require_tensor
 from npu_tune.network.onnx.fold import compute_constants, fold_constants
 from npu_tune.network.onnx.graph import Array, OnnxGraph
+from npu_tune.network.onnx.propagation import propagated_values
 from npu_tune.network.onnx.proto import graph_from_onnx, known_shape
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def infer_shapes(
         if value.type.HasField("tensor_type") and known_shape(value) is None:
             value.type.tensor_type.ClearField("shape")
     inferred = _run_shape_inference(model, name)
-    while unknown := _unknown_shapes(inferred):
+    while (unknown := _unknown_shapes(inferred)) or _decides(inferred):
         budget.check_time()
         folded = _fold_shape_arithmetic(inferred, budget, fold_constants)
         if not folded and not _fold_shape_arithmetic(inferred, budget, compute_constants):
@@ -81,6 +82,11 @@ def _unknown_shapes(model: onnx.ModelProto) -> list[str]:
     values = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
     produced = (name for node in model.graph.node for name in node.output if name)
     return [name for name in produced if name not in values or known_shape(values[name]) is None]
+
+
+def _decides(model: onnx.ModelProto) -> bool:
+    """Tells whether the network has branches, of which a size may decide."""
+    return any(node.op_type == "If" for node in model.graph.node)
 
 
 def _fold_shape_arithmetic(
@@ -123,8 +129,9 @@ def _run_shape_inference(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
     _require_few_dimensions(model, name)
+    follows = propagated_values(model) <= _SHORT
     try:
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=follows)
     except Exception as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
         raise ModelError(

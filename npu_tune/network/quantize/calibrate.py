@@ -196,9 +196,8 @@ def runs(
     for index in range(min(len(data[name]) // _batch(shape) for name, shape in shapes.items())):
         yield {
             name: np.ascontiguousarray(
-                data[name][index * _batch(shape) : (index + 1) * _batch(shape)].reshape(shape),
-                dtype=np.float32,
-            )
+                data[name][index * _batch(shape) : (index + 1) * _batch(shape)], np.float32
+            ).reshape(shape)
             for name, shape in shapes.items()
         }
 

@@ -98,6 +98,8 @@ def _bias(lowering: Lowering, node: OnnxNode, channels: int) -> Array:
     value = lowering.graph.constant(node, 2)
     if value is None:
         raise unsupported_error(node, "its bias is computed at run time")
+    if value.size not in (1, channels):
+        raise unsupported_error(node, "its addend is no bias per output")
     return as_float32(np.broadcast_to(value.reshape(-1), (channels,)))
 
 

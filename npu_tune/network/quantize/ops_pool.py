@@ -160,13 +160,15 @@ def reduce_mean(lowering: Lowering, node: OnnxNode) -> None:
     """Lowers ReduceMean over any dimensions."""
     rank = len(lowering.graph.shapes[node.inputs[0]])
     given = lowering.graph.constant(node, 1)
-    axes = node.ints("axes", identity(rank)) if given is None else tuple(int(a) for a in given)
+    axes = node.ints("axes") if given is None else tuple(int(axis) for axis in given)
+    if not axes and not node.attributes.get("noop_with_empty_axes", 0):
+        axes = identity(rank)
     reduced = {axis % rank for axis in axes}
     have = lowering.permutation(node.inputs[0])
     if rank == 4 and reduced == {2, 3}:
         have = CHANNELS_LAST  # the mean of a feature map, which accelerators support
     source = lowering.read(node.inputs[0], have)
-    keep = bool(node.attributes.get("keepdims", 1))
+    keep = len(lowering.graph.shapes[node.output]) == rank
     remaining = [axis for axis in range(rank) if axis not in reduced]
     result = have if keep else tuple(remaining.index(axis) for axis in have if axis in remaining)
     target = lowering.write(node.output, result)
