@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from two_runtimes import run_onnx, run_tflite
 
 from npu_tune.errors import NpuTuneError
 from npu_tune.network import Network, network_from_bytes
+from npu_tune.network.onnx.proto import operator_name
 from npu_tune.network.quantize import convert
 from npu_tune.targets import load_target
 from npu_tune.targets.neural_art.graph import graph_of
@@ -26,9 +27,12 @@ from npu_tune.targets.neural_art.graph import graph_of
 Array = NDArray[Any]
 Result = TypeVar("Result")
 
+_ARRAYS = (np.ndarray, np.generic)
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
-FOLDERS = ("light", "simple", "pytorch-converted", "pytorch-operator")
-"""Of model files; the tests of single nodes are made by the onnx package when asked for."""
+NETWORKS = "light"
+"""Folder of whole networks, whose weights are made by operators and all alike."""
+FOLDERS = ("simple", "pytorch-converted", "pytorch-operator")
+"""Of other model files; the tests of single nodes are made by the onnx package when asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class BackendTest:
 
     @property
     def operators(self) -> set[str]:
-        return {node.op_type for node in self.model.graph.node}
+        return {operator_name(node) for node in self.model.graph.node}
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,9 @@ def node_tests() -> Iterator[BackendTest]:
         yield BackendTest("node", case.name, case.model, feed, list(outputs))
 
 
-def file_tests() -> Iterator[BackendTest]:
+def file_tests(folders: Sequence[str] = FOLDERS) -> Iterator[BackendTest]:
     """The tests that the onnx package brings as files, without those that it would download."""
-    for folder in FOLDERS:
+    for folder in folders:
         for file in sorted((DATA / folder).rglob("*.onnx")):
             model = onnx.load(file)
             name = file.stem if file.parent.name == folder else file.parent.name
@@ -121,12 +125,14 @@ def with_constants(test: BackendTest) -> BackendTest | None:
     graph = test.model.graph
     names = [value.name for value in graph.input]
     arrays = {name: test.feed.get(name) for name in names[1:]}
-    if not arrays or not all(isinstance(value, np.ndarray) for value in arrays.values()):
+    if not arrays or not all(isinstance(value, _ARRAYS) for value in arrays.values()):
         return None
     model = onnx.ModelProto()
     model.CopyFrom(test.model)
     try:
-        tensors = [numpy_helper.from_array(value, name) for name, value in arrays.items()]
+        tensors = [
+            numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()
+        ]
     except (ValueError, TypeError, NotImplementedError):
         return None
     model.graph.initializer.extend(tensors)
@@ -187,7 +193,7 @@ def _decibels(test: BackendTest, network: Network) -> float:
     feed = {
         name: np.asarray(test.feed[name], np.float32)
         for name in network.inputs
-        if isinstance(test.feed.get(name), np.ndarray)
+        if isinstance(test.feed.get(name), _ARRAYS)
     }
     if set(feed) != set(network.inputs):
         generator = np.random.default_rng(0)
