@@ -71,3 +71,16 @@ def test_a_quantizer_whose_integers_flow_on_is_refused() -> None:
     graph = graph_of("(float[1,2] x) => (int8 y) { y = QuantizeLinear(x, s, z) }", SCALES)
     with pytest.raises(UnsupportedOperatorError, match="not followed by a DequantizeLinear"):
         remove_quantizers(graph)
+
+
+def test_tensors_without_elements_take_part_in_nothing() -> None:
+    graph = graph_of(
+        "(float[1,6] x) => (float y, float z) { e = Slice(x, zero, zero, one) f = Relu(e)"
+        " y = Concat<axis=1>(x, f) a, b, c = Split<axis=1>(x, sizes) z = Add(a, c) }",
+        {"zero": np.asarray([0]), "one": np.asarray([1]), "sizes": np.asarray([3, 0, 3])},
+    )
+    fold_constants(graph)
+    concat, split, _ = graph.nodes
+    assert concat.inputs == ["x"]
+    assert split.outputs == ["a", "c"]
+    assert graph.constants[split.inputs[1]].tolist() == [3, 3]
