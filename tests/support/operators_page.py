@@ -1,14 +1,14 @@
 """Writes docs/operators.md: which operators are read, on which target.
 
-Run it where readers or targets changed: ``python tests/support/operators_page.py``. A part of the
-page stands for one file format; a further one is added to PARTS.
+Run it where readers or targets changed: ``python tests/support/operators_page.py``. The page has
+one part for each file format.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from onnx_backend_tests import (
@@ -203,13 +203,9 @@ def _untested(found: Iterable[Outcome]) -> list[str]:
     return sorted({schema.name for schema in defs.get_all_schemas() if not schema.domain} - tested)
 
 
-PARTS: tuple[Callable[[Sequence[Outcome]], str], ...] = (onnx_part,)
-"""Each makes the part of one file format."""
-
-
 def page(found: Sequence[Outcome]) -> str:
-    """The whole page."""
-    return "\n".join([_HEAD, *(part(found) for part in PARTS)])
+    """The whole page; the part of a further file format, a chapter of Markdown, goes to the end."""
+    return "\n".join([_HEAD, onnx_part(found)])
 
 
 if __name__ == "__main__":
