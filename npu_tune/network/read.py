@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from npu_tune.errors import ModelError, remedy_for
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.reader import read_onnx
 from npu_tune.network.tflite.reader import read_tflite
@@ -17,6 +18,7 @@ _SUFFIXES: dict[str, Format] = {".tflite": "tflite", ".onnx": "onnx", ".tosa": "
 _MARKS: dict[bytes, Format] = {b"TFL3": "tflite", b"TOSA": "tosa"}
 """Identifiers of FlatBuffers files, at bytes 4 to 8."""
 _NAMES: dict[Format, str] = {"tflite": "TFLite", "onnx": "ONNX", "tosa": "TOSA"}
+_CHUNK_BYTES = 1 << 24
 _REMEDY = "Give a .tflite, .onnx or .tosa file."
 
 
@@ -34,8 +36,9 @@ def read_network(path: str | os.PathLike[str], *, name: str | None = None) -> Ne
         ModelError: if the file is missing, empty, damaged or in another format.
     """
     file = Path(path)
+    budget = ReadingBudget(str(file))
     try:
-        model_bytes = file.read_bytes()
+        model_bytes = _content(file, budget)
     except FileNotFoundError as error:
         raise ModelError(f"There is no file {str(file)!r}.", remedy=_REMEDY) from error
     except OSError as error:
@@ -47,8 +50,25 @@ def read_network(path: str | os.PathLike[str], *, name: str | None = None) -> Ne
         raise ModelError(f"The file {str(file)!r} is empty.", remedy="Copy or convert it again.")
     model_format = _format_of(model_bytes, file)
     return network_from_bytes(
-        model_bytes, model_format, name or file.stem, weights_folder=file.parent
+        model_bytes, model_format, name or file.stem, weights_folder=file.parent, budget=budget
     )
+
+
+def _content(file: Path, budget: ReadingBudget) -> bytes:
+    """The bytes of a file, or of something that looks like one and may never end.
+
+    Raises:
+        ModelError: if there are more than the budget has.
+        OSError: if they cannot be read.
+    """
+    with file.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size  # of a pipe, 0
+        budget.take(size, "the file")
+        content = stream.read(size)
+        while more := stream.read(_CHUNK_BYTES):
+            budget.take(len(more), "the file")
+            content += more
+    return content
 
 
 def network_from_bytes(
@@ -57,6 +77,7 @@ def network_from_bytes(
     name: str,
     *,
     weights_folder: Path | None = None,
+    budget: ReadingBudget | None = None,
 ) -> Network:
     """Makes a network from the content of a model file.
 
@@ -65,6 +86,7 @@ def network_from_bytes(
         model_format: ``tflite``, ``onnx`` or ``tosa``.
         name: of the network.
         weights_folder: folder of an ONNX file's external weights; None if it has none.
+        budget: of the file; one of its own if None.
 
     Raises:
         ModelError: if the content is damaged or of another format.
@@ -75,7 +97,8 @@ def network_from_bytes(
         if model_bytes[4:8] != b"TOSA":
             raise ModelError(f"{name!r} is not a TOSA file.", remedy=_REMEDY)
         return Network(name, "tosa", (), {}, (), (), model_bytes)
-    return read_onnx(model_bytes, name=name, weights_folder=weights_folder)
+    budget = budget or ReadingBudget(name)
+    return read_onnx(model_bytes, name=name, weights_folder=weights_folder, budget=budget)
 
 
 def _format_of(model_bytes: bytes, file: Path) -> Format:

@@ -66,3 +66,11 @@ def test_a_tosa_file_is_known_by_its_mark_and_not_looked_into(tmp_path: Path, su
 def test_bytes_without_the_mark_are_no_tosa_network() -> None:
     with pytest.raises(ModelError, match="not a TOSA file"):
         network_from_bytes(b"\x18\0\0\0TFL3", "tosa", "network")
+
+
+def test_a_file_of_more_than_the_budget_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    with file.open("wb") as stream:
+        stream.truncate(3_000_000_000)
+    with pytest.raises(ModelError, match=r"more than 2 GB.*the file takes 3 GB"):
+        read_network(file)

@@ -2,91 +2,130 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from npu_tune.errors import UnsupportedOperatorError
-from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
+from npu_tune.network.onnx.elements import constant_value
+from npu_tune.network.onnx.fold_size import (
+    cannot_fold_error,
+    check_foldable,
+    last_line,
+    single_node_model,
+)
+from npu_tune.network.onnx.graph import (
+    Array,
+    OnnxGraph,
+    OnnxNode,
+    float32_if_floating,
+)
 from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize
-from npu_tune.network.onnx.proto import node_to_onnx
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
 
 
 def fold_constants(graph: OnnxGraph) -> None:
-    """Replaces every node whose inputs are all constant by its value.
+    """Replaces every node whose inputs are all constant by its value, see compute_constants.
+
+    Constants that nothing reads any more are dropped.
+    """
+    compute_constants(graph)
+    graph.remove_unused()
+
+
+def compute_constants(graph: OnnxGraph) -> None:
+    """Computes every node whose inputs are all constant, and keeps all values.
+
+    Tensors without elements are computed too, as they have but one value.
 
     Raises:
+        ModelError: if a value is larger than the graph's budget.
         UnsupportedOperatorError: if such a node cannot be computed.
     """
     kept = []
     for node in graph.nodes:
+        graph.budget.check_time()
         if node.op == "Shape" and node.inputs[0] in graph.shapes:
             shape = np.asarray(graph.shapes[node.inputs[0]], np.int64)
             first, last = node.attributes.get("start", 0), node.attributes.get("end")
             _store_constant(graph, node.output, shape[first:last])
         elif graph.run_time_inputs(node):
-            kept.append(node)
+            if _drop_empty(graph, node):
+                kept.append(node)
         else:
             for name, value in zip(node.outputs, _compute(graph, node), strict=False):
                 _store_constant(graph, name, value)
     graph.nodes = kept
-    graph.remove_unused()
+
+
+def _drop_empty(graph: OnnxGraph, node: OnnxNode) -> bool:
+    """Makes a node's results without elements constants; returns whether it has others.
+
+    A concatenation reads tensors without elements no more, and a split makes none.
+    """
+    empty = {name for name in node.outputs if 0 in graph.shapes.get(name, ())}
+    for name in empty:
+        _store_constant(graph, name, np.zeros(graph.shapes[name], np.float32))
+    if node.op == "Concat":
+        node.inputs = [name for name in node.inputs if 0 not in graph.shapes.get(name, ())]
+    elif node.op == "Split" and empty:
+        node.outputs = [name for name in node.outputs if name not in empty]
+        _state_sizes(graph, node)
+    else:
+        node.outputs = ["" if name in empty else name for name in node.outputs]
+    return any(node.outputs) or not empty
+
+
+def _state_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
+    """Makes a Split say how large its parts are."""
+    axis = int(node.attributes.get("axis", 0))
+    sizes = [graph.shapes[name][axis] for name in node.outputs if name]
+    node.attributes = {"axis": axis}
+    if graph.opset < 13:
+        node.attributes["split"] = sizes
+    else:
+        stated = graph.add_constant(f"{node.name}/sizes", np.asarray(sizes, np.int64))
+        node.inputs = [node.inputs[0], stated]
 
 
 def _store_constant(graph: OnnxGraph, name: str, value: Array) -> None:
-    floating = np.issubdtype(value.dtype, np.floating)
-    graph.constants[name] = as_float32(value) if floating else value
+    if not name:
+        return
+    graph.constants[name] = float32_if_floating(value)
     graph.shapes[name] = value.shape
 
 
 def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
-    from onnx import helper  # noqa: PLC0415 - heavy
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - heavy
 
+    check_foldable(graph, node)
     given = {name: graph.constants[name] for name in node.inputs if name}
+    if node.op == "Constant":
+        return [
+            constant_value(
+                node.attributes, node.output, name=graph.budget.subject, budget=graph.budget
+            )
+        ]
     if node.op == "DequantizeLinear":
         return [dequantize(graph, node)]
     reason = computed_otherwise(graph, node)
     if reason:
-        raise _folding_error(node, reason)
-    proto = node_to_onnx(replace(node, attributes=_single_precision_attributes(node)), graph.opset)
-    onnx_graph = helper.make_graph(
-        [proto],
-        "fold",
-        [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
-            )
-            for name, value in given.items()
-        ],
-        [helper.make_empty_tensor_value_info(name) for name in node.outputs if name],
-    )
-    model = helper.make_model(onnx_graph, opset_imports=[helper.make_opsetid("", graph.opset)])
+        raise cannot_fold_error(node, reason)
     try:
+        model = single_node_model(graph, node, given, **_single_precision(node))
         results: Any = ReferenceEvaluator(model).run(None, given)
     except Exception as error:
-        raise _folding_error(node, str(error)) from error
+        raise cannot_fold_error(node, last_line(error)) from error
+    if not all(isinstance(result, (np.ndarray, np.generic)) for result in results):
+        raise cannot_fold_error(node, "its results are no tensors")
     return [np.asarray(result) for result in results]
 
 
-def _folding_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
-    return UnsupportedOperatorError(
-        f"The {node} works on constants and cannot be computed beforehand: {reason}.",
-        remedy="Simplify the network (for example with onnxsim) and try again.",
-        node=node.name or node.output,
-        op=node.op,
-    )
-
-
-def _single_precision_attributes(node: OnnxNode) -> dict[str, Any]:
-    """The attributes of a node, with casts to any floating-point type made casts to float32."""
-    if node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES:
-        return {**node.attributes, "to": 1}
-    return node.attributes
+def _single_precision(node: OnnxNode) -> dict[str, Any]:
+    """Makes a cast to any of the floating-point types of 16 bits or more one to float32."""
+    cast = node.op == "Cast" and node.attributes.get("to") in _FLOAT_CODES
+    return {"to": 1} if cast else {}
 
 
 def remove_identities(graph: OnnxGraph) -> None:

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.network.budget import ReadingBudget
+
 Array = NDArray[Any]
 
 
 @dataclass
 class OnnxNode:
-    """One ONNX operator; the names of optional inputs and outputs that are absent are ""."""
+    """One ONNX operator; the names of optional inputs and outputs that are absent are "".
+
+    Behind the inputs of an If, Loop or Scan come the tensors that its bodies read from outside.
+    """
 
     op: str
     name: str
@@ -47,6 +52,7 @@ class OnnxGraph:
         outputs: names of the outputs.
         opset: version of the ONNX operator set.
         ranges: (lowest, highest) value of tensors that the file's own quantizers limit.
+        budget: that the graph is made and rewritten under.
     """
 
     nodes: list[OnnxNode]
@@ -56,11 +62,14 @@ class OnnxGraph:
     outputs: list[str]
     opset: int
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    budget: ReadingBudget = field(default_factory=lambda: ReadingBudget("the network"))
 
     def consumers(self, name: str) -> list[OnnxNode]:
+        self.budget.check_time()
         return [node for node in self.nodes if name in node.inputs]
 
     def producer(self, name: str) -> OnnxNode | None:
+        self.budget.check_time()
         return next((node for node in self.nodes if name in node.outputs), None)
 
     def only_consumer(self, name: str) -> OnnxNode | None:
@@ -91,6 +100,7 @@ class OnnxGraph:
 
     def replace_input(self, old: str, new: str) -> None:
         """Makes all readers of the tensor ``old`` read ``new``."""
+        self.budget.check_time()
         for node in self.nodes:
             node.inputs = [new if name == old else name for name in node.inputs]
 
@@ -121,3 +131,9 @@ class OnnxGraph:
 def as_float32(values: Any) -> NDArray[np.float32]:
     """Converts values to a float32 array."""
     return np.asarray(values, dtype=np.float32)
+
+
+def float32_if_floating(value: Array) -> Array:
+    """Converts an array of floating-point numbers to float32; returns others unchanged."""
+    # The short types that NumPy lacks, bfloat16 and those of 8 and 4 bits, are no np.floating.
+    return as_float32(value) if "float" in value.dtype.name else value

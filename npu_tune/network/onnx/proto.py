@@ -2,79 +2,88 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npu_tune.errors import ModelError, UnsupportedOperatorError
-from npu_tune.network.onnx.graph import Array, OnnxGraph, OnnxNode, as_float32
+from npu_tune.network.budget import ReadingBudget
+from npu_tune.network.onnx.bodies import captured
+from npu_tune.network.onnx.elements import tensor_array
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, float32_if_floating
 
 if TYPE_CHECKING:
     import onnx
 
+OWN_DOMAINS = ("", "ai.onnx")
+"""Names of ONNX's own set of operators."""
 OLDEST_OPSET = 7
 """Earlier operator sets have other rules of broadcasting."""
 
 
-def graph_from_onnx(model: onnx.ModelProto) -> OnnxGraph:
+def graph_from_onnx(
+    model: onnx.ModelProto,
+    *,
+    budget: ReadingBudget | None = None,
+    largest: int | None = None,
+) -> OnnxGraph:
     """Converts a model with inferred shapes to a graph; real constants become float32.
 
-    Raises:
-        ModelError: if the operator set is too old.
-        UnsupportedOperatorError: if an operator is not of ONNX's own domain.
-    """
-    from onnx import helper, numpy_helper  # noqa: PLC0415 - heavy
+    Args:
+        model: the model.
+        budget: that the constants are counted in, and then the graph's; one of its own if None.
+        largest: elements of a constant that is taken over with its value; any number if None.
 
-    opset = opset_of(model)
+    Raises:
+        ModelError: if a constant is damaged or too large.
+    """
+    from onnx import helper  # noqa: PLC0415 - heavy
+
+    budget = budget or ReadingBudget("the network")
     onnx_graph = model.graph
+    given = {tensor.name: tensor for tensor in onnx_graph.initializer}
     constants = {
-        t.name: float32_if_floating(numpy_helper.to_array(t)) for t in onnx_graph.initializer
+        label: float32_if_floating(tensor_array(tensor, label, name=budget.subject, budget=budget))
+        for label, tensor in given.items()
+        if largest is None or math.prod(tensor.dims) <= largest
     }
-    shapes = {name: value.shape for name, value in constants.items()}
+    shapes = {label: tuple(tensor.dims) for label, tensor in given.items()}
     for value in [*onnx_graph.input, *onnx_graph.output, *onnx_graph.value_info]:
         shape = known_shape(value)
         if shape is not None:
             shapes.setdefault(value.name, shape)
-    nodes = []
-    for proto in onnx_graph.node:
-        attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
-        node = OnnxNode(
-            proto.op_type, proto.name, list(proto.input), list(proto.output), attributes
+    nodes = [
+        OnnxNode(
+            operator_name(proto),
+            proto.name,
+            [*proto.input, *captured(proto)],
+            list(proto.output),
+            {a.name: helper.get_attribute_value(a) for a in proto.attribute},
         )
-        if proto.domain not in ("", "ai.onnx"):
-            raise UnsupportedOperatorError(
-                f"The {node} belongs to {proto.domain!r}, not to ONNX itself.",
-                remedy="Export the network with standard operators.",
-            )
-        nodes.append(node)
+        for proto in onnx_graph.node
+    ]
     return OnnxGraph(
         nodes=nodes,
         constants=constants,
         shapes=shapes,
-        inputs=[value.name for value in onnx_graph.input if value.name not in constants],
+        inputs=[value.name for value in onnx_graph.input if value.name not in given],
         outputs=[value.name for value in onnx_graph.output],
-        opset=opset,
+        opset=opset_of(model),
+        budget=budget,
     )
 
 
+def operator_name(node: onnx.NodeProto) -> str:
+    """The operator of a node, with its domain before it unless that is ONNX's own."""
+    return node.op_type if node.domain in OWN_DOMAINS else f"{node.domain}.{node.op_type}"
+
+
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the ONNX operator set that a model uses.
+    """The version of the ONNX operator set that a model uses; the newest if it uses none of it."""
+    from onnx import defs  # noqa: PLC0415 - heavy
 
-    Raises:
-        ModelError: if it is too old.
-    """
-    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET:
-        raise ModelError(
-            f"The ONNX file uses operator set {opset}; {OLDEST_OPSET} is the oldest that is known.",
-            remedy="Export the network again with a newer operator set.",
-        )
-    return opset
-
-
-def float32_if_floating(value: Array) -> Array:
-    """Converts an array of floating-point numbers to float32; returns others unchanged."""
-    return as_float32(value) if np.issubdtype(value.dtype, np.floating) else value
+    versions = [each.version for each in model.opset_import if each.domain in OWN_DOMAINS]
+    return max(versions, default=int(defs.onnx_opset_version()))
 
 
 def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx.ModelProto:

@@ -43,14 +43,19 @@ def fold_affine(graph: OnnxGraph) -> None:
     graph.remove_unused()
 
 
+def _match_normalization(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
+    parameters = [graph.constants[name] for name in node.inputs[1:] if name in graph.constants]
+    if len(parameters) != 4 or node.inputs[0] in graph.constants:
+        return None
+    gamma, beta, mean, variance = parameters
+    epsilon = float(node.attributes.get("epsilon", 1e-5))
+    factor = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
+    return _Affine(node.inputs[0], as_float32(factor), as_float32(beta - mean * factor), axis=1)
+
+
 def _match_affine(graph: OnnxGraph, node: OnnxNode) -> _Affine | None:
     if node.op == "BatchNormalization":
-        gamma, beta, mean, variance = (graph.constants[name] for name in node.inputs[1:5])
-        epsilon = float(node.attributes.get("epsilon", 1e-5))
-        factor = gamma.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
-        return _Affine(
-            node.inputs[0], as_float32(factor), as_float32(beta - mean * factor), axis=1
-        )
+        return _match_normalization(graph, node)
     if node.op not in _ARITHMETIC or len(graph.run_time_inputs(node)) != 1:
         return None
     position = 0 if node.inputs[0] in graph.constants else 1

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import math
 import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.errors import ModelError, NpuTuneWarning
-from npu_tune.network.model import Network
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.proto import graph_to_onnx
 from npu_tune.network.quantize.runtimes import onnx_session, run_session
+
+_ARRAYS_REMEDY = (
+    "Give one array per input: samples along the first dimension, then the input's shape."
+)
 
 Calibration = Mapping[str, NDArray[Any]]
 
@@ -49,88 +51,72 @@ class Statistics:
         return Statistics(self.lows * factors, self.highs * factors, self.means * factors)
 
 
-def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str, NDArray[Any]]:
-    """Reads calibration data for a network.
-
-    Args:
-        path: an .npz file with one array per input of the network, under the input's name; the
-            first dimension counts the samples, the others are the input's without its batch.
-        network: the network.
+def check_names(given: Iterable[str], inputs: Iterable[str]) -> None:
+    """Checks that there is calibration data for every input, and for nothing else.
 
     Raises:
-        ModelError: if the file is missing or damaged, or an array is missing or has another
-            shape.
+        ModelError: names the input, or what is none.
     """
-    file = Path(path)
-    remedy = "Write it with numpy.savez(path, **{input_name: samples})."
-    try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=remedy)
-        with archive:
-            data = {name: archive[name] for name in archive.files}
-    except ModelError:
-        raise
-    except FileNotFoundError as error:
-        raise ModelError(f"There is no file {str(file)!r}.", remedy=remedy) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    known, wanted = list(given), list(inputs)
+    missing, extra = sorted(set(wanted) - set(known)), sorted(set(known) - set(wanted))
+    if missing:
         raise ModelError(
-            f"The calibration file {str(file)!r} cannot be read: {error}.", remedy=remedy
-        ) from error
-    shapes = {name: network.tensors[name].shape for name in network.inputs}
-    check_calibration(data, shapes)
-    return data
+            f"The calibration data has nothing for the input {missing[0]!r}; it has "
+            f"{', '.join(map(repr, known)) or 'no arrays'}.",
+            remedy=_ARRAYS_REMEDY,
+        )
+    if extra:
+        raise ModelError(
+            f"The calibration data has {extra[0]!r}, which is no input of the network; its inputs "
+            f"are {', '.join(map(repr, wanted))}.",
+            remedy=_ARRAYS_REMEDY,
+        )
 
 
 def check_calibration(data: Calibration, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Checks that calibration data matches the inputs of a network.
 
     Returns:
-        The number of samples.
+        How often the network runs on them: the samples of an input by the input's first size,
+        which may differ between inputs. An input without dimensions takes one number at a time.
 
     Raises:
         ModelError: if an input has no data, there is data for something else, or a shape, type
             or number does not fit.
     """
-    remedy = "Give one array per input: samples along the first dimension, then the input's shape."
-    missing, extra = sorted(set(shapes) - set(data)), sorted(set(data) - set(shapes))
-    if missing:
-        raise ModelError(
-            f"The calibration data has nothing for the input {missing[0]!r}; it has "
-            f"{', '.join(map(repr, data)) or 'no arrays'}.",
-            remedy=remedy,
-        )
-    if extra:
-        raise ModelError(
-            f"The calibration data has {extra[0]!r}, which is no input of the network; its inputs "
-            f"are {', '.join(map(repr, shapes))}.",
-            remedy=remedy,
-        )
+    check_names(data, shapes)
     for name, shape in shapes.items():
         array = data[name]
-        if array.shape[1:] != shape[1:] or array.ndim != len(shape) or not len(array):
+        if array.shape[1:] != shape[1:] or array.ndim != max(len(shape), 1) or not len(array):
+            sizes = ", ".join(map(str, ("samples", *shape[1:])))
             raise ModelError(
-                f"The calibration data for {name!r} has the shape {array.shape}; "
-                f"{('samples', *shape[1:])} is needed.".replace("'samples'", "samples"),
-                remedy=remedy,
+                f"The calibration data for {name!r} has the shape {array.shape}; ({sizes}"
+                f"{')' if shape[1:] else ',)'} is needed.",
+                remedy=_ARRAYS_REMEDY,
             )
         if array.dtype.kind not in "fiu" or not np.all(np.isfinite(array)):
             raise ModelError(
                 f"The calibration data for {name!r} holds something else than finite numbers.",
-                remedy=remedy,
+                remedy=_ARRAYS_REMEDY,
             )
-        if len(array) % shape[0]:
+        if len(array) % _batch(shape):
             raise ModelError(
                 f"The calibration data for {name!r} has {len(array)} samples, which is no multiple "
                 f"of the network's batch of {shape[0]}.",
-                remedy=remedy,
+                remedy=_ARRAYS_REMEDY,
             )
-    counts = {len(data[name]) for name in shapes}
+    counts = {len(data[name]) // _batch(shape) for name, shape in shapes.items()}
     if len(counts) != 1:
         raise ModelError(
-            "The calibration data has more samples for one input than for another.", remedy=remedy
+            "The calibration data has more samples for one input than for another.",
+            remedy=_ARRAYS_REMEDY,
         )
     return counts.pop()
+
+
+def _batch(shape: tuple[int, ...]) -> int:
+    """The samples that an input takes in one run."""
+    return shape[0] if shape else 1
 
 
 def random_calibration(
@@ -143,28 +129,37 @@ def random_calibration(
         NpuTuneWarning,
         stacklevel=3,
     )
+    budget = ReadingBudget(
+        "the network", remedy="Give calibration data, an .npz file with fewer samples."
+    )
     generator = np.random.default_rng(seed)
-    return {
-        name: generator.uniform(-1.0, 1.0, (samples * shape[0], *shape[1:])).astype(np.float32)
-        for name, shape in shapes.items()
-    }
+    data = {}
+    for name, shape in shapes.items():
+        sizes = (samples * _batch(shape), *shape[1:])
+        budget.take(math.prod(sizes) * 4, f"what is drawn for the input {name!r}")
+        data[name] = np.empty(sizes, np.float32)
+        for index in range(sizes[0]):
+            data[name][index] = generator.uniform(-1.0, 1.0, sizes[1:])
+    return data
 
 
 def observe(graph: OnnxGraph, data: Calibration) -> dict[str, Statistics]:
-    """Runs a graph in onnxruntime; returns the statistics of every run-time tensor, by name.
+    """Runs a graph in onnxruntime; returns the statistics of every tensor read, by name.
 
     Raises:
-        ModelError: if onnxruntime cannot run the graph, or computes another shape than ONNX's own
-            shape inference.
+        ModelError: if onnxruntime cannot run the graph, computes another shape than ONNX's own
+            shape inference, or takes more memory than the graph's budget has.
         MissingExtraError: if onnxruntime is not installed.
     """
-    names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
+    names = _observed(graph)
+    sizes = (math.prod(graph.shapes[name]) for name in [*graph.inputs, *names])
+    graph.budget.scratch().take(4 * sum(sizes), "one run of all layers")
     session = onnx_session(graph_to_onnx(graph, outputs=names))
     seen: dict[str, list[Statistics]] = {name: [] for name in [*graph.inputs, *names]}
     for feed in runs(data, {name: graph.shapes[name] for name in graph.inputs}):
         results = dict(zip(names, run_session(session, names, feed), strict=True))
         for name, value in (feed | results).items():
-            if name not in feed and value.shape != graph.shapes[name]:
+            if value.shape != graph.shapes[name]:
                 raise ModelError(
                     f"The tensor {name!r} has the shape {value.shape} in onnxruntime, and "
                     f"{graph.shapes[name]} by ONNX's own rules.",
@@ -194,16 +189,17 @@ def runs(
     for index in range(min(len(data[name]) // _batch(shape) for name, shape in shapes.items())):
         yield {
             name: np.ascontiguousarray(
-                data[name][index * _batch(shape) : (index + 1) * _batch(shape)].reshape(shape),
-                dtype=np.float32,
-            )
+                data[name][index * _batch(shape) : (index + 1) * _batch(shape)], np.float32
+            ).reshape(shape)
             for name, shape in shapes.items()
         }
 
 
-def _batch(shape: tuple[int, ...]) -> int:
-    """The samples that an input takes in one run."""
-    return shape[0] if shape else 1
+def _observed(graph: OnnxGraph) -> list[str]:
+    """Computed tensors that a node reads or that are outputs; others may have no shape."""
+    read = {name for node in graph.nodes for name in node.inputs}.union(graph.outputs)
+    read.difference_update(graph.inputs)
+    return [name for name in dict.fromkeys(graph.tensors()) if name in read]
 
 
 def _statistics(value: NDArray[Any]) -> Statistics:

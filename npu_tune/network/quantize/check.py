@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from npu_tune.errors import ModelError
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.model import open_onnx
 from npu_tune.network.onnx.proto import graph_from_onnx, graph_to_onnx
@@ -112,7 +113,7 @@ def _open_source(network: Network) -> Source:
     try:
         return Source(model, onnx_session(model))
     except ModelError:
-        graph = graph_from_onnx(model)
+        graph = graph_from_onnx(model, budget=ReadingBudget(network.name))
         simplify(graph)
         names = [name for name in dict.fromkeys(graph.tensors()) if name not in graph.inputs]
         single = graph_to_onnx(graph, outputs=names)

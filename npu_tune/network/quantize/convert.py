@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from npu_tune.errors import ModelError
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.model import Network
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.model import open_onnx
@@ -129,7 +130,9 @@ def convert(
         )
     if samples < 1:
         raise ModelError(f"{samples} random samples are too few.", remedy="Ask for at least one.")
-    graph = graph_from_onnx(open_onnx(network.model_bytes, name=network.name))
+    budget = ReadingBudget(network.name)
+    model = open_onnx(network.model_bytes, name=network.name, budget=budget)
+    graph = graph_from_onnx(model, budget=budget)
     simplify(graph)
     check_operators(graph)
     _check_ends(network, graph)
@@ -151,6 +154,8 @@ def convert(
 def _quantize(graph: OnnxGraph, inputs: Calibration, name: str) -> Conversion:
     """Quantizes a simplified graph by what it computes from typical inputs."""
     seen = observe(graph, inputs)
+    # Observing takes as long as there are samples, and what is done from here on is not reading.
+    graph.budget = ReadingBudget(name)
     for tensor, statistics in seen.items():
         if not (np.isfinite(statistics.low) and np.isfinite(statistics.high)):
             raise ModelError(
@@ -186,8 +191,15 @@ def _ends(
 
 
 def _check_ends(network: Network, graph: OnnxGraph) -> None:
-    """Refuses networks with integer inputs or constant outputs."""
+    """Refuses networks with integer or empty inputs, or constant outputs."""
     for name in graph.inputs:
+        if 0 in graph.shapes[name]:
+            raise ModelError(
+                f"The input {name!r} of {network.name!r} has no elements: its shape is "
+                f"{graph.shapes[name]}.",
+                remedy="Export the network without that input.",
+                tensor=name,
+            )
         dtype = network.tensors[name].dtype
         if not dtype.startswith(("float", "bfloat")):
             raise ModelError(

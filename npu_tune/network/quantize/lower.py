@@ -17,7 +17,7 @@ from npu_tune.network.quantize import (
     ops_transposed,
 )
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
-from npu_tune.network.quantize.lowering import Lowering, no_form_error
+from npu_tune.network.quantize.lowering import Lowering, no_form_error, unsupported_error
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
@@ -104,6 +104,9 @@ def check_operators(graph: OnnxGraph) -> None:
     for node in graph.nodes:
         if node.op not in SUPPORTED:
             raise no_form_error(node)
+        if node.op == "Split" and not all(node.outputs):
+            # onnxruntime crashes on these.
+            raise unsupported_error(node, "one of its parts has no name")
 
 
 def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowered:

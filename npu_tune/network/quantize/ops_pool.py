@@ -181,7 +181,7 @@ def reduction(lowering: Lowering, node: OnnxNode) -> None:
     if rank == 4 and reduced == {2, 3}:
         have = CHANNELS_LAST  # the mean of a feature map, which accelerators support
     source = lowering.read(name, have)
-    keep = bool(node.attributes.get("keepdims", 1))
+    keep = len(lowering.graph.shapes[node.output]) == rank
     remaining = [axis for axis in range(rank) if axis not in reduced]
     result = have if keep else tuple(remaining.index(axis) for axis in have if axis in remaining)
     target = lowering.write(node.output, result)

@@ -49,3 +49,16 @@ def test_an_output_that_is_an_input_keeps_a_node() -> None:
     graph = graph_of("(float[1,2] x) => (float y) { y = Identity(x) }")
     remove_identities(graph)
     assert ops(graph) == ["Identity"]
+
+
+def test_tensors_without_elements_take_part_in_nothing() -> None:
+    graph = graph_of(
+        "(float[1,6] x) => (float y, float z) { e = Slice(x, zero, zero, one) f = Relu(e)"
+        " y = Concat<axis=1>(x, f) a, b, c = Split<axis=1>(x, sizes) z = Add(a, c) }",
+        {"zero": np.asarray([0]), "one": np.asarray([1]), "sizes": np.asarray([3, 0, 3])},
+    )
+    fold_constants(graph)
+    concat, split, _ = graph.nodes
+    assert concat.inputs == ["x"]
+    assert split.outputs == ["a", "c"]
+    assert graph.constants[split.inputs[1]].tolist() == [3, 3]

@@ -9,6 +9,9 @@ from two_runtimes import onnx_model, onnx_network
 from npu_tune.errors import ModelError
 from npu_tune.network import Network, load_calibration
 from npu_tune.network.quantize import convert
+from npu_tune.network.quantize.calibrate import check_calibration, random_calibration, runs
+
+UNLIKE = {"a": (2, 3), "b": (5, 3), "c": ()}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,57 @@ def test_a_single_array_is_refused(tmp_path: Path, network: Network) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, network: Network) -> None:
     with pytest.raises(ModelError, match="no file"):
         load_calibration(tmp_path / "nowhere.npz", network)
+
+
+def test_inputs_may_have_unlike_first_sizes_or_no_dimensions() -> None:
+    data = {"a": np.zeros((8, 3)), "b": np.zeros((20, 3)), "c": np.arange(4.0)}
+    assert check_calibration(data, UNLIKE) == 4
+    fed = list(runs(data, UNLIKE))
+    assert [{name: value.shape for name, value in each.items()} for each in fed] == [UNLIKE] * 4
+    assert [float(each["c"]) for each in fed] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_unlike_numbers_of_runs_are_refused() -> None:
+    data = {"a": np.zeros((8, 3)), "b": np.zeros((15, 3)), "c": np.arange(4.0)}
+    with pytest.raises(ModelError, match="more samples"):
+        check_calibration(data, UNLIKE)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_random_samples_are_drawn_in_the_order_of_one_draw() -> None:
+    generator = np.random.default_rng(7)
+    whole = {
+        n: generator.uniform(-1, 1, (6 * (s[0] if s else 1), *s[1:])) for n, s in UNLIKE.items()
+    }
+    drawn = random_calibration(UNLIKE, samples=6, seed=7)
+    for name, values in whole.items():
+        assert np.array_equal(drawn[name], values.astype(np.float32))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_random_samples_of_more_than_the_budget_are_refused() -> None:
+    with pytest.raises(ModelError, match="more than 2 GB") as caught:
+        random_calibration({"x": (1, 3, 40_000, 40_000)}, samples=1, seed=0)
+    assert "calibration data" in caught.value.remedy
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_of_inputs_of_unlike_first_sizes_is_converted() -> None:
+    model = onnx_model(
+        "(float[1,8] x, float[6,8] z) => (float y, float w) { y = Relu(x) w = Relu(z) }"
+    )
+    assert convert(onnx_network(model), samples=3).model_bytes
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_of_more_than_the_budget_are_refused_before_they_run() -> None:
+    model = onnx_model(
+        '(float[1,1,8,8] x) => (float y) { y = Resize<mode="nearest",'
+        ' coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s) }',
+        {"s": np.asarray([1, 1, 20_000, 20_000], np.float32)},
+    )
+    with pytest.raises(ModelError, match="one run of all layers"):
+        convert(onnx_network(model), samples=1)
 
 
 @pytest.mark.filterwarnings("ignore::npu_tune.errors.NpuTuneWarning")

@@ -206,6 +206,10 @@ CASES = {
         on_map("a, b = Split<axis=1>(x, sizes) y = Concat<axis=1>(b, a)"),
         constants={"sizes": np.asarray([3, 5])},
     ),
+    "split and concat with an empty part": OperatorCase(
+        on_map("a, e, b = Split<axis=1>(x, sizes) f = Relu(e) y = Concat<axis=1>(b, f, a)"),
+        constants={"sizes": np.asarray([3, 0, 5])},
+    ),
     "slice": OperatorCase(
         on_map("y = Slice(x, starts, ends, axes, steps)"),
         constants={

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.model import Layer, Network
 from npu_tune.network.onnx.fold import fold_constants
-from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode, float32_if_floating
 from npu_tune.network.onnx.model import parse_onnx
-from npu_tune.network.onnx.proto import float32_if_floating, opset_of
+from npu_tune.network.onnx.proto import opset_of
 
 
 def onnx_nodes(network: Network) -> OnnxGraph:
@@ -17,10 +18,20 @@ def onnx_nodes(network: Network) -> OnnxGraph:
     Raises:
         ModelError: if the operator set is too old, or a constant node cannot be computed.
     """
-    graph = _nodes(network, opset_of(parse_onnx(network.model_bytes, name=network.name)))
+    budget = ReadingBudget(network.name)
+    model = parse_onnx(network.model_bytes, name=network.name, budget=budget)
+    graph = _nodes(network, opset_of(model), budget)
     _fill_constants(network, graph)
+    _drop_empty_inputs(graph)
     fold_constants(graph)
     return graph
+
+
+def _drop_empty_inputs(graph: OnnxGraph) -> None:
+    """Makes inputs without elements constants, as no value of theirs decides anything."""
+    empty = {name for name in graph.inputs if 0 in graph.shapes[name]}
+    graph.constants |= {name: np.zeros(graph.shapes[name], np.float32) for name in empty}
+    graph.inputs = [name for name in graph.inputs if name not in empty]
 
 
 def _fill_constants(network: Network, graph: OnnxGraph) -> None:
@@ -29,12 +40,13 @@ def _fill_constants(network: Network, graph: OnnxGraph) -> None:
         if node.op == "ConstantOfShape":
             value = np.asarray(node.attributes.get("value", [0.0])).reshape(-1)[0]
             described = network.tensors[node.output]
+            graph.budget.take(described.size_bytes, f"the result of the {node}")
             filled = np.asarray(value, described.dtype)
             graph.constants[node.output] = np.broadcast_to(filled, described.shape)
     graph.nodes = [node for node in graph.nodes if node.output not in graph.constants]
 
 
-def _nodes(network: Network, opset: int) -> OnnxGraph:
+def _nodes(network: Network, opset: int, budget: ReadingBudget) -> OnnxGraph:
     constants = {
         name: float32_if_floating(tensor.data)
         for name, tensor in network.tensors.items()
@@ -47,6 +59,7 @@ def _nodes(network: Network, opset: int) -> OnnxGraph:
         inputs=[name for name in network.inputs if name not in constants],
         outputs=list(network.outputs),
         opset=opset,
+        budget=budget,
     )
 
 
@@ -62,7 +75,7 @@ def tflite_nodes(network: Network) -> OnnxGraph:
     Weights that are only cast or reshaped keep their values. Other constant nodes, and those that
     read shapes, are replaced by zeros: the import needs only their shapes.
     """
-    graph = _nodes(network, 0)
+    graph = _nodes(network, 0, ReadingBudget(network.name))
     kept = []
     for node in graph.nodes:
         if node.op != "SHAPE" and graph.run_time_inputs(node):

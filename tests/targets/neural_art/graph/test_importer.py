@@ -220,9 +220,10 @@ def test_a_tosa_network_is_refused() -> None:
         graph_of(Network("net", "tosa", (), {}, (), (), b""))
 
 
-def test_an_old_operator_set_is_refused() -> None:
+def test_an_old_operator_set_is_converted_or_refused() -> None:
+    assert [each.op for each in imported("y = Relu(x)", opset=6).operations] == ["Relu"]
     with pytest.raises(ModelError, match="operator set 6"):
-        imported("y = Relu(x)", opset=6)
+        imported("y = Upsample<scales=[1.0, 1.0]>(x)", opset=6)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""Reads calibration data from .npz files."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from npu_tune.errors import ModelError
+from npu_tune.network.budget import ReadingBudget
+from npu_tune.network.model import Network
+from npu_tune.network.quantize.calibrate import check_calibration, check_names
+
+_REMEDY = "Write it with numpy.savez(path, **{input_name: samples})."
+_SUFFIX = ".npy"
+_CHUNK_BYTES = 1 << 20
+_MOST_DEFLATED = 1032
+"""How many times smaller deflate makes a file at most (zlib's technical details)."""
+
+
+def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str, NDArray[Any]]:
+    """Reads calibration data for a network.
+
+    Only what is there for the inputs is read, once its header and its size agree and fit in the
+    budget.
+
+    Args:
+        path: an .npz file with one array per input of the network, under the input's name; the
+            first dimension counts the samples, the others are the input's without its batch.
+        network: the network.
+
+    Raises:
+        ModelError: if the file is missing, damaged or too large, or an array is missing or has
+            another shape.
+    """
+    file = Path(path)
+    budget = ReadingBudget(str(file), remedy="Give fewer samples.")
+    names = [name for name in network.inputs if not network.tensors[name].is_constant]
+    try:
+        with file.open("rb") as stream:
+            if stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+                raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=_REMEDY)
+        with zipfile.ZipFile(file) as archive:
+            entries = {each.filename.removesuffix(_SUFFIX): each for each in archive.infolist()}
+            check_names(entries, names)
+            data = {
+                name: _array(archive, entries[name], name, file.stat().st_size, budget)
+                for name in names
+            }
+    except ModelError:
+        raise
+    except FileNotFoundError as error:
+        raise ModelError(f"There is no file {str(file)!r}.", remedy=_REMEDY) from error
+    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(
+            f"The calibration file {str(file)!r} cannot be read: {error}.", remedy=_REMEDY
+        ) from error
+    check_calibration(data, {name: network.tensors[name].shape for name in names})
+    return data
+
+
+def _array(
+    archive: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    name: str,
+    archive_bytes: int,
+    budget: ReadingBudget,
+) -> NDArray[Any]:
+    """Reads one array, after everything that is said of its size was compared.
+
+    Raises:
+        ModelError: if sizes differ, or it holds no numbers.
+    """
+    factors = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _MOST_DEFLATED}
+    factor = factors.get(entry.compress_type, 0)
+    with archive.open(entry) as stream:
+        shape, fortran_order, dtype = _header(stream, name)
+        if dtype.kind not in "fiu":
+            raise _array_error(name, f"holds {dtype}, not numbers")
+        size = math.prod(shape) * dtype.itemsize
+        whole = stream.tell() + size
+        budget.take(size, f"the array {name!r}")
+        packed = min(entry.compress_size, archive_bytes)
+        if min(shape, default=0) < 0 or entry.file_size != whole or packed * factor < whole:
+            raise _array_error(
+                name,
+                f"is damaged: {entry.compress_size:,} bytes of the file are {entry.file_size:,} "
+                f"unpacked, and the shape {shape} needs {whole:,}",
+            )
+        flat = np.empty(math.prod(shape), dtype)
+        _fill(stream, flat, budget)
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        if npy.read_magic(stream) != (1, 0):  # the others are for records, with longer headers
+            raise _array_error(name, "is no plain array")
+        return npy.read_array_header_1_0(stream)
+    except ModelError:
+        raise
+    except Exception as error:  # it is parsed as Python, whose errors are of many kinds
+        raise _array_error(
+            name, f"has a header that cannot be read ({type(error).__name__})"
+        ) from error
+
+
+def _fill(stream: IO[bytes], flat: NDArray[Any], budget: ReadingBudget) -> None:
+    """Reads the values of an array; the end of the stream comes with the check of its sum."""
+    if not flat.size:
+        return
+    content, position = flat.view(np.uint8), 0
+    while position < len(content):
+        budget.check_time()
+        part = stream.read(min(_CHUNK_BYTES, len(content) - position))
+        if not part:
+            raise EOFError("an array ends early")
+        content[position : position + len(part)] = np.frombuffer(part, np.uint8)
+        position += len(part)
+
+
+def _array_error(name: str, reason: str) -> ModelError:
+    return ModelError(f"The calibration data for {name!r} {reason}.", remedy=_REMEDY)

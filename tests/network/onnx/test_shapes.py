@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from two_runtimes import onnx_model, onnx_network
+
+from npu_tune.errors import ModelError
+
+
+def _stated(shape: list[int | str], batch: str = "1") -> dict[str, tuple[int, ...]]:
+    """The shapes behind a NonZero, whose own shape the file states."""
+    model = onnx_model(
+        f"(float[{batch},8] x) => (float y) {{ i = NonZero(x) f = Cast<to=1>(i) y = Relu(f) }}"
+    )
+    model.graph.value_info.append(helper.make_tensor_value_info("i", TensorProto.INT64, shape))
+    return {name: each.shape for name, each in onnx_network(model).tensors.items()}
+
+
+def test_a_stated_shape_is_believed_where_nothing_else_is_known() -> None:
+    assert _stated([2, 5]) == {"x": (1, 8), "i": (2, 5), "f": (2, 5), "y": (2, 5)}
+
+
+def test_the_open_batch_in_a_stated_shape_is_one() -> None:
+    assert _stated([2, "N"], batch="N")["y"] == (2, 1)
+
+
+def test_a_stated_shape_that_stays_open_is_refused() -> None:
+    with pytest.raises(ModelError, match="not known before run time"):
+        _stated([2, "M"])
+
+
+def test_what_follows_from_the_operators_counts_for_more() -> None:
+    assert _stated([3, 5])["i"] == (2, 5)
+
+
+def test_integers_that_a_network_computes_in_many_steps_are_known() -> None:
+    model = onnx_model(
+        "(float[1,6] x) => (float y) { s = Shape(x) n = Gather(s, one) r = Range(zero, n, one)"
+        " c = Unsqueeze(r, axes) m = Less(r, c) w = Where(m, big, small) y = Add(x, w) }",
+        {
+            "zero": np.asarray(0), "one": np.asarray(1), "axes": np.asarray([1]),
+            "big": np.asarray(-1e9, np.float32), "small": np.asarray(0.0, np.float32),
+        },
+    )  # fmt: skip
+    assert onnx_network(model).tensors["y"].shape == (6, 6)
