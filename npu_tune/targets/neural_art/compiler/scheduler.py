@@ -256,6 +256,9 @@ class Scheduler:
             if epoch.total.buffer:
                 requests.append(MemoryRequest(epoch.total.buffer, max(index - 1, 0), index))
             requests.append(MemoryRequest(epoch.span.output_bytes, index, last(epoch.span.output)))
+            requests += [
+                MemoryRequest(size, index, last(name)) for name, size in epoch.span.further
+            ]
             if epoch.total.workspace:
                 requests.append(MemoryRequest(epoch.total.workspace, index, index))
         return requests

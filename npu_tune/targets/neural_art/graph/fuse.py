@@ -34,8 +34,9 @@ def _remove_unread(
     needed = set(outputs)
     kept = []
     for item in reversed(unfused):
-        if item.operation.output in needed:
-            kept.append(item)
+        read = tuple(name for name in item.operation.outputs if name in needed)
+        if read:
+            kept.append(_change_operation(item, output=read[0], further_outputs=read[1:]))
             needed.update(item.operation.inputs)
     return kept[::-1]
 
@@ -233,7 +234,9 @@ def _order_followers(operations: Sequence[Operation]) -> list[Operation]:
     That is the convolution that computes the last of their inputs. Otherwise the file's order
     stays. It matters because only neighbours can share an epoch.
     """
-    position = {operation.output: place for place, operation in enumerate(operations)}
+    position = {
+        name: place for place, operation in enumerate(operations) for name in operation.outputs
+    }
     followers: dict[int, list[Operation]] = {}
     leaders: list[int] = []
     for place, operation in enumerate(operations):
