@@ -58,7 +58,7 @@ def _product(network: Network, layer: Layer) -> int:
 
 def _batch_product(network: Network, layer: Layer) -> int:
     source = _shape(network, layer, 0)
-    inner = source[-2:][0] if layer.attributes.get("adj_x") else source[-1]
+    inner = math.prod(source[-2:-1] if layer.attributes.get("adj_x") else source[-1:])
     return math.prod(_output(network, layer)) * inner
 
 
@@ -111,7 +111,7 @@ def _contraction(network: Network, layer: Layer) -> int:
     """Each result takes one product per element of the dimensions that are summed over."""
     source = _shape(network, layer, 0)
     summed = layer.attributes.get("lhs_contracting_dimensions", ())
-    inner = math.prod(source[int(axis)] for axis in summed if axis < len(source))
+    inner = math.prod(source[int(axis)] for axis in summed if 0 <= axis < len(source))
     return math.prod(_output(network, layer)) * inner
 
 

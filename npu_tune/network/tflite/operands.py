@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from npu_tune.network.model import Layer, Tensor
 from npu_tune.network.tflite.damage import DamagedError
@@ -17,19 +16,21 @@ class Operands:
 
     Args:
         least: number of inputs that must be there; none of these may be left out.
-        most: number of inputs; 0 for any.
+        most: number of inputs; 0 for any, and then none may be left out.
         ranks: number of dimensions, by position of the input.
         result_rank: number of dimensions of the first output; 0 for any.
         counts: options that are positive numbers.
-        axes: position of the input whose values are dimensions of the first input; -1 for none.
+        axes: position of the input whose values are dimensions of the first input, which the
+            first output has too, with or without them; -1 for none.
         rows: position of the input that has a pair, or triple, of numbers for each dimension of
             the first input; -1 for none.
         keeps_rank: whether the first input and the first output have the same number of
             dimensions.
         broadcasts: whether each input is broadcast to the first output.
         axis: whether the option ``axis`` is a dimension of the first output.
-        same_channels: position of weights of which the last size divides that of the source, and
-            position of the source; None for none.
+        weights: positions of the weights and of what they multiply, and which dimensions of the
+            weights are the channels of the result and of the source (-1 for none, as every
+            channel has its own); None without weights.
     """
 
     least: int = 1
@@ -42,7 +43,7 @@ class Operands:
     keeps_rank: bool = False
     broadcasts: bool = False
     axis: bool = False
-    same_channels: tuple[int, int] | None = None
+    weights: tuple[int, int, int, int] | None = None
 
 
 _STRIDES = ("stride_h", "stride_w")
@@ -59,7 +60,7 @@ OPERANDS: Mapping[str, Operands] = {
         {0: 4, 1: 4},
         result_rank=4,
         counts=(*_STRIDES, "dilation_hfactor", "dilation_wfactor"),
-        same_channels=(1, 0),
+        weights=(1, 0, 0, 3),
     ),
     "DEPTHWISE_CONV_2D": Operands(
         2,
@@ -67,13 +68,14 @@ OPERANDS: Mapping[str, Operands] = {
         {0: 4, 1: 4},
         result_rank=4,
         counts=(*_STRIDES, "dilation_hfactor", "dilation_wfactor"),
+        weights=(1, 0, 3, -1),
     ),
     "TRANSPOSE_CONV": Operands(
-        3, 4, {1: 4, 2: 4}, result_rank=4, counts=_STRIDES, same_channels=(1, 2)
+        3, 4, {1: 4, 2: 4}, result_rank=4, counts=_STRIDES, weights=(1, 2, 0, 3)
     ),
     "CONV_3D": Operands(2, 3, {0: 5, 1: 5}, result_rank=5),
     "CONV_3D_TRANSPOSE": Operands(3, 4, {1: 5, 2: 5}, result_rank=5),
-    "FULLY_CONNECTED": Operands(2, 3, {1: 2}),
+    "FULLY_CONNECTED": Operands(2, 3, {1: 2}, weights=(1, 0, 0, 1)),
     "BATCH_MATMUL": Operands(2, 2),
     "MAX_POOL_2D": _POOL,
     "AVERAGE_POOL_2D": _POOL,
@@ -87,10 +89,10 @@ OPERANDS: Mapping[str, Operands] = {
             "REDUCE_PROD",
             "REDUCE_ANY",
             "REDUCE_ALL",
-            "REVERSE_V2",
         ),
         _REDUCTION,
     ),
+    "REVERSE_V2": Operands(2, 2, axes=1, keeps_rank=True),
     "RESHAPE": Operands(1, 2),
     "SQUEEZE": Operands(1, 1),
     "EXPAND_DIMS": Operands(2, 2),
@@ -196,17 +198,20 @@ def check_operands(layer: Layer, tensors: Mapping[str, Tensor]) -> None:
     if wanted.broadcasts and not all(_broadcasts(shape, result) for shape in given):
         raise _misfit(layer, f"cannot make the shape {result} of {given}")
     _check_axes(layer, wanted, tensors, given[0], result)
-    if wanted.same_channels is not None:
-        weights, source = (tensors[layer.inputs[place]].shape for place in wanted.same_channels)
-        if source[3] % weights[3]:
-            raise _misfit(layer, f"has weights of {weights[3]} channels for {source[3]}")
+    if wanted.weights is not None:
+        place, read, out, into = wanted.weights
+        weights, source = given[place], given[read]
+        # A matrix multiplies whatever a source consists of, a window its channels.
+        channels = source[-1] if len(weights) > 2 else math.prod(source)
+        if result[-1:] != weights[out : out + 1] or (into >= 0 and channels % weights[into]):
+            raise _misfit(layer, f"cannot multiply {source} and {weights} to {result}")
 
 
 def _check_number(layer: Layer, wanted: Operands) -> None:
     count = len(layer.inputs)
     if count < wanted.least or 0 < wanted.most < count:
         raise _misfit(layer, f"has {count} inputs")
-    if not all(layer.inputs[: wanted.least]):
+    if not all(layer.inputs[: wanted.least if wanted.most else None]):
         raise _misfit(layer, "leaves out an input that it needs")
     if not layer.outputs or not layer.outputs[0]:
         raise _misfit(layer, "has no output")
@@ -235,13 +240,17 @@ def _check_axes(
     rank = len(first)
     if wanted.axes >= 0:
         given = tensors[layer.inputs[wanted.axes]]
-        if given.data is not None and np.any((given.data < -rank) | (given.data >= rank)):
+        named = set() if given.data is None else set(given.data.reshape(-1).tolist())
+        if not all(-rank <= axis < rank for axis in named):
             raise _misfit(layer, f"names dimensions that the shape {first} has not")
+        left = rank - len({axis % rank for axis in named})
+        if given.data is not None and len(result) not in (rank, left):
+            raise _misfit(layer, f"cannot make the shape {result} of {first}")
         if layer.op == "TRANSPOSE" and given.shape != (rank,):
             raise _misfit(layer, f"gives an order of {given.shape} for the shape {first}")
     if wanted.rows >= 0 and tensors[layer.inputs[wanted.rows]].shape != (rank, 2):
         raise _misfit(layer, f"has padding for other dimensions than those of {first}")
-    axis = layer.attributes.get("axis", 0)
+    axis = layer.attributes.get("axis", len(result))
     if wanted.axis and not -len(result) <= axis < len(result):
         raise _misfit(layer, f"has the axis {axis} for the shape {result}")
 

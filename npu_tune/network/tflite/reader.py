@@ -205,9 +205,10 @@ def _state(
             if name in made:
                 raise DamagedError(f"the operator {layer.name!r} reads {name!r} before it is made")
             if not graph.tables[name].IsVariable():
+                reader = f"is read by {layer.name!r}" if layer.op else "is an output"
                 raise ModelError(
-                    f"The tensor {name!r} is read by {layer.name!r}, and nothing in the file makes "
-                    "it: it is no input, no constant, no state and no output of an operator.",
+                    f"The tensor {name!r} {reader}, and nothing in the file makes it: it is no "
+                    "input, no constant, no state and no output of an operator.",
                     remedy="Convert the network again.",
                     tensor=name,
                 )
