@@ -6,6 +6,7 @@ operators that fill a shape. So a reader counts everything before it makes it.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,7 @@ class ReadingBudget:
         subject: the file or network, for errors.
         most_bytes: that everything read from the file may occupy, in total.
         most_seconds: of computing from now on.
+        remedy: what to do where that is not enough.
         clock: seconds of computing of the present thread.
     """
 
@@ -35,11 +37,13 @@ class ReadingBudget:
         *,
         most_bytes: int = MOST_BYTES,
         most_seconds: float = MOST_SECONDS,
+        remedy: str = _REMEDY,
         clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self.subject = subject
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
+        self._remedy = remedy
         self._clock = clock
         self._bytes = 0
         self._start = clock()
@@ -48,6 +52,10 @@ class ReadingBudget:
     def bytes_left(self) -> int:
         """Memory that may still be taken; never negative."""
         return self._most_bytes - self._bytes
+
+    def scratch(self) -> ReadingBudget:
+        """A budget for what is dropped before reading goes on: the memory left, the same end."""
+        return copy.copy(self)
 
     def take(self, size_bytes: int, what: str) -> None:
         """Counts memory that is about to be allocated, and looks at the time.
@@ -68,7 +76,7 @@ class ReadingBudget:
             raise ModelError(
                 f"{self.subject!r} needs more than {self._most_bytes / 1e9:g} GB of memory to be "
                 f"read: {what} takes {size_bytes / 1e9:.3g} GB.",
-                remedy=_REMEDY,
+                remedy=self._remedy,
                 bytes=size_bytes,
             )
         self._bytes += size_bytes
@@ -83,5 +91,5 @@ class ReadingBudget:
         if self._clock() - self._start > self._most_seconds:
             raise ModelError(
                 f"Reading {self.subject!r} takes more than {self._most_seconds:g} s.",
-                remedy=_REMEDY,
+                remedy=self._remedy,
             )

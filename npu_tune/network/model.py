@@ -171,14 +171,15 @@ def printable_names(raw_names: Iterable[str]) -> tuple[str, ...]:
     ``#2``, ``#3``, ..., and so does :data:`RESERVED_NAME`.
     """
     taken = {RESERVED_NAME}
+    counts: dict[str, int] = {}
     result = []
     for raw in raw_names:
         first = raw.split(";")[0].strip() or "layer"
         base = "".join(c if c.isascii() and (c.isalnum() or c in "_.-/") else "_" for c in first)
-        name, count = base, 1
+        name = base
         while name in taken:
-            count += 1
-            name = f"{base}#{count}"
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base}#{counts[base]}"
         taken.add(name)
         result.append(name)
     return tuple(result)

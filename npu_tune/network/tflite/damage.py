@@ -22,9 +22,10 @@ DAMAGE = (
 )
 """Raised by the FlatBuffers runtime if offsets are out of the file or point to other content."""
 
-_SHARING = 16
+_SHARING = 4
 """FlatBuffers may share lists between tables, so that a valid file may have more entries than
-bytes; sixteen times as many is more than any converter writes."""
+bytes. An entry takes four bytes where nothing is shared (a letter of a name takes one), so that
+this allows for sharing everything sixteenfold, which is more than any converter writes."""
 
 _TABLE_BYTES = 400
 """Of the objects that a table becomes in Python."""

@@ -22,7 +22,9 @@ IDENTIFIER = b"TFL3"
 """The four bytes at offset 4 of every TFLite file."""
 
 
-def read_tflite(model_bytes: bytes, *, name: str) -> Network:
+def read_tflite(
+    model_bytes: bytes, *, name: str, budget: ReadingBudget | None = None
+) -> Network:
     """Reads the first graph of a TFLite file.
 
     What is read is checked here, so that whoever gets the network may rely on it: every index
@@ -32,6 +34,7 @@ def read_tflite(model_bytes: bytes, *, name: str) -> Network:
     Args:
         model_bytes: content of the file.
         name: of the network.
+        budget: of the file; one of its own if None.
 
     Raises:
         ModelError: if the file is damaged, compiled already or too large, has no operators, or
@@ -43,7 +46,7 @@ def read_tflite(model_bytes: bytes, *, name: str) -> Network:
         raise ModelError(
             f"{name!r} is not a TFLite file.", remedy="Give a .tflite file that LiteRT can open."
         )
-    entries = Entries(len(model_bytes), ReadingBudget(name))
+    entries = Entries(len(model_bytes), budget or ReadingBudget(name))
     try:
         return _read(tflite.Model.GetRootAs(model_bytes, 0), model_bytes, name, entries)
     except ModelError:
