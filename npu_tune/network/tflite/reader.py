@@ -22,9 +22,7 @@ IDENTIFIER = b"TFL3"
 """The four bytes at offset 4 of every TFLite file."""
 
 
-def read_tflite(
-    model_bytes: bytes, *, name: str, budget: ReadingBudget | None = None
-) -> Network:
+def read_tflite(model_bytes: bytes, *, name: str, budget: ReadingBudget | None = None) -> Network:
     """Reads the first graph of a TFLite file.
 
     What is read is checked here, so that whoever gets the network may rely on it: every index

@@ -181,7 +181,9 @@ class Builder:
     def macs(self, node: OnnxNode) -> int:
         return layer_macs(self.network, self._layers[node.name])
 
-    def weights(self, values: Array, *, channel_axis: int, bias_channels: int = 0) -> Weights:
+    def weights(
+        self, values: Array, *, channel_axis: int | None, bias_channels: int = 0
+    ) -> Weights:
         bits = entropy_bits(values, channel_axis=channel_axis)
         return Weights(values.size, bias_channels, bits)
 
