@@ -22,7 +22,7 @@ class Operands:
         counts: options that are positive numbers.
         axes: position of the input whose values are dimensions of the first input, which the
             first output has too, with or without them; -1 for none.
-        rows: position of the input that has a pair, or triple, of numbers for each dimension of
+        rows: position of the input that has a pair of numbers for each dimension of
             the first input; -1 for none.
         keeps_rank: whether the first input and the first output have the same number of
             dimensions.
@@ -47,6 +47,7 @@ class Operands:
 
 
 _STRIDES = ("stride_h", "stride_w")
+_WINDOW = (*_STRIDES, "dilation_hfactor", "dilation_wfactor")
 _POOL = Operands(1, 1, {0: 4}, result_rank=4, counts=(*_STRIDES, "filter_height", "filter_width"))
 _ELEMENTWISE = Operands(1, 1, keeps_rank=True)
 _PAIR = Operands(2, 2, broadcasts=True)
@@ -59,7 +60,7 @@ OPERANDS: Mapping[str, Operands] = {
         3,
         {0: 4, 1: 4},
         result_rank=4,
-        counts=(*_STRIDES, "dilation_hfactor", "dilation_wfactor"),
+        counts=_WINDOW,
         weights=(1, 0, 0, 3),
     ),
     "DEPTHWISE_CONV_2D": Operands(
@@ -67,7 +68,7 @@ OPERANDS: Mapping[str, Operands] = {
         3,
         {0: 4, 1: 4},
         result_rank=4,
-        counts=(*_STRIDES, "dilation_hfactor", "dilation_wfactor"),
+        counts=_WINDOW,
         weights=(1, 0, 3, -1),
     ),
     "TRANSPOSE_CONV": Operands(
