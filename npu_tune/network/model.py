@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+
+
+def dtype_bits(name: str) -> int:
+    """Bits that a file spends on an element of a type, by the type's name.
+
+    Args:
+        name: as of :class:`Tensor`; the handle of a variable counts as an int32.
+    """
+    if name == "bool":
+        return 8
+    found = re.search(r"\d+", name)
+    return int(found[0]) if found else 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,9 @@ class Tensor:
     Args:
         name: unique within the network.
         shape: static, in the file's layout (NHWC for TFLite, NCHW for ONNX).
-        dtype: NumPy's name of the element type, such as ``int8`` or ``float32``.
+        dtype: name of the element type: NumPy's, such as ``int8`` or ``float32``, that of
+            ml_dtypes, such as ``int4`` or ``bfloat16``, or ``resource`` for the handle of a
+            variable.
         quantization: None for tensors that are not quantized.
         data: the value of a constant; None for tensors computed at run time.
     """
@@ -52,11 +67,12 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def size_bytes(self) -> int:
-        return self.elements * np.dtype(self.dtype).itemsize
+        """Of the values, packed where several of them share a byte."""
+        return -(-self.elements * dtype_bits(self.dtype) // 8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +113,10 @@ class Network:
         inputs: names of the network's inputs.
         outputs: names of the network's outputs.
         model_bytes: content of the model file, which compilers are given.
+        state: names of the tensors that keep their values from one inference to the next; layers
+            read them and write them in place.
+        other_graphs: names of further graphs of the file that can be run by themselves; the
+            layers are those of the first one.
     """
 
     name: str
@@ -106,6 +126,8 @@ class Network:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     model_bytes: bytes = field(repr=False)
+    state: tuple[str, ...] = ()
+    other_graphs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
@@ -130,7 +152,7 @@ class Network:
             for name in layer.outputs
             if name
         )
-        return any(tensor.dtype.startswith("float") for tensor in produced)
+        return any("float" in tensor.dtype for tensor in produced)
 
 
 def _restore_network(values: dict[str, Any]) -> Network:
@@ -149,14 +171,15 @@ def printable_names(raw_names: Iterable[str]) -> tuple[str, ...]:
     ``#2``, ``#3``, ..., and so does :data:`RESERVED_NAME`.
     """
     taken = {RESERVED_NAME}
+    counts: dict[str, int] = {}
     result = []
     for raw in raw_names:
         first = raw.split(";")[0].strip() or "layer"
         base = "".join(c if c.isascii() and (c.isalnum() or c in "_.-/") else "_" for c in first)
-        name, count = base, 1
+        name = base
         while name in taken:
-            count += 1
-            name = f"{base}#{count}"
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base}#{counts[base]}"
         taken.add(name)
         result.append(name)
     return tuple(result)

@@ -38,9 +38,10 @@ def check_graph(graph: OperationGraph) -> None:
     for operation in graph.operations:
         assert operation.inputs, operation
         assert set(operation.inputs) <= set(written), operation
-        written.append(operation.output)
+        written.extend(operation.outputs)
         assert bool(operation.software_reason) == (operation.kind == "software"), operation
-        assert operation.macs == 0 or operation.kind == "convolution", operation
+        assert operation.macs == 0 or operation.kind in ("convolution", "software"), operation
+        assert operation.kind == "software" or not operation.further_outputs, operation
         assert operation.name.isprintable(), operation
         assert " " not in operation.name, operation
     assert len(written) == len(set(written))

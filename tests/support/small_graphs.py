@@ -126,7 +126,7 @@ def with_pools(*sizes: int, external: int = 0, base: int = 1 << 20, gap: int = 0
 
 @st.composite
 def graphs(draw, most: int = 10) -> OperationGraph:
-    """Operations of every kind, each of which reads what is there already."""
+    """Operations of every kind, each of which reads what is there already; state among it."""
     maps = [
         FeatureMap(f"in{i}", draw(st.integers(1, 40)), draw(_SIDES), draw(_SIDES))
         for i in range(draw(st.integers(1, 2)))
@@ -139,8 +139,13 @@ def graphs(draw, most: int = 10) -> OperationGraph:
         operation, written = draw(_operations(f"op{number}", source, maps))
         operations.append(operation)
         maps.append(written)
+        if operation.kind is OperationKind.SOFTWARE and draw(st.booleans()):
+            further = replace(written, name=f"op{number}.more", channels=draw(st.integers(1, 9)))
+            operations[-1] = replace(operation, further_outputs=(further.name,))
+            maps.append(further)
     read = {name for operation in operations for name in operation.inputs}
     kept = [m.name for m in maps[given:] if m.name not in read or draw(st.integers(0, 5)) == 0]
+    kept += [m.name for m in maps[:given] if m.name in read and draw(st.integers(0, 3)) == 0]
     return OperationGraph(
         "random",
         tuple(operations),
@@ -182,6 +187,8 @@ def _operations(draw, name: str, source: FeatureMap, maps: list[FeatureMap]):
         st.booleans()
     ):
         inputs = (source.name, draw(st.sampled_from(maps)).name)
+    if kind is OperationKind.SOFTWARE and draw(st.booleans()):
+        fields = {"macs": draw(st.integers(0, 9999)), "constant_bytes": draw(st.integers(0, 9999))}
     op = draw(st.sampled_from(("Concat", "Slice"))) if kind is OperationKind.COPY else kind.value
     return Operation(name, op, kind, inputs, written.name, **fields), written
 

@@ -2,86 +2,41 @@
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from npu_tune.errors import ModelError
-from npu_tune.network.model import Layer, Network, Quantization, Tensor, printable_names
-from npu_tune.network.tflite.options import enumeration, operator_attributes, operator_name
+from npu_tune.network.budget import ReadingBudget
+from npu_tune.network.model import Layer, Network, Tensor, printable_names
+from npu_tune.network.tflite.compiled import require_not_compiled
+from npu_tune.network.tflite.damage import DAMAGE, DamagedError, Entries
+from npu_tune.network.tflite.graphs import operators_of, other_graphs
+from npu_tune.network.tflite.operands import check_operands
+from npu_tune.network.tflite.options import operator_attributes, operator_name
+from npu_tune.network.tflite.tensors import TensorReader
 
 IDENTIFIER = b"TFL3"
 """The four bytes at offset 4 of every TFLite file."""
 
-# NumPy's names of the TFLite element types that NumPy has.
-_DTYPES = {
-    "FLOAT32": "float32",
-    "FLOAT16": "float16",
-    "FLOAT64": "float64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "BOOL": "bool",
-    "COMPLEX64": "complex64",
-    "COMPLEX128": "complex128",
-}
 
-# Raised by the FlatBuffers runtime if offsets are out of the file or point to other content.
-_DAMAGE = (
-    struct.error,
-    IndexError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-)
+def read_tflite(model_bytes: bytes, *, name: str, budget: ReadingBudget | None = None) -> Network:
+    """Reads the first graph of a TFLite file.
 
-_Item = TypeVar("_Item")
-
-
-class _Damaged(Exception):  # noqa: N818 - an internal signal, turned into a ModelError
-    """The content of the file is inconsistent."""
-
-
-class _Budget:
-    """Limits the total length of lists, so that a damaged file cannot occupy the reader forever.
-
-    FlatBuffers may share lists between tables, so a valid file may have more entries than bytes;
-    sixteen times as many is more than any converter writes.
-    """
-
-    def __init__(self, file_bytes: int) -> None:
-        self._left = 16 * file_bytes
-
-    def items(self, length: int, get: Callable[[int], _Item]) -> list[_Item]:
-        self._left -= length
-        if length < 0 or self._left < 0:
-            raise _Damaged(f"a list of {length} entries does not fit the file")
-        return [get(index) for index in range(length)]
-
-
-def read_tflite(model_bytes: bytes, *, name: str) -> Network:
-    """Reads a TFLite file.
+    What is read is checked here, so that whoever gets the network may rely on it: every index
+    names something, constants have as many bytes as their shapes ask for, every tensor that a
+    layer reads is there before the layer runs, and operators have the operands they need.
 
     Args:
         model_bytes: content of the file.
         name: of the network.
+        budget: of the file; one of its own if None.
 
     Raises:
-        ModelError: if the file is damaged, has no operators, or has shapes that are unknown
-            before run time.
+        ModelError: if the file is damaged, compiled already or too large, has no operators, or
+            has shapes that are unknown before run time.
     """
     import tflite  # noqa: PLC0415 - heavy, and needed here only
 
@@ -89,71 +44,110 @@ def read_tflite(model_bytes: bytes, *, name: str) -> Network:
         raise ModelError(
             f"{name!r} is not a TFLite file.", remedy="Give a .tflite file that LiteRT can open."
         )
+    entries = Entries(len(model_bytes), budget or ReadingBudget(name))
     try:
-        return _read(tflite.Model.GetRootAs(model_bytes, 0), model_bytes, name)
+        return _read(tflite.Model.GetRootAs(model_bytes, 0), model_bytes, name, entries)
     except ModelError:
         raise
-    except (_Damaged, *_DAMAGE) as error:
+    except (DamagedError, *DAMAGE) as error:
         raise ModelError(
             f"The TFLite file of {name!r} is damaged ({error}).",
             remedy="Copy or convert it again.",
         ) from error
 
 
-def _read(model: Any, model_bytes: bytes, name: str) -> Network:
-    budget = _Budget(len(model_bytes))
-    if model.SubgraphsLength() < 1:
-        raise _Damaged("it has no graph")
-    graph = model.Subgraphs(0)
-    raw_tensors = budget.items(graph.TensorsLength(), graph.Tensors)
-    names = _unique_names(
-        [(tensor.Name() or b"").decode("utf-8", "replace") for tensor in raw_tensors]
-    )
-    buffer_count = model.BuffersLength()
-    tensors = {}
-    for tensor, tensor_name in zip(raw_tensors, names, strict=True):
-        if not 0 <= tensor.Buffer() < max(buffer_count, 1):
-            raise _Damaged(f"the tensor {tensor_name!r} names a buffer that is not there")
-        buffer = model.Buffers(tensor.Buffer()) if buffer_count else None
-        tensors[tensor_name] = _tensor(tensor, tensor_name, buffer, model_bytes)
-
-    def tensor_names(indices: NDArray[Any] | int) -> tuple[str, ...]:
-        listed = [] if isinstance(indices, int) else indices.tolist()
-        if any(index >= len(names) or index < -1 for index in listed):
-            raise _Damaged("an operator names a tensor that is not there")
-        return tuple(names[index] if index >= 0 else "" for index in listed)
-
-    codes = budget.items(model.OperatorCodesLength(), model.OperatorCodes)
-    operators = budget.items(graph.OperatorsLength(), graph.Operators)
-    if not operators:
+def _read(model: Any, model_bytes: bytes, name: str, entries: Entries) -> Network:
+    graphs = entries.tables(model.SubgraphsLength(), model.Subgraphs, "the list of graphs")
+    if not graphs:
+        raise DamagedError("it has no graph")
+    codes = [
+        operator_name(code, entries)
+        for code in entries.tables(
+            model.OperatorCodesLength(), model.OperatorCodes, "the list of operator codes"
+        )
+    ]
+    require_not_compiled(codes, name)
+    graph = _GraphReader(graphs[0], codes, entries)
+    layers = graph.layers()
+    if not layers:
         raise ModelError(f"The network {name!r} has no operators.", remedy="Give a whole network.")
-    outputs = [tensor_names(operator.OutputsAsNumpy()) for operator in operators]
-    ops = [operator_name(codes[operator.OpcodeIndex()]) for operator in operators]
-    layer_names = printable_names(
-        produced[0] if produced and produced[0] else op
-        for produced, op in zip(outputs, ops, strict=True)
-    )
-    layers = tuple(
-        Layer(
-            name=layer_name,
-            op=op,
-            inputs=tensor_names(operator.InputsAsNumpy()),
-            outputs=produced,
-            attributes=operator_attributes(operator),
-        )
-        for operator, op, produced, layer_name in zip(
-            operators, ops, outputs, layer_names, strict=True
-        )
-    )
+    inputs, outputs = graph.ends("Inputs"), graph.ends("Outputs")
+    used = dict.fromkeys((*inputs, *outputs))
+    used |= dict.fromkeys(x for layer in layers for x in (*layer.inputs, *layer.outputs) if x)
+    reader = TensorReader(model, model_bytes, entries)
+    tensors = {tensor: reader.read(graph.tables[tensor], tensor) for tensor in used}
+    for tensor, table in graph.tables.items():
+        if tensor not in used:
+            reader.pass_over(table, tensor)
+    made = {tensor for layer in layers for tensor in layer.outputs if tensor}
+    tensors |= _empty_constants(tensors, made.union(inputs))
+    state = _state(graph, layers, tensors, inputs, outputs)
+    for layer in layers:
+        check_operands(layer, tensors)
     return Network(
         name=name,
         format="tflite",
         layers=layers,
         tensors=MappingProxyType(tensors),
-        inputs=tensor_names(graph.InputsAsNumpy()),
-        outputs=tensor_names(graph.OutputsAsNumpy()),
+        inputs=inputs,
+        outputs=outputs,
         model_bytes=model_bytes,
+        state=state,
+        other_graphs=other_graphs(graphs, entries),
     )
+
+
+class _GraphReader:
+    """Reads the operators of one graph.
+
+    Args:
+        graph: the table of the file.
+        codes: names of the operators that the file uses.
+        entries: counts what is read.
+    """
+
+    def __init__(self, graph: Any, codes: list[str], entries: Entries) -> None:
+        self._graph, self._codes, self._entries = graph, codes, entries
+        tables = entries.tables(graph.TensorsLength(), graph.Tensors, "the list of tensors")
+        self._names = _unique_names(
+            [entries.text(tensor.Name(), "the name of a tensor") for tensor in tables]
+        )
+        self.tables = dict(zip(self._names, tables, strict=True))
+
+    def ends(self, which: str) -> tuple[str, ...]:
+        """Names of the graph's ``Inputs`` or ``Outputs``."""
+        names = self._tensors(self._graph, which)
+        if not all(names):
+            raise DamagedError("the graph names an input or output that is not there")
+        return names
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The operators, in the file's order."""
+        operators = operators_of(self._graph, self._entries)
+        ops = [self._codes[operator.OpcodeIndex()] for operator in operators]
+        outputs = [self._tensors(operator, "Outputs") for operator in operators]
+        names = printable_names(
+            produced[0] if produced and produced[0] else op
+            for produced, op in zip(outputs, ops, strict=True)
+        )
+        return tuple(
+            Layer(
+                name=name,
+                op=op,
+                inputs=self._tensors(operator, "Inputs"),
+                outputs=produced,
+                attributes=operator_attributes(operator, self._entries),
+            )
+            for operator, op, produced, name in zip(operators, ops, outputs, names, strict=True)
+        )
+
+    def _tensors(self, table: Any, field: str) -> tuple[str, ...]:
+        """Names of the tensors that a field of a table lists; "" for none."""
+        length, get = getattr(table, f"{field}Length")(), getattr(table, f"{field}AsNumpy")
+        indices = self._entries.numbers(length, get, "a list of tensors")
+        if any(index >= len(self._names) or index < -1 for index in indices):
+            raise DamagedError("an operator names a tensor that is not there")
+        return tuple(self._names[index] if index >= 0 else "" for index in indices)
 
 
 def _unique_names(raw: list[str]) -> list[str]:
@@ -167,73 +161,62 @@ def _unique_names(raw: list[str]) -> list[str]:
     return result
 
 
-def _tensor(tensor: Any, name: str, buffer: Any, model_bytes: bytes) -> Tensor:
-    shape = tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
-    signature = tensor.ShapeSignatureAsNumpy().tolist() if tensor.ShapeSignatureLength() else []
-    # A signature that starts with -1 has an open batch size, which the converter set to one.
-    if any(size < 1 for size in shape) and math.prod(shape) < 1:
-        if 0 in shape and -1 not in signature:
+def _empty_constants(tensors: Mapping[str, Tensor], made: Iterable[str]) -> dict[str, Tensor]:
+    """Values of the constants without elements, such as the sizes of a scalar.
+
+    Raises:
+        ModelError: if any other tensor has no elements.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        if 0 not in tensor.shape:
+            continue
+        if tensor.shape != (0,) or name in made:
             raise ModelError(
-                f"The tensor {name!r} has no elements: its shape is {shape}.",
+                f"The tensor {name!r} has no elements: its shape is {tensor.shape}.",
                 remedy="Convert the network with a fixed, positive shape for every input.",
+                tensor=name,
             )
-        raise ModelError(
-            f"The shape {shape} of the tensor {name!r} is not known before run time.",
-            remedy="Convert the network with a fixed shape for every input.",
-        )
-    type_name = enumeration("TensorType").get(tensor.Type())
-    dtype = _DTYPES.get(type_name or "")
-    if dtype is None:
-        raise ModelError(
-            f"The tensor {name!r} has the element type {type_name or tensor.Type()}, which is not supported.",
-            remedy="Convert the network to 8 or 16 bit integers or to float32.",
-        )
-    return Tensor(
-        name=name,
-        shape=shape,
-        dtype=dtype,
-        quantization=_quantization(tensor.Quantization(), name, shape),
-        data=_data(buffer, name, shape, np.dtype(dtype), model_bytes),
-    )
+        empty = np.zeros(0, np.int32)
+        found[name] = Tensor(name, tensor.shape, tensor.dtype, data=empty)
+    return found
 
 
-def _quantization(table: Any, name: str, shape: tuple[int, ...]) -> Quantization | None:
-    if table is None or table.ScaleLength() < 1:
-        return None
-    scales = tuple(float(scale) for scale in table.ScaleAsNumpy())
-    zero_points = (
-        tuple(int(point) for point in table.ZeroPointAsNumpy())
-        if table.ZeroPointLength()
-        else (0,)
-    )
-    if len(zero_points) == 1:
-        zero_points *= len(scales)
-    # Some converters give a bias the axis of its weights, although a vector has only axis 0.
-    axis = int(table.QuantizedDimension()) if len(shape) > 1 else 0
-    if len(zero_points) != len(scales):
-        raise _Damaged(f"the tensor {name!r} has more scales than zero points, or fewer")
-    if len(scales) > 1 and not (0 <= axis < len(shape) and shape[axis] == len(scales)):
-        raise _Damaged(f"the tensor {name!r} has {len(scales)} scales for the shape {shape}")
-    if not all(math.isfinite(scale) for scale in scales):
-        raise _Damaged(f"the tensor {name!r} has a scale that is not a number")
-    return Quantization(scales=scales, zero_points=zero_points, axis=axis)
+def _state(
+    graph: _GraphReader,
+    layers: tuple[Layer, ...],
+    tensors: Mapping[str, Tensor],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+) -> tuple[str, ...]:
+    """The tensors that keep their values between inferences, such as a recurrent layer's.
 
-
-def _data(
-    buffer: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], model_bytes: bytes
-) -> NDArray[Any] | None:
-    if buffer is None:
-        return None
-    raw: NDArray[Any]
-    if buffer.DataLength() > 0:
-        raw = buffer.DataAsNumpy()
-    elif buffer.Offset() > 1:  # files of more than 2 GB have constants behind the FlatBuffer
-        raw = np.frombuffer(model_bytes, np.uint8, buffer.Size(), buffer.Offset())
-    else:
-        return None
-    expected = math.prod(shape) * dtype.itemsize
-    if raw.size != expected:
-        raise _Damaged(f"the constant {name!r} has {raw.size} bytes instead of {expected}")
-    data = np.frombuffer(raw.tobytes(), dtype).reshape(shape)
-    data.flags.writeable = False
-    return data
+    Raises:
+        ModelError: if a layer reads a tensor that is nothing and that nothing makes.
+        DamagedError: if a tensor is made twice, or after it is read.
+    """
+    there = {name for name, tensor in tensors.items() if tensor.is_constant}.union(inputs)
+    made = {name for layer in layers for name in layer.outputs if name}
+    state: dict[str, None] = {}
+    ends = Layer("the network itself", "", outputs, ())
+    for layer in (*layers, ends):
+        for name in layer.inputs:
+            if not name or name in there:
+                continue
+            if name in made:
+                raise DamagedError(f"the operator {layer.name!r} reads {name!r} before it is made")
+            if not graph.tables[name].IsVariable():
+                reader = f"is read by {layer.name!r}" if layer.op else "is an output"
+                raise ModelError(
+                    f"The tensor {name!r} {reader}, and nothing in the file makes it: it is no "
+                    "input, no constant, no state and no output of an operator.",
+                    remedy="Convert the network again.",
+                    tensor=name,
+                )
+            there.add(name)
+            state[name] = None
+        for name in filter(None, layer.outputs):
+            if name in there:
+                raise DamagedError(f"the operator {layer.name!r} writes {name!r}, which is there")
+            there.add(name)
+    return tuple(state)

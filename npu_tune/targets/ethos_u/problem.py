@@ -10,6 +10,7 @@ from pathlib import Path
 
 from npu_tune.errors import ModelError, ModelFormatError
 from npu_tune.network import Network
+from npu_tune.network.tflite.graphs import require_no_control_flow
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.ethos_u.compiler.back_end import write_model
 from npu_tune.targets.ethos_u.compiler.metrics import network_metrics
@@ -40,14 +41,23 @@ def make_problem(
         allow_cpu: accept operators that stay on the CPU.
 
     Raises:
-        ModelError: for a float network, a format that Vela does not read, or operators that would
-            stay on the CPU where that is not allowed.
+        ModelError: for a float network, a format that Vela does not read, a file of several
+            graphs, one that runs others, or operators that would stay on the CPU where that is
+            not allowed.
     """
     if network.format == "onnx":
         raise ModelFormatError(
             f"{network.name!r} is an ONNX network; Vela reads TFLite and TOSA.",
             remedy="`npu-tune tune` quantises it by itself, `npu-tune convert` writes the file.",
         )
+    if network.other_graphs:
+        raise ModelError(
+            f"The file of {network.name!r} has {1 + len(network.other_graphs)} graphs "
+            "(signatures), and only one can be compiled.",
+            remedy="Convert one signature to a file of its own.",
+            other_graphs=list(network.other_graphs),
+        )
+    require_no_control_flow(network)
     problem: EthosUProblem
     if network.format == "tosa" or system.accelerator.startswith("ethos-u85"):
         make_architecture(system)  # says what does not fit in better words than the command

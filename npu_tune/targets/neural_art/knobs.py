@@ -180,7 +180,7 @@ def _convolution_knobs(
         ("weights", (STREAM, PRELOAD), STREAM, False,
          "from flash while it computes, or into RAM during the epoch before"),
     ]  # fmt: skip
-    if four_bit_weights and 4 in base.weight_bits:
+    if four_bit_weights and 4 in base.weight_bits and shape.weight_bits == 8:
         described.append(("weight_bits", (8, 4), 8, True, "bits of a weight"))
     if operation.groups == 1 and any(each.dimc is not None for each in hardware):
         described += [

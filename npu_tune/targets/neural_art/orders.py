@@ -22,7 +22,8 @@ def with_loads(graph: OperationGraph) -> OperationGraph:
     loads, maps, renamed = [], dict(graph.maps), {}
     for name in graph.inputs:
         source = graph.maps[name]
-        if source.channels == 1 or source.height * source.width == 1:
+        is_state = name in graph.outputs
+        if is_state or source.channels == 1 or source.height * source.width == 1:
             continue
         loaded = replace(source, name=_new_name(f"{name}/loaded", maps))
         maps[loaded.name] = loaded
@@ -59,7 +60,7 @@ def in_order(graph: OperationGraph, order: str) -> OperationGraph:
         operation = graph.operations[best]
         for name in operation.inputs:
             readers[name].discard(best)
-        written.add(operation.output)
+        written.update(operation.outputs)
         waiting.remove(best)
         chosen.append(best)
     return replace(graph, operations=tuple(graph.operations[i] for i in chosen))
@@ -73,7 +74,7 @@ def _growth(graph: OperationGraph, readers: dict[str, set[int]], position: int) 
         for name in set(operation.inputs)
         if readers[name] == {position} and name not in graph.outputs
     )
-    return graph.maps[operation.output].size_bytes - freed
+    return sum(graph.maps[name].size_bytes for name in operation.outputs) - freed
 
 
 def _new_name(base: str, taken: Container[str]) -> str:

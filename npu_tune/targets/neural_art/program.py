@@ -76,6 +76,7 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
             "parts": step.epoch.total.parts,
             "reads": [name for name, _ in step.epoch.span.inputs],
             "writes": step.epoch.span.output,
+            "also_writes": [name for name, _ in step.epoch.span.further],
             "flash_bytes": step.costs.flash_bytes,
             "choices": _choices(run, step),
         }
@@ -112,11 +113,12 @@ def _buffers(run: Run) -> Iterator[dict[str, Any]]:
     }
     end = len(run.steps) - 1
     for block in run.machine.live(run.machine.start):
-        yield _buffer(run, block, "input", 0, epoch_of.get(block.last, end))
+        kind = "state" if block.name in run.machine.graph.outputs else "input"
+        yield _buffer(run, block, kind, 0, epoch_of.get(block.last, end))
     for index, step in enumerate(run.steps):
         for block in step.placement.placed:
             last = epoch_of.get(block.last, end)
-            if block.name == step.epoch.span.output:
+            if block.name in run.machine.graph.maps:
                 yield _buffer(run, block, "feature_map", index, max(index, last))
             elif step.epoch.total.buffer and block is step.placement.placed[1]:
                 yield _buffer(run, block, "weights", max(index - 1, 0), index)

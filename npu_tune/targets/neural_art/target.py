@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from npu_tune.errors import EvaluationError, ModelError
+from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning
 from npu_tune.network import Network
 from npu_tune.targets.metrics import Metric
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
@@ -45,12 +46,19 @@ class NeuralArtTarget:
         return METRICS
 
     def bind(self, network: Network) -> NeuralArtProblem:
-        """Imports a network and compiles its default.
+        """Imports a network and compiles its default; warns where the file has more graphs.
 
         Raises:
             ModelError: for a format it does not read, an operator without static shapes, a layer
                 that no memory pool can hold, or more weights than flash can.
         """
+        if network.other_graphs:
+            warnings.warn(
+                f"The file of {network.name!r} has {1 + len(network.other_graphs)} graphs "
+                f"(signatures); the first one is taken, and not {_listed(network.other_graphs)}.",
+                NpuTuneWarning,
+                stacklevel=2,
+            )
         try:
             compiler = NetworkCompiler(
                 network,
@@ -80,6 +88,11 @@ class NeuralArtTarget:
         if self.variants.variants:
             parts["hardware_variants"] = self.variants.text
         return parts
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(repr, names[:3])) + more
 
 
 def _require_flash(network: Network, compiler: NetworkCompiler) -> None:

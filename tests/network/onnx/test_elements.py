@@ -34,7 +34,7 @@ def test_constants_of_any_type_of_number_are_read(kind: str) -> None:
     assert [float(x) for x in network.tensors["w"].data.reshape(-1)[:4]] == [0, 1, 0, 1]
     (operation,) = graph_of(network).operations
     assert operation.weights.elements == 32
-    assert convert(network, samples=2).model_bytes
+    assert convert(network).model_bytes
 
 
 def test_a_type_that_is_not_known_is_refused_by_number() -> None:

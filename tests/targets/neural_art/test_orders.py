@@ -21,7 +21,7 @@ def live_peak(graph: OperationGraph) -> int:
     }
     living, peak = set(graph.inputs), 0
     for position, operation in enumerate(graph.operations):
-        living.add(operation.output)
+        living.update(operation.outputs)
         peak = max(peak, sum(graph.maps[name].size_bytes for name in living))
         living = {name for name in living if last[name] > position}
     return peak
@@ -61,7 +61,7 @@ def test_an_order_runs_every_operation_once_and_behind_what_it_reads(graph):
     written = set(graph.inputs)
     for operation in ordered.operations:
         assert written.issuperset(operation.inputs)
-        written.add(operation.output)
+        written.update(operation.outputs)
 
 
 @given(graphs())

@@ -54,6 +54,8 @@ class Shape:
         weights: number of weights.
         rows_in: of the first input.
         input_bytes: of the first input.
+        weight_bits: that the file spends on a weight.
+        further_elements: of all outputs but the first.
     """
 
     kind: OperationKind
@@ -68,6 +70,8 @@ class Shape:
     weights: int = 0
     rows_in: int = 1
     input_bytes: int = 0
+    weight_bits: int = 8
+    further_elements: int = 0
 
     @property
     def is_depthwise(self) -> bool:

@@ -35,7 +35,7 @@ class Choice(NamedTuple):
         chain: run the next operation in the same epoch.
         stationarity: ``kernel``: weights stay in the accelerators' buffers and feature maps
             stream through, once per buffer full of weights; ``feature``: the other way round.
-        weight_bits: 8 or 4.
+        weight_bits: 8 or 4; the width that the file has, if that is another one than 8.
         weight_compression: weights are stored compressed.
         weights: ``stream`` from flash while computing, or ``preload`` into RAM during the epoch
             before.
@@ -79,9 +79,11 @@ def effective_choice(
     """
     if shape.kind is not OperationKind.CONVOLUTION:
         return NEUTRAL._replace(chain=choice.chain, output_pool=choice.output_pool)
+    # What the file stores in other than 8 bits stays as it is.
+    bits = choice.weight_bits if shape.weight_bits == NEUTRAL.weight_bits else shape.weight_bits
     if choice.unit == DIMC and hardware.dimc is not None:
         return NEUTRAL._replace(
-            weight_bits=choice.weight_bits,
+            weight_bits=bits,
             output_pool=choice.output_pool,
             unit=DIMC,
             dimc_residency=choice.dimc_residency,
@@ -98,7 +100,7 @@ def effective_choice(
         choice.parts_over if parts > 1 else KERNELS,
         choice.chain and parts == 1,
         choice.stationarity,
-        choice.weight_bits,
+        bits,
         choice.weight_compression and hardware.units.decompressors > 0,
         choice.weights,
         choice.output_pool,

@@ -28,6 +28,7 @@ class Span:
             between the operations are left out.
         output: name of the map that is written.
         output_bytes: its size.
+        further: (name, bytes) of the other maps that are written.
         scattered_out: elements that a copy writes one by one.
         software: whether the CPU runs it.
         note: why the CPU runs it; "" if it does not.
@@ -43,6 +44,7 @@ class Span:
     inputs: tuple[tuple[str, int], ...]
     output: str
     output_bytes: int
+    further: tuple[tuple[str, int], ...]
     scattered_out: float
     software: bool
     note: str
@@ -106,6 +108,9 @@ def make_span(graph: OperationGraph, first: int, last: int) -> Span:
         inputs=tuple(inputs),
         output=output.name,
         output_bytes=output.size_bytes,
+        further=tuple(
+            (name, graph.maps[name].size_bytes) for name in operations[-1].further_outputs
+        ),
         scattered_out=float(output.elements) if operations[-1].op in SCATTERED else 0.0,
         software=is_software,
         note=f"{operations[0].name} runs on the CPU: {operations[0].software_reason}"

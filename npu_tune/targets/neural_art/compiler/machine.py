@@ -8,6 +8,7 @@ little more than looking up the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from npu_tune.errors import CompilerError
@@ -151,6 +152,12 @@ class Machine:
         )  # fmt: skip
         live = with_block(live, output)
         placed.insert(0, output)
+        further = []
+        for name, size in span.further:
+            wanted = Block(0, size, self._last_use[name], name)
+            further.append(self._place(live, reading, wanted, span=span, prefer=prefer))
+            live = with_block(live, further[-1])
+        placed += further
         sums: Block | None = None
         # The smaller ones first, so that large sums do not drive them out of the chip.
         for size in sorted(workspace):
@@ -166,26 +173,35 @@ class Machine:
             marks=self.memory.high_water(placed),
             live_bytes=max(most_live, live_bytes(live)),
             preloads=buffer is not None,
-            traffic=self._traffic(span, inputs, (output, buffer, sums)),
+            traffic=self._traffic(span, inputs, further, (output, buffer, sums)),
         )
 
     def _traffic(
-        self, span: Span, inputs: tuple[Block, ...], others: tuple[Block | None, ...]
+        self,
+        span: Span,
+        inputs: Sequence[Block],
+        further: Sequence[Block],
+        others: tuple[Block | None, ...],
     ) -> Traffic:
         """What moving the streams costs; depends on pools, not on addresses, so few differ."""
         where = self.memory.where
-        read = tuple(where(block.start, block.end).pieces for block in inputs)
+        read, also_written = (
+            tuple(where(block.start, block.end).pieces for block in blocks)
+            for blocks in (inputs, further)
+        )
         output, buffer, sums = (
             None if block is None else where(block.start, block.end).pieces for block in others
         )
-        key = (span, read, output, buffer, sums)
+        key = (span, read, output, also_written, buffer, sums)
         traffic = self._traffics.get(key)
         if traffic is None:
             sizes = (size for _, size in span.inputs)
+            more = (size for _, size in span.further)
             traffic = self._traffics[key] = Traffic.of(
                 self.memory.pools,
                 tuple(zip(read, sizes, strict=True)),
                 (output or (), span.output_bytes),
+                further=tuple(zip(also_written, more, strict=True)),
                 buffer=buffer,
                 sums=sums,
             )

@@ -257,6 +257,9 @@ class Scheduler:
                 requests.append(MemoryRequest(epoch.total.buffer, max(index - 1, 0), index))
             requests.append(MemoryRequest(epoch.span.output_bytes, index, last(epoch.span.output)))
             requests += [
+                MemoryRequest(size, index, last(name)) for name, size in epoch.span.further
+            ]
+            requests += [
                 MemoryRequest(size, index, index) for size in sorted(epoch.total.workspace)
             ]
         return requests

@@ -56,6 +56,7 @@ class Traffic(NamedTuple):
         inputs: Sequence[tuple[Pieces, int]],
         output: tuple[Pieces, int],
         *,
+        further: Sequence[tuple[Pieces, int]] = (),
         buffer: Pieces | None,
         sums: Pieces | None,
     ) -> Traffic:
@@ -65,6 +66,7 @@ class Traffic(NamedTuple):
             pools: that pieces refer to.
             inputs: (pieces, bytes) of each map that is read.
             output: (pieces, bytes) of the map that is written.
+            further: (pieces, bytes) of each other map that is written.
             buffer: pieces of the preloaded weights; None for none.
             sums: pieces of the partial sums, of which half the bytes are written and half read;
                 None for none.
@@ -72,7 +74,8 @@ class Traffic(NamedTuple):
         adder = _Adder(pools)
         for position, (pieces, size) in enumerate(inputs):
             adder.add(pieces, size, 0.0, column=1 if position == 0 else 0)
-        adder.add(output[0], 0.0, output[1], column=0)
+        for pieces, size in (output, *further):
+            adder.add(pieces, 0.0, size, column=0)
         if buffer is not None:
             adder.add(buffer, 1.0, 0.0, column=2)
         if sums is not None:

@@ -221,7 +221,8 @@ class Relaxed:
     def _ram_cycles(self, epoch: Epoch) -> float:
         total: Demand = epoch.total
         span = epoch.span
-        moved: float = span.output_bytes + total.partial + total.fetched
+        written = span.output_bytes + sum(size for _, size in span.further)
+        moved: float = written + total.partial + total.fetched
         for position, (_, size) in enumerate(span.inputs):
             moved += size * (total.reads if position == 0 else 1)
         scattered = max(total.scattered_in, total.scattered_out or span.scattered_out)
@@ -251,7 +252,8 @@ class _Needs:
         """
         total, span = epoch.total, epoch.span
         maps = [self._sizes[name] for name in self._carried[span.first]]
-        blocks = [*maps, span.output_bytes, *total.workspace]
+        further = [size for _, size in span.further]
+        blocks = [*maps, span.output_bytes, *further, *total.workspace]
         live = float(sum(blocks) + total.buffer)
         if not self._may_spill:
             return live, np.inf
@@ -269,7 +271,7 @@ class _Needs:
 
 def _maps_in_use(graph: OperationGraph, first: int) -> list[str]:
     """Maps written before an operation that are outputs, or that it or a later one reads."""
-    written = {*graph.inputs, *(operation.output for operation in graph.operations[:first])}
+    written = set(graph.inputs).union(*(done.outputs for done in graph.operations[:first]))
     return [
         name
         for name in written

@@ -17,6 +17,7 @@ from npu_tune.targets.neural_art.graph import roles as axes
 from npu_tune.targets.neural_art.graph.constants import entropy_bits
 from npu_tune.targets.neural_art.graph.model import FeatureMap, Operation, OperationKind, Weights
 from npu_tune.targets.neural_art.graph.roles import Roles, Shape
+from npu_tune.targets.neural_art.graph.stored import StoredConstants
 from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
 
@@ -49,7 +50,8 @@ class Builder:
         self.open_maps: set[str] = set()
         self._layers = {layer.name: layer for layer in network.layers}
         self._given_names: set[str] = set()
-        for name in graph.inputs:
+        self._stored = StoredConstants(network, graph)
+        for name in (*graph.inputs, *network.state):
             self.write(name, None)
 
     # Tensors ------------------------------------------------------------------------------
@@ -160,6 +162,9 @@ class Builder:
         **fields: Any,
     ) -> None:
         """Adds an operation named after its node, with ``#2``, ``#3``, ... from the second on."""
+        weights = fields.get("weights")
+        if weights is not None:
+            fields["weights"] = replace(weights, bits=self._stored.weight_bits(node))
         operation = Operation(
             self._unique(node.name), node.op, kind, tuple(inputs), output, **fields
         )
@@ -176,7 +181,9 @@ class Builder:
     def macs(self, node: OnnxNode) -> int:
         return layer_macs(self.network, self._layers[node.name])
 
-    def weights(self, values: Array, *, channel_axis: int, bias_channels: int = 0) -> Weights:
+    def weights(
+        self, values: Array, *, channel_axis: int | None, bias_channels: int = 0
+    ) -> Weights:
         bits = entropy_bits(values, channel_axis=channel_axis)
         return Weights(values.size, bias_channels, bits)
 
@@ -254,22 +261,33 @@ class Builder:
         )
 
     def software(self, node: OnnxNode, reason: str) -> None:
-        """Adds a software operation for each output that is read and not yet computed."""
-        inputs = list(dict.fromkeys(self.read(name) for name in self.run_time(node)))
-        first = next((x for x in self.run_time(node)), None)
-        for target in node.outputs:
-            known = target in self._locations or target not in self.graph.shapes
-            if known or not self.is_read(target):
-                continue
-            same = first is not None and self.shape(first) == self.shape(target)
-            order = self.roles(first) if same and first is not None else None
-            self.add(
-                node,
-                OperationKind.SOFTWARE,
-                inputs,
-                self.write(target, order),
-                software_reason=reason,
-            )
+        """Adds a software operation that computes all outputs that are read and not yet there."""
+        targets = [
+            name
+            for name in node.outputs
+            if name not in self._locations and name in self.graph.shapes and self.is_read(name)
+        ]
+        if not targets:
+            return
+        given = self.run_time(node)
+        inputs = list(dict.fromkeys(self.read(name) for name in given))
+        # State is read, and written in place.
+        inputs += [self.map_of(name) for name in self.network.state if name in given]
+        outputs = []
+        for target in targets:
+            same = bool(given) and self.shape(given[0]) == self.shape(target)
+            outputs.append(self.write(target, self.roles(given[0]) if same else None))
+        is_whole = not any(name in self._locations for name in set(node.outputs) - set(targets))
+        self.add(
+            node,
+            OperationKind.SOFTWARE,
+            inputs,
+            outputs[0],
+            software_reason=reason,
+            further_outputs=tuple(outputs[1:]),
+            macs=self.macs(node) if is_whole else 0,
+            constant_bytes=self._stored.size_bytes(node) if is_whole else 0,
+        )
 
     def is_read(self, tensor: str) -> bool:
         return tensor in self.graph.outputs or bool(self.graph.consumers(tensor))

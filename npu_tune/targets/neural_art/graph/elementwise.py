@@ -96,9 +96,7 @@ def _with_constant(
         return
     traits = _traits(constant, function, shape, roles)
     # One number is a parameter of the unit; several are fetched like weights, with one scale.
-    weights = (
-        builder.weights(constant.reshape(1, -1), channel_axis=0) if constant.size > 1 else None
-    )
+    weights = builder.weights(constant, channel_axis=None) if constant.size > 1 else None
     builder.add(
         node,
         OperationKind.ARITHMETIC,

@@ -6,7 +6,7 @@ import math
 from functools import partial
 
 from npu_tune.errors import ModelError
-from npu_tune.network.onnx.graph import OnnxNode
+from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.neural_art.graph import elementwise, moves, operators, software, windows
 from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 
@@ -80,8 +80,18 @@ def _pool(builder: Builder, node: OnnxNode) -> None:
     )
 
 
+def _value(builder: Builder, node: OnnxNode, position: int) -> Array | None:
+    """The value of a constant; None if it is computed, and be it of constants alone.
+
+    Nodes that no input decides are replaced by one number that stands for all elements.
+    """
+    value = builder.graph.constant(node, position)
+    is_stand_in = value is not None and value.ndim > 0 and not any(value.strides)
+    return None if is_stand_in else value
+
+
 def _reduce(builder: Builder, node: OnnxNode) -> None:
-    reduced = builder.graph.constant(node, 1)
+    reduced = _value(builder, node, 1)
     if reduced is None:
         builder.software(node, "its dimensions are computed at run time")
     else:
@@ -126,7 +136,7 @@ def _quantize(builder: Builder, node: OnnxNode) -> None:
 
 
 def _transpose(builder: Builder, node: OnnxNode) -> None:
-    permutation = builder.graph.constant(node, 1)
+    permutation = _value(builder, node, 1)
     if permutation is None:
         builder.software(node, "its order is computed at run time")
     else:
@@ -138,7 +148,7 @@ def _arithmetic(builder: Builder, node: OnnxNode, function: str) -> None:
 
 
 def _pad(builder: Builder, node: OnnxNode) -> None:
-    moves.pad(builder, node, builder.graph.constant(node, 1), zeros=node.op == "PAD")
+    moves.pad(builder, node, _value(builder, node, 1), zeros=node.op == "PAD")
 
 
 def _concat(builder: Builder, node: OnnxNode) -> None:

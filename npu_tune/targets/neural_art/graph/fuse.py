@@ -9,6 +9,9 @@ from dataclasses import replace
 from npu_tune.targets.neural_art.graph.model import FeatureMap, Operation, OperationKind
 from npu_tune.targets.neural_art.graph.unfused import Trait, UnfusedOperation
 
+_NORMALIZATION_BYTES = 4 * 4
+"""Of a channel: its factor, offset, mean and variance as floats."""
+
 _COMPUTING = (OperationKind.CONVOLUTION, OperationKind.ARITHMETIC, OperationKind.POOL)
 
 
@@ -37,11 +40,14 @@ def _settled(operation: Operation) -> Operation:
     """
     if operation.op != "BatchNormalization" or operation.kind is not OperationKind.ARITHMETIC:
         return operation
+    channels = operation.weights.elements if operation.weights else 0
     return replace(
         operation,
         kind=OperationKind.SOFTWARE,
+        weights=None,
         software_reason="no convolution before it takes it up, and quantizers leave it in float",
         in_float=True,
+        constant_bytes=channels * _NORMALIZATION_BYTES,
     )
 
 
@@ -51,8 +57,9 @@ def _remove_unread(
     needed = set(outputs)
     kept = []
     for item in reversed(unfused):
-        if item.operation.output in needed:
-            kept.append(item)
+        read = tuple(name for name in item.operation.outputs if name in needed)
+        if read:
+            kept.append(_change_operation(item, output=read[0], further_outputs=read[1:]))
             needed.update(item.operation.inputs)
     return kept[::-1]
 
@@ -250,7 +257,9 @@ def _order_followers(operations: Sequence[Operation]) -> list[Operation]:
     That is the convolution that computes the last of their inputs. Otherwise the file's order
     stays. It matters because only neighbours can share an epoch.
     """
-    position = {operation.output: place for place, operation in enumerate(operations)}
+    position = {
+        name: place for place, operation in enumerate(operations) for name in operation.outputs
+    }
     followers: dict[int, list[Operation]] = {}
     leaders: list[int] = []
     for place, operation in enumerate(operations):

@@ -13,28 +13,30 @@ from npu_tune.targets.neural_art.graph.builder import Builder, Handler
 from npu_tune.targets.neural_art.graph.fuse import fuse_operations
 from npu_tune.targets.neural_art.graph.model import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
+from npu_tune.targets.neural_art.graph.refused import require_costed
 
 
 def graph_of(network: Network) -> OperationGraph:
     """Imports an ONNX or TFLite network: folds constants, maps operators to units and fuses.
 
     Only shapes and weights matter, so a float network gives the same graph as its int8 form.
-    Operators that no unit computes become software operations. A software operator with several
-    outputs becomes one operation per output that is read (``name``, ``name#2``, ...), all with
-    the same inputs; so does a split, as copies.
+    Operators that no unit computes become software operations, one for each whatever the number
+    of its outputs. A split becomes a copy for each output that is read (``name``, ``name#2``,
+    ...).
 
     Args:
         network: in ONNX or TFLite format.
 
     Raises:
         ModelError: if the network is of another format, computes nothing from its inputs, or
-            has a node that contradicts itself or a constant node that cannot be folded; names the
+            has a node that contradicts itself, or that can be neither folded nor costed; names the
             node.
     """
     if network.format == "onnx":
         builder = Builder(network, onnx_nodes(network), channels_last=False)
         _import_nodes(builder, from_onnx.HANDLERS, from_onnx.reason_against)
     elif network.format == "tflite":
+        require_costed(network)
         builder = Builder(network, tflite_nodes(network), channels_last=True)
         _import_nodes(builder, from_tflite.HANDLERS, lambda *_: "")
     else:
@@ -86,13 +88,14 @@ def _build_graph(builder: Builder) -> OperationGraph:
             remedy="Give a network with layers that compute.",
         )
     read = {name for operation in operations for name in operation.inputs}
-    named = read | {operation.output for operation in operations} | set(outputs)
+    named = read.union(outputs, *(operation.outputs for operation in operations))
+    state = tuple(name for name in network.state if name in read)
     return OperationGraph(
         name=network.name,
         operations=tuple(operations),
         maps={name: given for name, given in builder.maps.items() if name in named},
-        inputs=tuple(name for name in builder.graph.inputs if name in read),
-        outputs=outputs,
+        inputs=(*(name for name in builder.graph.inputs if name in read), *state),
+        outputs=(*outputs, *(name for name in state if name not in outputs)),
         notes=tuple(
             f"{note} ({count} x)" if count > 1 else note for note, count in builder.notes.items()
         ),

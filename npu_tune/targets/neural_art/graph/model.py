@@ -62,12 +62,16 @@ class Weights:
         elements: number of weights, without biases.
         bias_channels: number of biases; 0 for none.
         entropy_bits: Shannon entropy of one int8 weight (quantized symmetrically per output
-            channel, as converters do), in bits; the bound for lossless compression.
+            channel, as converters do), or of one integer as the file has it, in bits; the bound
+            for lossless compression.
+        bits: that the file spends on a weight: 8 for int8 and for real numbers, which become
+            int8.
     """
 
     elements: int
     bias_channels: int
     entropy_bits: float = 8.0
+    bits: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Operation:
         kind: which unit computes it.
         inputs: names of the feature maps it reads, without constants.
         output: name of the feature map it writes.
-        macs: multiply-accumulates; 0 for all but convolutions.
+        macs: multiply-accumulates, of convolutions and of what the CPU multiplies.
         groups: of a convolution.
         kernel: rows and columns of a convolution or a pool.
         stride: along rows and columns.
@@ -93,6 +97,8 @@ class Operation:
         software_reason: why it runs on the CPU; "" if it does not.
         in_float: True if the CPU computes it with 32-bit floats, of which it holds one for each
             element of the result, and expands every operand to the size of the result.
+        further_outputs: names of the other feature maps that it writes; software alone has any.
+        constant_bytes: of flash for the constants that software reads.
     """
 
     name: str
@@ -110,6 +116,13 @@ class Operation:
     global_pool: bool = False
     software_reason: str = ""
     in_float: bool = False
+    further_outputs: tuple[str, ...] = ()
+    constant_bytes: int = 0
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all feature maps that it writes."""
+        return (self.output, *self.further_outputs)
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,8 @@ class OperationGraph:
     """Operations in execution order and the feature maps between them.
 
     Views (reshape, flatten, squeeze, identity) are resolved: their readers read their source.
+    State that stays from one inference to the next is both an input and an output: it is in
+    memory from the start to the end, and operations that change it read and write it in place.
 
     Args:
         name: of the network.

@@ -21,7 +21,7 @@ def pad(builder: Builder, node: OnnxNode, amounts: Array | None, *, zeros: bool)
     """
     source = node.inputs[0]
     shape = builder.shape(source)
-    if shape == builder.shape(node.output):
+    if shape == builder.shape(node.output) and (amounts is None or not np.any(amounts)):
         builder.view(source, node.output)
         return
     traits = []
@@ -66,10 +66,18 @@ def rearrangement(builder: Builder, node: OnnxNode, *, may_keep_shape: bool) -> 
     for target in node.outputs:
         if not target or not builder.is_read(target):
             continue
-        if builder.shape(source) == builder.shape(target) and not may_keep_shape:
+        keeps = not may_keep_shape and not _reverses(builder, node)
+        if builder.shape(source) == builder.shape(target) and keeps:
             builder.view(source, target)
         else:
             builder.copy(node, [source], target)
+
+
+def _reverses(builder: Builder, node: OnnxNode) -> bool:
+    """Tells whether a slice may take elements in reverse, so that they move in any case."""
+    place = {"Slice": 4, "STRIDED_SLICE": 3}.get(node.op)
+    steps = None if place is None else builder.graph.constant(node, place)
+    return steps is not None and bool(np.any(steps < 0))
 
 
 def resize(builder: Builder, node: OnnxNode, mode: str, *, crops: bool = False) -> None:

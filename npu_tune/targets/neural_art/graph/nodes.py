@@ -78,10 +78,10 @@ def tflite_nodes(network: Network) -> OnnxGraph:
     graph = _nodes(network, 0, ReadingBudget(network.name))
     kept = []
     for node in graph.nodes:
-        if node.op != "SHAPE" and graph.run_time_inputs(node):
+        if node.op not in _SIZES and graph.run_time_inputs(node):
             kept.append(node)
             continue
-        for name in node.outputs:
+        for name in filter(None, node.outputs):
             shape = graph.shapes[name]
             value = graph.constant(node, 0) if node.op in _SAME_VALUES else None
             if value is None or value.size != graph.size(name):
@@ -91,5 +91,8 @@ def tflite_nodes(network: Network) -> OnnxGraph:
     graph.remove_unused()
     return graph
 
+
+_SIZES = frozenset({"RANK", "SHAPE"})
+"""Operators whose result only the shape of their input decides."""
 
 _SAME_VALUES = frozenset({"CAST", "DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE"})

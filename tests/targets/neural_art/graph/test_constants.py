@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,3 +51,10 @@ def test_entropy_is_within_eight_bits_and_knows_no_scale(
     if np.max(np.abs(weights)) > 1e-30:  # smaller ones lose bits when they are scaled
         scaled = weights * np.float32(2.0**exponent)
         assert entropy_bits(scaled, channel_axis=0) == pytest.approx(bits)
+
+
+def test_integers_of_other_widths_have_their_own_entropy() -> None:
+    wide = np.arange(-512, 512, dtype=np.int16).reshape(2, -1)
+    assert entropy_bits(wide, channel_axis=0) == 10
+    narrow = np.arange(-8, 8).astype(ml_dtypes.int4).reshape(2, -1)
+    assert entropy_bits(narrow, channel_axis=0) == 4
