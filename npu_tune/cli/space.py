@@ -30,7 +30,12 @@ def space(model: str, calibration: Path | None, **options: Any) -> CommandResult
     table = target_table(**options)
     name = table.pop("name")
     with api.bind(model, name, options=table, calibration=calibration) as problem:
+        notes = problem.notes()
         return CommandResult(
-            {**problem_document(problem), "space": space_as_dict(problem.space)},
-            format_space(problem.space),
+            {
+                **problem_document(problem),
+                "space": space_as_dict(problem.space),
+                "notes": list(notes),
+            },
+            "\n".join([format_space(problem.space), *notes]),
         )

@@ -140,6 +140,10 @@ class Problem(Closing):
         """Configurations worth evaluating before the search, best guesses first."""
         return ()
 
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the network on this target before anything is chosen."""
+        return ()
+
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """Metrics of yardsticks that are no configurations of the space, by label."""
         return {}

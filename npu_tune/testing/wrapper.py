@@ -102,6 +102,9 @@ class WrappedProblem(Problem):
     def starts(self) -> tuple[Start, ...]:
         return self.inner.starts()
 
+    def notes(self) -> tuple[str, ...]:
+        return self.inner.notes()
+
     def references(self) -> Mapping[str, Mapping[str, float]]:
         return self.inner.references()
 

@@ -126,6 +126,10 @@ class EthosUProblem(Problem):
         about = self.write_about(folder, configuration, evaluation)
         return Artifact({"model": model, "configuration": about}, evaluation)
 
+    def notes(self) -> tuple[str, ...]:
+        """The operators that stay on the CPU, with Vela's reason."""
+        return cpu_notes(self.operators()[1])
+
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """The default of the C++ core by its own estimate, which counts differently."""
         return {CPP_LABEL: self._cpp_core.default}
