@@ -77,6 +77,14 @@ def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
+def cheaper_lines(references: Sequence[Reference], best: TrialRecord) -> Iterator[str]:
+    """A sentence for each reference whose cost, on the study's scale, is below the best trial's."""
+    for row in references:
+        known = row.cost is not None and best.cost is not None and not row.is_tie
+        if known and row.cost < best.cost:
+            yield f"{row.label} costs less than the best trial: {row.cost:.4f}."
+
+
 def _heading(result: StudyResult) -> str:
     counts = trial_counts(result)
     planned = "" if counts["planned"] is None else f" of {counts['planned']} planned"
@@ -129,6 +137,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
     parts = [
         table(header, body, left=2),
         beats_line(references, stated_metrics(result)),
+        *cheaper_lines(references, best),
         *best.notes,
     ]
     return "\n".join(part for part in parts if part)

@@ -39,7 +39,7 @@ from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers
-from npu_tune.tuning.search import new_search, problem_references, problem_starts
+from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 _PLANNED = "evaluations_planned"
 _STOPPED = "stopped"
 _AGAIN = "baseline_again"
+_RIVALS = "rivals"
 
 
 def run_study(
@@ -204,6 +205,8 @@ class _Session:
         if reason != "interrupted" and is_new:
             again = runner.evaluate_baseline_again()
             ledger.set_attribute(_AGAIN, dict(again) if again is not None else None)
+            if again is not None and not ledger.attributes().get(_RIVALS):
+                ledger.set_attribute(_RIVALS, problem_rivals(problem, objective, again))
         ledger.set_attribute(_STOPPED, reason)
 
 
@@ -227,4 +230,5 @@ def _result(ledger: Ledger) -> StudyResult:
         evaluations_planned=attributes.get(_PLANNED),
         stopped=attributes.get(_STOPPED),
         baseline_again=attributes.get(_AGAIN),
+        rivals=attributes.get(_RIVALS) or {},
     )

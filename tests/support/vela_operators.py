@@ -13,6 +13,7 @@ from npu_tune.network import Network, network_from_bytes
 
 _TYPES = {"int8": schema.TensorType.INT8, "int32": schema.TensorType.INT32}
 _MAP = (1, 8, 8, 8)
+CONVOLUTION = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
 
 
 class SmallTflite:
@@ -79,6 +80,19 @@ class SmallTflite:
             for name, value in values.items():
                 setattr(made.builtinOptions, name, value)
         self._graph.operators.append(made)
+
+    def convolution(self, ifm: str, name: str, shape: Sequence[int], depth: int) -> str:
+        """Adds a 3x3 convolution of a map of some depth, with its OFM."""
+        random = np.random.default_rng(0)
+        channels = shape[-1]
+        size = (channels, 3, 3, depth)
+        self.tensor(f"{name}/w", size, data=random.integers(-99, 99, size), scale=0.01)
+        bias = random.integers(-99, 99, channels)
+        self.tensor(f"{name}/b", (channels,), "int32", scale=0.0005, data=bias)
+        self.tensor(name, shape)
+        inputs = [ifm, f"{name}/w", f"{name}/b"]
+        self.operator("CONV_2D", inputs, [name], "Conv2DOptions", **CONVOLUTION)
+        return name
 
     def network(self, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> Network:
         """The file, read."""
@@ -223,7 +237,6 @@ def _prelu(name: str) -> Network:
     return file.network(name, ["in"], ["out"])
 
 
-_CONV = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
 _POOL = {"strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2}
 _HALF = (1, 4, 4, 8)
 _SLICE = {"begin": ((0, 1, 1, 0), (4,)), "end": ((1, 7, 7, 8), (4,))}
@@ -238,22 +251,22 @@ NETWORKS: Mapping[str, Callable[[str], Network]] = {
         "AVERAGE_POOL_2D", {}, _HALF, options="Pool2DOptions", **_POOL
     ),
     "CONCATENATION": _concatenation,
-    "CONV_2D": _convolution("CONV_2D", (16, 3, 3, 8), (1, 8, 8, 16), "Conv2DOptions", **_CONV),
+    "CONV_2D": _convolution("CONV_2D", (16, 3, 3, 8), (1, 8, 8, 16), "Conv2DOptions", **CONVOLUTION),
     "CONV_2D of one weight": _convolution(
-        "CONV_2D", (1, 1, 1, 1), (1, 8, 8, 1), "Conv2DOptions", shape=(1, 8, 8, 1), **_CONV
+        "CONV_2D", (1, 1, 1, 1), (1, 8, 8, 1), "Conv2DOptions", shape=(1, 8, 8, 1), **CONVOLUTION
     ),
     "CONV_2D without bias": _convolution(
-        "CONV_2D", (16, 3, 3, 8), (1, 8, 8, 16), "Conv2DOptions", bias=False, **_CONV
+        "CONV_2D", (16, 3, 3, 8), (1, 8, 8, 16), "Conv2DOptions", bias=False, **CONVOLUTION
     ),
     "CONV_2D in two groups": _convolution(
-        "CONV_2D", (16, 3, 3, 4), (1, 8, 8, 16), "Conv2DOptions", **_CONV
+        "CONV_2D", (16, 3, 3, 4), (1, 8, 8, 16), "Conv2DOptions", **CONVOLUTION
     ),
     "CONV_2D in a group per channel": _convolution(
-        "CONV_2D", (8, 3, 3, 1), _MAP, "Conv2DOptions", **_CONV
+        "CONV_2D", (8, 3, 3, 1), _MAP, "Conv2DOptions", **CONVOLUTION
     ),
     "DEPTHWISE_CONV_2D": _convolution(
         "DEPTHWISE_CONV_2D", (1, 3, 3, 8), _MAP, "DepthwiseConv2DOptions",
-        depthMultiplier=1, **_CONV,
+        depthMultiplier=1, **CONVOLUTION,
     ),
     "EXP": _unary("EXP", "ExpOptions"),
     "EXPAND_DIMS": _with_numbers(

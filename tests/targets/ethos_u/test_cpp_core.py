@@ -4,8 +4,8 @@ import pytest
 
 from npu_tune.errors import ModelError, TargetError
 from npu_tune.network import network_from_bytes
-from npu_tune.targets.ethos_u.cpp_core import PrintedOperator, parse_operators, parse_schedule
 from npu_tune.targets.ethos_u.family import EthosUFamily
+from npu_tune.targets.ethos_u.printed import PrintedOperator, parse_operators, parse_schedule
 
 PRINTED = """
 Schedule: 'graph_MIN_BUFFERED'

@@ -113,6 +113,17 @@ class Session:
         """Vela's ``SchedulerOpInfo`` of each operator of the last compilation."""
         return [sg.schedule.cost_map[op] for sg in self.npu_subgraphs for op in sg.sched_ops]
 
+    def operator_ends(self) -> list[tuple[float, float]]:
+        """Bytes of all IFMs and of the OFM of each operator of the last compilation."""
+        return [
+            (
+                float(op.ifm_size_in_bytes() + op.ifm2_size_in_bytes()),
+                float(op.ofm_size_in_bytes()),
+            )
+            for sg in self.npu_subgraphs
+            for op in sg.sched_ops
+        ]
+
     def compile(self, plan: NetworkPlan) -> Any:
         """Compiles the network as planned and returns Vela's graph with everything in it.
 
