@@ -80,8 +80,9 @@ def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
 def cheaper_lines(references: Sequence[Reference], best: TrialRecord) -> Iterator[str]:
     """A sentence for each reference whose cost, on the study's scale, is below the best trial's."""
     for row in references:
-        known = row.cost is not None and best.cost is not None and not row.is_tie
-        if known and row.cost < best.cost:
+        if row.cost is None or best.cost is None or row.is_tie:
+            continue
+        if row.cost < best.cost:
             yield f"{row.label} costs less than the best trial: {row.cost:.4f}."
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_operators import chain, frames
-from vela_operators import SmallTflite
 
 from npu_tune.targets.ethos_u.cascades import CascadePlanner
 from npu_tune.targets.ethos_u.starts import linear_maps, uncascaded
@@ -66,36 +65,18 @@ def test_the_tightest_cascades_save_memory_in_the_compiler(mobilenet_problem):
     assert found < 0.95 * base
 
 
-def test_memory_is_planned_with_the_formats_that_feature_maps_have(u55):
+def test_memory_is_planned_with_the_formats_that_feature_maps_have(narrow_problem):
     """Maps of 4 and 8 channels in bricks of 16 would hide how small cascades between them are."""
-    with u55.bind(narrow_network()) as problem:
-        space, operators = problem.space, problem.choices
-        found = {}
-        for linear, words in linear_maps(operators).items():
-            frames = problem.frames(space.configuration(uncascaded(operators, linear)))
-            planner = CascadePlanner(operators, frames, linear)
-            compiled = [problem.evaluate(space.configuration(c)) for c in planner.plans()]
-            sizes = [evaluation.metrics["sram_bytes"] for evaluation in compiled]
-            found[words] = (planner._least_memory(), sizes)
+    problem, found = narrow_problem, {}
+    space, operators = problem.space, problem.choices
+    for linear, words in linear_maps(operators).items():
+        frames = problem.frames(space.configuration(uncascaded(operators, linear)))
+        planner = CascadePlanner(operators, frames, linear)
+        compiled = [problem.evaluate(space.configuration(c)) for c in planner.plans()]
+        sizes = [evaluation.metrics["sram_bytes"] for evaluation in compiled]
+        found[words] = (planner._least_memory(), sizes)
     assert set(found) == {"", "NHWC at elementwise, ", "NHWC "}
+    assert found["NHWC at elementwise, "][1]
     for least, sizes in found.values():
-        assert not sizes or min(sizes) <= 1.1 * least
-    assert min(found["NHWC at elementwise, "][1]) < 0.5 * found[""][0]
-
-
-def narrow_network():
-    """Two branches of a wide and a narrow convolution, added up."""
-    file = SmallTflite()
-    file.tensor("in", (1, 32, 32, 4))
-    last = "in"
-    for block in range(2):
-        for channels, name in ((8, f"wide{block}"), (4, f"narrow{block}")):
-            depth = 4 if channels == 8 else 8
-            file.convolution(last, name, (1, 32, 32, channels), depth)
-            last = name
-        before = "in" if block == 0 else "add0"
-        file.tensor(f"add{block}", (1, 32, 32, 4))
-        file.operator("ADD", [before, last], [f"add{block}"], "AddOptions")
-        last = f"add{block}"
-    file.convolution(last, "out", (1, 32, 32, 16), 4)
-    return file.network("narrow", ["in"], ["out"])
+        assert not sizes or min(sizes) == pytest.approx(least, rel=0.1)
+    assert found["NHWC at elementwise, "][0] < found[""][0]
