@@ -142,11 +142,17 @@ class CascadePlanner:
             heights = (height, *heights)
             cycles += _cascaded_cycles(operator, height)
             if first < last:
-                ends = self.frames[first].ifm_bytes + self.frames[last].ofm_bytes
-                memory = self.frames[first].elsewhere_bytes + ends + buffers
+                memory = self.frames[first].ifm_bytes + self._beside(first, last) + buffers
                 yield Group(first, last, heights, cycles, memory)
             following = height
             height = own.stride_rows * (1 if tight else height)
+
+    def _beside(self, first: int, last: int) -> float:
+        """The last OFM and all else that lives while a cascade runs, but for its first IFM."""
+        ofm, elsewhere = self.frames[last], self.frames[first].elsewhere_bytes
+        if ofm.ofm_since is not None and ofm.ofm_since < first:
+            return max(elsewhere, ofm.ofm_bytes)  # it lives already
+        return elsewhere + ofm.ofm_bytes
 
     def _rolling_bytes(self, producer: int, stripe: int, consumer_stripe: int) -> float:
         """Between two operators (``rolling_buffer_shape`` of Vela 5.2.0)."""

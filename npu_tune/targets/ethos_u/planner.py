@@ -35,6 +35,8 @@ class Frame:
         feature_map_bytes: fast storage that feature maps take while it runs.
         ifm_bytes: of its own IFMs in their formats, whole.
         ofm_bytes: of its own OFM in its format, whole.
+        ofm_since: index of the operator that writes its OFM first; the parts of a concatenation
+            are written by several. None for itself.
     """
 
     stripe_height: int
@@ -42,6 +44,7 @@ class Frame:
     feature_map_bytes: float
     ifm_bytes: float = 0.0
     ofm_bytes: float = 0.0
+    ofm_since: int | None = None
 
     @property
     def elsewhere_bytes(self) -> float:

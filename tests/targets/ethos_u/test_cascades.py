@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_operators import chain, frames
+from vela_operators import SmallTflite
 
 from npu_tune.targets.ethos_u.cascades import CascadePlanner
 from npu_tune.targets.ethos_u.starts import linear_maps, uncascaded
@@ -80,3 +81,37 @@ def test_memory_is_planned_with_the_formats_that_feature_maps_have(narrow_proble
     for least, sizes in found.values():
         assert not sizes or min(sizes) == pytest.approx(least, rel=0.1)
     assert found["NHWC at elementwise, "][0] < found[""][0]
+
+
+def branching_network():
+    """Two convolutions of the same map, whose results are the halves of another one, twice."""
+    file = SmallTflite()
+    file.tensor("in", (1, 24, 24, 16))
+    last, depth = "in", 16
+    for block in range(2):
+        file.convolution(last, f"squeeze{block}", (1, 24, 24, 16), depth)
+        halves = [
+            file.convolution(f"squeeze{block}", f"{side}{block}", (1, 24, 24, 32), 16)
+            for side in ("left", "right")
+        ]
+        last, depth = file.tensor(f"both{block}", (1, 24, 24, 64)), 64
+        file.operator("CONCATENATION", halves, [last], "ConcatenationOptions", axis=3)
+    return file.network("branching", ["in"], [last])
+
+
+def test_a_map_that_several_operators_write_is_counted_once(u55):
+    """While the second half of a concatenation is written, the first half lives already."""
+    with u55.bind(branching_network()) as problem:
+        space, operators = problem.space, problem.choices
+        frames = problem.frames(space.configuration(uncascaded(operators, frozenset())))
+        since = [frame.ofm_since for frame in frames]
+        planner = CascadePlanner(operators, frames)
+        changes = next(iter(planner.plans()))
+        compiled = problem.frames(space.configuration(changes))  # without weights
+    shared = [index for index, first in enumerate(since) if first != index]
+    assert len(shared) == 2
+    found = max(frame.feature_map_bytes for frame in compiled)
+    assert found == pytest.approx(planner._least_memory(), rel=0.1)
+    # One whole concatenation, what is before it, and less than another half of it.
+    whole, before = 24 * 24 * 64, 24 * 24 * 16
+    assert planner._least_memory() < 1.5 * whole + before

@@ -113,15 +113,20 @@ class Session:
         """Vela's ``SchedulerOpInfo`` of each operator of the last compilation."""
         return [sg.schedule.cost_map[op] for sg in self.npu_subgraphs for op in sg.sched_ops]
 
-    def operator_ends(self) -> list[tuple[float, float]]:
-        """Bytes of all IFMs and of the OFM of each operator of the last compilation."""
+    def operator_ends(self) -> list[tuple[float, float, int]]:
+        """Of each operator of the last compilation: bytes of all IFMs, of the OFM, its first writer.
+
+        The writer is the index of the operator that writes the tensor of the OFM first.
+        """
+        operators = [op for sg in self.npu_subgraphs for op in sg.sched_ops]
+        first: dict[Any, int] = {}
         return [
             (
                 float(op.ifm_size_in_bytes() + op.ifm2_size_in_bytes()),
                 float(op.ofm_size_in_bytes()),
+                first.setdefault(op.ofm.connection.parent_tens.equivalence_id, index),
             )
-            for sg in self.npu_subgraphs
-            for op in sg.sched_ops
+            for index, op in enumerate(operators)
         ]
 
     def compile(self, plan: NetworkPlan) -> Any:
