@@ -36,7 +36,12 @@ def space(
     with api.bind(
         model, name, options=table, calibration=calibration, check=not no_check
     ) as problem:
+        notes = problem.notes()
         return CommandResult(
-            {**problem_document(problem), "space": space_as_dict(problem.space)},
-            format_space(problem.space),
+            {
+                **problem_document(problem),
+                "space": space_as_dict(problem.space),
+                "notes": list(notes),
+            },
+            "\n".join([format_space(problem.space), *notes]),
         )

@@ -78,6 +78,15 @@ def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
+def cheaper_lines(references: Sequence[Reference], best: TrialRecord) -> Iterator[str]:
+    """A sentence for each reference whose cost, on the study's scale, is below the best trial's."""
+    for row in references:
+        if row.cost is None or best.cost is None or row.is_tie:
+            continue
+        if row.cost < best.cost:
+            yield f"{row.label} costs less than the best trial: {row.cost:.4f}."
+
+
 def _heading(result: StudyResult) -> str:
     counts = trial_counts(result)
     planned = "" if counts["planned"] is None else f" of {counts['planned']} planned"
@@ -137,6 +146,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
     parts = [
         table(header, body, left=2),
         beats_line(references, stated_metrics(result)),
+        *cheaper_lines(references, best),
         "" if result.confidence is None else result.confidence.sentence,
         *best.notes,
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -138,12 +138,36 @@ class Problem(Closing):
             confidence=self.confidence,
         )
 
-    def starts(self) -> tuple[Start, ...]:
-        """Configurations worth evaluating before the search, best guesses first."""
+    def starts(self) -> Iterable[Start]:
+        """Configurations worth evaluating before the search, best guesses first.
+
+        Each is asked for when there is a worker for it, so that one that takes long to find may
+        be found late. The order is the same every time.
+        """
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the network on this target before anything is chosen."""
         return ()
 
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """Metrics of yardsticks that are no configurations of the space, by label."""
+        return {}
+
+    def rivals(
+        self, cost: Callable[[Mapping[str, float]], float]
+    ) -> Mapping[str, Mapping[str, float]]:
+        """The best that the vendor makes of the network in other ways, asked when a study ends.
+
+        Like :meth:`references`, but for what takes too long to find before the first trial.
+
+        Args:
+            cost: of metrics on the study's scale; infinite where a limit is missed.
+
+        Returns:
+            metrics by label; nothing where no rival meets the limits.
+        """
+        del cost
         return {}
 
     @property

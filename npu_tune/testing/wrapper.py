@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,8 +99,16 @@ class WrappedProblem(Problem):
         artifact = self.inner.build(whole, folder)
         return dataclasses.replace(artifact, evaluation=self._changed(artifact.evaluation))
 
-    def starts(self) -> tuple[Start, ...]:
+    def starts(self) -> Iterable[Start]:
         return self.inner.starts()
+
+    def rivals(
+        self, cost: Callable[[Mapping[str, float]], float]
+    ) -> Mapping[str, Mapping[str, float]]:
+        return self.inner.rivals(cost)
+
+    def notes(self) -> tuple[str, ...]:
+        return self.inner.notes()
 
     def references(self) -> Mapping[str, Mapping[str, float]]:
         return self.inner.references()

@@ -171,6 +171,7 @@ def study_result(
     evaluations_planned: int | None,
     stopped: str | None,
     baseline_again: Mapping[str, float] | None,
+    rivals: Mapping[str, Mapping[str, float]],
 ) -> StudyResult:
     """The result behind a ledger's attributes and trials.
 
@@ -182,6 +183,7 @@ def study_result(
         evaluations_planned: the budget of the last run.
         stopped: why the last run ended.
         baseline_again: the baseline's metrics at the end.
+        rivals: references that were found at the end.
     """
     default = Configuration.of(about["default"])
     deterministic = about.get("deterministic", True)
@@ -204,7 +206,7 @@ def study_result(
                 trials, default=default, objective=objective, deterministic=deterministic
             )
         ),
-        references=about["references"],
+        references={**about["references"], **rivals},
         confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
         searches=searches,
         evaluations_planned=evaluations_planned,

@@ -60,7 +60,7 @@ class Runner:
         budget: Budget,
         meter: ProgressMeter,
         stop: StopRequest,
-        starts: Callable[[], tuple[Start, ...]] = tuple,
+        starts: Callable[[], Iterable[Start]] = tuple,
         listener: Listener | None = None,
     ) -> None:
         self._problem = problem

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Iterator, Mapping
 
 from optuna.samplers import BaseSampler
 
@@ -75,18 +77,23 @@ UNKNOWN_NOISE = 0.03
 """Of a target that measures and does not say how well: what a loaded machine does to a time."""
 
 
-def problem_starts(problem: Problem) -> tuple[Start, ...]:
-    """The target's own proposals; none, with a warning, where it cannot make any."""
+def problem_starts(problem: Problem) -> Iterator[Start]:
+    """The target's own proposals; no more of them, with a warning, where it cannot make any."""
     try:
         with quiet():
-            return problem.starts()
+            starts = iter(problem.starts())
+        while True:
+            with quiet():
+                start = next(starts, None)
+            if start is None:
+                return
+            yield start
     except EvaluationError as error:
         warnings.warn(
-            f"The search begins without the target's proposals: {error}",
+            f"The search goes on without the target's proposals: {error}",
             NpuTuneWarning,
             stacklevel=2,
         )
-        return ()
 
 
 def problem_references(problem: Problem) -> dict[str, dict[str, float]]:
@@ -99,4 +106,28 @@ def problem_references(problem: Problem) -> dict[str, dict[str, float]]:
             f"The target's reference metrics are missing: {error}", NpuTuneWarning, stacklevel=2
         )
         return {}
+    return _plain(rows)
+
+
+def problem_rivals(
+    problem: Problem, objective: Objective, baseline: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """The target's rivals; none, with a warning, where it cannot make any."""
+
+    def cost(metrics: Mapping[str, float]) -> float:
+        missed = max(objective.violations(metrics).values(), default=0.0) > 0
+        return math.inf if missed else objective.cost(metrics, baseline)
+
+    try:
+        with quiet():
+            rows = problem.rivals(cost)
+    except EvaluationError as error:
+        warnings.warn(
+            f"The vendor's other results are missing: {error}", NpuTuneWarning, stacklevel=2
+        )
+        return {}
+    return _plain(rows)
+
+
+def _plain(rows: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     return {label: {name: float(v) for name, v in row.items()} for label, row in rows.items()}

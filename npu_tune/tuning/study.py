@@ -43,7 +43,7 @@ from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers, sampler_kind
-from npu_tune.tuning.search import new_search, problem_references, problem_starts
+from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
 from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, searches
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.validation import key_name
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 _PLANNED = "evaluations_planned"
 _STOPPED = "stopped"
 _AGAIN = "baseline_again"
+_RIVALS = "rivals"
 
 
 def run_study(
@@ -257,6 +258,8 @@ class _Session:
         if reason != "interrupted" and is_new:
             again = runner.evaluate_baseline_again()
             ledger.set_attribute(_AGAIN, dict(again) if again is not None else None)
+            if again is not None and not ledger.attributes().get(_RIVALS):
+                ledger.set_attribute(_RIVALS, problem_rivals(problem, objective, again))
         ledger.set_attribute(_STOPPED, reason)
 
 
@@ -281,4 +284,5 @@ def _result(ledger: Ledger) -> StudyResult:
         evaluations_planned=attributes.get(_PLANNED),
         stopped=attributes.get(_STOPPED),
         baseline_again=attributes.get(_AGAIN),
+        rivals=attributes.get(_RIVALS) or {},
     )

@@ -38,6 +38,16 @@ def test_the_report_says_when_both_references_are_beaten():
     assert "Beats both baseline and other core" in text
 
 
+def test_the_report_says_which_reference_costs_less_than_the_best_trial():
+    cheap = {"cycles": 820.0, "sram_bytes": 50.0 * 1024}
+    text = study_text(
+        replace(study_result(), references={"cheap": cheap, "dear": {**cheap, "cycles": 9e9}})
+    )
+    assert "cheap costs less than the best trial: 0.6600." in text
+    assert "dear costs less" not in text
+    assert "costs less" not in study_text(study_result())
+
+
 def test_the_layers_table_shows_choices_and_cycles_before_and_after():
     line = next(li for li in study_text(study_result()).splitlines() if li.startswith("conv"))
     assert line.split() == ["conv", "ofm_block", "8x8x16", "->", "4x4x16", "900", "750", "0.833"]

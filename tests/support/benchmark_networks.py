@@ -32,7 +32,12 @@ def models_folder() -> Path:
 
 def benchmark_network(name: str) -> Network:
     """One of the networks."""
-    return read_network(models_folder() / "tflite" / f"{FILES[name]}.tflite", name=name)
+    return read_network(benchmark_path(name), name=name)
+
+
+def benchmark_path(name: str) -> Path:
+    """The file of one of the networks."""
+    return models_folder() / "tflite" / f"{FILES[name]}.tflite"
 
 
 def allows_cpu(name: str) -> bool:

@@ -6,6 +6,7 @@ import random
 
 from npu_tune.targets.ethos_u.compiler.blocks import BlockCost
 from npu_tune.targets.ethos_u.compiler.operators import Geometry, OperatorChoices
+from npu_tune.targets.ethos_u.planner import Frame
 
 
 def operator(
@@ -28,9 +29,6 @@ def operator(
         name=name,
         shape=(height, 16, depth),
         geometry=Geometry(
-            ifm_bytes=height * stride * 16 * depth,
-            ofm_bytes=height * 16 * depth,
-            linear_bytes=height * 16 * depth,
             ofm_row_bytes=16 * depth,
             kernel_rows=rng.choice((1, 3)),
             stride_rows=stride,
@@ -47,6 +45,7 @@ def operator(
         stripe_heights=(1, 2, 4, 8),
         buffers_weights=True,
         formats=(),
+        elementwise=False,
         spills=False,
         weight_transfer_cycles=float(rng.randrange(100, 4000)),
         weight_bytes=elements,
@@ -61,3 +60,14 @@ def chain(length: int, seed: int) -> list[OperatorChoices]:
     last = made[-1]
     fields = {f: getattr(last, f) for f in last.__dataclass_fields__}
     return [*made[:-1], OperatorChoices(**{**fields, "joins_next": False})]
+
+
+def frames(operators: list[OperatorChoices]) -> list[Frame]:
+    """Each operator by itself, with nothing else in memory."""
+    made = []
+    for own in operators:
+        height, width, depth = own.shape
+        ofm = float(height * width * depth)
+        ifm = ofm * own.geometry.stride_rows
+        made.append(Frame(height, False, ifm + ofm, ifm, ofm))
+    return made

@@ -10,7 +10,7 @@ Vela's ``CascadeBuilder``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from npu_tune.space import Value
 
 if TYPE_CHECKING:
     from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices
+    from npu_tune.targets.ethos_u.planner import Frame
 
 LAST_STRIPES = (1, 2, 4, 8)
 """Rows per stripe that are tried for the last operator of a cascade; those before it get what it
@@ -53,23 +54,27 @@ class CascadePlanner:
 
     Args:
         operators: in execution order.
-        elsewhere_bytes: per operator, fast storage taken by feature maps other than its own
-            while it runs.
-        linear: keep feature maps between groups as NHWC where that is smaller.
+        frames: of a schedule without cascades, with feature maps in the formats that they have
+            between groups; inside a cascade they have bricks of 16 channels.
+        linear: names of the operators whose OFM is NHWC there.
     """
 
     operators: Sequence[OperatorChoices]
-    elsewhere_bytes: Sequence[float]
-    linear: bool = False
+    frames: Sequence[Frame]
+    linear: Container[str] = ()
 
     def plans(self) -> Iterator[dict[str, Value]]:
-        """Values by full knob name, for the least memory first; each differs from the others."""
+        """Values by full knob name, for the least memory first; each differs from the others.
+
+        What has neither cascades nor other formats is left out.
+        """
         known = set()
         least = self._least_memory()
         for relaxed in RELAXED:
             groups = self.divide(least * relaxed)
             shape = tuple((group.first, group.last, group.stripe_heights) for group in groups)
-            if shape not in known and any(group.stripe_heights for group in groups):
+            differs = bool(self.linear) or any(group.stripe_heights for group in groups)
+            if differs and shape not in known:
                 known.add(shape)
                 yield self._changes(groups)
 
@@ -114,26 +119,13 @@ class CascadePlanner:
 
     def _groups(self, last: int) -> Iterator[Group]:
         operator = self.operators[last]
-        alone = self.elsewhere_bytes[last] + self._ifm_bytes(last) + self._ofm_bytes(last)
+        alone = self.frames[last].feature_map_bytes
         cycles = _least_cycles(operator, operator.shape[0])
         yield Group(last, last, (), max(cycles, operator.weight_transfer_cycles), alone)
         for stripe in LAST_STRIPES:
             if stripe in operator.stripe_heights:
                 yield from self._cascades(last, stripe, tight=False)
         yield from self._cascades(last, 1, tight=True)
-
-    def _is_linear(self, index: int) -> bool:
-        return self.linear and "NHWC" in self.operators[index].formats
-
-    def _ofm_bytes(self, index: int) -> int:
-        geometry = self.operators[index].geometry
-        return geometry.linear_bytes if self._is_linear(index) else geometry.ofm_bytes
-
-    def _ifm_bytes(self, index: int) -> int:
-        """Of the whole IFM, which is the OFM before where the two operators can be joined."""
-        if index and self.operators[index - 1].joins_next:
-            return self._ofm_bytes(index - 1)
-        return self.operators[index].geometry.ifm_bytes
 
     def _cascades(self, last: int, stripe: int, *, tight: bool) -> Iterator[Group]:
         height, following, cycles, buffers = stripe, 0, 0.0, 0.0
@@ -150,11 +142,17 @@ class CascadePlanner:
             heights = (height, *heights)
             cycles += _cascaded_cycles(operator, height)
             if first < last:
-                ends = self._ifm_bytes(first) + self._ofm_bytes(last)
-                memory = self.elsewhere_bytes[first] + ends + buffers
+                memory = self.frames[first].ifm_bytes + self._beside(first, last) + buffers
                 yield Group(first, last, heights, cycles, memory)
             following = height
             height = own.stride_rows * (1 if tight else height)
+
+    def _beside(self, first: int, last: int) -> float:
+        """The last OFM and all else that lives while a cascade runs, but for its first IFM."""
+        ofm, elsewhere = self.frames[last], self.frames[first].elsewhere_bytes
+        if ofm.ofm_since is not None and ofm.ofm_since < first:
+            return max(elsewhere, ofm.ofm_bytes)  # it lives already
+        return elsewhere + ofm.ofm_bytes
 
     def _rolling_bytes(self, producer: int, stripe: int, consumer_stripe: int) -> float:
         """Between two operators (``rolling_buffer_shape`` of Vela 5.2.0)."""
@@ -172,8 +170,8 @@ class CascadePlanner:
                 if operator.joins_next:
                     joined = "join" if index < group.last else "split"
                     changes[f"{operator.name}/cascade"] = joined
-            if self._is_linear(group.last):
-                changes[f"{self.operators[group.last].name}/ofm_format"] = "NHWC"
+            if (name := self.operators[group.last].name) in self.linear:
+                changes[f"{name}/ofm_format"] = "NHWC"
             for index, height in enumerate(group.stripe_heights, group.first):
                 operator = self.operators[index]
                 if height in operator.stripe_heights:

@@ -5,19 +5,26 @@ It is run as a command, because it prints from native code and has no interface 
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from npu_tune.errors import CompilerError, CompilerTimeoutError, ModelError
+from npu_tune.errors import (
+    CompilerError,
+    CompilerTimeoutError,
+    EvaluationError,
+    ModelError,
+)
 from npu_tune.network import Network
-from npu_tune.targets.ethos_u.plan import Block, NetworkPlan
+from npu_tune.targets.ethos_u.knobs import arena_levels
+from npu_tune.targets.ethos_u.plan import NetworkPlan
+from npu_tune.targets.ethos_u.printed import PrintedOperator, parse_operators, parse_schedule
 from npu_tune.targets.ethos_u.system import System
 from npu_tune.targets.metrics import Evaluation
 
@@ -26,24 +33,18 @@ TIMEOUT_S = 600
 
 
 @dataclass(frozen=True, slots=True)
-class PrintedOperator:
-    """One operator of the schedule that the C++ core prints.
+class CppPoint:
+    """A point of the C++ core's front.
 
     Args:
-        shape: height, width and depth of the OFM.
-        block: its OFM block; None where it prints none.
-        stripe_height: rows of the OFM per stripe.
-        cascade: the number of its cascade; 0 where it is in none.
-        slices: boundaries of its weight slices in output channels.
-        buffering: ``Single``, ``Double`` or "".
+        name: ``default``, ``Size`` or the arena limit.
+        metrics: by its own estimate.
+        schedule: as it prints it.
     """
 
-    shape: Block
-    block: Block | None = None
-    stripe_height: int = 0
-    cascade: int = 0
-    slices: tuple[int, ...] = ()
-    buffering: str = ""
+    name: str
+    metrics: Mapping[str, float]
+    schedule: tuple[PrintedOperator, ...]
 
 
 class CppCore:
@@ -51,19 +52,40 @@ class CppCore:
 
     def __init__(self, network: Network, system: System) -> None:
         self._network, self._system = network, system
-
-    @cached_property
-    def _default(self) -> tuple[dict[str, float], str]:
-        return self.run(NetworkPlan())
+        self._runs: dict[tuple[str, int | None], tuple[dict[str, float], str]] = {}
 
     @property
     def default(self) -> Mapping[str, float]:
         """Metrics of what this core makes by default."""
-        return self._default[0]
+        return self._known(NetworkPlan())[0]
 
-    def schedule(self) -> tuple[PrintedOperator, ...]:
-        """The schedule this core prints for its default."""
-        return parse_schedule(self._default[1])
+    @cached_property
+    def front(self) -> Mapping[str, NetworkPlan]:
+        """What the vendor offers, by name: the default, Size, and Performance at arena limits."""
+        least, most = self._known(NetworkPlan("Size"))[0], self.default
+        limits = arena_levels(least["sram_bytes"], most["sram_bytes"])
+        return {
+            "default": NetworkPlan(),
+            "Size": NetworkPlan("Size"),
+            **{f"arena {limit}": NetworkPlan(arena_limit=limit) for limit in limits},
+        }
+
+    def points(self) -> Iterator[CppPoint]:
+        """The front, point by point, each compiled when it is asked for and once.
+
+        Left out is what this core cannot compile.
+        """
+        with contextlib.suppress(EvaluationError):
+            for name, plan in self.front.items():
+                with contextlib.suppress(EvaluationError):
+                    metrics, printed = self._known(plan)
+                    yield CppPoint(name, metrics, parse_schedule(printed))
+
+    def _known(self, plan: NetworkPlan) -> tuple[dict[str, float], str]:
+        key = (plan.strategy, plan.arena_limit)
+        if key not in self._runs:
+            self._runs[key] = self.run(plan)
+        return self._runs[key]
 
     def operators(self) -> tuple[int, tuple[str, ...]]:
         """How many operators run on the NPU, and those that stay on the CPU.
@@ -72,7 +94,7 @@ class CppCore:
             ModelError: where Vela cannot compile the network at all.
         """
         try:
-            _, printed = self._default
+            _, printed = self._known(NetworkPlan())
         except CompilerError as error:
             raise ModelError(
                 f"Vela cannot compile {self._network.name!r}: {error.data['words']}.",
@@ -160,57 +182,6 @@ def _metrics(row: Mapping[str, str], printed: str) -> dict[str, float]:
     }
 
 
-def parse_operators(printed: str) -> tuple[int, tuple[str, ...]]:
-    """Reads what ``--show-cpu-operations`` prints.
-
-    Returns:
-        how many operators run on the NPU, and those that stay on the CPU as ``type name``. The
-        type is the compiler's own, which is ``Passthrough`` for most of what it leaves alone.
-    """
-    npu = re.search(r"^NPU operators = (\d+)", printed, re.MULTILINE)
-    cpu = re.findall(r"^ +CPU: (.+?)(?: \(outputs .*)?$", printed, re.MULTILINE)
-    return int(npu[1]) if npu else 0, tuple(text.replace(" = ", " ", 1) for text in cpu)
-
-
 def cpu_notes(operators: Iterable[str]) -> tuple[str, ...]:
     """What an evaluation notes of operators that stay on the CPU."""
     return tuple(f"on the CPU: {name}" for name in operators)
-
-
-def parse_schedule(printed: str) -> tuple[PrintedOperator, ...]:
-    """Reads the first schedule out of what ``--verbose-schedule`` prints."""
-    operators: list[PrintedOperator] = []
-    started = False
-    for line in printed.splitlines():
-        if line.startswith("Schedule:"):
-            if started:
-                break
-            started = True
-            continue
-        if not started:
-            continue
-        found = re.match(r"\s+\d+: Operation \S+\s+- OFM ([\d, ]+)", line)
-        if found:
-            operators.append(PrintedOperator(_last_three(found[1])))
-        elif operators:
-            operators[-1] = _with_line(operators[-1], line.strip())
-    return tuple(operators)
-
-
-def _with_line(operator: PrintedOperator, line: str) -> PrintedOperator:
-    if found := re.match(r"Operator Config = OFM Block=\[([\d, ]+)\]", line):
-        return replace(operator, block=_last_three(found[1]))
-    if found := re.match(r"OFM Stripe\s+= \[([\d, ]+)\]", line):
-        return replace(operator, stripe_height=_last_three(found[1])[0])
-    if found := re.match(r"Assigned Cascade = (\d+)", line):
-        return replace(operator, cascade=int(found[1]))
-    if found := re.match(r"Weight buffer = .*\((\w+)\)", line):
-        return replace(operator, buffering=found[1])
-    if found := re.match(r"Depth slices = \[([\d, ]+)\]", line):
-        return replace(operator, slices=tuple(int(n) for n in found[1].split(",")))
-    return operator
-
-
-def _last_three(text: str) -> Block:
-    numbers = [1, 1, 1, *(int(n) for n in text.split(",") if n.strip())]
-    return numbers[-3], numbers[-2], numbers[-1]

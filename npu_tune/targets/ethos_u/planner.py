@@ -33,11 +33,23 @@ class Frame:
         stripe_height: rows of the OFM per stripe; its whole height outside cascades.
         cascaded: True inside a cascade, where weights cannot be fetched in slices.
         feature_map_bytes: fast storage that feature maps take while it runs.
+        ifm_bytes: of its own IFMs in their formats, whole.
+        ofm_bytes: of its own OFM in its format, whole.
+        ofm_since: index of the operator that writes its OFM first; the parts of a concatenation
+            are written by several. None for itself.
     """
 
     stripe_height: int
     cascaded: bool
     feature_map_bytes: float
+    ifm_bytes: float = 0.0
+    ofm_bytes: float = 0.0
+    ofm_since: int | None = None
+
+    @property
+    def elsewhere_bytes(self) -> float:
+        """What feature maps other than its own take while it runs, outside cascades."""
+        return max(self.feature_map_bytes - self.ifm_bytes - self.ofm_bytes, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from npu_tune.errors import ModelError, ModelFormatError
+from npu_tune.errors import EvaluationError, ModelError, ModelFormatError
 from npu_tune.network import Network
 from npu_tune.network.tflite.graphs import require_no_control_flow
 from npu_tune.space import Configuration, SearchSpace, Value
@@ -23,6 +24,7 @@ from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan
 from npu_tune.targets.ethos_u.planner import Frame
 from npu_tune.targets.ethos_u.starts import network_starts, python_core_starts
 from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.ethos_u.translation import translate
 from npu_tune.targets.metrics import Evaluation, ProfileSchema
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
@@ -136,6 +138,10 @@ class EthosUProblem(Problem):
         about = self.write_about(folder, configuration, evaluation)
         return Artifact({"model": model, "configuration": about}, evaluation)
 
+    def notes(self) -> tuple[str, ...]:
+        """The operators that stay on the CPU, with Vela's reason."""
+        return cpu_notes(self.operators()[1])
+
     def references(self) -> Mapping[str, Mapping[str, float]]:
         """The default of the C++ core by its own estimate, which counts differently."""
         return {CPP_LABEL: self._cpp_core.default}
@@ -147,8 +153,8 @@ class CppCoreProblem(EthosUProblem):
     @cached_property
     def space(self) -> SearchSpace:
         """Strategy, arena limit and tensor allocator."""
-        least, most = self._cpp_core.run(NetworkPlan("Size"))[0], self._cpp_core.default
-        return SearchSpace(network_knobs(arena_levels(least["sram_bytes"], most["sram_bytes"])))
+        limits = (plan.arena_limit for plan in self._cpp_core.front.values())
+        return SearchSpace(network_knobs([limit for limit in limits if limit is not None]))
 
     def operators(self) -> tuple[int, tuple[str, ...]]:
         """As the core prints them. Raises ModelError."""
@@ -219,22 +225,50 @@ class PythonCoreProblem(EthosUProblem):
         write_model(self._session.graph, path)
         return evaluation
 
-    def starts(self) -> tuple[Start, ...]:
-        """The vendor's own front, the C++ core's schedule and what they suggest together."""
+    def starts(self) -> Iterator[Start]:
+        """The vendor's own front, plans, and the C++ core's schedules."""
         return python_core_starts(self.space, self.choices, self.frames, self._cpp_core)
 
-    def frames(self, configuration: Configuration) -> tuple[Frame, ...]:
-        """The cascades of a configuration, and what feature maps take in them."""
+    def rivals(
+        self, cost: Callable[[Mapping[str, float]], float]
+    ) -> Mapping[str, Mapping[str, float]]:
+        """The least cost on the C++ core's front, by its own estimate and by this core's."""
+        point = min(self._cpp_core.points(), key=lambda p: cost(p.metrics), default=None)
+        if point is None or math.isinf(cost(point.metrics)):
+            return {}
+        label = f"Vela C++ core, {point.name}"
+        found = translate(point.schedule, self.space, self.choices)
+        same = {
+            f"{label} (same estimate, {found.coverage})": self.evaluate(
+                found.configuration
+            ).metrics
+        }
+        own = {} if point.name == "default" else {f"{label} (its own estimate)": point.metrics}
+        return own | same
+
+    def frames(self, configuration: Configuration) -> tuple[Frame, ...] | None:
+        """The cascades of a configuration, and what feature maps take in them.
+
+        None where it cannot be compiled: where fast storage has a size, cascades may exceed it.
+        """
         session, names = self._session, self._operator_names
         plan = plan_of(configuration, names)
         unbuffered = {
             index: replace(plan.operators.get(index, VENDOR), weight_slices=UNBUFFERED)
             for index in range(len(names))
         }
-        session.compile(replace(plan, operators=unbuffered))
+        try:
+            session.compile(replace(plan, operators=unbuffered))
+        except EvaluationError:
+            return None
         return tuple(
-            Frame(cost.stripe.height, cost.cascade != 0, row["sram_bytes"])
-            for cost, row in zip(session.operator_costs(), session.operator_rows(), strict=True)
+            Frame(cost.stripe.height, cost.cascade != 0, row["sram_bytes"], *ends)
+            for cost, row, ends in zip(
+                session.operator_costs(),
+                session.operator_rows(),
+                session.operator_ends(),
+                strict=True,
+            )
         )
 
     def close(self) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.ethos_u.cascades import CascadePlanner
-from npu_tune.targets.ethos_u.cpp_core import CppCore, PrintedOperator
-from npu_tune.targets.ethos_u.knobs import block_text
+from npu_tune.targets.ethos_u.cpp_core import CppCore
 from npu_tune.targets.ethos_u.planner import Frame, plan_choices
+from npu_tune.targets.ethos_u.translation import translate
 from npu_tune.targets.problem import Start
 
 if TYPE_CHECKING:
     from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices
+
+FramesOf = Callable[[Configuration], tuple[Frame, ...] | None]
+"""Finds the cascades of a configuration and what feature maps take in them; None where it cannot
+be compiled."""
 
 ROOM = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
 """Room for weight buffers in a plan, relative to the peak of the feature maps."""
@@ -23,10 +27,12 @@ ROOM = (0.0, 0.04, 0.08, 0.16, 0.32, 1.0)
 def python_core_starts(
     space: SearchSpace,
     operators: Sequence[OperatorChoices],
-    frames_of: Callable[[Configuration], tuple[Frame, ...]],
+    frames_of: FramesOf,
     cpp_core: CppCore,
-) -> tuple[Start, ...]:
-    """The vendor's front, the C++ core's schedule, and plans upon each of the front.
+) -> Iterator[Start]:
+    """The vendor's front, planned cascades, the C++ core's front and plans upon the vendor's.
+
+    Each is found when it is asked for. A configuration that several come to is given once.
 
     Args:
         space: of the network.
@@ -35,22 +41,57 @@ def python_core_starts(
         cpp_core: the other core on the same network.
     """
     front = (Start("Vela default", space.default), *network_starts(space))
-    starts = list(front[1:])
-    starts.append(Start("Vela C++ core's schedule", from_printed(space, operators, cpp_core)))
-    first: dict[tuple[Frame, ...], Start] = {}
-    for start in front:
-        first.setdefault(frames_of(start.configuration), start)
-    for frames, start in first.items():
-        starts += planned_starts(start, operators, frames)
-    elsewhere = elsewhere_bytes(operators, next(iter(first)))  # the default's
-    for linear in (False, True):
-        planner = CascadePlanner(operators, elsewhere, linear)
+    known: set[Configuration] = set()
+    for start in chain(
+        front[1:],
+        cascaded_starts(space, operators, frames_of),
+        cpp_core_starts(space, operators, cpp_core),
+        starts_upon(front, operators, frames_of),
+    ):
+        if start.configuration not in known:
+            known.add(start.configuration)
+            yield start
+
+
+def cascaded_starts(
+    space: SearchSpace,
+    operators: Sequence[OperatorChoices],
+    frames_of: FramesOf,
+) -> Iterator[Start]:
+    """Planned cascades, with plans upon each."""
+    for linear, words in linear_maps(operators).items():
+        frames = frames_of(space.configuration(uncascaded(operators, linear)))
+        if frames is None:
+            continue
+        planner = CascadePlanner(operators, frames, linear)
         for number, changes in enumerate(planner.plans()):
-            label = f"{'NHWC ' * linear}cascades {number}"
-            cascades = Start(label, space.configuration(changes))
-            starts += planned_starts(cascades, operators, frames_of(cascades.configuration))
-    # A configuration that several plans come to is kept once, with its first label.
-    return tuple({start.configuration: start for start in reversed(starts)}.values())[::-1]
+            cascades = Start(f"{words}cascades {number}", space.configuration(changes))
+            if (cascaded := frames_of(cascades.configuration)) is not None:
+                yield from planned_starts(cascades, operators, cascaded)
+
+
+def cpp_core_starts(
+    space: SearchSpace, operators: Sequence[OperatorChoices], cpp_core: CppCore
+) -> Iterator[Start]:
+    """The schedules of the C++ core's front."""
+    for point in cpp_core.points():
+        found = translate(point.schedule, space, operators)
+        label = f"Vela C++ core's schedule, {point.name} ({found.coverage})"
+        yield Start(label, found.configuration)
+
+
+def starts_upon(
+    front: Iterable[Start],
+    operators: Sequence[OperatorChoices],
+    frames_of: FramesOf,
+) -> Iterator[Start]:
+    """Plans upon each different set of cascades of the vendor's front."""
+    known: set[tuple[Frame, ...]] = set()
+    for start in front:
+        frames = frames_of(start.configuration)
+        if frames is not None and frames not in known:
+            known.add(frames)
+            yield from planned_starts(start, operators, frames)
 
 
 def network_starts(space: SearchSpace) -> tuple[Start, ...]:
@@ -64,19 +105,27 @@ def network_starts(space: SearchSpace) -> tuple[Start, ...]:
     return tuple(starts)
 
 
-def elsewhere_bytes(
-    operators: Sequence[OperatorChoices], frames: Sequence[Frame]
-) -> tuple[float, ...]:
-    """Per operator, what feature maps other than its own take while it runs.
+def linear_maps(operators: Sequence[OperatorChoices]) -> dict[frozenset[str], str]:
+    """Sets of operators whose OFMs are NHWC between cascades, with words for each.
 
-    Args:
-        operators: in execution order.
-        frames: of a schedule without cascades.
+    NHWC needs no memory for channels that fill up bricks, and elementwise operators no cycles for
+    them; other operators take longer to read and write it.
     """
-    return tuple(
-        max(frame.feature_map_bytes - own.ifm_bytes - own.ofm_bytes, 0.0)
-        for own, frame in zip((o.geometry for o in operators), frames, strict=True)
-    )
+    offered = [operator for operator in operators if "NHWC" in operator.formats]
+    found: dict[frozenset[str], str] = {}
+    for words, chosen in (
+        ("NHWC at elementwise, ", [o for o in offered if o.elementwise]),
+        ("", ()),
+        ("NHWC ", offered),
+    ):
+        found.setdefault(frozenset(operator.name for operator in chosen), words)
+    return found
+
+
+def uncascaded(operators: Sequence[OperatorChoices], linear: frozenset[str]) -> dict[str, Value]:
+    """Every operator by itself, with some OFMs as NHWC."""
+    split: dict[str, Value] = {f"{o.name}/cascade": "split" for o in operators if o.joins_next}
+    return split | {f"{name}/ofm_format": "NHWC" for name in linear}
 
 
 def planned_starts(
@@ -93,44 +142,3 @@ def planned_starts(
             label = f"{start.label}, planned with {room:.0%} for weights"
             yield Start(label, start.configuration.replace(changes))
         before = changes
-
-
-def from_printed(
-    space: SearchSpace, operators: Sequence[OperatorChoices], cpp_core: CppCore
-) -> Configuration:
-    """The C++ core's schedule as far as this space can say it.
-
-    The two cores break a network up differently; operators are matched in order by the shape
-    of their OFMs.
-    """
-    printed = cpp_core.schedule()
-    matcher = SequenceMatcher(
-        None, [p.shape for p in printed], [o.shape for o in operators], autojunk=False
-    )
-    changes: dict[str, Value] = {}
-    for start, position, size in matcher.get_matching_blocks():
-        for offset in range(size):
-            source = printed[start + offset]
-            following = printed[start + offset + 1] if offset + 1 < size else None
-            for knob, value in _choices(source, following):
-                name = f"{operators[position + offset].name}/{knob}"
-                if name in space.by_name and value in space.by_name[name].values:
-                    changes[name] = value
-    return space.configuration(changes)
-
-
-def _choices(
-    printed: PrintedOperator, following: PrintedOperator | None
-) -> Iterator[tuple[str, Value]]:
-    if printed.block is not None:
-        yield "ofm_block", block_text(printed.block)
-    if printed.cascade:
-        yield "stripe_height", printed.stripe_height
-        if following and following.cascade == printed.cascade:
-            yield "cascade", "join"
-    if printed.buffering == "Single":
-        yield "weight_buffer", "single"
-    elif printed.buffering == "Double" and len(printed.slices) > 1:
-        yield "weight_buffer", f"double-{printed.slices[-1] - printed.slices[-2]}"
-    elif printed.buffering == "None":
-        yield "weight_buffer", "none"

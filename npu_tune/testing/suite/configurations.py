@@ -68,7 +68,7 @@ class ConfigurationTests(SuiteFixtures):
                 problem.space.check(configuration)
 
     def test_starts_are_legal_and_have_labels_of_their_own(self, problem: Problem) -> None:
-        starts = problem.starts()
+        starts = list(problem.starts())
         labels = [start.label for start in starts]
         assert len(labels) == len(set(labels))
         for start in starts:

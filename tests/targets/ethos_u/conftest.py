@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from vela_operators import SmallTflite
 
 from npu_tune.network import Network
 from npu_tune.network.zoo import zoo_network
@@ -45,4 +46,29 @@ def resnet8_problem(u55, resnet8) -> Iterator[EthosUProblem]:
 @pytest.fixture(scope="session")
 def mobilenet_problem(u55, mobilenet) -> Iterator[EthosUProblem]:
     with u55.bind(mobilenet) as problem:
+        yield problem
+
+
+@pytest.fixture(scope="session")
+def narrow() -> Network:
+    """Two branches of a wide and a narrow convolution, added up."""
+    file = SmallTflite()
+    file.tensor("in", (1, 32, 32, 4))
+    last = "in"
+    for block in range(2):
+        for channels, name in ((8, f"wide{block}"), (4, f"narrow{block}")):
+            depth = 4 if channels == 8 else 8
+            file.convolution(last, name, (1, 32, 32, channels), depth)
+            last = name
+        before = "in" if block == 0 else "add0"
+        file.tensor(f"add{block}", (1, 32, 32, 4))
+        file.operator("ADD", [before, last], [f"add{block}"], "AddOptions")
+        last = f"add{block}"
+    file.convolution(last, "out", (1, 32, 32, 16), 4)
+    return file.network("narrow", ["in"], ["out"])
+
+
+@pytest.fixture(scope="session")
+def narrow_problem(u55, narrow) -> Iterator[EthosUProblem]:
+    with u55.bind(narrow) as problem:
         yield problem

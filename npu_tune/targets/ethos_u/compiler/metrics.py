@@ -27,8 +27,8 @@ def network_metrics(graph: Any, arch: Any) -> dict[str, float]:
     """
     cycles = float(graph.cycles[PassCycles.Total])
     used = graph.memory_used
-    npu, on_cpu = placed_operators(graph)
-    every = npu + len(on_cpu)
+    npu, on_cpu = (len(operators) for operators in placed_operators(graph))
+    every = npu + on_cpu
     uncounted = _uncounted_cycles(graph, arch)
     return {
         "cycles": cycles,
@@ -64,13 +64,9 @@ def _uncounted_cycles(graph: Any, arch: Any) -> float:
     return float(total)
 
 
-def placed_operators(graph: Any) -> tuple[int, tuple[str, ...]]:
-    """How many operators run on the NPU, and those that stay on the CPU as ``type name``.
-
-    They are those that Vela's own summary counts.
-    """
-    npu, cpu = (_operators(graph, place) for place in (PassPlacement.Npu, PassPlacement.Cpu))
-    return len(npu), tuple(f"{op.type.name} {op.name}" for op in cpu)
+def placed_operators(graph: Any) -> tuple[list[Any], list[Any]]:
+    """The operators on the NPU and those on the CPU that Vela's own summary counts."""
+    return _operators(graph, PassPlacement.Npu), _operators(graph, PassPlacement.Cpu)
 
 
 def _operators(graph: Any, placement: PassPlacement) -> list[Any]:

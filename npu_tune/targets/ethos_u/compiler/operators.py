@@ -37,18 +37,12 @@ class Geometry:
     """What the memory of a cascade depends on.
 
     Args:
-        ifm_bytes: of the stored IFM, with both inputs of a binary operator.
-        ofm_bytes: of the stored OFM.
-        linear_bytes: of the OFM as NHWC, without rounding its channels.
         ofm_row_bytes: of one row of the OFM in a rolling buffer, whole bricks of 16 channels.
         kernel_rows: height of the dilated kernel.
         stride_rows: rows of the IFM between rows of the OFM.
         resampled: True where the IFM is upscaled on the fly.
     """
 
-    ifm_bytes: int
-    ofm_bytes: int
-    linear_bytes: int
     ofm_row_bytes: int
     kernel_rows: int
     stride_rows: int
@@ -77,6 +71,8 @@ class OperatorChoices:
         stripe_heights: rows per stripe worth trying where it is in a cascade.
         buffers_weights: True where its weights can be copied to fast storage in slices.
         formats: OFM formats other than Vela's choice.
+        elementwise: True where it or a reader of its OFM goes element by element, which takes as
+            many cycles as the elements stored, those that fill up bricks included.
         spills: True where its OFM may live in fast storage or in slow memory.
         weight_transfer_cycles: to read all encoded weights once from where they are stored.
         weight_bytes: of the encoded weights.
@@ -97,6 +93,7 @@ class OperatorChoices:
     stripe_heights: tuple[int, ...]
     buffers_weights: bool
     formats: tuple[str, ...]
+    elementwise: bool
     spills: bool
     weight_transfer_cycles: float
     weight_bytes: int
@@ -166,6 +163,10 @@ def _choices(name: str, scheduler: Any, op: Any, known: dict[Any, Any]) -> Opera
         stripe_heights=_powers_of_two(shape.height // 2) if cascades or joined else (),
         buffers_weights=buffers_weights(scheduler, op),
         formats=_other_formats(scheduler, op),
+        elementwise=any(
+            o.op_type.npu_block_type == NpuBlockType.ElementWise
+            for o in (op, *op.get_dependants())
+        ),
         spills=spills,
         weight_transfer_cycles=_transfer_cycles(op, weights) if weights else 0.0,
         weight_bytes=len(weights.buffer) if weights else 0,
@@ -221,9 +222,6 @@ def _geometry(op: Any) -> Geometry:
     shape = op.ofm.shape
     element = op.ofm.dtype.size_in_bytes()
     return Geometry(
-        ifm_bytes=op.ifm_size_in_bytes() + op.ifm2_size_in_bytes(),
-        ofm_bytes=op.ofm_size_in_bytes(),
-        linear_bytes=round_up(shape.elements() * element, 16),
         ofm_row_bytes=shape.width * round_up(shape.depth, 16) * element,
         kernel_rows=op.kernel.area_height(),
         stride_rows=op.kernel.stride.y,

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from ethosu.vela import (
-    compiler_driver,
-    extract_npu_subgraphs,
-    graph_optimiser,
-    mark_tensors,
-    model_reader,
-    pass_packing,
-    scheduler,
-)
+from ethosu.vela import scheduler
 from ethosu.vela.debug_database import DebugDatabase
 from ethosu.vela.errors import VelaError
 from ethosu.vela.nn_graph import PassPlacement
-from ethosu.vela.rewrite_graph import visit_graph_post_order
 from ethosu.vela.tensor import TensorAddressMap
 
-from npu_tune.errors import CompilerError, IllegalConfigurationError, ModelError
+from npu_tune.errors import CompilerError, IllegalConfigurationError
 from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.compiler.back_end import generate
+from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
 from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
+from npu_tune.targets.ethos_u.compiler.reasons import Reasons
 from npu_tune.targets.ethos_u.compiler.scheduling import PlannedScheduler
 from npu_tune.targets.ethos_u.compiler.settings import (
     compiler_options,
@@ -82,7 +71,11 @@ class Session:
         self._shortcuts = Shortcuts()
         self._vendor: dict[tuple[str, int], list[VendorSchedule]] = {}
         sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
-        self._run_front_end(network)
+        _empty_tables()
+        reasons = Reasons()
+        self.graph, self.kind = run_front_end(network, self.arch, reasons)
+        npu, cpu = placed_operators(self.graph)
+        self.operators = len(npu), tuple(reasons.describe(op) for op in cpu)
         self._snapshot = Snapshot(self.graph, DebugDatabase, TensorAddressMap)
         # The graph and its snapshot live as long as the session; looking through them for
         # garbage in every compilation would cost a tenth of its time.
@@ -97,35 +90,6 @@ class Session:
         vars(self).clear()
         _empty_tables()
         frozen.release()
-
-    def _run_front_end(self, network: Network) -> None:
-        _empty_tables()
-        with tempfile.TemporaryDirectory() as folder, _silence() as printed:
-            path = Path(folder) / "model.tflite"
-            path.write_bytes(network.model_bytes)
-            try:
-                graph, kind = model_reader.read_model(str(path), model_reader.ModelReaderOptions())
-                for subgraph in graph.subgraphs:
-                    visit_graph_post_order(
-                        subgraph.output_tensors,
-                        self.arch,
-                        [],
-                        [compiler_driver._record_operator],  # noqa: SLF001
-                    )
-                graph = graph_optimiser.optimise_graph(graph, self.arch, kind, False, False)
-                mark_tensors.mark_tensor_purpose(graph, self.arch, False)
-                pass_packing.pack_into_passes(graph, self.arch, False)
-                extract_npu_subgraphs.extract_npu_subgraphs(graph, self.arch)
-            except (Exception, SystemExit) as error:
-                # Vela's reader says what is wrong on standard output and exits the process.
-                said = printed.getvalue().strip().splitlines()
-                exits = isinstance(error, SystemExit) and said
-                raise ModelError(
-                    f"Vela cannot read {network.name!r}: {said[-1] if exits else _words(error)}",
-                    remedy="Convert the network to int8 TFLite with the operators Vela supports.",
-                ) from error
-        self.graph, self.kind = graph, kind
-        self.operators = placed_operators(graph)
 
     @property
     def npu_subgraphs(self) -> list[Any]:
@@ -148,6 +112,22 @@ class Session:
     def operator_costs(self) -> list[Any]:
         """Vela's ``SchedulerOpInfo`` of each operator of the last compilation."""
         return [sg.schedule.cost_map[op] for sg in self.npu_subgraphs for op in sg.sched_ops]
+
+    def operator_ends(self) -> list[tuple[float, float, int]]:
+        """Of each operator of the last compilation: bytes of all IFMs, of the OFM, its first writer.
+
+        The writer is the index of the operator that writes the tensor of the OFM first.
+        """
+        operators = [op for sg in self.npu_subgraphs for op in sg.sched_ops]
+        first: dict[Any, int] = {}
+        return [
+            (
+                float(op.ifm_size_in_bytes() + op.ifm2_size_in_bytes()),
+                float(op.ofm_size_in_bytes()),
+                first.setdefault(op.ofm.connection.parent_tens.equivalence_id, index),
+            )
+            for index, op in enumerate(operators)
+        ]
 
     def compile(self, plan: NetworkPlan) -> Any:
         """Compiles the network as planned and returns Vela's graph with everything in it.
@@ -218,24 +198,13 @@ class Session:
     def _vela(self, plan: NetworkPlan) -> Iterator[None]:
         """Runs Vela quietly, with what npu-tune puts in place of its slow parts."""
         self.arch.arena_cache_size = self._arena_limit(plan)
-        with self._encoder.installed(), self._shortcuts.installed(), _silence(), no_collection():
+        with self._encoder.installed(), self._shortcuts.installed(), silence(), no_collection():
             try:
                 yield
             except IllegalConfigurationError:
                 raise
             except _VELA_STOPS as error:
-                raise CompilerError(f"Vela stopped: {_words(error)}") from error
-
-
-def _words(error: BaseException) -> str:
-    text = str(getattr(error, "data", error)).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-@contextmanager
-def _silence() -> Iterator[io.StringIO]:
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        yield printed
+                raise CompilerError(f"Vela stopped: {words_of(error)}") from error
 
 
 def _empty_tables() -> None:
