@@ -15,7 +15,12 @@ FREE_SPACE = "Free some space there, or choose another folder."
 
 @contextlib.contextmanager
 def storage_errors(
-    what: str, path: Path | str, *, action: str = "written", remedy: str = FREE_SPACE
+    what: str,
+    path: Path | str,
+    *,
+    action: str = "written",
+    remedy: str = FREE_SPACE,
+    kind: type[StorageError] = StorageError,
 ) -> Iterator[None]:
     """Turns what the operating system says about a file or folder into a StorageError.
 
@@ -24,13 +29,14 @@ def storage_errors(
         path: of it.
         action: what cannot be done with it: ``written``, ``read``.
         remedy: what a person can do.
+        kind: of the exception.
     """
     try:
         yield
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(
+        raise kind(
             f"{what} {os.fspath(path)} cannot be {action}: {error.strerror or error}.",
             remedy=remedy,
             path=os.fspath(path),

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from npu_tune._optuna_compat import METRIC_NAMES_KEY, RDB_REVISION, parse_directions
 from npu_tune.errors import MissingExtraError, StorageError, UsageError
-from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
+from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 
@@ -58,6 +58,7 @@ class RdbLedger(Ledger):
         directions: of the objectives; empty to take what is stored.
         metric_names: of the objectives, for Optuna's tools; used when the study is made.
         create: make the tables and the study where there are none.
+        join: make the study also where there are others.
         read_only: neither lock nor write.
     """
 
@@ -69,6 +70,7 @@ class RdbLedger(Ledger):
         directions: Sequence[str] = (),
         metric_names: Sequence[str] = (),
         create: bool = True,
+        join: bool = True,
         read_only: bool = False,
     ) -> None:
         self.name, self.read_only, self._url = name, read_only, url
@@ -82,7 +84,9 @@ class RdbLedger(Ledger):
                 self._lock_file()
             with self._errors():
                 self._storage = self._open_storage(create=create)
-                self._study_id = self._find_study(directions, metric_names, create=create)
+                self._study_id = self._find_study(
+                    directions, metric_names, create=create, join=join
+                )
                 self._rows = TrialRows(self._study_id)
                 self._bulk = self._storage.get_current_version() == RDB_REVISION
                 if not read_only:
@@ -169,7 +173,7 @@ class RdbLedger(Ledger):
         return storage
 
     def _find_study(
-        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool
+        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool
     ) -> int:
         storage, wanted = self._open(), parse_directions(directions)
         try:
@@ -177,6 +181,9 @@ class RdbLedger(Ledger):
         except KeyError:
             if not create:
                 raise no_such_study(self.name, self._place) from None
+            held = [study.study_name for study in storage.get_all_studies()]
+            if held and not join:
+                raise other_studies(self.name, self._place, held) from None
             try:
                 study_id = storage.create_new_study(wanted, self.name)
             except optuna.exceptions.DuplicatedStudyError:  # another process was faster

@@ -220,7 +220,10 @@ def _whole_trial(details: Mapping[str, Sequence[str]], row: Mapping[str, Any]) -
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value_json": json.dumps(v)} for key, v in attributes.items()]
+    # Attributes may be mappings of any kind.
+    return [
+        {"key": key, "value_json": json.dumps(v, default=dict)} for key, v in attributes.items()
+    ]
 
 
 def _stored(column: str, value: float) -> dict[str, Any]:
