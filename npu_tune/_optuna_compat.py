@@ -147,7 +147,9 @@ class SearchStudy:
         A trial with that very number is not copied.
         """
         for trial in trials:
-            taken = trial if self._storage.would_number(self._study_id, trial) else copy.copy(trial)
+            taken = (
+                trial if self._storage.would_number(self._study_id, trial) else copy.copy(trial)
+            )
             if taken.distributions == self._distributions:
                 taken.distributions = self._distributions
             self._storage.insert(self._study_id, taken)

@@ -76,7 +76,9 @@ class SharedPairs:
     def share(self, configuration: Configuration) -> Configuration:
         """The same configuration, of pairs that were seen before where possible."""
         pairs = self._pairs
-        return Configuration(tuple([pairs.setdefault(pair, pair) for pair in configuration.items_]))
+        return Configuration(
+            tuple([pairs.setdefault(pair, pair) for pair in configuration.items_])
+        )
 
 
 def pack_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

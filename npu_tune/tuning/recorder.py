@@ -25,6 +25,9 @@ class TrialWriter(Protocol):
     def append(self, trial: FrozenTrial) -> int:
         """Writes a finished trial; returns its number."""
 
+    def tick(self) -> None:
+        """Called about twice a second, also while nothing finishes."""
+
 
 @dataclass(frozen=True)
 class Proposal:

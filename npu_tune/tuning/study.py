@@ -32,11 +32,12 @@ from npu_tune.tuning.folder import (
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
-from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.ledger import Ledger, PatientLedger, open_ledger
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.search import new_search, problem_references, problem_starts
@@ -134,18 +135,28 @@ class _Session:
             evaluations=study.study.budget,
             sampler=self._sampler,
         )
+        with self._open_ledger() as ledger:
+            self._claim(ledger)
+            write_study_folder(study, self._problem.network)
+            with rescuing(ledger, study, self._problem.network, objective):
+                with contextlib.ExitStack() as stack:
+                    self._search(ledger, search, self._evaluator(stack))
+                return _result(ledger)
+
+    def _open_ledger(self) -> PatientLedger:
+        study, objective = self._study, self._objective
+        # A folder that holds a study already goes on with that one. In a storage of its own no
+        # other one may begin, while studies with folders of their own may share a database.
+        is_own = study.study.storage is None or is_study_folder(study.folder)
         make_study_folder(study)
-        with open_ledger(
+        ledger = open_ledger(
             study.storage,
             name=study.name,
             directions=objective.study_directions,
-            metric_names=tuple(objective.weights) if objective.pareto else ("cost",),
-        ) as ledger:
-            self._claim(ledger)
-            write_study_folder(study, self._problem.network)
-            with contextlib.ExitStack() as stack:
-                self._search(ledger, search, self._evaluator(stack))
-            return _result(ledger)
+            metric_names=objective.study_metrics,
+            join=not is_own,
+        )
+        return PatientLedger(ledger, retry_s=study.study.storage_retry, folder=study.folder)
 
     def _claim(self, ledger: Ledger) -> None:
         """Makes the ledger this study's, or checks that it already is."""
@@ -167,7 +178,7 @@ class _Session:
         store = stack.enter_context(Store(store_path(folder, self._problem.identity)))
         return StoredEvaluator(evaluator, store, reuse=self._problem.deterministic)
 
-    def _search(self, ledger: Ledger, search: SearchStudy, evaluator: Evaluator) -> None:
+    def _search(self, ledger: PatientLedger, search: SearchStudy, evaluator: Evaluator) -> None:
         section, trials = self._study.study, own_trials(ledger.trials())
         problem, objective = self._problem, self._objective
         earlier = trial_records(

@@ -16,7 +16,7 @@ from npu_tune._optuna_compat import (
     JournalLines,
     parse_directions,
 )
-from npu_tune.errors import LostStorageError, StorageError
+from npu_tune.errors import LostStorageError, OutageError, StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.journal_file import (
     JournalReader,
@@ -67,6 +67,9 @@ class JournalLedger(Ledger):
         self.name, self.read_only, self._path = name, read_only, path
         self._lock: WriterLock | None = None
         self._descriptor: int | None = None
+        self._end = self._changed_ns = self._number = 0
+        self._synced_at = self._reread_at = time.monotonic()
+        self._reread_s = 0.0
         self._lines = JournalLines()
         if not path.exists() and (read_only or not create):
             raise no_such_study(name, str(path))
@@ -126,8 +129,6 @@ class JournalLedger(Ledger):
             self._watch = FileWatch(self._path)
             self._note_state(self._descriptor)
             self._number = self._reader.next_number
-            self._synced_at = self._reread_at = time.monotonic()
-            self._reread_s = 0.0
 
     def _find_study(
         self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool
@@ -156,7 +157,16 @@ class JournalLedger(Ledger):
 
         Raises:
             LostStorageError: if the file is not the one that was written to any more.
+            OutageError: if it cannot be read just now.
         """
+        try:
+            self._follow()
+        except (LostStorageError, OutageError):
+            raise
+        except StorageError as error:
+            raise self._changed(error.message) from error
+
+    def _follow(self) -> None:
         descriptor = self._writable()
         found = self._watch.check(self._end)
         if found.st_size == self._end:
@@ -182,12 +192,15 @@ class JournalLedger(Ledger):
             again.replay.study_id(self.name) != self._study_id
             or again.replay.trial_count(self._study_id) != self._count
         ):
-            raise LostStorageError(
-                f"The study {self._path} was changed by somebody else while it was being written.",
-                path=str(self._path),
-            )
+            raise self._changed("It holds other trials.")
         self._reread_at = time.monotonic()
         self._reread_s = self._reread_at - start
+
+    def _changed(self, how: str) -> LostStorageError:
+        return LostStorageError(
+            f"The study {self._path} was changed by another program while it was written. {how}",
+            path=str(self._path),
+        )
 
     def _note_state(self, descriptor: int) -> None:
         state = os.fstat(descriptor)

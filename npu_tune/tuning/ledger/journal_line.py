@@ -117,21 +117,23 @@ def lost_with(line: bytes) -> str:
 
 def _check_fields(log: Mapping[str, Any]) -> None:
     operation = log.get("op_code")
-    if not _is(operation, (int,)) or operation not in _FIELDS:
+    if not isinstance(operation, int) or isinstance(operation, bool) or operation not in _FIELDS:
         raise DamagedLineError("it holds no operation of Optuna's journal")
     if not isinstance(log.get("worker_id"), str):
         raise DamagedLineError("it does not say who wrote it")
-    for name, kinds in _FIELDS[operation].items():
-        if name not in log or not _is(log[name], kinds):
-            raise DamagedLineError(f"its {name!r} is missing or of another type")
-    if operation == 4:
-        for name, kinds in _OPTIONAL.items():
-            if name in log and not _is(log[name], kinds):
-                raise DamagedLineError(f"its {name!r} is of another type")
+    optional = _OPTIONAL if operation == 4 else {}
+    wrong = [name for name, kinds in optional.items() if name in log and not _is(log[name], kinds)]
+    wrong += [
+        name
+        for name, kinds in _FIELDS[operation].items()
+        if name not in log or not _is(log[name], kinds)
+    ]
+    if wrong:
+        raise DamagedLineError(f"its {wrong[0]!r} is missing or of another type")
     if operation in (4, 6):
-        for value in (log.get("value"), *(log.get("values") or ())):
-            if value is not None and not _is_value(value):
-                raise DamagedLineError("an objective's value is no number")
+        values = [log.get("value"), *(log.get("values") or ())]
+        if not all(value is None or _is_value(value) for value in values):
+            raise DamagedLineError("an objective's value is no number")
 
 
 def _is(value: Any, kinds: tuple[type, ...]) -> bool:

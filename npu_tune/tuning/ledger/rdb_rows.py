@@ -51,6 +51,18 @@ class TrialRows:
                     connection.execute(insert(self._tables[table]), whole)
         return number
 
+    def find(self, connection: Connection, trial: FrozenTrial) -> int | None:
+        """The number of the trial that began and ended at the very times that this one did."""
+        trials = self._tables["trials"]
+        query = select(trials.c.number).where(
+            trials.c.study_id == self._study_id,
+            trials.c.datetime_start == _to_utc(trial.datetime_start),
+            trials.c.datetime_complete == _to_utc(trial.datetime_complete),
+        )
+        with connection.begin():
+            number: int | None = connection.execute(query).scalar()
+        return number
+
     def select(self, connection: Connection) -> list[FrozenTrial]:
         """All trials of the study, in the order of their numbers."""
         values = self._details(connection, "trial_values", "objective", "value", "value_type")

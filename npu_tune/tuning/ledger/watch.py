@@ -52,6 +52,6 @@ class FileWatch:
 
     def _lost(self, what: str) -> LostStorageError:
         return LostStorageError(
-            f"The study {self._path} {what} while it was being written.",
+            f"The study {self._path} {what} while it was written.",
             path=str(self._path),
         )
