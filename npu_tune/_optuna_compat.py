@@ -146,11 +146,14 @@ class SearchStudy:
 
         A trial with that very number is not copied.
         """
+        shared: Mapping[str, BaseDistribution] | None = None
         for trial in trials:
             taken = (
                 trial if self._storage.would_number(self._study_id, trial) else copy.copy(trial)
             )
-            if taken.distributions == self._distributions:
+            # Most trials have one object in common, which is compared once.
+            if taken.distributions is shared or taken.distributions == self._distributions:
+                shared = taken.distributions
                 taken.distributions = self._distributions
             self._storage.insert(self._study_id, taken)
         self._forget_cached_trials()
@@ -287,7 +290,7 @@ class JournalReplay(JournalStorageReplayResult):
     def __init__(self) -> None:
         super().__init__(SEALED_WORKER + "-reader")
         self._texts = DistributionTexts()
-        self._parameters = _Parameters({}, self._texts)
+        self._parameters = SharedParameters({}, self._texts)
 
     def apply(self, log: dict[str, Any]) -> None:
         """Takes in a line.
@@ -320,7 +323,7 @@ class JournalReplay(JournalStorageReplayResult):
     def _apply_create_trial(self, log: dict[str, Any]) -> None:
         texts, internal = log.pop("distributions", {}), log.pop("params", {})
         if self._parameters.texts != texts:
-            self._parameters = _Parameters(texts, self._texts)
+            self._parameters = SharedParameters(texts, self._texts)
         params = self._parameters.read(internal)
         log["system_attrs"] = without_constraint_list(log.get("system_attrs", {}))
         trial_id = len(self._trials)
@@ -330,7 +333,7 @@ class JournalReplay(JournalStorageReplayResult):
             trial.params, trial.distributions = params, self._parameters.distributions
 
 
-class _Parameters:
+class SharedParameters:
     """Reads the parameters of trials that have the same distributions, which all share then.
 
     Args:

@@ -157,9 +157,17 @@ class LayeredSpace:
                     places.setdefault(parameter.short_name, []).append((layer, place))
         return {name: tuple(found) for name, found in places.items() if len(found) > 1}
 
+    @cached_property
+    def _shared(self) -> dict[Choice, Choice]:
+        return {}
+
     def encode(self, params: Mapping[str, Any]) -> Point | None:
-        """The point of a trial's parameters; None where one is missing or out of range."""
+        """The point of a trial's parameters; None where one is missing or out of range.
+
+        Points share the choices that they have in common.
+        """
         point = []
+        shared = self._shared
         for layer in self.layers:
             choice = []
             for parameter in layer:
@@ -169,7 +177,8 @@ class LayeredSpace:
                 if index is None:
                     return None
                 choice.append(index)
-            point.append(tuple(choice))
+            chosen = tuple(choice)
+            point.append(shared.setdefault(chosen, chosen))
         return tuple(point)
 
     def decode(self, point: Point) -> dict[str, Any]:

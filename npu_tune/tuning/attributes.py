@@ -14,8 +14,9 @@ from optuna.trial import FrozenTrial
 from npu_tune.errors import WorkerLostError
 from npu_tune.space import Configuration
 from npu_tune.targets import Identity, Metric, Problem, ProfileSchema
-from npu_tune.targets.profiles import pack_profile, unpack_profile
+from npu_tune.targets.profiles import pack_profile
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.packed import LazyProfile, SharedPairs, pack_attributes
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.samples import NearbyReference
 from npu_tune.tuning.trial import SAMPLER, TrialRecord
@@ -27,7 +28,7 @@ ELAPSED = "elapsed_s"
 def trial_attributes(
     record: TrialRecord, *, default: Configuration, key: str, elapsed_s: float
 ) -> dict[str, Any]:
-    """The user attributes of a finished trial; what is empty is left out.
+    """The user attributes of a finished trial, large ones packed; what is empty is left out.
 
     Args:
         record: the trial; its number is not among the attributes.
@@ -53,7 +54,7 @@ def trial_attributes(
     attributes |= {name: value for name, value in optional.items() if value}
     if record.duplicate_of is not None:
         attributes["duplicate_of"] = record.duplicate_of
-    return attributes
+    return pack_attributes(attributes)
 
 
 def trial_records(
@@ -72,6 +73,7 @@ def trial_records(
         deterministic: False where costs are taken against nearby evaluations of the baseline.
     """
     records: list[TrialRecord] = []
+    shared = SharedPairs()
     # By configuration rather than by number, since numbers move when a damaged line is taken out
     # of a journal; and rather than by key, since a study of an earlier version has other keys.
     evaluated: dict[Configuration, TrialRecord] = {}
@@ -79,7 +81,7 @@ def trial_records(
     reference = NearbyReference(deterministic=deterministic)
     for trial in own_trials(trials):
         attributes = trial.user_attrs
-        record = _record(trial, default)
+        record = _record(trial, default, shared)
         is_new = "duplicate_of" not in attributes
         original = evaluated.get(record.configuration) or by_key.get(attributes[KEY])
         if not is_new and original is not None:
@@ -100,18 +102,19 @@ def trial_records(
     return records
 
 
-def _record(trial: FrozenTrial, default: Configuration) -> TrialRecord:
+def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> TrialRecord:
     """What the attributes say by themselves."""
     attributes = trial.user_attrs
+    profile = attributes.get("profile")
     return TrialRecord(
         number=trial.number,
-        configuration=default.replace(attributes.get("configuration", {})),
+        configuration=shared.share(default.replace(attributes.get("configuration", {}))),
         metrics=attributes.get("metrics", {}),
         failure=attributes.get("failure"),
         message=attributes.get("message", ""),
         origin=attributes.get("origin", SAMPLER),
         seconds=attributes.get("seconds", 0.0),
-        profile=unpack_profile(attributes.get("profile", {})),
+        profile=LazyProfile(profile) if profile else {},
         notes=tuple(attributes.get("notes", ())),
         sample=attributes.get("sample", 0),
     )
