@@ -322,7 +322,7 @@ class JournalReplay(JournalStorageReplayResult):
 
     def _apply_create_trial(self, log: dict[str, Any]) -> None:
         texts, internal = log.pop("distributions", {}), log.pop("params", {})
-        if self._parameters.texts != texts:
+        if self._parameters.texts is not texts and self._parameters.texts != texts:
             self._parameters = SharedParameters(texts, self._texts)
         params = self._parameters.read(internal)
         log["system_attrs"] = without_constraint_list(log.get("system_attrs", {}))

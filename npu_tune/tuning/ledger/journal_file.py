@@ -11,7 +11,7 @@ from pathlib import Path
 from npu_tune._optuna_compat import JournalReplay
 from npu_tune.errors import NpuTuneWarning, OutageError, StorageError
 from npu_tune.files import CHECK_DISK, storage_errors
-from npu_tune.tuning.ledger.journal_line import DamagedLineError, lost_with, read_line
+from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader, lost_with
 from npu_tune.tuning.packed import pack_attributes
 
 _BLANK = b" \t\r\n"
@@ -41,6 +41,7 @@ class JournalReader:
         self._offset = 0
         self._lines = 0
         self._last_sealed = -1
+        self._line_reader = LineReader()
 
     @property
     def next_number(self) -> int:
@@ -78,7 +79,7 @@ class JournalReader:
 
     def _take(self, line: bytes) -> None:
         try:
-            log, number = read_line(line)
+            log, number = self._line_reader.read(line)
             if number is not None and number <= self._last_sealed:
                 reason = f"it has the number {number} and stands behind number {self._last_sealed}"
                 raise DamagedLineError(reason)
@@ -156,7 +157,7 @@ def _whole_start(piece: bytes) -> bytes:
     """The whole line that a piece without an end mark begins with; empty where there is none."""
     content = piece[: piece.rfind(b"}") + 1]
     try:
-        read_line(content)
+        LineReader().read(content)
     except DamagedLineError:
         return b""
     return content

@@ -13,6 +13,9 @@ from npu_tune._optuna_compat import SEALED_WORKER
 
 _SEAL = re.compile(rb',"seq":([0-9]{1,18}),"crc32":"([0-9a-f]{8})"\}$')
 _LONGEST_SEAL = 64
+_SPACE = b" \t\r"
+_OWN_TRIAL = b'{"op_code":4,"worker_id":"%s",' % SEALED_WORKER.encode()
+_DISTRIBUTIONS = b'"distributions":'
 _OPERATION = re.compile(rb'"op_code":\s*([0-9]+)')
 
 _NUMBER = (int, float)
@@ -78,35 +81,66 @@ def seal(line: bytes, number: int) -> bytes:
     return body + b',"crc32":"%08x"}\n' % zlib.crc32(body)
 
 
-def read_line(line: bytes) -> tuple[dict[str, Any], int | None]:
-    """What a line says, and its number where it is sealed.
+class LineReader:
+    """Reads lines, and what most of them have in common only once: the distributions."""
 
-    Lines that Optuna or an earlier version of this package wrote have no checksum and are taken
-    at their word, as far as they are what Optuna's journals consist of.
+    def __init__(self) -> None:
+        self._known: tuple[bytes, dict[str, str]] = (b"", {})
 
-    Args:
-        line: without its newline.
+    def read(self, line: bytes) -> tuple[dict[str, Any], int | None]:
+        """What a line says, and its number where it is sealed.
 
-    Raises:
-        DamagedLineError: if its checksum is wrong, or it is no line of a journal.
-    """
-    line = line.rstrip(b" \t\r")
+        Lines that Optuna or an earlier version of this package wrote have no checksum and are
+        taken at their word, as far as they are what Optuna's journals consist of.
+
+        Args:
+            line: without its newline.
+
+        Raises:
+            DamagedLineError: if its checksum is wrong, or it is no line of a journal.
+        """
+        number = _checked_number(line)
+        text, known = line, None
+        if number is not None and line.startswith(_OWN_TRIAL):
+            # In a line of this package's own it is the first of that name.
+            start = line.find(_DISTRIBUTIONS) + len(_DISTRIBUTIONS)
+            block, known = self._known
+            if block and line.startswith(block, start):
+                text = line[:start] + b"{}" + line[start + len(block) :]
+            else:
+                known = None
+        log = _parsed(text, is_sealed=number is not None)
+        if known is not None:
+            log["distributions"] = known
+        elif number is not None and "distributions" in log:
+            block = json.dumps(log["distributions"], separators=(",", ":")).encode()
+            self._known = (block, log["distributions"])
+        return log, number
+
+
+def _checked_number(line: bytes) -> int | None:
+    """The number of a sealed line, whose checksum fits; None where there is no seal."""
+    line = line.rstrip(_SPACE)
     found = _SEAL.search(line, max(len(line) - _LONGEST_SEAL, 0))
-    if found is not None:
-        end = found.end(1)
-        if zlib.crc32(memoryview(line)[:end]) != int(found[2], 16):
-            raise DamagedLineError("its checksum does not fit")
+    if found is None:
+        return None
+    if zlib.crc32(memoryview(line)[: found.end(1)]) != int(found[2], 16):
+        raise DamagedLineError("its checksum does not fit")
+    return int(found[1])
+
+
+def _parsed(text: bytes, *, is_sealed: bool) -> dict[str, Any]:
     try:
         # Only a line with a checksum is known to hold no number that was too large to be one.
-        log = json.loads(line.decode(), parse_float=_finite if found is None else None)
+        log = json.loads(text.decode(), parse_float=None if is_sealed else _finite)
     except (ValueError, RecursionError) as error:
         raise DamagedLineError("it is no JSON that could have been written") from error
     if not isinstance(log, dict):
         raise DamagedLineError("it is no JSON object")
-    if found is None and log.get("worker_id") == SEALED_WORKER:
+    if not is_sealed and log.get("worker_id") == SEALED_WORKER:
         raise DamagedLineError("its checksum is missing")
     _check_fields(log)
-    return log, None if found is None else int(found[1])
+    return log
 
 
 def lost_with(line: bytes) -> str:
