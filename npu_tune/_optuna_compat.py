@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 METRIC_NAMES_KEY = "study:metric_names"
 """The study system attribute under which Optuna keeps the names of the objectives."""
 
+_STORAGES_THAT_TELL = ("_in_memory", "_rdb.storage")
+
 SEALED_WORKER = "npu-tune+crc32"
 """Who wrote a line of a journal that carries a checksum; earlier versions wrote ``npu-tune``."""
 
@@ -73,7 +75,7 @@ class SearchStudy:
         distributions: Mapping[str, BaseDistribution],
     ) -> None:
         self._storage = _WholeTrialStorage()
-        with _quiet_storage():
+        with quiet_creation():
             self._study_id = self._storage.create_new_study(parse_directions(directions), "search")
         self._distributions = dict(distributions)
         self._open = [name for name, d in distributions.items() if not d.single()]
@@ -196,15 +198,17 @@ def carry_search_space(old: BaseSampler, new: BaseSampler) -> None:
 
 
 @contextmanager
-def _quiet_storage() -> Iterator[None]:
-    """Keeps back the line that says a study was created: this one is nobody's concern."""
-    logger = logging.getLogger("optuna.storages._in_memory")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+def quiet_creation() -> Iterator[None]:
+    """Keeps back the line that says a study was created, which is nobody's concern."""
+    loggers = [logging.getLogger(f"optuna.storages.{kind}") for kind in _STORAGES_THAT_TELL]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:

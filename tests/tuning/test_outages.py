@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
 import warnings
@@ -247,7 +248,11 @@ def server():
 
 @pytest.mark.server
 @pytest.mark.slow
-def test_a_server_that_restarts_or_cuts_connections_costs_nothing(tmp_path, server, capfd):
+def test_a_server_that_restarts_or_cuts_connections_costs_nothing(
+    tmp_path, server, capfd, monkeypatch
+):
+    # As outside of pytest, where warnings that no handler takes go to standard error.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     storage = {"storage": f"{server}/postgres"}
 
     def cut_connections():

@@ -13,7 +13,12 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
-from npu_tune._optuna_compat import METRIC_NAMES_KEY, RDB_REVISION, parse_directions
+from npu_tune._optuna_compat import (
+    METRIC_NAMES_KEY,
+    RDB_REVISION,
+    parse_directions,
+    quiet_creation,
+)
 from npu_tune.errors import MissingExtraError, OutageError, StorageError, UsageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
@@ -204,7 +209,8 @@ class RdbLedger(Ledger):
             if held and not join:
                 raise other_studies(self.name, self._place, held) from None
             try:
-                study_id = storage.create_new_study(wanted, self.name)
+                with quiet_creation():
+                    study_id = storage.create_new_study(wanted, self.name)
             except optuna.exceptions.DuplicatedStudyError:  # another process was faster
                 study_id = storage.get_study_id_from_name(self.name)
             if metric_names:
