@@ -38,6 +38,17 @@ def test_after_a_lost_connection_the_same_call_succeeds_once(empty_database):
             open_ledger(empty_database, name="s", directions=TWO)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def test_a_trial_that_was_kept_before_the_connection_broke_is_found_again(kind, tmp_path, request):
+    place = f"sqlite:///{tmp_path / 's.db'}"
+    if kind == "postgresql":
+        place = request.getfixturevalue("empty_database")
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for index in range(3):
+            ledger.append(finished_trial(index))
+        assert [ledger.find(finished_trial(index)) for index in (1, 2, 3)] == [1, 2, None]
+
+
 def test_an_unreachable_server_is_a_storage_error_without_the_password():
     with pytest.raises(StorageError, match="failed") as caught:
         open_ledger("postgresql://me:secret@127.0.0.1:1/db", name="s", directions=TWO)
