@@ -5,13 +5,14 @@ Everything is plain JSON under short names, so that any Optuna tool shows it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from npu_tune.errors import WorkerLostError
+from npu_tune.errors import StorageError, WorkerLostError
 from npu_tune.space import Configuration
 from npu_tune.targets import Identity, Metric, Problem, ProfileSchema
 from npu_tune.targets.profiles import pack_profile
@@ -71,6 +72,9 @@ def trial_records(
         default: configurations are kept as their difference from it.
         objective: makes costs and violations.
         deterministic: False where costs are taken against nearby evaluations of the baseline.
+
+    Raises:
+        StorageError: if a trial's attributes are damaged; names the trial.
     """
     records: list[TrialRecord] = []
     shared = SharedPairs()
@@ -80,26 +84,39 @@ def trial_records(
     by_key: dict[str, TrialRecord] = {}
     reference = NearbyReference(deterministic=deterministic)
     for trial in own_trials(trials):
-        attributes = trial.user_attrs
-        record = _record(trial, default, shared)
-        is_new = "duplicate_of" not in attributes
-        original = evaluated.get(record.configuration) or by_key.get(attributes[KEY])
-        if not is_new and original is not None:
-            records.append(as_duplicate(record, original))
-            continue
-        reference.learn(record)
-        baseline = reference.metrics
-        if record.metrics:
-            record = dataclasses.replace(
-                record,
-                cost=objective.cost(record.metrics, baseline) if baseline else None,
-                violations=objective.violations(record.metrics),
-            )
-        if record.failure != WorkerLostError.failure:
-            evaluated.setdefault(record.configuration, record)
-            by_key.setdefault(attributes[KEY], record)
-        records.append(record)
+        with _named(trial):
+            record = _record(trial, default, shared)
+            key = trial.user_attrs[KEY]
+            original = evaluated.get(record.configuration) or by_key.get(key)
+            if "duplicate_of" in trial.user_attrs and original is not None:
+                records.append(as_duplicate(record, original))
+                continue
+            reference.learn(record)
+            baseline = reference.metrics
+            if record.metrics:
+                record = dataclasses.replace(
+                    record,
+                    cost=objective.cost(record.metrics, baseline) if baseline else None,
+                    violations=objective.violations(record.metrics),
+                )
+            if record.failure != WorkerLostError.failure:
+                evaluated.setdefault(record.configuration, record)
+                by_key.setdefault(key, record)
+            records.append(record)
     return records
+
+
+@contextlib.contextmanager
+def _named(trial: FrozenTrial) -> Iterator[None]:
+    """Names a trial whose attributes make no sense."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"The trial {trial.number} does not hold what npu-tune wrote: {error!r}.",
+            remedy="Restore the study's storage from a backup, or take the trial out.",
+            trial=trial.number,
+        ) from error
 
 
 def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> TrialRecord:

@@ -127,20 +127,26 @@ class _Session:
         named = self._sampler is None and "name" in study.sampler.model_fields_set
         if named and not is_study_folder(study.folder):
             require_layers(study.sampler.name, self._problem.space)
-        search = new_search(
-            study.sampler,
-            seed=study.study.seed,
-            problem=self._problem,
-            objective=objective,
-            evaluations=study.study.budget,
-            sampler=self._sampler,
+        return self._run(
+            new_search(
+                study.sampler,
+                seed=study.study.seed,
+                problem=self._problem,
+                objective=objective,
+                evaluations=study.study.budget,
+                sampler=self._sampler,
+            )
         )
+
+    def _run(self, search: SearchStudy) -> StudyResult:
+        study, network = self._study, self._problem.network
         with self._open_ledger() as ledger:
             self._claim(ledger)
-            write_study_folder(study, self._problem.network)
-            with rescuing(ledger, study, self._problem.network, objective):
+            write_study_folder(study, network)
+            with rescuing(ledger, study, network, self._objective):
                 with contextlib.ExitStack() as stack:
                     self._search(ledger, search, self._evaluator(stack))
+                del search  # before the trials are there once more
                 return _result(ledger)
 
     def _open_ledger(self) -> PatientLedger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from npu_tune._optuna_compat import (
     with_constraint_list,
     without_constraint_list,
 )
+from npu_tune.errors import StorageError
 from npu_tune.tuning.packed import pack_attributes
 
 _INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
@@ -68,7 +70,11 @@ class TrialRows:
         return number
 
     def select(self, connection: Connection) -> list[FrozenTrial]:
-        """All trials of the study, in the order of their numbers."""
+        """All trials of the study, in the order of their numbers.
+
+        Raises:
+            StorageError: if a trial's rows make no sense; names the trial.
+        """
         trials = self._tables["trials"]
         query = select(trials).where(trials.c.study_id == self._study_id)
         found = {
@@ -85,7 +91,8 @@ class TrialRows:
             # Row by row: all at once would take many times the memory of the trials.
             for trial_id, rows in groupby(self._details(connection, table), _first):
                 if trial_id in found:
-                    take(found[trial_id], list(rows))
+                    with _damage(found[trial_id], table):
+                        take(found[trial_id], list(rows))
         return list(found.values())
 
     def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
@@ -195,6 +202,18 @@ _COLUMNS = {
 """What is read of the tables that belong to a trial."""
 
 _first = itemgetter(0)
+
+
+@contextlib.contextmanager
+def _damage(trial: FrozenTrial, table: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"The trial {trial.number} is damaged in the database's table {table}: {error}.",
+            remedy="Restore the database from a backup, or delete the trial.",
+            trial=trial.number,
+        ) from error
 
 
 def _without_details(row: Row[Any]) -> FrozenTrial:

@@ -49,6 +49,39 @@ def test_a_trial_that_was_kept_before_the_connection_broke_is_found_again(kind, 
         assert [ledger.find(finished_trial(index)) for index in (1, 2, 3)] == [1, 2, None]
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "trial_user_attributes SET value_json = '{'",
+        "trial_user_attributes SET value_json = replace(hex(zeroblob(50000)), '0', '[')",
+        "trial_params SET param_value = 77",
+        "trial_params SET distribution_json = '[]'",
+    ],
+)
+def test_a_damaged_trial_is_named(tmp_path, harm):
+    place = f"sqlite:///{tmp_path / 's.db'}"
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for index in range(3):
+            ledger.append(finished_trial(index))
+    with sqlite3.connect(tmp_path / "s.db") as other:
+        other.execute(f"UPDATE {harm} WHERE trial_id = 2")
+    with (
+        open_ledger(place, name="s", read_only=True) as ledger,
+        pytest.raises(StorageError, match="trial 1 is damaged"),
+    ):
+        ledger.trials()
+
+
+def test_trials_with_unlike_parameters_are_read_as_they_are(place):
+    trials = [finished_trial(index) for index in range(5)]
+    del trials[1].params["conv/block"], trials[1].distributions["conv/block"]
+    trials[3].params, trials[3].distributions = {}, {}
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for trial in trials:
+            ledger.append(trial)
+        assert [content(trial) for trial in ledger.trials()] == [content(t) for t in trials]
+
+
 def test_an_unreachable_server_is_a_storage_error_without_the_password():
     with pytest.raises(StorageError, match="failed") as caught:
         open_ledger("postgresql://me:secret@127.0.0.1:1/db", name="s", directions=TWO)
