@@ -6,7 +6,8 @@ The trials are made up and written through the ledger: every one of its own para
 attributes of a real one, among them its changes, 15 metrics and a profile with ten columns and a
 row for each three parameters. A study of a million million configurations is resumed from them as
 `npu-tune run` does it: the ledger is read, the search and the records are built, and the sampler
-makes its next proposal. Memory is what the process gained by that, per trial, by what the system
+makes its next proposal; the time is given by the clock and by the processor, which tells a busy
+machine. Memory is what the process gained by that, per trial, by what the system
 says (the resident set), with the interpreter's own and freed parts in it.
 """
 
@@ -21,12 +22,14 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -84,7 +87,7 @@ def _row(folder: Path, kind: str, knobs: int, trials: int, sampler: str) -> dict
     context = multiprocessing.get_context("spawn")
     with context.Pool(1, maxtasksperchild=1) as pool:
         written_s = pool.apply(_write, (study, knobs, trials))
-        resume_s, gained = pool.apply(_resume, (study, knobs, trials, sampler))
+        resume_s, processor_s, gained = pool.apply(_resume, (study, knobs, trials, sampler))
     return {
         "storage": kind,
         "knobs": knobs,
@@ -92,6 +95,7 @@ def _row(folder: Path, kind: str, knobs: int, trials: int, sampler: str) -> dict
         "sampler": sampler,
         "write_s": written_s,
         "resume_s": resume_s,
+        "processor_s": processor_s,
         "bytes_per_trial": gained / trials,
     }
 
@@ -110,12 +114,20 @@ def _write(section: dict[str, Any], knobs: int, count: int) -> float:
         objective = Objective.of(study.objective, study.limits, problem.metrics)
         about = study_attributes(problem, references={})
         ledger.set_attribute(STUDY, study_identity(problem, objective) | about)
+        distributions = to_distributions(problem.space)
+        baseline = problem.evaluate(problem.space.default).metrics
         for number in range(count):
-            ledger.append(_trial(problem, objective, number))
+            ledger.append(_trial(problem, objective, number, distributions, baseline))
     return time.perf_counter() - start
 
 
-def _trial(problem: Problem, objective: Objective, number: int) -> FrozenTrial:
+def _trial(
+    problem: Problem,
+    objective: Objective,
+    number: int,
+    distributions: dict[str, BaseDistribution],
+    baseline: Mapping[str, float],
+) -> FrozenTrial:
     draw = random.Random(number)
     default = problem.space.default
     knobs = problem.space.knobs
@@ -132,12 +144,11 @@ def _trial(problem: Problem, objective: Objective, number: int) -> FrozenTrial:
         notes=("softmax runs on the CPU",),
     )
     key = problem.keys.key_of_effective(configuration)
-    baseline = problem.evaluate(default).metrics
     trial = optuna.trial.create_trial(
         state=TrialState.COMPLETE,
         values=list(objective.values(evaluation.metrics, baseline)),
         params=to_params(problem.space, configuration),
-        distributions=to_distributions(problem.space),
+        distributions=distributions,
         user_attrs=trial_attributes(record, default=default, key=key, elapsed_s=number / 100),
     )
     trial.datetime_start = BEGIN + timedelta(seconds=number / 100)
@@ -145,17 +156,23 @@ def _trial(problem: Problem, objective: Objective, number: int) -> FrozenTrial:
     return trial
 
 
-def _resume(section: dict[str, Any], knobs: int, count: int, sampler: str) -> tuple[float, float]:
-    """Seconds until the first new trial is proposed, and the bytes that were gained until then."""
+def _resume(
+    section: dict[str, Any], knobs: int, count: int, sampler: str
+) -> tuple[float, float, float]:
+    """Seconds until the first new trial is proposed, and the bytes that were gained until then.
+
+    The seconds are by the clock and by the processor.
+    """
     section = section | {"evaluations": count + 1}
     study = fake_study(Path(section["folder"]), study=section, sampler={"name": sampler})
-    reached: list[tuple[float, float]] = []
+    reached: list[tuple[float, float, float]] = []
 
     def evaluated() -> None:
-        reached.append((time.perf_counter() - start, _resident() - before))
+        processor_s = time.process_time() - processor_start
+        reached.append((time.perf_counter() - start, processor_s, _resident() - before))
         raise _StopError
 
-    before, start = _resident(), time.perf_counter()
+    before, start, processor_start = _resident(), time.perf_counter(), time.process_time()
     with contextlib.suppress(_StopError):
         run_study(study, network=fake_network(), target=WideTarget(knobs, on_evaluation=evaluated))
     return reached[0]
@@ -172,12 +189,12 @@ def _resident() -> float:
 
 def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     print(f"sampler {options.sampler}; asked: {LIMIT_BYTES:g} bytes, {LIMIT_S:g} s")
-    heads = ("storage", "knobs", "trials", "write s", "resume s", "bytes per trial")
+    heads = ("storage", "knobs", "trials", "write s", "resume s", "processor s", "bytes per trial")
     print("".join(f"{head:>17}" for head in heads))
     for row in rows:
         print(
             f"{row['storage']:>17}{row['knobs']:>17}{row['trials']:>17,}{row['write_s']:>17.1f}"
-            f"{row['resume_s']:>17.1f}{row['bytes_per_trial']:>17,.0f}"
+            f"{row['resume_s']:>17.1f}{row['processor_s']:>17.1f}{row['bytes_per_trial']:>17,.0f}"
         )
 
 
