@@ -155,6 +155,7 @@ class PatientLedger(Ledger):
     def _insist(self, call: Callable[[], Answer]) -> Answer:
         """What a call returns, which is made until it succeeds or the time is up."""
         while True:
+            self.check()
             start = self._clock()
             try:
                 answer = call()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ class RdbLedger(Ledger):
                 self._rows = TrialRows(self._study_id)
                 self._bulk = self._storage.get_current_version() == RDB_REVISION
                 if not read_only:
-                    if self._file is not None:
+                    if self._file is not None and self._file.is_file():
                         self._watch = FileWatch(self._file)
                     self._writing_connection()
         except BaseException:
@@ -146,8 +148,9 @@ class RdbLedger(Ledger):
         log = self._file.with_name(f"{self._file.name}-wal")
         if self._log_watch is not None:
             self._log_watch.check(least=0)  # it is emptied now and then
-        elif self._connection is not None and log.exists():
-            self._log_watch = FileWatch(log)
+        elif self._connection is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._log_watch = FileWatch(log)
 
     def close(self) -> None:
         lost = False
@@ -220,8 +223,9 @@ class RdbLedger(Ledger):
         return study_id
 
     def _append_by_optuna(self, trial: FrozenTrial) -> int:
-        storage = self._open()
-        trial_id = storage.create_new_trial(self._study_id, template_trial=trial)
+        storage, plain = self._open(), copy.copy(trial)
+        plain.user_attrs = json.loads(json.dumps(trial.user_attrs, default=dict))
+        trial_id = storage.create_new_trial(self._study_id, template_trial=plain)
         return storage.get_trial_number_from_id(trial_id)
 
     def _writing_connection(self) -> sqlalchemy.Connection:

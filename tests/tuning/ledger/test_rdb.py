@@ -10,6 +10,7 @@ from trials import content, finished_trial, write_one
 
 from npu_tune.errors import StorageError, UsageError
 from npu_tune.tuning.ledger import open_ledger, rdb
+from npu_tune.tuning.packed import pack_attributes
 
 TWO = ("minimize", "maximize")
 
@@ -117,7 +118,10 @@ def test_a_failed_append_leaves_nothing_and_can_be_tried_again(tmp_path):
 def test_tables_of_an_unknown_version_are_left_to_optuna(tmp_path, monkeypatch):
     monkeypatch.setattr(rdb, "RDB_REVISION", "another")
     with open_ledger(f"sqlite:///{tmp_path / 's.db'}", name="s", directions=TWO) as ledger:
-        assert [ledger.append(finished_trial(i)) for i in range(3)] == [0, 1, 2]
+        trials = [finished_trial(i) for i in range(3)]
+        for trial in trials:
+            trial.user_attrs = pack_attributes(trial.user_attrs)
+        assert [ledger.append(trial) for trial in trials] == [0, 1, 2]
         assert [content(t) for t in ledger.trials()] == [
             content(finished_trial(i)) for i in range(3)
         ]
