@@ -24,6 +24,7 @@ from npu_tune._optuna_compat import (
     without_constraint_list,
 )
 from npu_tune.errors import StorageError
+from npu_tune.tuning.ledger.rdb_statement import whole_trial_statement
 from npu_tune.tuning.packed import pack_attributes
 
 _INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
@@ -122,7 +123,9 @@ class TrialRows:
             "study": self._study_id,
             "row": json.dumps(row | {"state": trial.state.name}),
         }
-        statement = _whole_trial({table: list(rows[0]) for table, rows in details.items()}, row)
+        statement = whole_trial_statement(
+            {table: list(rows[0]) for table, rows in details.items()}, row
+        )
         driver: Any = connection.connection.driver_connection
         dbapi: Any = connection.dialect.dbapi
         try:
@@ -246,31 +249,6 @@ def _take_user_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
 
 def _take_system_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
     trial.system_attrs = without_constraint_list({key: json.loads(text) for _, key, text in rows})
-
-
-def _whole_trial(details: Mapping[str, Sequence[str]], row: Mapping[str, Any]) -> str:
-    """PostgreSQL's statement that adds a trial with all that belongs to it, given as JSON.
-
-    Args:
-        details: columns by table.
-        row: of the table of trials, without its number.
-    """
-    columns = ", ".join(row)
-    new = (
-        f"new AS (INSERT INTO trials (number, {columns})"  # noqa: S608 - Optuna's own names
-        " SELECT coalesce((SELECT number + 1 FROM trials WHERE study_id = %(study)s"
-        f" ORDER BY trial_id DESC LIMIT 1), 0), {columns}"
-        " FROM json_populate_record(NULL::trials, %(row)s) RETURNING trial_id, number)"
-    )
-    parts = [new]
-    for table, names in details.items():
-        listed = ", ".join(names)
-        parts.append(
-            f"{table}_ AS (INSERT INTO {table} (trial_id, {listed})"  # noqa: S608 - likewise
-            f" SELECT (SELECT trial_id FROM new), {listed}"
-            f" FROM json_populate_recordset(NULL::{table}, %({table})s))"
-        )
-    return f"WITH {', '.join(parts)} SELECT number FROM new"  # noqa: S608 - likewise
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
