@@ -22,7 +22,12 @@ import numpy as np
 import optuna
 from numpy.typing import ArrayLike
 from optuna._hypervolume import compute_hypervolume
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    FloatDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.storages import InMemoryStorage
@@ -37,7 +42,10 @@ if TYPE_CHECKING:
 METRIC_NAMES_KEY = "study:metric_names"
 """The study system attribute under which Optuna keeps the names of the objectives."""
 
-_WORKER = "npu-tune"
+_STORAGES_THAT_TELL = ("_in_memory", "_rdb.storage")
+
+SEALED_WORKER = "npu-tune+crc32"
+"""Who wrote a line of a journal that carries a checksum; earlier versions wrote ``npu-tune``."""
 
 
 def parse_directions(directions: Sequence[str | StudyDirection]) -> list[StudyDirection]:
@@ -67,7 +75,7 @@ class SearchStudy:
         distributions: Mapping[str, BaseDistribution],
     ) -> None:
         self._storage = _WholeTrialStorage()
-        with _quiet_storage():
+        with quiet_creation():
             self._study_id = self._storage.create_new_study(parse_directions(directions), "search")
         self._distributions = dict(distributions)
         self._open = [name for name, d in distributions.items() if not d.single()]
@@ -136,10 +144,18 @@ class SearchStudy:
         return self._storage.get_trial(trial._trial_id)
 
     def add(self, trials: Iterable[FrozenTrial]) -> None:
-        """Takes finished trials over, in order; they are numbered on from what is there."""
+        """Takes finished trials over, in order; they are numbered on from what is there.
+
+        A trial with that very number is not copied.
+        """
+        shared: Mapping[str, BaseDistribution] | None = None
         for trial in trials:
-            taken = copy.copy(trial)
-            if taken.distributions == self._distributions:
+            taken = (
+                trial if self._storage.would_number(self._study_id, trial) else copy.copy(trial)
+            )
+            # Most trials have one object in common, which is compared once.
+            if taken.distributions is shared or taken.distributions == self._distributions:
+                shared = taken.distributions
                 taken.distributions = self._distributions
             self._storage.insert(self._study_id, taken)
         self._forget_cached_trials()
@@ -182,15 +198,17 @@ def carry_search_space(old: BaseSampler, new: BaseSampler) -> None:
 
 
 @contextmanager
-def _quiet_storage() -> Iterator[None]:
-    """Keeps back the line that says a study was created: this one is nobody's concern."""
-    logger = logging.getLogger("optuna.storages._in_memory")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+def quiet_creation() -> Iterator[None]:
+    """Keeps back the line that says a study was created, which is nobody's concern."""
+    loggers = [logging.getLogger(f"optuna.storages.{kind}") for kind in _STORAGES_THAT_TELL]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
@@ -212,6 +230,11 @@ class _WholeTrialStorage(InMemoryStorage):
                 setattr(trial, name, value)
             self._set_trial(trial_id, trial)
             return trial
+
+    def would_number(self, study_id: int, trial: FrozenTrial) -> bool:
+        """Whether the next trial has the number and identity that this one has already."""
+        number = len(self._studies[study_id].trials)
+        return (trial.number, trial._trial_id) == (number, self._max_trial_id + 1)
 
     def insert(self, study_id: int, trial: FrozenTrial) -> None:
         """Appends a finished trial, which it takes over."""
@@ -269,12 +292,31 @@ class JournalReplay(JournalStorageReplayResult):
     """What the lines of a journal file amount to, read fast."""
 
     def __init__(self) -> None:
-        super().__init__(_WORKER + "-reader")
+        super().__init__(SEALED_WORKER + "-reader")
         self._texts = DistributionTexts()
+        self._parameters = SharedParameters({}, self._texts)
+
+    def apply(self, log: dict[str, Any]) -> None:
+        """Takes in a line.
+
+        Raises:
+            LookupError: if it is about a study or trial that was never there, which Optuna itself
+                passes over in silence.
+            Exception: AssertionError, ArithmeticError, TypeError or ValueError if it makes no
+                sense.
+        """
+        if not 0 <= log.get("study_id", 0) < max(self._next_study_id, 1):
+            raise LookupError("it is about a study that is not there")
+        if not 0 <= log.get("trial_id", 0) < max(len(self._trials), 1):
+            raise LookupError("it is about a trial that is not there")
+        self.apply_logs([log])
 
     def study_id(self, name: str) -> int | None:
         found = (s._study_id for s in self._studies.values() if s.study_name == name)
         return next(found, None)
+
+    def study_names(self) -> list[str]:
+        return [study.study_name for study in self._studies.values()]
 
     def trials_of(self, study_id: int) -> list[FrozenTrial]:
         return self.get_all_trials(study_id, states=None)
@@ -284,13 +326,56 @@ class JournalReplay(JournalStorageReplayResult):
 
     def _apply_create_trial(self, log: dict[str, Any]) -> None:
         texts, internal = log.pop("distributions", {}), log.pop("params", {})
+        if self._parameters.texts is not texts and self._parameters.texts != texts:
+            self._parameters = SharedParameters(texts, self._texts)
+        params = self._parameters.read(internal)
+        log["system_attrs"] = without_constraint_list(log.get("system_attrs", {}))
         trial_id = len(self._trials)
         super()._apply_create_trial(log)
         if len(self._trials) > trial_id:
             trial = self._trials[trial_id]
-            read = {name: self._texts.read(text) for name, text in texts.items()}
-            trial.distributions = read
-            trial.params = {name: read[name].to_external_repr(v) for name, v in internal.items()}
+            trial.params, trial.distributions = params, self._parameters.distributions
+
+
+class SharedParameters:
+    """Reads the parameters of trials that have the same distributions, which all share then.
+
+    Args:
+        texts: of the distributions, by name.
+        cache: reads each text once.
+
+    Raises:
+        ValueError: if a text is no distribution's.
+    """
+
+    def __init__(self, texts: Mapping[str, str], cache: DistributionTexts) -> None:
+        self.texts = texts
+        self.distributions = {name: cache.read(text) for name, text in texts.items()}
+        self._values: dict[str, dict[float, Any]] = {name: {} for name in texts}
+
+    def read(self, internal: Mapping[str, float]) -> dict[str, Any]:
+        """Parameters as Optuna's users know them, from the numbers that storages keep.
+
+        Raises:
+            LookupError: if one has no distribution, or there is a distribution without one.
+            ValueError: if one is not of its distribution.
+        """
+        if len(internal) != len(self._values):
+            raise LookupError("not every parameter has its distribution")
+        # The names are those of the distributions: every line brings its own copies.
+        return {
+            name: known[value] if (value := internal[name]) in known else self._learn(name, value)
+            for name, known in self._values.items()
+        }
+
+    def _learn(self, name: str, value: float) -> Any:
+        distribution = self.distributions[name]
+        if isinstance(value, bool) or not distribution._contains(value):
+            raise ValueError(f"the parameter {name!r} cannot be {value!r}")
+        external = distribution.to_external_repr(value)
+        if not isinstance(distribution, FloatDistribution):
+            self._values[name][value] = external
+        return external
 
 
 class JournalLines:
@@ -333,8 +418,9 @@ class JournalLines:
 
 
 def _line(operation: JournalOperation, fields: Mapping[str, Any]) -> bytes:
-    entry = {"op_code": int(operation), "worker_id": _WORKER, **fields}
-    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+    entry = {"op_code": int(operation), "worker_id": SEALED_WORKER, **fields}
+    # Attributes may be mappings of any kind.
+    return (json.dumps(entry, separators=(",", ":"), default=dict) + "\n").encode()
 
 
 def _utc(moment: datetime | None) -> str | None:

@@ -113,6 +113,14 @@ class StorageError(NpuTuneError, OSError):
     exit_code = 7
 
 
+class OutageError(StorageError):
+    """A storage that cannot be read or written just now; the same call may succeed later."""
+
+
+class LostStorageError(StorageError):
+    """A storage that is not the one any more that this process writes: removed, cut, replaced."""
+
+
 class ExecutorError(NpuTuneError, RuntimeError):
     """Workers cannot be started, or all of them are lost."""
 

@@ -15,7 +15,12 @@ CHECK_DISK = "Check the disk and the permissions, then run the same command agai
 
 @contextlib.contextmanager
 def storage_errors(
-    what: str, path: Path | str, *, action: str = "written", remedy: str = CHECK_PATH
+    what: str,
+    path: Path | str,
+    *,
+    action: str = "written",
+    remedy: str = CHECK_PATH,
+    kind: type[StorageError] = StorageError,
 ) -> Iterator[None]:
     """Turns what the operating system says about a file or folder into a StorageError.
 
@@ -24,13 +29,14 @@ def storage_errors(
         path: of it.
         action: what cannot be done with it: ``written``, ``read``.
         remedy: what a person can do where the kind of error does not tell.
+        kind: of the exception.
     """
     try:
         yield
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(
+        raise kind(
             f"{what} {os.fspath(path)} cannot be {action}: {error.strerror or error}.",
             remedy=remedy_for(error, remedy),
             path=os.fspath(path),

@@ -67,8 +67,9 @@ class History:
         self._violations = GrowingTable(1)
         self._finished: set[Point] = set()
         self.taken: set[Point] = set()
-        # Per layer: finished trials that are alike in all other layers, by a hash of those.
-        self._alike: list[dict[int, list[int]]] = [{} for _ in space.layers]
+        # Per layer: finished trials that are alike in all other layers, by a hash of those. Most
+        # are alone, and a list for each of these would take more room than all else.
+        self._alike: list[dict[int, int | list[int]]] = [{} for _ in space.layers]
         self._compared: list[dict[int, list[int]]] = [{} for _ in space.layers]
         # The same groups once more as flat columns: member, its group, and the group's layer.
         self._member_points: list[int] = []
@@ -210,13 +211,15 @@ class History:
             self._repeated.add(point)
             return
         for layer, others in enumerate(_others(point)):
-            group = self._alike[layer].setdefault(others, [])
+            group = self._alike[layer].setdefault(others, index)
+            if group == index:
+                continue
+            if isinstance(group, int):
+                self._add_members(layer, others, [group])
+                group = self._alike[layer][others] = self._compared[layer][others] = [group]
             group.append(index)
-            if len(group) > 1:
-                self._compared[layer][others] = group
-                self._tried[layer] += 1
-                self._add_members(layer, others, group[:1] if len(group) == 2 else [])
-                self._add_members(layer, others, [index])
+            self._tried[layer] += 1
+            self._add_members(layer, others, [index])
 
     def _average(self) -> tuple[Floats, Floats]:
         if self._means is None or self._means[0] != len(self.points):

@@ -54,7 +54,7 @@ class Parameter:
             return len(self.distribution.choices)
         return (self.distribution.high - self.distribution.low) // self.distribution.step + 1
 
-    @property
+    @cached_property
     def ordered(self) -> bool:
         return isinstance(self.distribution, IntDistribution)
 
@@ -65,12 +65,13 @@ class Parameter:
 
     def index_of(self, value: Any) -> int | None:
         """The index of a value; None where it is not one of this parameter's."""
-        if isinstance(self.distribution, CategoricalDistribution):
+        distribution: Any = self.distribution
+        if not self.ordered:  # which is faster to tell than its class
             try:
-                return int(self.distribution.to_internal_repr(value))
+                return int(distribution.to_internal_repr(value))
             except ValueError:
                 return None
-        index, rest = divmod(int(value) - self.distribution.low, self.distribution.step)
+        index, rest = divmod(int(value) - distribution.low, distribution.step)
         return index if rest == 0 and 0 <= index < self.size else None
 
     def value_of(self, index: int) -> Any:
@@ -157,9 +158,17 @@ class LayeredSpace:
                     places.setdefault(parameter.short_name, []).append((layer, place))
         return {name: tuple(found) for name, found in places.items() if len(found) > 1}
 
+    @cached_property
+    def _shared(self) -> dict[Choice, Choice]:
+        return {}
+
     def encode(self, params: Mapping[str, Any]) -> Point | None:
-        """The point of a trial's parameters; None where one is missing or out of range."""
+        """The point of a trial's parameters; None where one is missing or out of range.
+
+        Points share the choices that they have in common.
+        """
         point = []
+        shared = self._shared
         for layer in self.layers:
             choice = []
             for parameter in layer:
@@ -169,7 +178,8 @@ class LayeredSpace:
                 if index is None:
                     return None
                 choice.append(index)
-            point.append(tuple(choice))
+            chosen = tuple(choice)
+            point.append(shared.setdefault(chosen, chosen))
         return tuple(point)
 
     def decode(self, point: Point) -> dict[str, Any]:

@@ -5,17 +5,19 @@ Everything is plain JSON under short names, so that any Optuna tool shows it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from npu_tune.errors import WorkerLostError
+from npu_tune.errors import StorageError, WorkerLostError
 from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Identity, Metric, Problem, ProfileSchema
-from npu_tune.targets.profiles import pack_profile, unpack_profile
+from npu_tune.targets.profiles import pack_profile
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.packed import LazyProfile, SharedPairs, pack_attributes
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.samples import NearbyReference
 from npu_tune.tuning.settings import SearchSettings
@@ -28,7 +30,7 @@ ELAPSED = "elapsed_s"
 def trial_attributes(
     record: TrialRecord, *, default: Configuration, key: str, elapsed_s: float
 ) -> dict[str, Any]:
-    """The user attributes of a finished trial; what is empty is left out.
+    """The user attributes of a finished trial, large ones packed; what is empty is left out.
 
     Args:
         record: the trial; its number is not among the attributes.
@@ -54,7 +56,7 @@ def trial_attributes(
     attributes |= {name: value for name, value in optional.items() if value}
     if record.duplicate_of is not None:
         attributes["duplicate_of"] = record.duplicate_of
-    return attributes
+    return pack_attributes(attributes)
 
 
 def trial_records(
@@ -71,48 +73,66 @@ def trial_records(
         default: configurations are kept as their difference from it.
         objective: makes costs and violations.
         deterministic: False where costs are taken against nearby evaluations of the baseline.
+
+    Raises:
+        StorageError: if a trial's attributes are damaged; names the trial.
     """
     records: list[TrialRecord] = []
+    shared = SharedPairs()
     # By configuration rather than by number, since numbers move when a damaged line is taken out
     # of a journal; and rather than by key, since a study of an earlier version has other keys.
     evaluated: dict[Configuration, TrialRecord] = {}
     by_key: dict[str, TrialRecord] = {}
     reference = NearbyReference(deterministic=deterministic)
     for trial in own_trials(trials):
-        attributes = trial.user_attrs
-        record = _record(trial, default)
-        is_new = "duplicate_of" not in attributes
-        original = evaluated.get(record.configuration) or by_key.get(attributes[KEY])
-        if not is_new and original is not None:
-            records.append(as_duplicate(record, original))
-            continue
-        reference.learn(record)
-        baseline = reference.metrics
-        if record.metrics:
-            record = dataclasses.replace(
-                record,
-                cost=objective.cost(record.metrics, baseline) if baseline else None,
-                violations=objective.violations(record.metrics),
-            )
-        if record.failure != WorkerLostError.failure:
-            evaluated.setdefault(record.configuration, record)
-            by_key.setdefault(attributes[KEY], record)
-        records.append(record)
+        with _named(trial):
+            record = _record(trial, default, shared)
+            key = trial.user_attrs[KEY]
+            original = evaluated.get(record.configuration) or by_key.get(key)
+            if "duplicate_of" in trial.user_attrs and original is not None:
+                records.append(as_duplicate(record, original))
+                continue
+            reference.learn(record)
+            baseline = reference.metrics
+            if record.metrics:
+                record = dataclasses.replace(
+                    record,
+                    cost=objective.cost(record.metrics, baseline) if baseline else None,
+                    violations=objective.violations(record.metrics),
+                )
+            if record.failure != WorkerLostError.failure:
+                evaluated.setdefault(record.configuration, record)
+                by_key.setdefault(key, record)
+            records.append(record)
     return records
 
 
-def _record(trial: FrozenTrial, default: Configuration) -> TrialRecord:
+@contextlib.contextmanager
+def _named(trial: FrozenTrial) -> Iterator[None]:
+    """Names a trial whose attributes make no sense."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"The trial {trial.number} does not hold what npu-tune wrote: {error!r}.",
+            remedy="Restore the study's storage from a backup, or take the trial out.",
+            trial=trial.number,
+        ) from error
+
+
+def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> TrialRecord:
     """What the attributes say by themselves."""
     attributes = trial.user_attrs
+    profile = attributes.get("profile")
     return TrialRecord(
         number=trial.number,
-        configuration=default.replace(attributes.get("configuration", {})),
+        configuration=shared.share(default.replace(attributes.get("configuration", {}))),
         metrics=attributes.get("metrics", {}),
         failure=attributes.get("failure"),
         message=attributes.get("message", ""),
         origin=attributes.get("origin", SAMPLER),
         seconds=attributes.get("seconds", 0.0),
-        profile=unpack_profile(attributes.get("profile", {})),
+        profile=LazyProfile(profile) if profile else {},
         notes=tuple(attributes.get("notes", ())),
         sample=attributes.get("sample", 0),
     )

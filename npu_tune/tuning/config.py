@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
+    NonNegativeFloat,
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
@@ -30,6 +31,9 @@ MODEL_SUFFIXES = (".tflite", ".onnx", ".tosa")
 
 DEFAULT_TIMEOUT_S = 300.0
 """Most compilers answer within seconds; one that takes minutes hangs."""
+
+DEFAULT_STORAGE_RETRY_S = 60.0
+"""A database server restarts, and a person frees space on a disk, within a minute."""
 
 
 def _duration(value: object) -> object:
@@ -77,6 +81,7 @@ def _numbers_by_name(value: object) -> object:
 
 PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
+SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_duration)]
 PathField = Annotated[Path, Field(strict=False)]
 Limits = Annotated[
     dict[str, InstanceOf[Bounds]],
@@ -107,6 +112,8 @@ class StudySection(Table):
         name: the study's name in its storage; made from model and target if absent.
         folder: holds everything of the study; ``name`` beside the study file if absent.
         storage: a journal file or a database URL; ``ledger.journal`` in the folder if absent.
+        storage_retry: how long the storage may be out of reach, in seconds; the study goes on
+            meanwhile and keeps what finishes in memory.
         seed: of the sampler.
         evaluations: how many configurations are evaluated, the baseline and failed ones included.
         wall_time: in seconds, over all runs of the study; ``2h`` or ``90s`` in the file.
@@ -117,6 +124,7 @@ class StudySection(Table):
     name: Annotated[str, Field(min_length=1)] | None = None
     folder: PathField | None = None
     storage: Annotated[str, BeforeValidator(_storage)] | None = None
+    storage_retry: SecondsOrZero = DEFAULT_STORAGE_RETRY_S
     store: PathField | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     evaluations: PositiveInt | None = None

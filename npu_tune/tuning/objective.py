@@ -86,6 +86,11 @@ class Objective:
         return tuple(self.directions.values()) if self.pareto else (MINIMIZE,)
 
     @property
+    def study_metrics(self) -> tuple[str, ...]:
+        """What the Optuna study calls its objectives."""
+        return tuple(self.weights) if self.pareto else ("cost",)
+
+    @property
     def asked(self) -> tuple[str, ...]:
         """Every metric that is optimised or limited, each once."""
         return tuple(dict.fromkeys([*self.weights, *self.limits, *self.floors]))

@@ -14,6 +14,7 @@ from npu_tune.evaluation import Outcome
 from npu_tune.space import Configuration
 from npu_tune.tuning.attributes import as_duplicate, trial_attributes
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.packed import LazyProfile, SharedPairs
 from npu_tune.tuning.progress import ProgressMeter
 from npu_tune.tuning.samples import NearbyReference
 from npu_tune.tuning.trial import TrialRecord
@@ -24,6 +25,9 @@ class TrialWriter(Protocol):
 
     def append(self, trial: FrozenTrial) -> int:
         """Writes a finished trial; returns its number."""
+
+    def tick(self) -> None:
+        """Called about twice a second, also while nothing finishes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Recorder:
         self._meter = meter
         self._objective = objective
         self._default = default
+        self._shared = SharedPairs()
 
     @property
     def baseline(self) -> Mapping[str, float] | None:
@@ -87,7 +92,7 @@ class Recorder:
         """Finishes a trial with the outcome of its evaluation."""
         record = TrialRecord(
             number=proposal.trial.number,
-            configuration=proposal.configuration,
+            configuration=self._shared.share(proposal.configuration),
             origin=proposal.origin,
             seconds=outcome.seconds,
             sample=proposal.sample,
@@ -96,7 +101,8 @@ class Recorder:
 
     def repeat(self, proposal: Proposal, original: TrialRecord) -> TrialRecord:
         """Finishes a trial with the outcome of the one it duplicates."""
-        number, configuration = proposal.trial.number, proposal.configuration
+        number = proposal.trial.number
+        configuration = self._shared.share(proposal.configuration)
         own = TrialRecord(number=number, configuration=configuration, origin=proposal.origin)
         return self._write(proposal, as_duplicate(own, original))
 
@@ -139,6 +145,10 @@ class Recorder:
         told = self._search.tell(
             proposal.trial, values, user_attrs=attributes, constraints=constraints
         )
-        record = replace(record, number=self._ledger.append(told))
+        number = self._ledger.append(told)
+        # What trial and record have in common is there once.
+        profile = LazyProfile(attributes["profile"]) if "profile" in attributes else record.profile
+        metrics = attributes.get("metrics", record.metrics)
+        record = replace(record, number=number, metrics=metrics, profile=profile)
         self._meter.count(record)
         return record

@@ -26,7 +26,7 @@ from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
 TICK_S = 0.5
-"""How long the loop sleeps at most before it looks at the clock and at Ctrl-C."""
+"""How long the loop sleeps at most before it looks at the clock, the ledger and at Ctrl-C."""
 
 _ALONE = -1
 
@@ -74,6 +74,7 @@ class Runner:
             default=problem.space.default,
             deterministic=problem.deterministic,
         )
+        self._ledger = ledger
         self._evaluator = evaluator
         self._budget = budget
         self._meter = meter
@@ -104,7 +105,7 @@ class Runner:
 
         Raises:
             EvaluationError: if the baseline itself cannot be evaluated.
-            StorageError: if a trial cannot be written; what was written before is kept.
+            StorageError: if the ledger fails for good; what was written before is kept.
             ExecutorError: if no worker is left.
         """
         self._report()
@@ -125,6 +126,7 @@ class Runner:
             finished = self._evaluator.wait(TICK_S)
             if finished is not None:
                 self._finish(finished.ticket, finished.answer)
+            self._ledger.tick()
             self._report()
 
     def evaluate_baseline_again(self) -> Mapping[str, float] | None:
@@ -174,6 +176,7 @@ class Runner:
             finished = self._evaluator.wait(TICK_S)
             if finished is not None:
                 return finished.answer
+            self._ledger.tick()
             self._report()
         return None
 

@@ -35,12 +35,13 @@ from npu_tune.tuning.folder import (
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
-from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.ledger import Ledger, PatientLedger, open_ledger
 from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers, sampler_kind
 from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
@@ -140,22 +141,21 @@ class _Session:
         named = self._sampler is None and "name" in study.sampler.model_fields_set
         if named and not is_study_folder(study.folder):
             require_layers(study.sampler.name, self._problem.space)
-        search = new_search(
-            study.sampler,
-            seed=study.study.seed,
-            problem=self._problem,
-            objective=objective,
-            evaluations=study.study.budget,
-            sampler=self._sampler,
+        return self._run(
+            new_search(
+                study.sampler,
+                seed=study.study.seed,
+                problem=self._problem,
+                objective=objective,
+                evaluations=study.study.budget,
+                sampler=self._sampler,
+            )
         )
-        make_study_folder(study)
-        with open_ledger(
-            study.storage,
-            name=study.name,
-            directions=objective.study_directions,
-            metric_names=tuple(objective.weights) if objective.pareto else ("cost",),
-        ) as ledger:
-            is_begun = require_same_study(ledger, study_identity(self._problem, objective))
+
+    def _run(self, search: SearchStudy) -> StudyResult:
+        study, network = self._study, self._problem.network
+        with self._open_ledger() as ledger:
+            is_begun = require_same_study(ledger, study_identity(self._problem, self._objective))
             trials = own_trials(ledger.trials())
             if is_begun and self._is_done(ledger, trials):
                 return _result(ledger)
@@ -164,10 +164,27 @@ class _Session:
             self._claim(ledger, is_begun=is_begun)
             first = trials[-1].number + 1 if trials else 0
             record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=kept)
-            write_study_folder(study, self._problem.network)
-            with contextlib.ExitStack() as stack:
-                self._search(ledger, trials, search, self._evaluator(stack))
-            return _result(ledger)
+            write_study_folder(study, network)
+            with rescuing(ledger, study, network, self._objective):
+                with contextlib.ExitStack() as stack:
+                    self._search(ledger, trials, search, self._evaluator(stack))
+                del search, trials  # before the trials are there once more
+                return _result(ledger)
+
+    def _open_ledger(self) -> PatientLedger:
+        study, objective = self._study, self._objective
+        # A folder that holds a study already goes on with that one. In a storage of its own no
+        # other one may begin, while studies with folders of their own may share a database.
+        is_own = study.study.storage is None or is_study_folder(study.folder)
+        make_study_folder(study)
+        ledger = open_ledger(
+            study.storage,
+            name=study.name,
+            directions=objective.study_directions,
+            metric_names=objective.study_metrics,
+            join=not is_own,
+        )
+        return PatientLedger(ledger, retry_s=study.study.storage_retry, folder=study.folder)
 
     def _explain_sampler(self) -> None:
         """Says what a sampler for several objectives does with one."""
@@ -217,7 +234,7 @@ class _Session:
 
     def _search(
         self,
-        ledger: Ledger,
+        ledger: PatientLedger,
         trials: list[FrozenTrial],
         search: SearchStudy,
         evaluator: Evaluator,

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _SERVER_USER = "postgres"
@@ -30,8 +30,17 @@ def binaries() -> Path:
     raise NoServerError("PostgreSQL is not installed: apt-get install -y postgresql")
 
 
+class PostgresServer(str):
+    """The URL of a server up to the database's name, with which the server may be restarted."""
+
+    __slots__ = ("start", "stop")
+
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server() -> Iterator[PostgresServer]:
     """Starts a server on a free port of 127.0.0.1 and gives its URL up to the database's name.
 
     Raises:
@@ -48,11 +57,14 @@ def postgres_server() -> Iterator[str]:
             f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
         )
         control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-        _run(user, [*control, "-o", options, "start"])
+        server = PostgresServer(f"postgresql://tester@127.0.0.1:{port}")
+        server.start = lambda: _run(user, [*control, "-o", options, "start"])
+        server.stop = lambda: _run(user, [*control, "-m", "immediate", "stop"])
+        server.start()
         try:
-            yield f"postgresql://tester@127.0.0.1:{port}"
+            yield server
         finally:
-            _run(user, [*control, "-m", "immediate", "stop"])
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

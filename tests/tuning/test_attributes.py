@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from optuna.trial import create_trial
 
+from npu_tune.errors import StorageError
 from npu_tune.space import Configuration
 from npu_tune.tuning.attributes import trial_attributes, trial_records
 from npu_tune.tuning.objective import Objective
@@ -47,3 +49,21 @@ def test_costs_are_taken_against_the_first_baseline_where_evaluations_do_not_dif
     )
 
     assert trial_records(trials, default=DEFAULT, objective=OBJECTIVE)[-1].cost == 0.5
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"configuration": {"no/knob": 1}},
+        {"configuration": 5},
+        {"metrics": {"cycles": "many"}},
+        {"metrics": [1.0]},
+    ],
+)
+def test_a_trial_with_attributes_of_another_form_is_named(attributes):
+    trials = ledger(TrialRecord(0, DEFAULT, metrics={"cycles": 10.0}, origin=BASELINE))
+    odd = create_trial(value=0.0, user_attrs={"key": "k", **attributes})
+    odd.number = 7
+
+    with pytest.raises(StorageError, match="trial 7"):
+        trial_records([*trials, odd], default=DEFAULT, objective=OBJECTIVE)

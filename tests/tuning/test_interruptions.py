@@ -155,7 +155,7 @@ def test_a_full_disk_ends_the_study_and_keeps_what_was_written(tmp_path):
         "from fake_studies import run_fake\n"
         "from npu_tune.errors import StorageError\n"
         "try:\n"
-        "    run_fake(Path(sys.argv[1]), 500)\n"
+        "    run_fake(Path(sys.argv[1]), 500, study={'storage_retry': 0})\n"
         "except StorageError as error:\n"
         "    print(error)\n"
         "    sys.exit(error.exit_code)\n"

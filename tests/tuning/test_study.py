@@ -423,7 +423,8 @@ def _as_written_before(folder):
     journal = folder / "ledger.journal"
     lines = []
     for line in journal.read_text().splitlines():
-        log = json.loads(line)
+        log = json.loads(line) | {"worker_id": "npu-tune"}
+        del log["seq"], log["crc32"]
         attributes = log.get("user_attrs", {})
         if "key" in attributes:
             attributes["key"] = f"old-{attributes['key'][4:]}"

@@ -211,6 +211,9 @@ class _History:
         self._hits = hits
         return trial.number
 
+    def tick(self) -> None:
+        """Memory needs no looking after."""
+
     def rows(self) -> pd.DataFrame:
         """One row per evaluation, in order."""
         frame = pd.DataFrame(self._rows, columns=[*self._metrics, "failure", "cached"])

@@ -75,7 +75,12 @@ class Profiles:
         self._places: dict[str, int] = {}
         self._costs: list[Floats] = []
         self._totals: list[Floats] = []
-        self._contexts: list[NDArray[np.int64]] = []
+        # In the smallest type that holds every choice: with many trials they are the most of all.
+        self._contexts: list[NDArray[np.signedinteger]] = []
+        largest = max((size for sizes in space.sizes for size in sizes), default=0)
+        fits = largest <= np.iinfo(np.int16).max
+        self._context_type: type[np.signedinteger] = np.int16 if fits else np.int64
+        self._shared: dict[Any, Any] = {}
         # Per layer the trials of the distinct contexts seen, in order: the first of each context.
         self.distinct: list[list[int]] = []
         self._seen: list[dict[bytes, int]] = []
@@ -105,7 +110,8 @@ class Profiles:
 
     def network(self) -> NDArray[np.int64]:
         """Per trial the values of the network-wide parameters; of shape (trials, parameters)."""
-        return np.array([rows[0, self.slots.network_start :] for rows in self._contexts])
+        found = [rows[0, self.slots.network_start :] for rows in self._contexts]
+        return np.array(found, dtype=np.int64)
 
     def costs(self, place: int, column: int, kind: int, numbers: Sequence[int]) -> Floats:
         """A column of one layer in some of the trials."""
@@ -140,7 +146,7 @@ class Profiles:
         """The choices around a layer in some of the trials; see :class:`Slots`."""
         if not numbers:
             return np.zeros((0, self.slots.width), dtype=np.int64)
-        return np.array([self._contexts[number][place] for number in numbers])
+        return np.array([self._contexts[number][place] for number in numbers], dtype=np.int64)
 
     def number_of(self, point: Point) -> int | None:
         """The trial of a point; None where it has no profile."""
@@ -194,12 +200,13 @@ class Profiles:
         number = len(self.indices)
         self.indices.append(index)
         self.points.append(point)
-        self.runs.append(_runs(groups))
+        runs = tuple([self._shared.setdefault(run, run) for run in _runs(groups)])
+        self.runs.append(self._shared.setdefault(runs, runs))
         self._numbers[point] = number
         self._costs.append(costs)
         totals = np.stack([costs[:, :, SUM].sum(axis=0), costs[:, :, MAX].max(axis=0)], axis=1)
         self._totals.append(totals)
-        contexts = self.slots.contexts(point)
+        contexts = self.slots.contexts(point).astype(self._context_type)
         self._contexts.append(contexts)
         for at, context in enumerate(contexts):
             key = context.tobytes()

@@ -2,5 +2,6 @@
 
 from npu_tune.tuning.ledger.base import Ledger
 from npu_tune.tuning.ledger.factory import open_ledger
+from npu_tune.tuning.ledger.patient import PatientLedger
 
-__all__ = ["Ledger", "open_ledger"]
+__all__ = ["Ledger", "PatientLedger", "open_ledger"]

@@ -33,8 +33,10 @@ class Ledger(Closing):
         Once this returns, the trial survives the death of this process.
 
         Raises:
-            StorageError: if the trial could not be written; nothing of it is left behind, and
-                the same call may be tried again.
+            OutageError: if the trial could not be written; nothing of it is left behind, and the
+                same call may be tried again.
+            LostStorageError: if the storage was removed, replaced or cut short.
+            StorageError: if the storage is damaged.
         """
 
     @abstractmethod
@@ -52,6 +54,20 @@ class Ledger(Closing):
     @abstractmethod
     def set_attribute(self, key: str, value: Any) -> None:
         """Sets a study attribute to a JSON value. Raises StorageError."""
+
+    def check(self) -> None:
+        """Looks whether the storage is still the one that was opened.
+
+        Raises:
+            LostStorageError: if it was removed, replaced or cut short.
+        """
+
+    def find(self, trial: FrozenTrial) -> int | None:  # noqa: ARG002 - not every ledger needs it
+        """The number of a trial that was written although ``append`` failed; None if it was not.
+
+        A connection may break after the database has kept a trial and before it could say so.
+        """
+        return None
 
     def _check_writable(self) -> None:
         if self.read_only:
@@ -82,6 +98,18 @@ def no_such_study(name: str, place: str) -> StorageError:
         remedy="`npu-tune tune` and `npu-tune run` make one.",
         name=name,
         place=place,
+    )
+
+
+def other_studies(name: str, place: str, held: list[str]) -> StudyMismatchError:
+    """The error for a study that is asked for by another name than that of what is there."""
+    listed = ", ".join(map(repr, sorted(held)))
+    return StudyMismatchError(
+        f"There is no study {name!r} in {place}, which holds {listed}.",
+        remedy="Give the study that name again, or the new study another folder and storage.",
+        name=name,
+        place=place,
+        held=held,
     )
 
 

@@ -18,6 +18,7 @@ def open_ledger(
     directions: Sequence[str] = (),
     metric_names: Sequence[str] = (),
     create: bool = True,
+    join: bool = True,
     read_only: bool = False,
 ) -> Ledger:
     """Opens a study's ledger, and makes it where there is none.
@@ -30,12 +31,14 @@ def open_ledger(
             exists.
         metric_names: of the objectives, shown by Optuna's tools; used when the study is made.
         create: make the study where there is none.
+        join: make it also where the storage holds other studies.
         read_only: for looking at a study, also while another process writes it.
 
     Raises:
         StorageError: if the storage cannot be read or written, is damaged, has no such study
             (and none is to be made), or has another writer.
-        StudyMismatchError: if the study has other objectives.
+        StudyMismatchError: if the study has other objectives, or is not to join those that are
+            there.
         MissingExtraError: if the database's driver is not installed.
         UsageError: if it names no storage, or one this package does not know.
     """
@@ -44,6 +47,7 @@ def open_ledger(
         "directions": directions,
         "metric_names": metric_names,
         "create": create,
+        "join": join,
         "read_only": read_only,
     }
     text = str(place)

@@ -15,19 +15,24 @@ from npu_tune._optuna_compat import (
     METRIC_NAMES_KEY,
     JournalLines,
     parse_directions,
-    without_constraint_list,
 )
-from npu_tune.errors import StorageError
-from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
+from npu_tune.errors import LostStorageError, OutageError, StorageError
+from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.journal_file import (
     JournalReader,
     journal_errors,
-    repair_torn_line,
+    repair_end,
     write_all,
 )
+from npu_tune.tuning.ledger.journal_line import seal
 from npu_tune.tuning.ledger.lock import WriterLock
+from npu_tune.tuning.ledger.watch import FileWatch
 
 _SECONDS_BETWEEN_SYNCS = 1.0
+
+_LEAST_REST = 20.0
+"""Times as long as it took to read a journal again, until that may be done once more: a file
+system that is vague about times, such as a network drive's, must not make that the main work."""
 
 
 class JournalLedger(Ledger):
@@ -35,7 +40,8 @@ class JournalLedger(Ledger):
 
     A trial is one line, written in one system call: it survives the death of the process at
     once. Against the loss of power the file is flushed to the disk at most once a second, so
-    that the trials of the last second may be lost; what is half written then is repaired.
+    that the trials of the last second may be lost; what is half written then is repaired. Every
+    line has a checksum, so that no byte that changed later is taken for what was written.
 
     Args:
         path: of the journal file.
@@ -43,6 +49,7 @@ class JournalLedger(Ledger):
         directions: of the objectives; empty to take what is stored.
         metric_names: of the objectives, for Optuna's tools; used when the study is made.
         create: make the study where there is none.
+        join: make it also where the file holds other studies.
         read_only: neither lock, nor repair, nor write.
     """
 
@@ -54,11 +61,15 @@ class JournalLedger(Ledger):
         directions: Sequence[str] = (),
         metric_names: Sequence[str] = (),
         create: bool = True,
+        join: bool = True,
         read_only: bool = False,
     ) -> None:
         self.name, self.read_only, self._path = name, read_only, path
         self._lock: WriterLock | None = None
         self._descriptor: int | None = None
+        self._end = self._changed_ns = self._number = 0
+        self._synced_at = self._reread_at = time.monotonic()
+        self._reread_s = 0.0
         self._lines = JournalLines()
         if not path.exists() and (read_only or not create):
             raise no_such_study(name, str(path))
@@ -67,9 +78,8 @@ class JournalLedger(Ledger):
             if not read_only:
                 self._open_for_writing()
             self._reader.read()
-            self._study_id = self._find_study(
-                directions, metric_names, create=create and not read_only
-            )
+            create = create and not read_only
+            self._study_id = self._find_study(directions, metric_names, create=create, join=join)
         except BaseException:
             self.close()
             raise
@@ -85,10 +95,7 @@ class JournalLedger(Ledger):
 
     def trials(self) -> list[FrozenTrial]:
         self._reader.read()
-        trials = self._reader.replay.trials_of(self._study_id)
-        for trial in trials:
-            trial.system_attrs = without_constraint_list(trial.system_attrs)
-        return trials
+        return self._reader.replay.trials_of(self._study_id)
 
     def attributes(self) -> dict[str, Any]:
         self._reader.read()
@@ -98,6 +105,10 @@ class JournalLedger(Ledger):
         self._check_writable()
         self._catch_up()
         self._write(self._lines.study_attribute(self._study_id, key, value, system=False))
+
+    def check(self) -> None:
+        if self._descriptor is not None:
+            self._catch_up()
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -114,12 +125,13 @@ class JournalLedger(Ledger):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)
             self._reader.read()  # what is damaged elsewhere is not to be touched
-            repair_torn_line(self._path)
-            self._end = os.fstat(self._descriptor).st_size
-            self._synced_at = time.monotonic()
+            repair_end(self._path)
+            self._watch = FileWatch(self._path)
+            self._note_state(self._descriptor)
+            self._number = self._reader.next_number
 
     def _find_study(
-        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool
+        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool
     ) -> int:
         wanted = parse_directions(directions)
         replay = self._reader.replay
@@ -127,6 +139,8 @@ class JournalLedger(Ledger):
         if study_id is None:
             if not create:
                 raise no_such_study(self.name, str(self._path))
+            if not join and (others := replay.study_names()):
+                raise other_studies(self.name, str(self._path), others)
             self._write(self._lines.create_study(self.name, wanted))
             self._reader.read()
             study_id = replay.study_id(self.name)
@@ -139,31 +153,76 @@ class JournalLedger(Ledger):
         return study_id
 
     def _catch_up(self) -> None:
-        """Takes in what others, such as the dashboard, have written since the last line."""
+        """Takes in what others, such as the dashboard, have written since the last line.
+
+        Raises:
+            LostStorageError: if the file is not the one that was written to any more.
+            OutageError: if it cannot be read just now.
+        """
+        try:
+            self._follow()
+        except (LostStorageError, OutageError):
+            raise
+        except StorageError as error:
+            raise self._changed(error.message) from error
+
+    def _follow(self) -> None:
         descriptor = self._writable()
+        found = self._watch.check(self._end)
+        if found.st_size == self._end:
+            if found.st_mtime_ns != self._changed_ns:
+                self._read_again()
+                self._changed_ns = found.st_mtime_ns
+            return
         with journal_errors(self._path, "read"):
-            if os.fstat(descriptor).st_size == self._end:
-                return
-            repair_torn_line(self._path)
-            self._end = os.fstat(descriptor).st_size
+            repair_end(self._path)
+            self._note_state(descriptor)
         self._reader.read()
         self._count = self._reader.replay.trial_count(self._study_id)
+        self._number = max(self._number, self._reader.next_number)
+
+    def _read_again(self) -> None:
+        """Looks whether a file that was touched still says the same."""
+        start = time.monotonic()
+        if start - self._reread_at < _LEAST_REST * self._reread_s:
+            return
+        again = JournalReader(self._path)
+        again.read()
+        if (
+            again.replay.study_id(self.name) != self._study_id
+            or again.replay.trial_count(self._study_id) != self._count
+        ):
+            raise self._changed("It holds other trials.")
+        self._reread_at = time.monotonic()
+        self._reread_s = self._reread_at - start
+
+    def _changed(self, how: str) -> LostStorageError:
+        return LostStorageError(
+            f"The study {self._path} was changed by another program while it was written. {how}",
+            path=str(self._path),
+        )
+
+    def _note_state(self, descriptor: int) -> None:
+        state = os.fstat(descriptor)
+        self._end, self._changed_ns = state.st_size, state.st_mtime_ns
 
     def _write(self, line: bytes) -> None:
         descriptor = self._writable()
+        line = seal(line, self._number)
         with journal_errors(self._path, "written"):
             try:
                 write_all(descriptor, line)
+                if time.monotonic() - self._synced_at > _SECONDS_BETWEEN_SYNCS:
+                    os.fsync(descriptor)
+                    self._synced_at = time.monotonic()
             except BaseException:
-                # Whatever was written of the line goes; if even that fails, the next
-                # writer finds a torn line and repairs it.
+                # Whatever was written of the line goes, so that it can be written again; if even
+                # that fails, the next writer finds a torn line and repairs it.
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, self._end)
                 raise
-            self._end += len(line)
-            if time.monotonic() - self._synced_at > _SECONDS_BETWEEN_SYNCS:
-                os.fsync(descriptor)
-                self._synced_at = time.monotonic()
+            self._note_state(descriptor)
+        self._number += 1
 
     def _writable(self) -> int:
         if self._descriptor is None:

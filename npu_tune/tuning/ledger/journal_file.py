@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from npu_tune._optuna_compat import JournalReplay
-from npu_tune.errors import NpuTuneWarning, StorageError
+from npu_tune.errors import NpuTuneWarning, OutageError, StorageError
 from npu_tune.files import CHECK_DISK, storage_errors
+from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader, lost_with
+from npu_tune.tuning.packed import pack_attributes
+
+_BLANK = b" \t\r\n"
+_MEANINGLESS = (
+    AssertionError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 class JournalReader:
@@ -20,6 +30,9 @@ class JournalReader:
 
     Args:
         path: of the journal file.
+
+    Attributes:
+        replay: what the lines amount to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,48 +40,95 @@ class JournalReader:
         self._path = path
         self._offset = 0
         self._lines = 0
+        self._last_sealed = -1
+        self._line_reader = LineReader()
+
+    @property
+    def next_number(self) -> int:
+        """A number for the next line that is larger than that of any line so far."""
+        return max(self._last_sealed + 1, self._lines)
 
     def read(self) -> None:
-        """Takes in all complete lines.
+        """Takes in all whole lines; blank ones mean nothing.
+
+        What has no end yet is being written, or torn, and the next writer's to repair.
 
         Raises:
-            StorageError: if a line other than the last is damaged; names the line.
+            StorageError: if a line is damaged; names the line and what is lost with it.
         """
         with journal_errors(self._path, "read"), self._path.open("rb") as file:
             file.seek(self._offset)
-            data = file.read()
-        pieces = data.split(b"\n")
-        for number, line in enumerate(pieces[:-1], start=1):
-            log = _decoded(line)
-            if log is None:
-                if not any(pieces[number:]):
-                    return  # being written, or torn: the next writer's to repair
-                raise _damaged(self._path, self._lines + 1)
-            try:
-                self.replay.apply_logs([log])
-            except (AssertionError, LookupError, TypeError, ValueError) as error:
-                raise _damaged(self._path, self._lines + 1) from error
-            self._offset += len(line) + 1
-            self._lines += 1
+            for line in file:
+                if not line.endswith(b"\n"):
+                    self._take_unended(line)
+                    return
+                if line.strip(_BLANK):
+                    self._take(line[:-1])
+                self._offset += len(line)
+                self._lines += 1
+
+    def _take_unended(self, line: bytes) -> None:
+        content = _whole_start(line)
+        if not content:
+            return
+        if line[len(content) :].strip(b"\0" + _BLANK):
+            raise self._damaged(line, "its end is another than was written")
+        self._take(content)
+        # Its end will be read as a blank line, and counted then.
+        self._offset += len(content)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            log, number = self._line_reader.read(line)
+            if number is not None and number <= self._last_sealed:
+                reason = f"it has the number {number} and stands behind number {self._last_sealed}"
+                raise DamagedLineError(reason)
+            if "user_attrs" in log:
+                log["user_attrs"] = pack_attributes(log["user_attrs"])
+            self.replay.apply(log)
+        except DamagedLineError as error:
+            raise self._damaged(line, str(error)) from error
+        except _MEANINGLESS as error:
+            raise self._damaged(line, "it makes no sense behind the lines before it") from error
+        if number is not None:
+            self._last_sealed = number
+
+    def _damaged(self, line: bytes, reason: str) -> StorageError:
+        number = self._lines + 1
+        return StorageError(
+            f"Line {number} of {self._path} is damaged: {reason}.",
+            remedy=f"Restore the file from a backup, or remove the line; {lost_with(line)}.",
+            path=str(self._path),
+            line=number,
+        )
 
 
-def repair_torn_line(path: Path) -> None:
-    """Cuts off a last line that was only half written, keeping a copy of the whole file.
+def repair_end(path: Path) -> None:
+    """Makes the end of a journal fit to write behind; only the writer may call this.
 
-    Only the writer may call this. A last line that is whole but for its end mark is kept.
+    A last line that was only half written is cut off, and a copy of the whole file is kept; one
+    that lacks nothing but its end mark stays. Blank lines go, as Optuna's own reader fails at
+    them.
     """
     with path.open("rb+") as file:
         start = _start_of_last_line(file.fileno())
         file.seek(start)
         last = file.read()
-        if not last or (last.endswith(b"\n") and _decoded(last) is not None):
+        if not last.strip(_BLANK):
+            file.truncate(start)
             return
+        content, newline, blank = last.partition(b"\n")
+        if newline:
+            if blank:
+                file.truncate(start + len(content + newline))
+            return
+        content = _whole_start(last)
         backup = _free_name(path)
         shutil.copy2(path, backup)
-        if _decoded(last) is not None:
+        file.truncate(start + len(content))
+        if content:
+            file.seek(start + len(content))
             file.write(b"\n")
-        else:
-            file.truncate(start)
         file.flush()
         os.fsync(file.fileno())
     warnings.warn(
@@ -87,18 +147,20 @@ def _start_of_last_line(descriptor: int, block: int = 1 << 16) -> int:
         step = min(block, start)
         start -= step
         tail = os.pread(descriptor, step, start) + tail
-        newline = tail.rstrip(b"\n").rfind(b"\n")
+        newline = tail.rstrip(_BLANK).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1
     return 0
 
 
-def _decoded(line: bytes) -> dict[str, Any] | None:
+def _whole_start(piece: bytes) -> bytes:
+    """The whole line that a piece without an end mark begins with; empty where there is none."""
+    content = piece[: piece.rfind(b"}") + 1]
     try:
-        log = json.loads(line)
-    except ValueError:
-        return None
-    return log if isinstance(log, dict) and "op_code" in log else None
+        LineReader().read(content)
+    except DamagedLineError:
+        return b""
+    return content
 
 
 def _free_name(path: Path) -> Path:
@@ -114,15 +176,6 @@ def write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _damaged(path: Path, line: int) -> StorageError:
-    return StorageError(
-        f"Line {line} of {path} is damaged.",
-        remedy="Restore the file from a backup, or remove the line; the trial on it is lost.",
-        path=str(path),
-        line=line,
-    )
-
-
 def journal_errors(path: Path, action: str) -> AbstractContextManager[None]:
-    """Turns what the operating system says about a journal into a StorageError."""
-    return storage_errors("The study", path, action=action, remedy=CHECK_DISK)
+    """Turns what the operating system says about a journal into an OutageError: it may pass."""
+    return storage_errors("The study", path, action=action, remedy=CHECK_DISK, kind=OutageError)

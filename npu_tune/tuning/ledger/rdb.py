@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,21 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
-from npu_tune._optuna_compat import METRIC_NAMES_KEY, RDB_REVISION, parse_directions
-from npu_tune.errors import MissingExtraError, StorageError
-from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study
+from npu_tune._optuna_compat import (
+    METRIC_NAMES_KEY,
+    RDB_REVISION,
+    parse_directions,
+    quiet_creation,
+)
+from npu_tune.errors import MissingExtraError, OutageError, StorageError
+from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
+from npu_tune.tuning.ledger.rdb_open import open_server, open_sqlite
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
+from npu_tune.tuning.ledger.watch import FileWatch
 
-_SCHEMA_LOCK = 0x6E70755F74756E65
-"""The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
+_LOCK_WAIT_MS = 250
+"""How long a trial waits for SQLite's lock: the study goes on meanwhile and tries again later."""
 
 
 class RdbLedger(Ledger):
@@ -36,6 +45,7 @@ class RdbLedger(Ledger):
         directions: of the objectives; empty to take what is stored.
         metric_names: of the objectives, for Optuna's tools; used when the study is made.
         create: make the tables and the study where there are none.
+        join: make the study also where there are others.
         read_only: neither lock nor write.
     """
 
@@ -47,6 +57,7 @@ class RdbLedger(Ledger):
         directions: Sequence[str] = (),
         metric_names: Sequence[str] = (),
         create: bool = True,
+        join: bool = True,
         read_only: bool = False,
     ) -> None:
         self.name, self.read_only, self._url = name, read_only, url
@@ -54,16 +65,22 @@ class RdbLedger(Ledger):
         self._lock: WriterLock | None = None
         self._connection: sqlalchemy.Connection | None = None
         self._storage: RDBStorage | None = None
+        self._watch: FileWatch | None = None
+        self._log_watch: FileWatch | None = None
         create = create and not read_only
         try:
             if not read_only:
                 self._lock_file()
             with self._errors():
                 self._storage = self._open_storage(create=create)
-                self._study_id = self._find_study(directions, metric_names, create=create)
+                self._study_id = self._find_study(
+                    directions, metric_names, create=create, join=join
+                )
                 self._rows = TrialRows(self._study_id)
                 self._bulk = self._storage.get_current_version() == RDB_REVISION
                 if not read_only:
+                    if self._file is not None and self._file.is_file():
+                        self._watch = FileWatch(self._file)
                     self._writing_connection()
         except BaseException:
             self.close()
@@ -72,12 +89,18 @@ class RdbLedger(Ledger):
     def append(self, trial: FrozenTrial) -> int:
         self._check_writable()
         self._check_finished(trial)
+        self.check()
         with self._errors():
             if not self._bulk:
                 return self._append_by_optuna(trial)
             return self._rows.insert(self._writing_connection(), trial)
 
+    def find(self, trial: FrozenTrial) -> int | None:
+        with self._errors():
+            return self._rows.find(self._writing_connection(), trial) if self._bulk else None
+
     def trials(self) -> list[FrozenTrial]:
+        self.check()
         with self._errors():
             storage = self._open()
             if not self._bulk:
@@ -86,19 +109,39 @@ class RdbLedger(Ledger):
                 return self._rows.select(connection)
 
     def attributes(self) -> dict[str, Any]:
+        self.check()
         with self._errors():
             return dict(self._open().get_study_user_attrs(self._study_id))
 
     def set_attribute(self, key: str, value: Any) -> None:
         self._check_writable()
+        self.check()
         with self._errors():
             self._open().set_study_user_attr(self._study_id, key, value)
 
+    def check(self) -> None:
+        if self._watch is None or self._file is None:
+            return
+        self._watch.check()
+        log = self._file.with_name(f"{self._file.name}-wal")
+        if self._log_watch is not None:
+            self._log_watch.check(least=0)  # it is emptied now and then
+        elif self._connection is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._log_watch = FileWatch(log)
+
     def close(self) -> None:
+        lost = False
+        if self._watch is not None:
+            try:
+                self.check()
+            except StorageError:
+                lost = True
         self._drop_connection()
         if self._storage is not None:
             storage, self._storage = self._storage, None
-            if self._sqlite and not self.read_only:
+            # Another connection to a file that was removed would make an empty one in its place.
+            if self._sqlite and not self.read_only and not lost:
                 self._merge_write_ahead_log(storage)
             storage.remove_session()
             storage.engine.dispose()
@@ -109,6 +152,11 @@ class RdbLedger(Ledger):
     def _sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 
+    @property
+    def _file(self) -> Path | None:
+        """Of SQLite; None where there is none."""
+        return Path(self._url.database) if self._sqlite and self._url.database else None
+
     def _merge_write_ahead_log(self, storage: RDBStorage) -> None:
         """Makes the database file alone the whole study again, fit to be copied."""
         with (
@@ -118,36 +166,19 @@ class RdbLedger(Ledger):
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _lock_file(self) -> None:
-        if self._sqlite and self._url.database:
-            self._lock = WriterLock(Path(self._url.database))
+        if self._file is not None:
+            self._lock = WriterLock(self._file)
 
     def _open_storage(self, *, create: bool) -> RDBStorage:
         if self._sqlite:
-            if not create and not Path(self._url.database or "").is_file():
-                raise no_such_study(self.name, self._place)
-            return self._sqlite_storage()
-        engine = sqlalchemy.create_engine(self._url)
-        try:
-            with engine.connect() as connection, connection.begin():
-                # Processes that find an empty database at once make its tables in turn.
-                connection.execute(
-                    sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_SCHEMA_LOCK))
-                )
-                if not create and not sqlalchemy.inspect(connection).has_table("studies"):
-                    raise no_such_study(self.name, self._place)
-                return RDBStorage(self._url.render_as_string(hide_password=False))
-        finally:
-            engine.dispose()
-
-    def _sqlite_storage(self) -> RDBStorage:
-        storage = RDBStorage(self._url.render_as_string(hide_password=False))
-        if not self.read_only:
-            with storage.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        return storage
+            if create or (self._file is not None and self._file.is_file()):
+                return open_sqlite(self._url, read_only=self.read_only)
+        elif (storage := open_server(self._url, create=create)) is not None:
+            return storage
+        raise no_such_study(self.name, self._place)
 
     def _find_study(
-        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool
+        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool
     ) -> int:
         storage, wanted = self._open(), parse_directions(directions)
         try:
@@ -155,8 +186,12 @@ class RdbLedger(Ledger):
         except KeyError:
             if not create:
                 raise no_such_study(self.name, self._place) from None
+            held = [study.study_name for study in storage.get_all_studies()]
+            if held and not join:
+                raise other_studies(self.name, self._place, held) from None
             try:
-                study_id = storage.create_new_study(wanted, self.name)
+                with quiet_creation():
+                    study_id = storage.create_new_study(wanted, self.name)
             except optuna.exceptions.DuplicatedStudyError:  # another process was faster
                 study_id = storage.get_study_id_from_name(self.name)
             if metric_names:
@@ -166,8 +201,9 @@ class RdbLedger(Ledger):
         return study_id
 
     def _append_by_optuna(self, trial: FrozenTrial) -> int:
-        storage = self._open()
-        trial_id = storage.create_new_trial(self._study_id, template_trial=trial)
+        storage, plain = self._open(), copy.copy(trial)
+        plain.user_attrs = json.loads(json.dumps(trial.user_attrs, default=dict))
+        trial_id = storage.create_new_trial(self._study_id, template_trial=plain)
         return storage.get_trial_number_from_id(trial_id)
 
     def _writing_connection(self) -> sqlalchemy.Connection:
@@ -177,6 +213,7 @@ class RdbLedger(Ledger):
             with self._connection.begin():
                 if self._sqlite:
                     self._connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+                    self._connection.exec_driver_sql(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
                 else:
                     self._claim(self._connection)
         return self._connection
@@ -197,6 +234,7 @@ class RdbLedger(Ledger):
 
     def _drop_connection(self) -> None:
         forget(self)
+        self._log_watch = None  # goes with the last connection
         if self._connection is not None:
             connection, self._connection = self._connection, None
             with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
@@ -220,7 +258,7 @@ class RdbLedger(Ledger):
                 self._storage.engine.dispose()
             cause = error.__cause__ if error.__cause__ is not None else error
             reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
-            raise StorageError(
+            raise OutageError(
                 f"The storage {self._place} failed: {reason}.",
                 remedy="Check the server or the disk, then run the same command again.",
                 place=self._place,

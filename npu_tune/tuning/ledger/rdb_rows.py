@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -15,11 +17,15 @@ from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
+    SharedParameters,
     internal_params,
     rdb_tables,
     with_constraint_list,
     without_constraint_list,
 )
+from npu_tune.errors import StorageError
+from npu_tune.tuning.ledger.rdb_statement import whole_trial_statement
+from npu_tune.tuning.packed import pack_attributes
 
 _INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
 
@@ -38,6 +44,7 @@ class TrialRows:
         self._study_id = study_id
         self._tables = rdb_tables()
         self._texts = DistributionTexts()
+        self._parameters = SharedParameters({}, self._texts)
 
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
         """Adds a finished trial in a transaction of its own and returns its number."""
@@ -51,36 +58,43 @@ class TrialRows:
                     connection.execute(insert(self._tables[table]), whole)
         return number
 
-    def select(self, connection: Connection) -> list[FrozenTrial]:
-        """All trials of the study, in the order of their numbers."""
-        values = self._details(connection, "trial_values", "objective", "value", "value_type")
-        params = self._details(
-            connection, "trial_params", "param_name", "param_value", "distribution_json"
-        )
-        steps = self._details(
-            connection,
-            "trial_intermediate_values",
-            "step",
-            "intermediate_value",
-            "intermediate_value_type",
-        )
-        user = self._details(connection, "trial_user_attributes", "key", "value_json")
-        system = self._details(connection, "trial_system_attributes", "key", "value_json")
+    def find(self, connection: Connection, trial: FrozenTrial) -> int | None:
+        """The number of the trial that began and ended at the very times that this one did."""
         trials = self._tables["trials"]
-        rows = connection.execute(
-            select(trials).where(trials.c.study_id == self._study_id).order_by(trials.c.trial_id)
+        query = select(trials.c.number).where(
+            trials.c.study_id == self._study_id,
+            trials.c.datetime_start == _to_utc(trial.datetime_start),
+            trials.c.datetime_complete == _to_utc(trial.datetime_complete),
         )
-        return [
-            self._frozen(
-                row,
-                values=[_float(value, kind) for _, value, kind in sorted(values[row.trial_id])],
-                params=params[row.trial_id],
-                intermediate={step: _float(v, kind) for step, v, kind in steps[row.trial_id]},
-                user={key: json.loads(text) for key, text in user[row.trial_id]},
-                system={key: json.loads(text) for key, text in system[row.trial_id]},
-            )
-            for row in rows
-        ]
+        with connection.begin():
+            number: int | None = connection.execute(query).scalar()
+        return number
+
+    def select(self, connection: Connection) -> list[FrozenTrial]:
+        """All trials of the study, in the order of their numbers.
+
+        Raises:
+            StorageError: if a trial's rows make no sense; names the trial.
+        """
+        trials = self._tables["trials"]
+        query = select(trials).where(trials.c.study_id == self._study_id)
+        found = {
+            row.trial_id: _without_details(row)
+            for row in connection.execute(query.order_by(trials.c.trial_id))
+        }
+        for table, take in (
+            ("trial_values", _take_values),
+            ("trial_params", self._take_params),
+            ("trial_intermediate_values", _take_intermediate_values),
+            ("trial_user_attributes", _take_user_attributes),
+            ("trial_system_attributes", _take_system_attributes),
+        ):
+            # Row by row: all at once would take many times the memory of the trials.
+            for trial_id, rows in groupby(self._details(connection, table), _first):
+                if trial_id in found:
+                    with _damage(found[trial_id], table):
+                        take(found[trial_id], list(rows))
+        return list(found.values())
 
     def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
         trials = self._tables["trials"]
@@ -109,7 +123,9 @@ class TrialRows:
             "study": self._study_id,
             "row": json.dumps(row | {"state": trial.state.name}),
         }
-        statement = _whole_trial({table: list(rows[0]) for table, rows in details.items()}, row)
+        statement = whole_trial_statement(
+            {table: list(rows[0]) for table, rows in details.items()}, row
+        )
         driver: Any = connection.connection.driver_connection
         dbapi: Any = connection.dialect.dbapi
         try:
@@ -153,74 +169,93 @@ class TrialRows:
             ],
         }
 
-    def _details(self, connection: Connection, table: str, *columns: str) -> dict[int, list[Any]]:
+    def _details(self, connection: Connection, table: str) -> Iterator[Any]:
+        """The rows of a table that belong to the study's trials, trial by trial.
+
+        Among them may be some of trials that another study got in between.
+        """
         details, trials = self._tables[table], self._tables["trials"]
-        key = next(iter(details.primary_key))
+        own = select(trials.c.trial_id).where(trials.c.study_id == self._study_id).subquery()
+        ends = select(func.min(own.c.trial_id), func.max(own.c.trial_id))
+        first, last = connection.execute(ends).one()
+        if first is None:
+            return
         query = (
-            select(details.c.trial_id, *(details.c[column] for column in columns))
-            .join(trials, trials.c.trial_id == details.c.trial_id)
-            .where(trials.c.study_id == self._study_id)
-            .order_by(key)
+            select(details.c.trial_id, *(details.c[column] for column in _COLUMNS[table]))
+            .where(details.c.trial_id.between(first, last))
+            .order_by(details.c.trial_id, next(iter(details.primary_key)))
         )
-        found: dict[int, list[Any]] = defaultdict(list)
-        for trial_id, *rest in connection.execute(query):
-            found[trial_id].append(rest)
-        return found
+        yield from connection.execute(query, execution_options={"yield_per": 10_000})
 
-    def _frozen(
-        self,
-        row: Row[Any],
-        *,
-        values: list[float],
-        params: list[Any],
-        intermediate: dict[int, float],
-        user: dict[str, Any],
-        system: Mapping[str, Any],
-    ) -> FrozenTrial:
-        distributions = {name: self._texts.read(text) for name, _, text in params}
-        return FrozenTrial(
-            number=row.number,
-            trial_id=row.trial_id,
-            state=row.state,
-            value=None,
-            values=values or None,
-            datetime_start=_from_utc(row.datetime_start),
-            datetime_complete=_from_utc(row.datetime_complete),
-            params={n: distributions[n].to_external_repr(value) for n, value, _ in params},
-            distributions=distributions,
-            user_attrs=user,
-            system_attrs=without_constraint_list(system),
-            intermediate_values=intermediate,
-        )
+    def _take_params(self, trial: FrozenTrial, rows: Sequence[Any]) -> None:
+        texts = {name: text for _, name, _, text in rows}
+        if self._parameters.texts != texts:
+            self._parameters = SharedParameters(texts, self._texts)
+        trial.params = self._parameters.read({name: value for _, name, value, _ in rows})
+        trial.distributions = self._parameters.distributions
 
 
-def _whole_trial(details: Mapping[str, Sequence[str]], row: Mapping[str, Any]) -> str:
-    """PostgreSQL's statement that adds a trial with all that belongs to it, given as JSON.
+_COLUMNS = {
+    "trial_values": ("objective", "value", "value_type"),
+    "trial_params": ("param_name", "param_value", "distribution_json"),
+    "trial_intermediate_values": ("step", "intermediate_value", "intermediate_value_type"),
+    "trial_user_attributes": ("key", "value_json"),
+    "trial_system_attributes": ("key", "value_json"),
+}
+"""What is read of the tables that belong to a trial."""
 
-    Args:
-        details: columns by table.
-        row: of the table of trials, without its number.
-    """
-    columns = ", ".join(row)
-    new = (
-        f"new AS (INSERT INTO trials (number, {columns})"  # noqa: S608 - Optuna's own names
-        " SELECT coalesce((SELECT number + 1 FROM trials WHERE study_id = %(study)s"
-        f" ORDER BY trial_id DESC LIMIT 1), 0), {columns}"
-        " FROM json_populate_record(NULL::trials, %(row)s) RETURNING trial_id, number)"
+_first = itemgetter(0)
+
+
+@contextlib.contextmanager
+def _damage(trial: FrozenTrial, table: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"The trial {trial.number} is damaged in the database's table {table}: {error}.",
+            remedy="Restore the database from a backup, or delete the trial.",
+            trial=trial.number,
+        ) from error
+
+
+def _without_details(row: Row[Any]) -> FrozenTrial:
+    return FrozenTrial(
+        number=row.number,
+        trial_id=row.trial_id,
+        state=row.state,
+        value=None,
+        datetime_start=_from_utc(row.datetime_start),
+        datetime_complete=_from_utc(row.datetime_complete),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
     )
-    parts = [new]
-    for table, names in details.items():
-        listed = ", ".join(names)
-        parts.append(
-            f"{table}_ AS (INSERT INTO {table} (trial_id, {listed})"  # noqa: S608 - likewise
-            f" SELECT (SELECT trial_id FROM new), {listed}"
-            f" FROM json_populate_recordset(NULL::{table}, %({table})s))"
-        )
-    return f"WITH {', '.join(parts)} SELECT number FROM new"  # noqa: S608 - likewise
+
+
+def _take_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
+    trial.values = [_float(value, kind) for _, _, value, kind in sorted(rows, key=itemgetter(1))]
+
+
+def _take_intermediate_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
+    trial.intermediate_values = {step: _float(value, kind) for _, step, value, kind in rows}
+
+
+def _take_user_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
+    trial.user_attrs = pack_attributes({key: json.loads(text) for _, key, text in rows})
+
+
+def _take_system_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
+    trial.system_attrs = without_constraint_list({key: json.loads(text) for _, key, text in rows})
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value_json": json.dumps(v)} for key, v in attributes.items()]
+    # Attributes may be mappings of any kind.
+    return [
+        {"key": key, "value_json": json.dumps(v, default=dict)} for key, v in attributes.items()
+    ]
 
 
 def _stored(column: str, value: float) -> dict[str, Any]:

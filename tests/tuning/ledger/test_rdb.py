@@ -10,6 +10,7 @@ from trials import content, finished_trial, write_one
 
 from npu_tune.errors import StorageError, UsageError
 from npu_tune.tuning.ledger import open_ledger, rdb
+from npu_tune.tuning.packed import pack_attributes
 
 TWO = ("minimize", "maximize")
 
@@ -36,6 +37,50 @@ def test_after_a_lost_connection_the_same_call_succeeds_once(empty_database):
         assert len(ledger.trials()) == 2
         with pytest.raises(StorageError, match="Another process"):
             open_ledger(empty_database, name="s", directions=TWO)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def test_a_trial_that_was_kept_before_the_connection_broke_is_found_again(kind, tmp_path, request):
+    place = f"sqlite:///{tmp_path / 's.db'}"
+    if kind == "postgresql":
+        place = request.getfixturevalue("empty_database")
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for index in range(3):
+            ledger.append(finished_trial(index))
+        assert [ledger.find(finished_trial(index)) for index in (1, 2, 3)] == [1, 2, None]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "trial_user_attributes SET value_json = '{'",
+        "trial_user_attributes SET value_json = replace(hex(zeroblob(50000)), '0', '[')",
+        "trial_params SET param_value = 77",
+        "trial_params SET distribution_json = '[]'",
+    ],
+)
+def test_a_damaged_trial_is_named(tmp_path, harm):
+    place = f"sqlite:///{tmp_path / 's.db'}"
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for index in range(3):
+            ledger.append(finished_trial(index))
+    with sqlite3.connect(tmp_path / "s.db") as other:
+        other.execute(f"UPDATE {harm} WHERE trial_id = 2")
+    with (
+        open_ledger(place, name="s", read_only=True) as ledger,
+        pytest.raises(StorageError, match="trial 1 is damaged"),
+    ):
+        ledger.trials()
+
+
+def test_trials_with_unlike_parameters_are_read_as_they_are(place):
+    trials = [finished_trial(index) for index in range(5)]
+    del trials[1].params["conv/block"], trials[1].distributions["conv/block"]
+    trials[3].params, trials[3].distributions = {}, {}
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for trial in trials:
+            ledger.append(trial)
+        assert [content(trial) for trial in ledger.trials()] == [content(t) for t in trials]
 
 
 def test_an_unreachable_server_is_a_storage_error_without_the_password():
@@ -73,7 +118,10 @@ def test_a_failed_append_leaves_nothing_and_can_be_tried_again(tmp_path):
 def test_tables_of_an_unknown_version_are_left_to_optuna(tmp_path, monkeypatch):
     monkeypatch.setattr(rdb, "RDB_REVISION", "another")
     with open_ledger(f"sqlite:///{tmp_path / 's.db'}", name="s", directions=TWO) as ledger:
-        assert [ledger.append(finished_trial(i)) for i in range(3)] == [0, 1, 2]
+        trials = [finished_trial(i) for i in range(3)]
+        for trial in trials:
+            trial.user_attrs = pack_attributes(trial.user_attrs)
+        assert [ledger.append(trial) for trial in trials] == [0, 1, 2]
         assert [content(t) for t in ledger.trials()] == [
             content(finished_trial(i)) for i in range(3)
         ]

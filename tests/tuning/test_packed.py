@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import pickle
+import tracemalloc
+
+from fake_studies import fake_study
+from fake_targets import fake_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wide_target import WideTarget
+
+from npu_tune.space import Configuration
+from npu_tune.targets.profiles import pack_profile
+from npu_tune.tuning import run_study
+from npu_tune.tuning.packed import LazyProfile, PackedTable, SharedPairs, pack_attributes
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=3))
+@settings(max_examples=50)
+def test_packed_attributes_are_what_they_were(attributes):
+    packed = pack_attributes(attributes)
+    assert packed == attributes
+    assert json.dumps(packed, default=dict) == json.dumps(attributes)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=3))
+@settings(max_examples=50)
+def test_a_packed_table_is_a_mapping_that_can_be_copied_and_sent(table):
+    packed = PackedTable(table)
+    assert packed == table
+    assert list(packed) == list(table)
+    assert len(packed) == len(table)
+    assert copy.deepcopy(packed) == pickle.loads(pickle.dumps(packed)) == table  # noqa: S301
+
+
+def test_a_lazy_profile_is_the_profile():
+    profile = {"conv": {"cycles": 1.5, "macs": 3.0}, "dense": {"cycles": 2.0}}
+    lazy = LazyProfile(PackedTable(pack_profile(profile)))
+    assert lazy == profile
+    assert (list(lazy), len(lazy), lazy["conv"]["macs"]) == (["conv", "dense"], 2, 3.0)
+    assert lazy.get("no") is None
+
+
+def test_configurations_share_their_pairs():
+    shared = SharedPairs()
+    first, second = (
+        shared.share(Configuration.of({f"conv{n}/block": size for n in range(3)}))
+        for size in (1, 1)
+    )
+    assert first == second
+    assert all(a is b for a, b in zip(first.items_, second.items_, strict=True))
+
+
+def test_a_finished_trial_takes_little_memory(tmp_path):
+    taken = []
+
+    def measure():
+        gc.collect()
+        taken.append(tracemalloc.get_traced_memory()[0])
+
+    def run(evaluations, act=None):
+        study = fake_study(tmp_path / "s", evaluations, sampler={"name": "layerwise"})
+        run_study(study, network=fake_network(), target=WideTarget(94, on_evaluation=act))
+
+    # What is made once per process is there before anything is measured.
+    run(300)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        run(301, measure)
+    finally:
+        tracemalloc.stop()
+    assert 5_000 < (taken[0] - before) / 300 <= 15_000
