@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import is_reserved
 from npu_tune.samplers.profile.profiles import unpack_profile
-from npu_tune.samplers.qvalues import DecisionValues, Entries, Values
+from npu_tune.samplers.qvalues import DecisionValues, TableEntries, Values
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.walk import Walk
 
@@ -138,7 +138,7 @@ class QTable:
         self.evaluations = 0
         actions = [decision.actions for decision in self.walk.decisions]
         self._entries = [
-            Entries(states, count, self._width)
+            TableEntries(states, count, self._width)
             for states, count in zip([1, *actions], actions, strict=False)
         ]
 

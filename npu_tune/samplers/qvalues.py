@@ -112,7 +112,7 @@ class _Seen:
         return slice(self.starts[first], self.starts[first + 1] if last else len(self.actions))
 
 
-class Entries:
+class TableEntries:
     """The entries of a decision's table that were seen: how often, and the sum of their rewards.
 
     Args:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from npu_tune.tuning.config import StudyFile
     from npu_tune.tuning.problems import open_problem
     from npu_tune.tuning.progress import Listener, Progress
+    from npu_tune.tuning.reading import read_study
     from npu_tune.tuning.records import StudyResult, require_feasible
     from npu_tune.tuning.samplers import sampler_names
-    from npu_tune.tuning.study import read_study, run_study
+    from npu_tune.tuning.study import run_study
     from npu_tune.tuning.study_file import load_study_file, parse_study, study_file_to_toml
     from npu_tune.tuning.trial import TrialRecord
 
@@ -44,7 +45,7 @@ _HOMES = {
     "load_study_file": "npu_tune.tuning.study_file",
     "open_problem": "npu_tune.tuning.problems",
     "parse_study": "npu_tune.tuning.study_file",
-    "read_study": "npu_tune.tuning.study",
+    "read_study": "npu_tune.tuning.reading",
     "require_feasible": "npu_tune.tuning.records",
     "run_study": "npu_tune.tuning.study",
     "sampler_names": "npu_tune.tuning.samplers",

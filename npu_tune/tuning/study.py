@@ -1,4 +1,4 @@
-"""Studies from end to end: run or resume one, read one."""
+"""Studies from end to end: run or resume one."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import contextlib
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import NpuTuneWarning, StorageError
+from npu_tune.errors import NpuTuneWarning
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, StoredEvaluator
 from npu_tune.evaluation.pool import Pool, make_pool
 from npu_tune.evaluation.store import Store, store_path
 from npu_tune.network import Network
 from npu_tune.targets import Problem, Target, load_target
-from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.attributes import (
     ELAPSED,
     own_trials,
     study_attributes,
-    study_result,
     trial_records,
 )
 from npu_tune.tuning.budget import Budget
@@ -31,7 +28,6 @@ from npu_tune.tuning.folder import (
     is_study_folder,
     make_study_folder,
     no_empty_folder,
-    read_study_folder,
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
@@ -40,23 +36,19 @@ from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
+from npu_tune.tuning.reading import AGAIN, PLANNED, RIVALS, STOPPED, result_of
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers, sampler_kind
 from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
-from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, searches
+from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.validation import key_name
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
-
-_PLANNED = "evaluations_planned"
-_STOPPED = "stopped"
-_AGAIN = "baseline_again"
-_RIVALS = "rivals"
 
 
 def run_study(
@@ -103,20 +95,6 @@ def run_study(
         return _Session(study, problem, stop, sampler, listener).run()
 
 
-def read_study(folder: Path | str) -> StudyResult:
-    """Reads a study from its folder, also while it runs.
-
-    Raises:
-        UsageError: if there is no study in the folder.
-        StorageError: if its ledger cannot be read, or holds nothing yet.
-    """
-    study = read_study_folder(Path(folder))
-    with open_ledger(
-        study.storage, name=study.name, directions=(), create=False, read_only=True
-    ) as ledger:
-        return _result(ledger)
-
-
 class _Session:
     """One run of a study: everything that is made once and then handed to the runner."""
 
@@ -158,7 +136,7 @@ class _Session:
             is_begun = require_same_study(ledger, study_identity(self._problem, self._objective))
             trials = own_trials(ledger.trials())
             if is_begun and self._is_done(ledger, trials):
-                return _result(ledger)
+                return result_of(ledger)
             self._explain_sampler()
             kept = kept_settings(study.folder)
             self._claim(ledger, is_begun=is_begun)
@@ -169,7 +147,7 @@ class _Session:
                 with contextlib.ExitStack() as stack:
                     self._search(ledger, trials, search, self._evaluator(stack))
                 del search, trials  # before the trials are there once more
-                return _result(ledger)
+                return result_of(ledger)
 
     def _open_ledger(self) -> PatientLedger:
         study, objective = self._study, self._objective
@@ -219,8 +197,8 @@ class _Session:
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
             ledger.set_attribute(STUDY, identity | about)
-        ledger.set_attribute(_PLANNED, self._study.study.budget)
-        ledger.set_attribute(_STOPPED, None)
+        ledger.set_attribute(PLANNED, self._study.study.budget)
+        ledger.set_attribute(STOPPED, None)
 
     def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
         """Who evaluates, closed with the stack; its workers start with the first evaluation."""
@@ -271,35 +249,10 @@ class _Session:
         )
         evaluations_before = meter.evaluations
         reason = runner.run()
-        is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(_AGAIN)
+        is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(AGAIN)
         if reason != "interrupted" and is_new:
             again = runner.evaluate_baseline_again()
-            ledger.set_attribute(_AGAIN, dict(again) if again is not None else None)
-            if again is not None and not ledger.attributes().get(_RIVALS):
-                ledger.set_attribute(_RIVALS, problem_rivals(problem, objective, again))
-        ledger.set_attribute(_STOPPED, reason)
-
-
-def _result(ledger: Ledger) -> StudyResult:
-    attributes: dict[str, Any] = ledger.attributes()
-    about = attributes.get(STUDY)
-    if about is None:
-        raise StorageError(
-            f"The study {ledger.name!r} holds nothing yet.", remedy="Wait until it has begun."
-        )
-    if about.get("schema_version") not in READABLE_VERSIONS:
-        raise StorageError(
-            f"The study {ledger.name!r} was written by another version of npu-tune.",
-            remedy="Read it with that version.",
-            schema_version=about.get("schema_version"),
-        )
-    return study_result(
-        ledger.name,
-        about,
-        ledger.trials(),
-        searches=searches(attributes),
-        evaluations_planned=attributes.get(_PLANNED),
-        stopped=attributes.get(_STOPPED),
-        baseline_again=attributes.get(_AGAIN),
-        rivals=attributes.get(_RIVALS) or {},
-    )
+            ledger.set_attribute(AGAIN, dict(again) if again is not None else None)
+            if again is not None and not ledger.attributes().get(RIVALS):
+                ledger.set_attribute(RIVALS, problem_rivals(problem, objective, again))
+        ledger.set_attribute(STOPPED, reason)

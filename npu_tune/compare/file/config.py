@@ -12,16 +12,13 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from npu_tune.tuning.config import (
     ExecutorSection,
-    Limits,
     ModelSection,
     ObjectiveSection,
-    PathField,
-    PositiveFinite,
     SamplerSection,
-    Seconds,
     TargetSection,
     model_name,
 )
+from npu_tune.tuning.fields import Limits, PathField, PositiveFinite, Seconds
 from npu_tune.validation import Table
 
 DEFAULT_EVALUATIONS = 200

@@ -19,6 +19,7 @@ from npu_tune.targets.neural_art.compiler.choice import (
     STRIPES,
     Choice,
 )
+from npu_tune.targets.neural_art.compiler.sums import partial_sums
 from npu_tune.targets.neural_art.compiler.weights import (
     stored_weight_bytes,
     streamed_weight_bytes,
@@ -26,19 +27,9 @@ from npu_tune.targets.neural_art.compiler.weights import (
 from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Dimc, Hardware
 
-PARTIAL_SUM_BYTES = 4
-"""Of an int32 accumulator, written and read between two passes over the same output: between the
-parts of a window that is larger than 3 x 3, and between parts over input channels."""
-
 FLOAT_BYTES = 4
 """Of an element of the one float copy that an operation on the CPU holds. With it the model has the RAM
 that ST publishes for EfficientNet v2 at version 3.0 of its compiler, 1911.56 KiB, to 1 KiB."""
-
-_PLANE_KERNELS = 16
-"""Kernels that an accelerator computes side by side. The external RAM that ST publishes for networks
-with a first window of 7 x 7 is as large as one output map for each 16 kernels: 4.000 maps with 64
-kernels (ResNet50 v2, SqueezeNext), 6.000 with 96 (SqueezeNet v1.0); why is not known. Their RAM on
-the chip has room for the output and another map of its size."""
 
 TABLE_CYCLES = 2
 """Cycles per element of an activation by table (swish, sigmoid, ...) behind a convolution: one for
@@ -204,7 +195,7 @@ def _accelerator_demand(
     if choice.weight_compression:
         decompressors = min(units.decompressors, choice.accelerators)
         compute = max(compute, plain * repeats / decompressors)
-    partial, workspace = _partial_sums(shape, choice)
+    partial, workspace = partial_sums(shape, choice)
     preloaded, late, buffer = _preloading(choice, streamed)
     return Demand(
         compute=compute,
@@ -229,27 +220,6 @@ def _accelerator_demand(
         decompressors=decompressors,
         parts=choice.parts,
     )
-
-
-def _partial_sums(shape: Shape, choice: Choice) -> tuple[int, tuple[int, ...]]:
-    """Bytes of partial sums that are moved, and blocks of RAM for them.
-
-    Parts over kernels or stripes are finished one after the other, so that each needs room for its
-    own sums alone.
-    """
-    over_channels = choice.parts_over == INPUT_CHANNELS
-    passes = shape.rounds * (choice.parts if over_channels else 1)
-    if passes == 1:
-        return 0, ()
-    kernels = shape.channels_out
-    if choice.parts_over == KERNELS:
-        kernels = ceil(kernels / choice.parts)
-    together = shape.elements_out if over_channels else ceil(shape.elements_out / choice.parts)
-    moved = 2 * PARTIAL_SUM_BYTES * shape.elements_out * (passes - 1)
-    if shape.rounds == 1:
-        return moved, (PARTIAL_SUM_BYTES * together,)
-    bytes_each = max(PARTIAL_SUM_BYTES, ceil(kernels / _PLANE_KERNELS))
-    return moved, (bytes_each * together, together)
 
 
 def _traffic(

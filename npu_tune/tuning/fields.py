@@ -1,0 +1,77 @@
+"""What the values of a study file's keys may be, as types of its sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    NonNegativeFloat,
+    PlainSerializer,
+    PositiveFloat,
+)
+
+from npu_tune.errors import UsageError
+from npu_tune.quantities import Bounds, Quantity, parse_bounds, parse_duration_s, parse_limit
+from npu_tune.tuning.ledger.address import check_address
+from npu_tune.validation import SHOWN
+
+
+def _duration(value: object) -> object:
+    return parse_duration_s(value) if isinstance(value, str) else value
+
+
+def _storage(value: object) -> object:
+    if not isinstance(value, str):
+        # It may hold a password, so that it is not shown.
+        message = "it takes a path or an address in quotes"
+        raise UsageError(message, **{SHOWN: f"of type {type(value).__name__}"})
+    check_address(value)
+    return value
+
+
+def _limits(value: object) -> object:
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        limits: dict[str, Bounds] = {}
+        for name, bounds in map(parse_limit, value):
+            limits[name] = limits.get(name, Bounds()).joined(bounds)
+        return limits
+    if isinstance(value, dict):
+        return {name: _bounds(bound) for name, bound in value.items()}
+    return value
+
+
+def _bounds(value: object) -> Bounds:
+    if isinstance(value, Bounds):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Bounds(most=Quantity(float(value)))
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list | tuple) and all(isinstance(item, str) for item in texts):
+        return parse_bounds(texts)
+    raise ValueError(f"{value!r} is no limit; write a number, or such as '<= 256 KiB'")
+
+
+def _limits_document(limits: dict[str, Bounds]) -> dict[str, Any]:
+    return {name: bounds.to_document() for name, bounds in limits.items()}
+
+
+def _numbers_by_name(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
+Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
+SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_duration)]
+StorageField = Annotated[str, BeforeValidator(_storage)]
+PathField = Annotated[Path, Field(strict=False)]
+Limits = Annotated[
+    dict[str, InstanceOf[Bounds]],
+    BeforeValidator(_limits),
+    PlainSerializer(_limits_document, return_type=dict[str, Any]),
+]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Weights = Annotated[tuple[PositiveFinite, ...], BeforeValidator(_numbers_by_name)]

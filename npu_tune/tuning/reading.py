@@ -1,0 +1,65 @@
+"""Reads studies from their ledgers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from npu_tune.errors import StorageError
+from npu_tune.targets.key import READABLE_VERSIONS
+from npu_tune.tuning.attributes import study_result
+from npu_tune.tuning.folder import read_study_folder
+from npu_tune.tuning.identity import STUDY
+from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning.settings import searches
+
+PLANNED = "evaluations_planned"
+STOPPED = "stopped"
+AGAIN = "baseline_again"
+RIVALS = "rivals"
+"""Attributes of a study's ledger."""
+
+
+def read_study(folder: Path | str) -> StudyResult:
+    """Reads a study from its folder, also while it runs.
+
+    Raises:
+        UsageError: if there is no study in the folder.
+        StorageError: if its ledger cannot be read, or holds nothing yet.
+    """
+    study = read_study_folder(Path(folder))
+    with open_ledger(
+        study.storage, name=study.name, directions=(), create=False, read_only=True
+    ) as ledger:
+        return result_of(ledger)
+
+
+def result_of(ledger: Ledger) -> StudyResult:
+    """The study in an open ledger as it stands.
+
+    Raises:
+        StorageError: if it holds nothing yet, or what another version wrote.
+    """
+    attributes: dict[str, Any] = ledger.attributes()
+    about = attributes.get(STUDY)
+    if about is None:
+        raise StorageError(
+            f"The study {ledger.name!r} holds nothing yet.", remedy="Wait until it has begun."
+        )
+    if about.get("schema_version") not in READABLE_VERSIONS:
+        raise StorageError(
+            f"The study {ledger.name!r} was written by another version of npu-tune.",
+            remedy="Read it with that version.",
+            schema_version=about.get("schema_version"),
+        )
+    return study_result(
+        ledger.name,
+        about,
+        ledger.trials(),
+        searches=searches(attributes),
+        evaluations_planned=attributes.get(PLANNED),
+        stopped=attributes.get(STOPPED),
+        baseline_again=attributes.get(AGAIN),
+        rivals=attributes.get(RIVALS) or {},
+    )
