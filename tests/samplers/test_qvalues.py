@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npu_tune.samplers import qvalues
-from npu_tune.samplers.qvalues import Entries, Values
+from npu_tune.samplers.qvalues import TableEntries, Values
 
 _RATE, _DISCOUNT = 0.5, 0.9
 
@@ -47,7 +47,7 @@ def test_few_entries_say_what_a_table_of_all_would_say(sizes, whole, cells, data
     rewards = st.lists(st.sampled_from([-1.5, -1.0, 0.0, 0.5, 1.0]), min_size=2, max_size=2)
     walk = st.tuples(st.tuples(*[st.integers(0, size - 1) for size in sizes]), rewards)
     walks = data.draw(st.lists(walk, max_size=12))
-    entries = [Entries(s, a, 2) for s, a in zip([1, *sizes[:-1]], sizes, strict=True)]
+    entries = [TableEntries(s, a, 2) for s, a in zip([1, *sizes[:-1]], sizes, strict=True)]
     for actions, reward in walks:
         for each, before, action in zip(entries, [0, *actions], actions, strict=False):
             each.add(before, action, reward)
@@ -72,7 +72,7 @@ def test_few_entries_say_what_a_table_of_all_would_say(sizes, whole, cells, data
 
 def test_an_entry_of_a_huge_table_is_found_again():
     size = 10**9
-    entries = Entries(size, size, 1)
+    entries = TableEntries(size, size, 1)
     entries.add(size - 1, size - 2, [3.0])
     nothing = Values.of(size, np.zeros(0, dtype=np.int64), np.zeros(0), 0.0)
     values = entries.worth(np.ones(1), nothing, discount=0.0, learning_rate=1.0)
