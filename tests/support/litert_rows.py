@@ -51,8 +51,8 @@ def on_ethos_u(op: str, network: Network, target: str = "ethos-u55-128") -> str:
     except ModelError as error:
         return "CPU" if error.data.get("cpu_operators") or network.is_float else _refused(error)
     with problem:
-        # Vela calls an operator by its kind, then by its output.
-        on_cpu = {each.split()[-1] for each in problem.operators()[1]}
+        # Vela calls an operator by its kind, then by its output; a reason follows in brackets.
+        on_cpu = {each.split(" (")[0].split()[-1] for each in problem.operators()[1]}
     own = [layer for layer in network.layers if layer.op.split(":")[0] == op]
     left = any(layer.outputs and layer.outputs[0] in on_cpu for layer in own)
     return "CPU" if left or not any(layer.outputs for layer in own) else "NPU"
