@@ -48,7 +48,7 @@ class Seen(NamedTuple):
 
 
 def end_family(root: int) -> None:
-    """Ends all descendants of a process, and all other processes of the session that it began.
+    """Ends all descendants of a process, the session that it began, and all descendants of that.
 
     Returns once they are dead; gives up after :data:`PATIENCE_S`. The process itself is left
     alone: as long as it has not been waited for, its number means no other process.
@@ -68,7 +68,7 @@ def end_family(root: int) -> None:
 
 
 def _family(root: int) -> list[Seen]:
-    """The living among the descendants and the session of a process, without itself."""
+    """The living among the descendants of a process and of its session, without itself."""
     try:
         numbers = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]  # noqa: PTH208
     except OSError:  # no /proc: what has left the group cannot be found
@@ -79,7 +79,9 @@ def _family(root: int) -> list[Seen]:
     children: dict[int, list[int]] = {}
     for process in seen:
         children.setdefault(process.parent, []).append(process.pid)
-    found, to_visit = set(), [root]
+    # Where the process has ended, its children are somebody else's, and only their session tells.
+    found = {process.pid for process in seen if process.session == root}
+    to_visit = [root, *found]
     while to_visit:
         offspring = children.get(to_visit.pop(), [])
         found.update(offspring)
@@ -87,9 +89,7 @@ def _family(root: int) -> list[Seen]:
     return [
         process
         for process in seen
-        if (process.pid in found or process.session == root)
-        and process.pid != root
-        and process.state not in "ZX"
+        if process.pid in found and process.pid != root and process.state not in "ZX"
     ]
 
 
