@@ -10,6 +10,7 @@ import contextlib
 import os
 import pickle
 import sys
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 
@@ -36,7 +37,7 @@ def main() -> None:
     os.close(descriptor)
     socket = os.fstat(connection.fileno())
     # The other side may be gone at any time; then there is nobody left to tell.
-    with contextlib.suppress(EOFError, OSError), connection, BoundProblem() as bound:
+    with contextlib.suppress(EOFError, OSError), _closing(connection), BoundProblem() as bound:
         binding: Binding | None = None
         while True:
             message = connection.recv()
@@ -49,6 +50,16 @@ def main() -> None:
             if not _is_socket(connection.fileno(), socket):
                 sys.exit("An evaluation has closed the connection of its worker.")
             connection.send_bytes(answer)
+
+
+@contextlib.contextmanager
+def _closing(connection: Connection) -> Iterator[None]:
+    """Closes a connection; that an evaluation has closed it hides nothing that happens inside."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            connection.close()
 
 
 def _is_socket(descriptor: int, socket: os.stat_result) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from npu_tune.errors import TargetError
 from npu_tune.targets.base import TargetOptions
@@ -30,6 +30,11 @@ RULES: Mapping[str, str] = {
     "vendor": "the estimate of the vendor's own compiler",
 }
 """How cycles are counted."""
+
+
+def _version(value: object) -> object:
+    """A version as it is called; 3.0 without quotes is a number in TOML."""
+    return str(value) if isinstance(value, float) else value
 
 
 class NeuralArtOptions(Table):
@@ -63,10 +68,12 @@ class NeuralArtOptions(Table):
     external_ram: bool = Field(
         default=True, description="false to do without RAM outside the chip"
     )
-    core: Literal["3.0", "4.0"] = Field(
-        default="4.0",
-        description="version of the vendor's compiler: 3.0, which takes longer for "
-        "squeeze-and-excite, or 4.0; 4.0 by default",
+    core: Annotated[Literal["3.0", "4.0"], BeforeValidator(_version), OptionInfo(flag=True)] = (
+        Field(
+            default="4.0",
+            description="version of the vendor's compiler: 3.0, which takes longer for "
+            "squeeze-and-excite, or 4.0; 4.0 by default",
+        )
     )
 
 

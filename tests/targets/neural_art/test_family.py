@@ -127,7 +127,7 @@ def test_every_option_is_described():
         "core",
     }
     assert all(texts.values())
-    assert not option_flags(NeuralArtFamily().options)
+    assert [flag.name for flag in option_flags(NeuralArtFamily().options)] == ["core"]
 
 
 def test_a_hardware_file_is_found_beside_the_study_file(tmp_path: Path, monkeypatch):
@@ -157,3 +157,14 @@ def test_a_hardware_table_is_the_same_after_it_was_written_into_a_study_folder(t
     assert again.target.options == {"hardware": hardware}
     made = [load_target(study.target.name, study.target.options) for study in (asked, again)]
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("given", ["3.0", 3.0])
+def test_a_version_of_the_compiler_may_be_a_number(given):
+    assert NeuralArtFamily().make(N6, {"core": given}).core == "3.0"
+
+
+@pytest.mark.parametrize("given", ["2.0", 2.0, 3.05, True])
+def test_other_versions_of_the_compiler_are_refused(given):
+    with pytest.raises(TargetError, match="core"):
+        NeuralArtFamily().make(N6, {"core": given})
