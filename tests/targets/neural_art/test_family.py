@@ -127,7 +127,7 @@ def test_every_option_is_described():
         "core",
     }
     assert all(texts.values())
-    assert [flag.name for flag in option_flags(NeuralArtFamily().options)] == ["core"]
+    assert [flag.option for flag in option_flags(NeuralArtFamily().options)] == ["core"]
 
 
 def test_a_hardware_file_is_found_beside_the_study_file(tmp_path: Path, monkeypatch):
