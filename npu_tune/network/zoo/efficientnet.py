@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npu_tune.network.zoo.blocks import GATE_GAIN, project, squeeze_and_excite
 from npu_tune.network.zoo.builder import NetworkBuilder
-from npu_tune.network.zoo.topologies import BRANCH_GAIN, classify
+from npu_tune.network.zoo.topologies import classify
 
 if TYPE_CHECKING:
     import onnx
-
-_GATE_GAIN = 2.0
-"""Compensates in the next layer that gates of squeeze-and-excite are near one half."""
 
 
 def efficientnet_v2_b0(
@@ -47,7 +45,7 @@ def _fused_block(
     y = net.conv(
         x, f"{name}/expand", expansion * before, kernel=3, stride=stride, activation="swish"
     )
-    return _project(net, x, y, name, channels=channels, stride=stride, gain=1.0)
+    return project(net, x, y, name, channels=channels, stride=stride, gain=1.0)
 
 
 def _gated_block(
@@ -64,17 +62,5 @@ def _gated_block(
         depthwise=True,
         activation="swish",
     )
-    gate = net.channel_means(y, f"{name}/squeeze")
-    gate = net.conv(gate, f"{name}/reduce", max(1, before // 4), activation="swish")
-    gate = net.conv(gate, f"{name}/excite", expansion * before, activation="sigmoid")
-    y = net.multiply(y, gate, f"{name}/gated")
-    return _project(net, x, y, name, channels=channels, stride=stride, gain=_GATE_GAIN)
-
-
-def _project(
-    net: NetworkBuilder, x: str, y: str, name: str, *, channels: int, stride: int, gain: float
-) -> str:
-    residual = stride == 1 and net.shape(x)[1] == channels
-    gain *= BRANCH_GAIN if residual else 1.0
-    y = net.conv(y, f"{name}/project", channels, activation="none", gain=gain)
-    return net.add(x, y, f"{name}/add") if residual else y
+    y = squeeze_and_excite(net, y, name, max(1, before // 4), activation="swish")
+    return project(net, x, y, name, channels=channels, stride=stride, gain=GATE_GAIN)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npu_tune.network.zoo.blocks import BRANCH_GAIN, GATE_GAIN, project, squeeze_and_excite
 from npu_tune.network.zoo.builder import NetworkBuilder
-from npu_tune.network.zoo.topologies import BRANCH_GAIN, classify, fire_modules
+from npu_tune.network.zoo.topologies import classify, fire_modules
 
 if TYPE_CHECKING:
     import onnx
-
-_GATE_GAIN = 2.0
-"""Compensates in the next layer that gates of squeeze-and-excite are near one half."""
 
 
 def resnet50_v2(
@@ -132,12 +130,6 @@ def _inverted(
     )
     gain = 1.0
     if gated:
-        gate = net.channel_means(y, f"{name}/squeeze")
-        gate = net.conv(gate, f"{name}/reduce", before // 4)
-        gate = net.conv(gate, f"{name}/excite", inner, activation="sigmoid")
-        y = net.multiply(y, gate, f"{name}/gated")
-        gain = _GATE_GAIN
-    residual = stride == 1 and before == width
-    gain *= BRANCH_GAIN if residual else 1.0
-    y = net.conv(y, f"{name}/project", width, activation="none", gain=gain)
-    return net.add(x, y, f"{name}/add") if residual else y
+        y = squeeze_and_excite(net, y, name, before // 4, activation="relu")
+        gain = GATE_GAIN
+    return project(net, x, y, name, channels=width, stride=stride, gain=gain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npu_tune.network.zoo.blocks import BRANCH_GAIN, project
 from npu_tune.network.zoo.builder import Activation, NetworkBuilder
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ _THOUSAND_LOGITS_GAIN = 8.0
 """Gain for a thousand classes, whose probabilities would otherwise all be below 1/256."""
 _MANY_CLASSES = 256
 """Number of classes from which the larger gain is used."""
-
-BRANCH_GAIN = 0.4
-"""Of residual branches, which correct their input when trained; at full size, random ones would
-mask it."""
 
 
 def classify(net: NetworkBuilder, x: str, name: str, classes: int) -> onnx.ModelProto:
@@ -220,10 +217,7 @@ def _inverted_residual(
         depthwise=True,
         activation="relu6",
     )
-    residual = stride == 1 and before == channels
-    gain = BRANCH_GAIN if residual else 1.0
-    y = net.conv(y, f"{name}/project", channels, activation="none", gain=gain)
-    return net.add(x, y, f"{name}/add") if residual else y
+    return project(net, x, y, name, channels=channels, stride=stride, gain=1.0)
 
 
 def _round_to_eight(width: float) -> int:
