@@ -58,21 +58,22 @@ def confidence_of(run: Run, hardware: Hardware, rule: str) -> Confidence:
         hardware: that it ran on.
         rule: how cycles were counted.
     """
-    decisive = list(_decisive(run, hardware, rule))
-    shares = _outside_shares(run)
+    total = sum(step.cycles for step in run.steps) or 1.0
+    decisive = list(_decisive(run, hardware, rule, total))
+    shares = _outside_shares(run, total)
     phrases = [f"{what} ({share:.0%} of the time)" for what, share in shares.items()]
     if decisive or sum(shares.values()) > MOST_OUTSIDE:
         return Confidence(False, _BASIS, (*decisive, *phrases))
     graph = run.machine.graph
     rare = any(shape_of(o, graph).rounds > 1 or o.in_float for o in graph.operations)
-    milliseconds = sum(step.cycles for step in run.steps) / (hardware.clock_mhz * 1e3)
+    milliseconds = total / (hardware.clock_mhz * 1e3)
     if milliseconds < LEAST_MS:
         phrases.insert(0, f"networks faster than {LEAST_MS} ms, where fixed costs matter most")
         rare = True
     return Confidence(True, _BASIS, tuple(phrases), WITH_FEW_ROWS if rare else USUAL)
 
 
-def _decisive(run: Run, hardware: Hardware, rule: str) -> Iterator[str]:
+def _decisive(run: Run, hardware: Hardware, rule: str, total: float) -> Iterator[str]:
     """What puts a whole network outside."""
     if hardware.name != HARDWARE:
         yield f"nothing is published for the hardware {hardware.name!r}"
@@ -81,7 +82,7 @@ def _decisive(run: Run, hardware: Hardware, rule: str) -> Iterator[str]:
     stored = sum(step.epoch.total.stored for step in run.steps)
     if stored > MOST_FLASH_BYTES:
         yield f"more than {MOST_FLASH_BYTES >> 20} MiB of weights"
-    in_float = _float_share(run)
+    in_float = _float_share(run, total)
     if in_float > MOST_IN_FLOAT:
         yield f"the CPU computes in float for {in_float:.0%} of the time"
     machine = run.machine
@@ -90,18 +91,17 @@ def _decisive(run: Run, hardware: Hardware, rule: str) -> Iterator[str]:
         yield "feature maps in external RAM"
 
 
-def _float_share(run: Run) -> float:
+def _float_share(run: Run, total: float) -> float:
     """Share of the time in operations that the CPU computes in float."""
     operations = run.machine.graph.operations
     in_float = sum(step.cycles for step in run.steps if operations[step.epoch.first].in_float)
-    return in_float / (sum(step.cycles for step in run.steps) or 1.0)
+    return in_float / total
 
 
-def _outside_shares(run: Run) -> dict[str, float]:
+def _outside_shares(run: Run, total: float) -> dict[str, float]:
     """By phrase, the share of the time that operations outside take, largest first."""
     graph = run.machine.graph
     operations = {operation.name: operation for operation in graph.operations}
-    total = sum(step.cycles for step in run.steps) or 1.0
     last = graph.operations[-1].name
     shares: defaultdict[str, float] = defaultdict(float)
     for step in run.steps:
