@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.errors import NpuTuneWarning
@@ -133,13 +133,14 @@ class _Session:
     def _run(self, search: SearchStudy) -> StudyResult:
         study, network = self._study, self._problem.network
         with self._open_ledger() as ledger:
-            is_begun = require_same_study(ledger, study_identity(self._problem, self._objective))
+            identity = study_identity(self._problem, self._objective)
+            is_begun = require_same_study(ledger, identity)
             trials = own_trials(ledger.trials())
             if is_begun and self._is_done(ledger, trials):
                 return result_of(ledger)
             self._explain_sampler()
             kept = kept_settings(study.folder)
-            self._claim(ledger, is_begun=is_begun)
+            self._claim(ledger, None if is_begun else identity)
             first = trials[-1].number + 1 if trials else 0
             record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=kept)
             write_study_folder(study, network)
@@ -190,10 +191,9 @@ class _Session:
         )
         return True
 
-    def _claim(self, ledger: Ledger, *, is_begun: bool) -> None:
-        """Makes the ledger this study's, where it is not yet."""
-        if not is_begun:
-            identity = study_identity(self._problem, self._objective)
+    def _claim(self, ledger: Ledger, identity: dict[str, Any] | None) -> None:
+        """Makes the ledger this study's; with its identity where it is not yet."""
+        if identity is not None:
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
             ledger.set_attribute(STUDY, identity | about)
