@@ -191,10 +191,8 @@ def _pool(op: _One) -> TfliteFile:
     return op.done(filterWidth=2, filterHeight=2, strideW=2, strideH=2)
 
 
-def _lstm(op: _One) -> TfliteFile:
-    """Four gates of three cells for two inputs, without peepholes and projection."""
-    sequence = op.op != "LSTM"
-    op.reads(*((1, 5, 2) if sequence else (1, 2)))
+def _gates(op: _One) -> None:
+    """Weights and biases of four gates, without peepholes and projection."""
     for _ in range(4):
         op.weights(3, 2)
     for _ in range(4):
@@ -203,6 +201,13 @@ def _lstm(op: _One) -> TfliteFile:
     for _ in range(4):
         op.weights(3, dtype="int32")
     op.nothing(2)
+
+
+def _lstm(op: _One) -> TfliteFile:
+    """Four gates of three cells for two inputs, without peepholes and projection."""
+    sequence = op.op != "LSTM"
+    op.reads(*((1, 5, 2) if sequence else (1, 2)))
+    _gates(op)
     op.reads(1, 3, is_variable=True).reads(1, 3, dtype="int16", is_variable=True)
     return op.nothing(4).makes(*((1, 5, 3) if sequence else (1, 3))).done()
 
@@ -210,14 +215,7 @@ def _lstm(op: _One) -> TfliteFile:
 def _bidirectional_lstm(op: _One) -> TfliteFile:
     op.reads(1, 5, 2)
     for _ in range(2):
-        for _ in range(4):
-            op.weights(3, 2)
-        for _ in range(4):
-            op.weights(3, 3)
-        op.nothing(3)
-        for _ in range(4):
-            op.weights(3, dtype="int32")
-        op.nothing(2)
+        _gates(op)
     for _ in range(2):
         op.reads(1, 3, is_variable=True).reads(1, 3, dtype="int16", is_variable=True)
     return op.nothing(9).makes(1, 5, 6).done(mergeOutputs=True)

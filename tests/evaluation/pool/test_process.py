@@ -280,11 +280,7 @@ def open_others(folder):
 
 
 def write_to_all(folder):
-    for descriptor in range(3, 64):
-        with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                os.write(descriptor, b"\0\0\0\4junk")
-    threading.Event().wait()
+    write_to_sockets(b"\0\0\0\4junk")
 
 
 def test_a_worker_that_gets_stuck_in_its_answer_has_crashed(tmp_path, monkeypatch):
@@ -296,12 +292,16 @@ def test_a_worker_that_gets_stuck_in_its_answer_has_crashed(tmp_path, monkeypatc
     assert "got stuck in an answer" in outcome.error.message
 
 
-def begin_an_answer(folder):
+def write_to_sockets(content):
     for descriptor in range(3, 64):
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                os.write(descriptor, b"\0\0\0\4ju")
+                os.write(descriptor, content)
     threading.Event().wait()
+
+
+def begin_an_answer(folder):
+    write_to_sockets(b"\0\0\0\4ju")
 
 
 @dataclass(frozen=True)
