@@ -21,7 +21,7 @@ follow the same rules by extrapolation. The rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import ceil
 
 from npu_tune.targets.neural_art.graph import OperationKind
@@ -37,7 +37,7 @@ _FAST_LOAD = 3
 _CHAIN_MACS = 144
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Shape:
     """The sizes of an operation that its cycles depend on; compared by identity.
 
@@ -73,20 +73,20 @@ class Shape:
     weight_bits: int = 8
     further_elements: int = 0
 
-    @property
+    @cached_property
     def is_depthwise(self) -> bool:
         return self.groups > 1 and self.groups == self.channels_in
 
-    @property
+    @cached_property
     def elements_out(self) -> int:
         return self.pixels_out * self.channels_out
 
-    @property
+    @cached_property
     def window_passes(self) -> int:
         """Parts of up to 3 x 3 that a convolution's window consists of."""
         return ceil(self.taps[0] / _WINDOW) * ceil(self.taps[1] / _WINDOW)
 
-    @property
+    @cached_property
     def rounds(self) -> int:
         """How often a convolution passes over its input, adding to partial sums in memory.
 
