@@ -145,7 +145,8 @@ class Machine:
             most_live = live_bytes(before)
         live = tuple(block for block in before if block.last >= span.first)
         blocks = {block.name: block for block in live}
-        reading = tuple(blocks[name].start for name, _ in span.inputs)
+        inputs = tuple([blocks[name] for name, _ in span.inputs])
+        reading = tuple([block.start for block in inputs])
         output = self._place(
             live, reading, Block(0, span.output_bytes, self._last_use[span.output], span.output),
             span=span, prefer=prefer,
@@ -165,7 +166,6 @@ class Machine:
             sums = self._place(live, reading, wanted, span=span, prefer=AUTO)
             live = with_block(live, sums)
             placed.append(sums)
-        inputs = tuple(blocks[name] for name, _ in span.inputs)
         return Placement(
             # What the epoch reads is still in use while the next one's weights arrive.
             state=self._state_number(live),
@@ -185,10 +185,8 @@ class Machine:
     ) -> Traffic:
         """What moving the streams costs; depends on pools, not on addresses, so few differ."""
         where = self.memory.where
-        read, also_written = (
-            tuple(where(block.start, block.end).pieces for block in blocks)
-            for blocks in (inputs, further)
-        )
+        read = tuple([where(block.start, block.end).pieces for block in inputs])
+        also_written = tuple([where(block.start, block.end).pieces for block in further])
         output, buffer, sums = (
             None if block is None else where(block.start, block.end).pieces for block in others
         )
