@@ -81,7 +81,7 @@ def _prediction(row: PublishedRow) -> Prediction:
         metrics["ram_bytes"] / KIB,
         metrics["flash_bytes"] * left / KIB,
         metrics["external_ram_bytes"] / KIB,
-        confidence_of(run, HARDWARE, CALIBRATED),
+        confidence_of(run, [HARDWARE], CALIBRATED),
     )
 
 

@@ -8,7 +8,8 @@ takes so little time that even three times its cost would change the total by no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from npu_tune.targets.confidence import Confidence, ExpectedError
 from npu_tune.targets.neural_art.compiler.demand import shape_of
@@ -17,10 +18,19 @@ from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
-from npu_tune.targets.neural_art.hardware import Hardware
+from npu_tune.targets.neural_art.hardware import Hardware, load_hardware
 
 HARDWARE = "stm32n6"
 """The only hardware for which anything is published."""
+
+MOST_CLASSES = 1000
+"""Elements of the largest softmax of a network that was validated."""
+
+MOST_COLORS = 3
+"""Input channels of the dense windows of 7 x 7 that were validated, all of them first ones."""
+
+WEIGHT_BITS = (4, 8)
+"""Widths of weights that are published."""
 
 MOST_OUTSIDE = 0.15
 """Share of the time: three times its cost changes the total by 30 %."""
@@ -33,6 +43,8 @@ LEAST_MS = 0.9
 MOST_FLASH_BYTES = 26 << 20
 MOST_MAP_BYTES = 1764 << 10
 """The most weights, and the largest feature map (MobileNet v2 1.4)."""
+
+_SOFTMAX = frozenset({"Softmax", "SOFTMAX"})
 
 _BASIS = "published networks on the STM32N6570-DK board, compiled by default"
 
@@ -50,33 +62,36 @@ WITH_FEW_ROWS: Mapping[str, ExpectedError] = {
 published, and of those that are faster than any of them."""
 
 
-def confidence_of(run: Run, hardware: Hardware, rule: str) -> Confidence:
+def confidence_of(run: Run, hardware: Iterable[Hardware], rule: str) -> Confidence:
     """How far a network's default configuration can be trusted.
 
     Args:
         run: of the default configuration.
-        hardware: that it ran on.
+        hardware: that it ran on, then what else may be chosen.
         rule: how cycles were counted.
     """
+    every = list(hardware)
     total = sum(step.cycles for step in run.steps) or 1.0
-    decisive = list(_decisive(run, hardware, rule, total))
+    decisive = list(_decisive(run, every, rule, total))
     shares = _outside_shares(run, total)
     phrases = [f"{what} ({share:.0%} of the time)" for what, share in shares.items()]
     if decisive or sum(shares.values()) > MOST_OUTSIDE:
         return Confidence(False, _BASIS, (*decisive, *phrases))
     graph = run.machine.graph
     rare = any(shape_of(o, graph).rounds > 1 or o.in_float for o in graph.operations)
-    milliseconds = total / (hardware.clock_mhz * 1e3)
+    milliseconds = total / (every[0].clock_mhz * 1e3)
     if milliseconds < LEAST_MS:
         phrases.insert(0, f"networks faster than {LEAST_MS} ms, where fixed costs matter most")
         rare = True
     return Confidence(True, _BASIS, tuple(phrases), WITH_FEW_ROWS if rare else USUAL)
 
 
-def _decisive(run: Run, hardware: Hardware, rule: str, total: float) -> Iterator[str]:
+def _decisive(run: Run, hardware: list[Hardware], rule: str, total: float) -> Iterator[str]:
     """What puts a whole network outside."""
-    if hardware.name != HARDWARE:
-        yield f"nothing is published for the hardware {hardware.name!r}"
+    if hardware[0].name != HARDWARE:
+        yield f"nothing is published for the hardware {hardware[0].name!r}"
+    elif not all(map(_is_published, hardware)):
+        yield f"nothing is published for {HARDWARE!r} with other units, clocks or memories"
     if rule != CALIBRATED:
         yield "the vendor's rule counts cycles as its compiler does, not as a board needs them"
     stored = sum(step.epoch.total.stored for step in run.steps)
@@ -86,9 +101,24 @@ def _decisive(run: Run, hardware: Hardware, rule: str, total: float) -> Iterator
     if in_float > MOST_IN_FLOAT:
         yield f"the CPU computes in float for {in_float:.0%} of the time"
     machine = run.machine
+    if machine.graph.batch > 1:
+        yield f"{machine.graph.batch} samples at a time"
     maps = [step.placement.placed[0] for step in run.steps] + list(machine.live(machine.start))
     if any(is_external(machine.memory.pool_at(block.start)) for block in maps):
         yield "feature maps in external RAM"
+
+
+def _is_published(hardware: Hardware) -> bool:
+    """Tells whether figures are published for a hardware, or for one with larger memories."""
+    known = load_hardware(HARDWARE)
+    ours, theirs = (
+        replace(each, name="", description="", pools=(), energy=known.energy)
+        for each in (hardware, known)
+    )
+    speeds, known_speeds = (
+        {(pool.kind, pool.cycles_per_byte) for pool in each.pools} for each in (hardware, known)
+    )
+    return ours == theirs and speeds <= known_speeds
 
 
 def _float_share(run: Run, total: float) -> float:
@@ -102,20 +132,24 @@ def _outside_shares(run: Run, total: float) -> dict[str, float]:
     """By phrase, the share of the time that operations outside take, largest first."""
     graph = run.machine.graph
     operations = {operation.name: operation for operation in graph.operations}
-    last = graph.operations[-1].name
     shares: defaultdict[str, float] = defaultdict(float)
     for step in run.steps:
         for name, row in step.rows:
-            what = _outside(operations[name], graph, is_last=name == last)
+            what = _outside(operations[name], graph)
             if what:
                 shares[what] += row["cycles"] / total
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
-def _outside(operation: Operation, graph: OperationGraph, *, is_last: bool) -> str:
+def _outside(operation: Operation, graph: OperationGraph) -> str:
     """A phrase for an operation that is outside; "" for one that was validated."""
-    if graph.maps[operation.output].size_bytes > MOST_MAP_BYTES:
+    maps = [graph.maps[name] for name in (*operation.inputs, *operation.outputs)]
+    if any(each.size_bytes > MOST_MAP_BYTES for each in maps):
         return f"feature maps above {MOST_MAP_BYTES >> 10} KiB"
+    if any(each.bits != 8 for each in maps):
+        return "elements of other than 8 bits"
+    if operation.weights is not None and operation.weights.bits not in WEIGHT_BITS:
+        return f"weights of {operation.weights.bits} bits"
     if operation.kind is OperationKind.CONVOLUTION:
         return _outside_convolution(operation, graph)
     if operation.kind is OperationKind.POOL:
@@ -124,8 +158,9 @@ def _outside(operation: Operation, graph: OperationGraph, *, is_last: bool) -> s
     if operation.kind is OperationKind.COPY:
         usual = operation.op in SCATTERED - {"Transpose", "TRANSPOSE"}
         return "" if usual else f"{operation.op}, which moves data"
-    if operation.kind is OperationKind.SOFTWARE and not operation.in_float and not is_last:
-        return f"{operation.op} on the CPU"
+    if operation.kind is OperationKind.SOFTWARE and not operation.in_float:
+        is_usual = operation.op in _SOFTMAX and maps[-1].elements <= MOST_CLASSES
+        return "" if is_usual else f"{operation.op} on the CPU"
     return ""
 
 
@@ -140,6 +175,8 @@ def _outside_convolution(operation: Operation, graph: OperationGraph) -> str:
     rows, columns = operation.kernel
     if shape.is_depthwise:
         return "depthwise windows of more than 7 x 7" if max(rows, columns) > 7 else ""
-    if max(rows, columns) <= 3 or (rows, columns) == (7, 7):
+    if max(rows, columns) <= 3:
+        return ""
+    if (rows, columns) == (7, 7) and shape.channels_in <= MOST_COLORS:
         return ""
     return f"windows of {rows} x {columns}"

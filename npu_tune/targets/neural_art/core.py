@@ -87,7 +87,7 @@ class NetworkCompiler:
             (knob.full_name, knob.default) for knob in variants.knobs()
         )
         self._network_knobs = (*network_knobs(self.graph), *variants.knobs())
-        hardware = (variants.hardware({}), variants.hardware(_largest(variants)))
+        hardware = self.every_hardware()
         wanted = [joined_by_default(self.graph, i) for i in range(len(self.graph.operations))]
         self._set_space(hardware, wanted, four_bit_weights=four_bit_weights)
         # Units may not suffice for every wish; the default says what really happens.
@@ -132,6 +132,11 @@ class NetworkCompiler:
         if found is None:
             found = self._hardware[values] = self._variants.hardware(configuration)
         return found
+
+    def every_hardware(self) -> tuple[Hardware, ...]:
+        """That of the default, then those with the smallest and the largest of what may be chosen."""
+        ends = ({}, *({k.full_name: k.values[i] for k in self._variants.knobs()} for i in (0, -1)))
+        return tuple(self._variants.hardware(each) for each in ends)
 
     def scheduler(self, configuration: Configuration) -> Scheduler:
         """The compiler for the network-wide knobs of a configuration."""
@@ -208,10 +213,6 @@ class NetworkCompiler:
                 name = items[index][0]
                 items[index] = (name, getattr(choice, name.rpartition("/")[2]))
         return Configuration(tuple(items))
-
-
-def _largest(variants: HardwareVariants) -> dict[str, Value]:
-    return {knob.full_name: knob.values[-1] for knob in variants.knobs()}
 
 
 def _joined(epochs: list[Epoch]) -> set[int]:

@@ -37,10 +37,10 @@ class NeuralArtProblem(Problem):
 
     @cached_property
     def confidence(self) -> Confidence:
-        """By the network's default on the hardware as it is described."""
+        """By the network's default, on the hardware that may be chosen."""
         compiler = self.compiler
-        default = compiler.space.default
-        return confidence_of(compiler.run(default), compiler.hardware(default), rule=compiler.rule)
+        run = compiler.run(compiler.space.default)
+        return confidence_of(run, compiler.every_hardware(), rule=compiler.rule)
 
     @property
     def space(self) -> SearchSpace:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tflite_files import TfliteFile
 from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.network import Network
@@ -59,6 +61,9 @@ def test_a_very_fast_network_is_said_to_be_one() -> None:
         ("y = ConvTranspose<strides=[2,2]>(x, w)", {"w": (32, 32, 2, 2)}, "transposed convolutions"),
         ("a = Conv(x, w) y = Transpose<perm=[0,2,1,3]>(a)", {"w": (64, 32, 1, 1)}, "Transpose"),
         ("a = LRN<size=3>(x) y = Conv(a, w)", {"w": (16, 32, 1, 1)}, "LRN on the CPU"),
+        ("a = Conv(x, w) y = LRN<size=3>(a)", {"w": (16, 32, 1, 1)}, "LRN on the CPU"),
+        ("a = Conv(x, w) y = Softmax<axis=1>(a)", {"w": (16, 32, 1, 1)}, "Softmax on the CPU"),
+        ("y = Conv<pads=[3,3,3,3]>(x, w)", {"w": (32, 32, 7, 7)}, "windows of 7 x 7"),
     ],
 )  # fmt: skip
 def test_operators_outside_are_named_with_their_share_of_the_time(
@@ -88,6 +93,61 @@ def test_the_vendors_rule_is_outside_and_smaller_memories_are_not(
     found = confidence(zoo_network("mobilenet-v1-0.25-96"), options)
     assert found.validated is (not phrase)
     assert all(phrase in each for each in found.outside if phrase)
+
+
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        {"accelerators": 16},
+        {"clock_mhz": 400},
+        {"accelerators": [2, 4]},
+        {"clock_mhz": [400, 1000]},
+    ],
+)
+def test_other_units_and_clocks_are_outside_whatever_the_hardware_is_called(
+    hardware: Mapping[str, Any],
+) -> None:
+    found = confidence(zoo_network("resnet8"), {"hardware": hardware})
+    assert not found.validated
+    assert any("other units, clocks or memories" in phrase for phrase in found.outside)
+
+
+def test_the_hardware_of_a_file_is_known_by_what_it_says(tmp_path: Path) -> None:
+    for text, is_published in (("", True), ("[units]\naccelerators = 16", False)):
+        file = tmp_path / "own.toml"
+        file.write_text(f'based_on = "stm32n6"\n{text}\n')
+        with load_target("neural-art-custom", {"hardware_file": str(file)}).bind(
+            zoo_network("resnet8")
+        ) as problem:
+            assert problem.confidence.validated is is_published
+
+
+def test_several_samples_at_a_time_are_outside() -> None:
+    weights = {"w": np.zeros((64, 32, 3, 3), np.float32)}
+    text = "(float[2,32,64,64] x) => (float y) { y = Conv(x, w) }"
+    found = confidence(onnx_network(onnx_model(text, weights)))
+    assert not found.validated
+    assert any("2 samples at a time" in phrase for phrase in found.outside)
+
+
+def test_two_small_classifiers_at_the_end_are_as_usual_as_one() -> None:
+    nodes = (
+        "a = Conv<pads=[1,1,1,1]>(x, w) m = GlobalAveragePool(a) f = Flatten(m) "
+        "g = MatMul(f, u) h = MatMul(f, v) p = Softmax(g) q = Softmax(h) y = Concat<axis=1>(p, q)"
+    )
+    found = confidence(network(nodes, {"w": (64, 32, 3, 3), "u": (64, 10), "v": (64, 9)}))
+    assert found.validated
+    assert not any("CPU" in phrase for phrase in found.outside)
+
+
+def test_elements_of_sixteen_bits_are_outside() -> None:
+    file = TfliteFile()
+    x, y = (file.tensor(name, (1, 64, 64, 16), "int16") for name in "xy")
+    w = file.tensor("w", data=np.ones((16, 3, 3, 16), np.int8))
+    file.operator("CONV_2D", [x, w], [y], padding=0, strideH=1, strideW=1)
+    found = confidence(file.ends([x], [y]).network())
+    assert not found.validated
+    assert any("other than 8 bits" in phrase for phrase in found.outside)
 
 
 def test_other_hardware_is_outside() -> None:

@@ -495,6 +495,18 @@ def test_tiles_win_where_weights_stay_in_them():
     assert tiles["traffic_flash_bytes"] == 0
 
 
+def test_a_function_by_table_takes_its_time_behind_tiles_too():
+    """Two units each look up an element and multiply by it in two cycles."""
+    (layer,) = ON_TILES.operations
+    looked_up = replace(ON_TILES, operations=(replace(layer, activation="lut"),))
+    plain, longer = (
+        step(graph, RESIDENT, hardware=DIMC).costs.compute_cycles
+        for graph in (ON_TILES, looked_up)
+    )
+    elements = 128 * 32 * 32
+    assert longer - plain == pytest.approx(elements * 2 / 2 * DIMC.calibration.compute_factor)
+
+
 def test_tiles_lose_where_weights_are_reloaded_for_few_pixels():
     tiles = metrics_of(FEW_PIXELS, RELOADED, hardware=DIMC)
     assert tiles["cycles"] > metrics_of(FEW_PIXELS, hardware=DIMC)["cycles"]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from npu_tune.targets.neural_art.compiler.accelerator import (
     Shape,
     convolution_cycles,
+    table_cycles,
     unit_cycles,
 )
 from npu_tune.targets.neural_art.compiler.choice import (
@@ -30,11 +31,6 @@ from npu_tune.targets.neural_art.hardware import Dimc, Hardware
 FLOAT_BYTES = 4
 """Of an element of the one float copy that an operation on the CPU holds. With it the model has the RAM
 that ST publishes for EfficientNet v2 at version 3.0 of its compiler, 1911.56 KiB, to 1 KiB."""
-
-TABLE_CYCLES = 2
-"""Cycles per element of an activation by table (swish, sigmoid, ...) behind a convolution: one for
-the table and one for the product. The latencies published for EfficientNet at Core 4.0 agree with
-about that."""
 
 CPU_CYCLES_PER_MAC = 1
 """Of a multiply-accumulate on the CPU. An own choice: Arm states up to eight products of 8 bits a
@@ -151,7 +147,10 @@ def demand_of(
             energy=cycles * hardware.energy.element,
         )
     if choice.unit == DIMC and hardware.dimc is not None:
-        return _tile_demand(operation, shape, choice, hardware.dimc, free_tiles)
+        tiles = _tile_demand(operation, shape, choice, hardware.dimc, free_tiles)
+        # A function by table runs on the accelerator's own units, behind tiles too.
+        by_table = table_cycles(operation, shape, hardware.units.activations)
+        return tiles._replace(compute=tiles.compute + by_table)
     return _accelerator_demand(operation, shape, choice, hardware)
 
 
@@ -183,8 +182,7 @@ def _accelerator_demand(
         shape, choice.accelerators, choice.parallel_over, units.macs_per_cycle
     )
     writers = 1 if choice.parallel_over == INPUT_CHANNELS else choice.accelerators
-    if operation.activation == "lut":
-        compute += TABLE_CYCLES * shape.elements_out / min(units.activations, writers)
+    compute += table_cycles(operation, shape, min(units.activations, writers))
     stored = stored_weight_bytes(
         operation, shape, bits=choice.weight_bits, compressed=choice.weight_compression
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from npu_tune.targets.neural_art.compiler.accelerator import Shape
-from npu_tune.targets.neural_art.graph import Operation
+from npu_tune.targets.neural_art.graph import Operation, OperationKind
 
 CONSTANT_BYTES = 4
 """Per output channel, for the bias. Agrees with ST's publications on MobileNet v1 and v2 within
@@ -63,6 +63,8 @@ def streamed_weight_bytes(stored: int, shape: Shape) -> int:
 
 
 def _constants(shape: Shape) -> int:
+    if shape.kind not in (OperationKind.CONVOLUTION, OperationKind.ARITHMETIC):
+        return 0
     return UNROLLED_BYTES if _is_unrolled(shape) else CONSTANT_BYTES * shape.channels_out
 
 

@@ -187,6 +187,13 @@ class Builder:
         bits = entropy_bits(values, channel_axis=channel_axis)
         return Weights(values.size, bias_channels, bits)
 
+    def constants(self, node: OnnxNode) -> Weights | None:
+        """All constants of a node, with one scale; None where it has none."""
+        found = [value for x in node.inputs if (value := self.graph.constants.get(x)) is not None]
+        if not found:
+            return None
+        return self.weights(np.concatenate([each.ravel() for each in found]), channel_axis=None)
+
     def view(self, source: str, target: str) -> None:
         """Makes a tensor a view: its readers read the map of its source."""
         location = self._locations[source]
@@ -217,9 +224,7 @@ class Builder:
         else:
             self.copy(node, [source], target)
 
-    def copy(
-        self, node: OnnxNode, sources: list[str], target: str, *, traits: Iterable[Trait] = ()
-    ) -> None:
+    def copy(self, node: OnnxNode, sources: list[str], target: str, **fields: Any) -> None:
         """Adds a COPY; dimensions keep their roles if their number stays."""
         rank = len(self.shape(target))
         known = [
@@ -227,29 +232,19 @@ class Builder:
             for roles in map(self.roles, sources)
             if roles is not None and len(roles) == rank and node.op not in _MIXING
         ]
-        order = self._complete_roles(target, known[0]) if known else None
+        order = axes.complete_roles(self.shape(target), known[0]) if known else None
         maps = [
             self.read(name, order)
             if order is not None and self.roles(name) is not None
             else self.read(name)
             for name in sources
         ]
-        self.add(node, OperationKind.COPY, maps, self.write(target, order), traits=traits)
+        self.add(node, OperationKind.COPY, maps, self.write(target, order), **fields)
 
-    def _complete_roles(self, tensor: str, roles: Roles) -> Sequence[str] | None:
-        """Gives dimensions that are no longer of size one the unused roles; None if too few."""
-        shape = self.shape(tensor)
-        missing = [axis for axis, role in enumerate(roles) if not role and shape[axis] != 1]
-        unused = [role for role in "CHWN" if role not in roles]
-        if len(missing) > len(unused):
-            return None
-        result = list(roles)
-        for axis, role in zip(missing, unused, strict=False):
-            result[axis] = role
-        return result
-
-    def activation(self, node: OnnxNode, function: str, source: str | None = None) -> None:
-        """Adds an activation of the kind ``relu`` or ``lut``."""
+    def activation(
+        self, node: OnnxNode, function: str, source: str | None = None, **fields: Any
+    ) -> None:
+        """Adds an activation of the kind ``relu`` or ``lut``; with weights, it is not fused."""
         tensor = node.inputs[0] if source is None else source
         inputs = [self.read(tensor)]
         self.add(
@@ -258,6 +253,7 @@ class Builder:
             inputs,
             self.write(node.output, self.roles(tensor)),
             activation=function,
+            **fields,
         )
 
     def software(self, node: OnnxNode, reason: str) -> None:

@@ -11,6 +11,8 @@ from npu_tune.targets.neural_art.graph.builder import Builder
 from npu_tune.targets.neural_art.graph.model import OperationKind
 from npu_tune.targets.neural_art.graph.unfused import Trait
 
+_WITH_SLOPES = frozenset({"PRelu", "PRELU"})
+
 
 def arithmetic(builder: Builder, node: OnnxNode, function: str, *, activation: str = "") -> None:
     """Imports sums, differences, products, quotients, maxima and minima of maps and constants."""
@@ -66,8 +68,11 @@ def function(builder: Builder, node: OnnxNode, kind: str) -> None:
     """Imports an activation of the kind ``relu`` (clipping, free) or ``lut`` (by table)."""
     if len(builder.run_time(node)) > 1:
         builder.software(node, "its parameters are computed at run time")
-    else:
-        builder.activation(node, kind)
+        return
+    parameters = builder.constants(node)
+    # One number is a parameter of the unit, as limits are; slopes are fetched like weights.
+    is_fetched = node.op in _WITH_SLOPES and parameters is not None and parameters.elements > 1
+    builder.activation(node, kind, weights=parameters if is_fetched else None)
 
 
 def power(builder: Builder, node: OnnxNode) -> None:
@@ -86,6 +91,7 @@ def _with_constant(
         builder.graph.constants[name] for name in node.inputs if name in builder.graph.constants
     )
     shape, roles = builder.shape(node.output), builder.roles(source)
+    is_larger = math.prod(shape) > math.prod(builder.shape(source))
     if shape != builder.shape(source):
         roles = None
     if constant.size == 1 and function in ("max", "min"):
@@ -94,7 +100,8 @@ def _with_constant(
     if constant.size == 1 and function == "div" and source != node.inputs[0]:
         builder.activation(node, "lut", source)
         return
-    traits = _traits(constant, function, shape, roles)
+    # What repeats its input is computed for itself, on all that it writes.
+    traits = [] if is_larger else _traits(constant, function, shape, roles)
     # One number is a parameter of the unit; several are fetched like weights, with one scale.
     weights = builder.weights(constant, channel_axis=None) if constant.size > 1 else None
     builder.add(

@@ -26,7 +26,7 @@ def fuse_operations(
         maps: all feature maps, by name.
     """
     kept = _fold_pads(_remove_unread(unfused, outputs), outputs)
-    kept = _fuse_functions(kept, outputs)
+    kept = _fuse_functions(kept, outputs, maps)
     kept = _merge_followers(kept, outputs, maps)
     return _order_followers([_settled(item.operation) for item in kept])
 
@@ -93,13 +93,16 @@ def _change_operation(item: UnfusedOperation, **changes: object) -> UnfusedOpera
 
 def _is_function(item: UnfusedOperation) -> bool:
     """Tells whether each element of the output is a function of one element of one input."""
-    return item.operation.kind is OperationKind.ACTIVATION or Trait.SCALAR in item.traits
+    is_activation = item.operation.kind is OperationKind.ACTIVATION
+    return (is_activation and item.operation.weights is None) or Trait.SCALAR in item.traits
 
 
 def _fuse_functions(
-    unfused: list[UnfusedOperation], outputs: Sequence[str]
+    unfused: list[UnfusedOperation], outputs: Sequence[str], maps: Mapping[str, FeatureMap]
 ) -> list[UnfusedOperation]:
     """Fuses element-wise subgraphs of one map, such as ``x * sigmoid(x)``, into one function.
+
+    What joins every element with every other one, as an outer product, is none.
 
     That covers swish, hard-swish, Mish and GELU, whichever operators an exporter wrote them in.
     """
@@ -112,7 +115,8 @@ def _fuse_functions(
         inside = [operation, *(writers[name].operation for name in between)]
         internal = Counter(name for within in inside for name in set(within.inputs))
         alone = all(internal[name] == readers[name] for name in between)
-        if root and alone and not between.intersection(outputs):
+        keeps_size = root and maps[root].elements == maps[operation.output].elements
+        if keeps_size and alone and not between.intersection(outputs):
             fused |= between
             readers[root] += 1 - internal[root]
             function = replace(
@@ -191,7 +195,7 @@ def _join(
         return _change_operation(
             before, output=second.output, activation=_compose(function, second.activation)
         )
-    if second.kind is OperationKind.ACTIVATION:
+    if second.kind is OperationKind.ACTIVATION and second.weights is None:
         if Trait.SCALAR in before.traits and first.activation == "":
             return _change_operation(after, inputs=first.inputs, activation="lut")
         if first.kind in _COMPUTING or first.kind is OperationKind.ACTIVATION:

@@ -14,6 +14,7 @@ from npu_tune.targets.neural_art.graph.fuse import fuse_operations
 from npu_tune.targets.neural_art.graph.model import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.graph.nodes import onnx_nodes, tflite_nodes
 from npu_tune.targets.neural_art.graph.refused import require_costed
+from npu_tune.targets.neural_art.graph.roles import Shape
 
 
 def graph_of(network: Network) -> OperationGraph:
@@ -99,7 +100,14 @@ def _build_graph(builder: Builder) -> OperationGraph:
         notes=tuple(
             f"{note} ({count} x)" if count > 1 else note for note, count in builder.notes.items()
         ),
+        batch=max((shape[0] for shape in _images(builder)), default=1),
     )
+
+
+def _images(builder: Builder) -> list[Shape]:
+    """Shapes of the inputs that have samples, channels, rows and columns."""
+    shapes = [builder.shape(name) for name in builder.graph.inputs]
+    return [shape for shape in shapes if len(shape) == 4]
 
 
 def _settle_inputs(builder: Builder) -> None:

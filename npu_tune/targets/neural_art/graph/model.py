@@ -28,12 +28,12 @@ class OperationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:
-    """A value that flows between operations; the batch is one.
+    """A value that flows between operations.
 
     Args:
         name: of the tensor in the model file.
         channels: a vector has all its elements here, with one row and one column.
-        height: rows.
+        height: rows, of all samples of a batch together.
         width: columns.
         bits: per element: 8 for int8 and for real numbers, which become int8; 16 or 32 for
             wider integers in the file.
@@ -140,6 +140,7 @@ class OperationGraph:
         inputs: names of the network inputs that some operation reads.
         outputs: names of the network outputs.
         notes: one sentence per kind of thing that was folded away or approximated.
+        batch: samples of one inference, which are counted as rows of the maps.
     """
 
     name: str
@@ -148,6 +149,7 @@ class OperationGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    batch: int = 1
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[int, ...]]:

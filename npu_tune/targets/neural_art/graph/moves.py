@@ -48,7 +48,7 @@ def concatenation(builder: Builder, node: OnnxNode) -> None:
     if len(node.inputs) == 1:
         builder.view(sources[0], node.output)
     else:
-        builder.copy(node, sources, node.output)
+        builder.copy(node, sources, node.output, weights=builder.constants(node))
 
 
 def rearrangement(builder: Builder, node: OnnxNode, *, may_keep_shape: bool) -> None:

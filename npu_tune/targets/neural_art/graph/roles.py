@@ -70,6 +70,18 @@ def after_reshape(before: Shape, roles: Roles, after: Shape) -> Roles | None:
     return tuple(next(kept) if size != 1 else "" for size in after)
 
 
+def complete_roles(shape: Shape, roles: Roles) -> Roles | None:
+    """Gives dimensions that are no longer of size one the unused roles; None if too few."""
+    missing = [axis for axis, role in enumerate(roles) if not role and shape[axis] != 1]
+    unused = [role for role in "CHWN" if role not in roles]
+    if len(missing) > len(unused):
+        return None
+    result = list(roles)
+    for axis, role in zip(missing, unused, strict=False):
+        result[axis] = role
+    return tuple(result)
+
+
 def only_relabels(shape: Shape, roles: Roles | None, permutation: Shape) -> bool:
     """Tells whether a transposition only switches between channels-first and channels-last.
 

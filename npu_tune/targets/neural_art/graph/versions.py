@@ -13,6 +13,9 @@ CORES = (CORE_3_0, CORE_4_0)
 squeeze-and-excite take the same in both."""
 
 
+_PRODUCTS = frozenset({"Mul", "MUL"})
+
+
 def compiled_by(graph: OperationGraph, core: str) -> OperationGraph:
     """The graph as a version of the compiler maps it to the units.
 
@@ -30,11 +33,12 @@ def compiled_by(graph: OperationGraph, core: str) -> OperationGraph:
 
 
 def _gate(graph: OperationGraph, operation: Operation) -> Operation:
-    if operation.kind is not OperationKind.ARITHMETIC or len(operation.inputs) != 2:
+    if operation.op not in _PRODUCTS or len(operation.inputs) != 2:
         return operation
     result = graph.maps[operation.output]
     if not any(
-        _is_gate(graph, name) and result.elements > result.channels for name in operation.inputs
+        _is_gate(graph, name) and result.elements > result.channels * graph.batch
+        for name in operation.inputs
     ):
         return operation
     return replace(
@@ -47,4 +51,4 @@ def _gate(graph: OperationGraph, operation: Operation) -> Operation:
 
 def _is_gate(graph: OperationGraph, name: str) -> bool:
     source = graph.maps[name]
-    return source.elements == source.channels > 1
+    return source.elements == source.channels * graph.batch and source.channels > 1

@@ -385,3 +385,29 @@ def test_constants_are_computed_beforehand() -> None:
         {"k": (8, 8, 1, 1)},
     )
     assert only(graph).op == "Conv"
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "r = Reshape(a, column) s = Reshape(a, row) y = Mul(r, s)",
+        "y = Add(a, offsets)",
+        "y = Mul(a, offsets)",
+    ],
+)
+def test_what_repeats_its_input_is_computed_for_itself(nodes: str) -> None:
+    constants = {
+        "column": np.array([1, 16, 1]),
+        "row": np.array([1, 1, 16]),
+        "offsets": np.ones((16, 1), np.float32),
+    }
+    graph = imported(
+        f"a = MatMul(x, w) {nodes}",
+        {"w": (8, 16)},
+        {name: value for name, value in constants.items() if name in nodes},
+        inputs="float[1,8] x",
+    )
+    assert kinds(graph) == ["convolution", "arithmetic"]
+    product, after = graph.operations
+    assert graph.maps[product.output].elements == 16
+    assert graph.maps[after.output].elements == 16 * 16

@@ -11,6 +11,7 @@ import pytest
 from imported_graphs import imported, only
 from litert_operators import operator_file
 from onnx import TensorProto, helper, numpy_helper
+from small_graphs import metrics_of
 from tflite_files import TfliteFile
 
 from npu_tune.network import Network, network_from_bytes
@@ -126,3 +127,34 @@ def test_real_constants_of_the_cpu_become_int8() -> None:
 
 def test_constants_that_the_cpu_does_not_read_are_not_there() -> None:
     assert evaluated(operator_file("SOFTMAX").network()).metrics["flash_bytes"] == 0
+
+
+@pytest.mark.parametrize("nodes", ["y = Concat<axis=1>(x, c)", "y = Concat<axis=1>(c, x)"])
+def test_a_constant_that_is_joined_to_a_map_takes_flash(nodes: str) -> None:
+    graph = imported(nodes, {"c": (1, 8, 12, 10)})
+    assert only(graph).weights.elements == 8 * 12 * 10
+    assert metrics_of(graph)["flash_bytes"] == 8 * 12 * 10
+    assert metrics_of(graph)["traffic_flash_bytes"] == 8 * 12 * 10
+
+
+@pytest.mark.parametrize("slopes", [(8, 1, 1), (8, 12, 10)])
+def test_slopes_take_flash_unless_they_are_one_number(slopes: tuple[int, ...]) -> None:
+    nodes, elements = "a = Conv(x, w) y = PRelu(a, s)", int(np.prod(slopes))
+    one, many = (
+        metrics_of(imported(nodes, {"w": (8, 8, 1, 1), "s": shape})) for shape in ((1,), slopes)
+    )
+    assert many["flash_bytes"] - one["flash_bytes"] == elements
+    assert many["traffic_flash_bytes"] - one["traffic_flash_bytes"] == elements
+
+
+def test_constants_of_tflite_that_are_joined_or_are_slopes_take_flash() -> None:
+    for op, constant, shape in (
+        ("CONCATENATION", (1, 8, 8, 2), (1, 8, 8, 6)),
+        ("PRELU", (1, 1, 4), (1, 8, 8, 4)),
+    ):
+        file = TfliteFile()
+        x, y = file.tensor("x", (1, 8, 8, 4)), file.tensor("y", shape)
+        c = file.tensor("c", data=np.ones(constant, np.int8))
+        file.operator(op, [x, c], [y], **({"axis": 3} if op == "CONCATENATION" else {}))
+        found = evaluated(file.ends([x], [y]).network()).metrics["flash_bytes"]
+        assert found == np.prod(constant), op

@@ -26,6 +26,18 @@ def test_version_3_multiplies_with_gates_on_the_cpu_in_float() -> None:
     assert "3.0" in product.software_reason
 
 
+def test_several_samples_have_a_gate_each() -> None:
+    older = compiled_by(imported(GATED, inputs="float[3,8,12,10] x"), CORE_3_0)
+    assert older.batch == 3
+    assert older.operations[-1].in_float
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Max", "Div"])
+def test_only_products_with_gates_are_the_cpus(op: str) -> None:
+    graph = imported(GATED.replace("Mul", op))
+    assert compiled_by(graph, CORE_3_0) == graph
+
+
 @pytest.mark.parametrize(
     "nodes",
     [
