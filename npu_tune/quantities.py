@@ -33,7 +33,7 @@ _BYTE_NAMES = ("b", "byte", "bytes")
 _NUMBER_AND_UNIT = re.compile(
     r"\s*([-+]?[0-9][0-9_]*(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)\s*([a-zµ%]*)\s*"
 )
-_LIMIT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(<=|>=|=|<|>)\s*(.+)")
+_LIMIT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(<=|>=|=|<|>)\s*([^\s=].*)")
 _SIZE_REMEDY = "Write a number, if need be with B, kB, KiB, MB, MiB, GB or GiB."
 _LIMIT_REMEDY = (
     "Write such as `sram_bytes <= 256 KiB`, `latency_ms <= 300 us` or `accuracy >= 0.88`."

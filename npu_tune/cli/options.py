@@ -83,12 +83,20 @@ def split_weights(text: str | None) -> tuple[list[str] | None, list[float] | Non
     The weights are scaled to a sum of 1, so that the baseline costs 1; None where none is given.
 
     Raises:
-        UsageError: if a weight is no positive number, or only some metrics have one.
+        UsageError: if a weight is no positive number, or only some metrics have one, or a metric
+            is named twice or not at all.
     """
     if text is None:
         return None, None
     parts = [part.partition("=") for part in text.split(",")]
     names = [name.strip() for name, _, _ in parts]
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(
+            f"The objective {text!r} names "
+            f"{'a metric twice' if all(names) else 'nothing where a metric should stand'}.",
+            remedy="Write such as --objective cycles,sram_bytes.",
+            value=text,
+        )
     if not any(equals for _, equals, _ in parts):
         return names, None
     try:

@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from npu_tune.errors import UsageError
+from npu_tune.errors import StudyMismatchError, UsageError
 from npu_tune.files import storage_errors, write_whole
 from npu_tune.network import Network
 from npu_tune.tuning.config import StudyFile
-from npu_tune.tuning.ledger.address import has_password
+from npu_tune.tuning.ledger.address import has_password, is_same_place
 from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
+from npu_tune.validation import key_name
 
 STUDY_FILE = "study.toml"
 
@@ -76,6 +77,26 @@ def kept_identity(folder: Path, storage: str | None) -> dict[str, str | None]:
         return {"name": folder.resolve().name, "storage": storage}
     kept = read_study_folder(folder)
     return {"name": kept.name, "storage": storage or kept.study.storage}
+
+
+def require_same_storage(study: StudyFile) -> None:
+    """Checks that a study goes on where the one in its folder keeps its trials.
+
+    Raises:
+        StudyMismatchError: if its trials were to go elsewhere, and those that are there be lost
+            sight of.
+    """
+    if not is_study_folder(study.folder):
+        return
+    kept = read_study_folder(study.folder)
+    if not is_same_place(kept.storage, study.storage):
+        raise StudyMismatchError(
+            f"The study in {study.folder} has another storage than "
+            f"{key_name('study.storage')} says.",
+            remedy=f"Leave that out, or give the new study another folder; where the storage was "
+            f"moved, change it in {study.folder / STUDY_FILE}.",
+            folder=str(study.folder),
+        )
 
 
 def read_study_folder(folder: Path) -> StudyFile:

@@ -38,6 +38,26 @@ def study_identity(problem: Problem, objective: Objective) -> dict[str, Any]:
     }
 
 
+def about_study(name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a ledger says that its study is; None where it does not yet.
+
+    Args:
+        name: of the study.
+        attributes: of the ledger.
+
+    Raises:
+        StorageError: if it says what no version of this package has written.
+    """
+    stored = attributes.get(STUDY)
+    if stored is not None and not isinstance(stored, Mapping):
+        raise StorageError(
+            f"The study {name!r} does not say what it is: its attribute {STUDY!r} is no table.",
+            remedy="Restore its storage from a backup.",
+            name=name,
+        )
+    return stored
+
+
 def require_same_study(ledger: Ledger, identity: Mapping[str, Any]) -> bool:
     """True where the ledger holds this study already, False where it is still empty.
 
@@ -45,7 +65,7 @@ def require_same_study(ledger: Ledger, identity: Mapping[str, Any]) -> bool:
         StudyMismatchError: if it holds another one; says what differs and both values.
         StorageError: if it holds trials of who knows what.
     """
-    stored = ledger.attributes().get(STUDY)
+    stored = about_study(ledger.name, ledger.attributes())
     if stored is None:
         if ledger.trials():
             raise StorageError(

@@ -9,7 +9,7 @@ from npu_tune.errors import StorageError
 from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.attributes import study_result
 from npu_tune.tuning.folder import read_study_folder
-from npu_tune.tuning.identity import STUDY
+from npu_tune.tuning.identity import about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.settings import searches
@@ -42,7 +42,7 @@ def result_of(ledger: Ledger) -> StudyResult:
         StorageError: if it holds nothing yet, or what another version wrote.
     """
     attributes: dict[str, Any] = ledger.attributes()
-    about = attributes.get(STUDY)
+    about = about_study(ledger.name, attributes)
     if about is None:
         raise StorageError(
             f"The study {ledger.name!r} holds nothing yet.", remedy="Wait until it has begun."

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks the study to stop, the second one ends it."""
+"""Ctrl-C and its like: the first one asks the study to stop, the second one ends it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turns the first SIGINT or SIGTERM into a request; the next raises KeyboardInterrupt.
+    """Turns the first signal that ends a process into a request; the next raises KeyboardInterrupt.
+
+    These are SIGINT, SIGTERM and, of a terminal that was closed, SIGHUP where it is not ignored, as
+    ``nohup`` has it.
 
     Python delivers signals to its main thread only; in any other one nothing is changed.
     """
@@ -33,9 +36,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         stop.requested = True
 
-    previous = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop
     finally:

@@ -28,6 +28,7 @@ from npu_tune.tuning.folder import (
     is_study_folder,
     make_study_folder,
     no_empty_folder,
+    require_same_storage,
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
@@ -87,6 +88,7 @@ def run_study(
         made = SamplerSection(name=type(sampler).__name__)
         study = study.model_copy(update={"sampler": made})
     check_place(study.storage, folder=study.folder)
+    require_same_storage(study)
     with (
         open_problem(study.model, target, network=network) as problem,
         stop_on_signals() as stop,

@@ -95,7 +95,7 @@ def test_a_study_in_a_database_is_found_again_through_its_folder(npu_tune, model
         (("--limit", "sram_bytes"), "--limit is"),
         (("--limit", "sram_byte<=3"), "--limit names the metric 'sram_byte'"),
         (("--objective", "cycle"), "--objective names the metric 'cycle'"),
-        (("--objective", "cycles,cycles"), "--objective is"),
+        (("--objective", "cycles,cycles"), "--objective cycles,sram_bytes"),
         (("--maximize", "cycle"), "--maximize names the metric 'cycle'"),
         (("--maximize", "accuracy"), "--maximize names 'accuracy', which is not optimised"),
         (("--sampler", "layerwse"), "--sampler is unknown: 'layerwse'. Did you mean 'layerwise'"),
@@ -304,6 +304,9 @@ def test_an_evaluation_that_hangs_fails_and_the_study_goes_on(npu_tune, model):
         (["small.tflite", *QUICK, "--objective", "cycles=fast"], 2, ["cycles=fast"]),
         (["small.tflite", *QUICK, "--objective", "cycles=0.5,sram_bytes"], 2, ["every metric"]),
         (["small.tflite", *QUICK, "--objective", "cycles=-1"], 2, ["positive weight"]),
+        (["small.tflite", *QUICK, "--objective", "cycles,"], 2, ["names nothing where"]),
+        (["small.tflite", *QUICK, "--objective", "cycles=1,cycles=2"], 2, ["a metric twice"]),
+        (["small.tflite", *QUICK, "--limit", "sram_bytes<="], 2, ["'sram_bytes<=' is no limit"]),
         (["small.tflite", *QUICK, "--objective", "cycles=0,sram_bytes=1"], 2, ["positive weight"]),
         (["small.tflite", *QUICK, "--objective", "cycles=1e308,sram_bytes=1e308"], 2, ["1e308"]),
         (

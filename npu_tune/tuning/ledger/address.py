@@ -22,6 +22,13 @@ _SQLITE_FORM = "Write sqlite:///PATH, with four slashes where the path is absolu
 _POSTGRESQL_FORM = "Write it like postgresql://USER:PASSWORD@HOST:5432/DATABASE."
 _ELSEWHERE = "or leave the password out of the address and put it into ~/.pgpass"
 
+_SQLITE_OPTIONS = {
+    "timeout": r"\d+(\.\d*)?",
+    "check_same_thread": "true|false",
+    "cached_statements": r"\d+",
+}
+"""Those of Python's sqlite3 that change nothing of what is stored where, and their values."""
+
 _RESERVED = re.compile(r"[@:/?#\s]|%(?![0-9A-Fa-f]{2})")
 """What must not stand in a name or a password as it is (RFC 3986, section 3.2.1), or a lone %."""
 
@@ -38,6 +45,8 @@ def check_address(text: str) -> None:
             be shown of the text.
     """
     scheme, separator, rest = text.partition("://")
+    if "\0" in text or (separator and "%00" in text):
+        raise _error("The storage's name holds a zero byte.", _KINDS, "...")
     if not separator:
         _check_path(text)
         return
@@ -64,7 +73,8 @@ def check_place(text: str, *, folder: Path) -> None:
         folder: of the study, which is made where it is not there.
 
     Raises:
-        UsageError: if it is a folder, or the folder in which it would lie is not there.
+        UsageError: if it is a folder or a device, or the folder in which it would lie is not
+            there.
     """
     path = _file(text)
     if path is None:
@@ -74,6 +84,10 @@ def check_place(text: str, *, folder: Path) -> None:
     if place.is_dir():
         raise _error(
             f"The storage {path} is a folder.", "Name a file in it, such as trials.db.", text
+        )
+    if place.exists() and not place.is_file():
+        raise _error(
+            f"The storage {path} is no regular file.", "Name a file, such as trials.db.", text
         )
     if not parent.is_dir() and parent != folder and parent not in folder.parents:
         raise _error(
@@ -86,6 +100,19 @@ def check_place(text: str, *, folder: Path) -> None:
 def has_password(text: str) -> bool:
     """Whether an address of good form holds a password."""
     return _file(text) is None and parse_url(text).password is not None
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Whether two addresses of good form lead to the same file or database, whoever logs in."""
+    return _place(one) == _place(other)
+
+
+def _place(text: str) -> tuple[Any, ...]:
+    path = _file(text)
+    if path is not None:
+        return (path.resolve(),)
+    url = parse_url(text)
+    return url.host or url.query.get("host"), url.port or 5432, url.database
 
 
 def journal_path(text: str) -> Path | None:
@@ -118,13 +145,15 @@ def _file(text: str) -> Path | None:
     """The file of a storage; None where it is on a server."""
     scheme, _, rest = text.partition("://")
     if scheme.partition("+")[0] == SQLITE and rest:
-        return Path(rest[1:].partition("?")[0])
+        return Path(parse_url(text).database or "")
     return journal_path(text)
 
 
 def _check_path(text: str) -> None:
     if not text.strip():
         raise _error("The storage is empty.", _KINDS, repr(text))
+    if text == ":memory:":
+        raise _memory_error("This storage", text)
     # What is meant as an address may hold a password, so that nothing of it is shown.
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
     name = scheme[1].partition("+")[0].lower() if scheme else ""
@@ -149,17 +178,28 @@ def _check_sqlite(rest: str, driver: str) -> None:
         or options.get("vfs") == "memdb"
     )
     if is_memory:
-        raise _error(
-            "This SQLite database is in memory, which keeps no trials.",
-            f"Name a file: {_SQLITE_FORM[0].lower()}{_SQLITE_FORM[1:]}",
-            shown,
-        )
+        raise _memory_error("This SQLite database", shown)
     if driver not in {"", "pysqlite"}:
         raise _error(f"SQLite is not read by the driver {driver!r} here.", _SQLITE_FORM, shown)
     if not path.startswith("/"):
         raise _error("A SQLite address has three slashes before the path.", _SQLITE_FORM, shown)
     if path.startswith("/file:"):
         raise _error("A SQLite address takes a path, and no URI of a file.", _SQLITE_FORM, shown)
+    for name, value in options.items():
+        if name not in _SQLITE_OPTIONS:
+            raise _error(
+                f"A SQLite address has no option {name!r} here.",
+                f"Leave it out, or take one of {_listed(_SQLITE_OPTIONS)}.",
+                shown,
+            )
+        if not re.fullmatch(_SQLITE_OPTIONS[name], value):
+            raise _error(
+                f"The option {name!r} of the SQLite address cannot be {value!r}.",
+                "Write a number of seconds, such as timeout=30."
+                if name == "timeout"
+                else "Change the value, or leave the option out.",
+                shown,
+            )
 
 
 def _check_postgresql(rest: str) -> None:
@@ -191,12 +231,35 @@ def _check_postgresql(rest: str) -> None:
             f"{_POSTGRESQL_FORM} A port is a number from 1 to 65535.",
             f"{POSTGRESQL}://...",
         )
+    if not _is_host(port[1] or ""):
+        raise _error(
+            "The host in the storage's address is no name that a server can have.",
+            _POSTGRESQL_FORM,
+            f"{POSTGRESQL}://...",
+        )
     if slash and re.search(r"\s", database):
         raise _error(
             "The name of the database in the storage's address holds a space.",
             "Write it as %20.",
             f"{POSTGRESQL}://...",
         )
+
+
+def _is_host(name: str) -> bool:
+    """Whether the parts of a host's name can be looked up (RFC 1035, section 2.3.4)."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _memory_error(what: str, shown: str) -> UsageError:
+    return _error(
+        f"{what} is in memory, which keeps no trials.",
+        f"Name a file: {_SQLITE_FORM[0].lower()}{_SQLITE_FORM[1:]}",
+        shown,
+    )
 
 
 def _escape(mark: str) -> str:

@@ -75,6 +75,8 @@ class JournalLedger(Ledger):
             raise no_such_study(name, str(path))
         try:
             self._reader = JournalReader(path)
+            if path.exists():
+                self._reader.read()  # what is damaged is not to be touched
             if not read_only:
                 self._open_for_writing()
             self._reader.read()
@@ -124,7 +126,7 @@ class JournalLedger(Ledger):
         with journal_errors(self._path, "written"):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)
-            self._reader.read()  # what is damaged elsewhere is not to be touched
+            self._reader.read()
             repair_end(self._path)
             self._watch = FileWatch(self._path)
             self._note_state(self._descriptor)

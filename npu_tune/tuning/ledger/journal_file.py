@@ -51,19 +51,25 @@ class JournalReader:
     def read(self) -> None:
         """Takes in all whole lines; blank ones mean nothing.
 
-        What has no end yet is being written, or torn, and the next writer's to repair.
+        What has no end yet is being written, or torn, and the next writer's to repair. Blank lines
+        at the end are read again the next time, as the next writer cuts them off.
 
         Raises:
             StorageError: if a line is damaged; names the line and what is lost with it.
         """
         with journal_errors(self._path, "read"), self._path.open("rb") as file:
             file.seek(self._offset)
+            blank, lines = 0, 0
             for line in file:
+                if not line.strip(_BLANK):
+                    blank, lines = blank + len(line), lines + 1
+                    continue
+                self._offset, self._lines = self._offset + blank, self._lines + lines
+                blank, lines = 0, 0
                 if not line.endswith(b"\n"):
                     self._take_unended(line)
                     return
-                if line.strip(_BLANK):
-                    self._take(line[:-1])
+                self._take(line[:-1])
                 self._offset += len(line)
                 self._lines += 1
 
@@ -74,7 +80,7 @@ class JournalReader:
         if line[len(content) :].strip(b"\0" + _BLANK):
             raise self._damaged(line, "its end is another than was written")
         self._take(content)
-        # Its end will be read as a blank line, and counted then.
+        # Its end will be read as a blank line, and counted before the next one.
         self._offset += len(content)
 
     def _take(self, line: bytes) -> None:

@@ -24,7 +24,7 @@ from npu_tune._optuna_compat import (
 from npu_tune.errors import MissingExtraError, OutageError, StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
-from npu_tune.tuning.ledger.rdb_open import open_server, open_sqlite
+from npu_tune.tuning.ledger.rdb_open import check_sqlite_file, open_server, open_sqlite
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 from npu_tune.tuning.ledger.watch import FileWatch
 
@@ -167,6 +167,7 @@ class RdbLedger(Ledger):
 
     def _lock_file(self) -> None:
         if self._file is not None:
+            check_sqlite_file(self._file)
             self._lock = WriterLock(self._file)
 
     def _open_storage(self, *, create: bool) -> RDBStorage:

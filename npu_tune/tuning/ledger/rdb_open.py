@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import sqlalchemy
 from optuna.storages import RDBStorage
+
+from npu_tune.errors import StorageError
+from npu_tune.files import storage_errors
 
 _SCHEMA_LOCK = 0x6E70755F74756E65
 """The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
@@ -17,6 +21,28 @@ for _library in ("sqlalchemy", "psycopg"):
     # What they log of a broken connection reaches whoever asks for it, and nobody else: this
     # package says it in its own words.
     logging.getLogger(_library).addHandler(logging.NullHandler())
+
+
+_SQLITE_MARK = b"SQLite format 3\0"
+"""What every database file begins with (the file format's description, section 1.3)."""
+
+
+def check_sqlite_file(path: Path) -> None:
+    """Checks that a file may be opened as a database; one that is not there or empty may.
+
+    Raises:
+        StorageError: if it holds something else.
+    """
+    if not path.exists():
+        return
+    with storage_errors("The storage", path, action="read"), path.open("rb") as file:
+        mark = file.read(len(_SQLITE_MARK))
+    if mark not in (b"", _SQLITE_MARK):
+        raise StorageError(
+            f"The storage {path} is no SQLite database.",
+            remedy="Name another file, or the path alone if it is a journal file.",
+            path=str(path),
+        )
 
 
 def open_sqlite(url: sqlalchemy.URL, *, read_only: bool) -> RDBStorage:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from urllib.parse import quote
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npu_tune.errors import UsageError
+from npu_tune.errors import StorageError, StudyMismatchError, UsageError
 from npu_tune.tuning import parse_study, run_study
 from npu_tune.tuning.folder import write_study_folder
 from npu_tune.tuning.ledger import open_ledger
@@ -15,6 +16,7 @@ from npu_tune.tuning.ledger.address import (
     check_address,
     check_place,
     has_password,
+    is_same_place,
     journal_path,
     parse_url,
 )
@@ -47,6 +49,16 @@ WRONG = {
     "sqlite:///trials.db?mode=memory": "in memory",
     "sqlite:///trials?vfs=memdb": "in memory",
     "sqlite:///file:trials.db?uri=true": "URI",
+    "sqlite:///trials.db?mode=ro&uri=true": "no option 'mode'",
+    "sqlite:///trials.db?cache=shared": "no option 'cache'",
+    "sqlite:///trials.db?timeout=soon": "'timeout' .* cannot be 'soon'",
+    "sqlite:///trials.db?check_same_thread=maybe": "'check_same_thread'",
+    "sqlite:///trials%00.db": "zero byte",
+    "trials\0": "zero byte",
+    ":memory:": "in memory",
+    f"postgresql://user:{HUSHED}%00x@host/db": "zero byte",
+    f"postgresql://user:{HUSHED}@.bad..host/db": "no name that a server can have",
+    f"postgresql://user@{'h' * 64}/db": "no name that a server can have",
     "sqlite://trials.db": "three slashes",
     "sqlite+aiosqlite:///trials.db": "'aiosqlite'",
     "sqlite:trials.db": "neither a path nor an address",
@@ -127,6 +139,57 @@ def test_a_file_is_made_in_folders_that_are_there_or_in_the_studys_own(form, tmp
         check_place(form.format(tmp_path / "missing" / "trials"), folder=study)
     with pytest.raises(UsageError, match="is a folder"):
         check_place(form.format(tmp_path), folder=study)
+
+
+def test_a_sqlite_path_is_looked_up_as_it_will_be_opened(tmp_path):
+    (tmp_path / "dir name").mkdir()
+    check_place(f"sqlite:///{tmp_path}/dir%20name/trials.db", folder=tmp_path)
+    with pytest.raises(UsageError, match="is a folder"):
+        check_place(f"sqlite:///{tmp_path}/dir%20name", folder=tmp_path)
+
+
+@pytest.mark.parametrize("form", ["{}", "journal://{}", "sqlite:///{}"])
+def test_devices_and_pipes_are_no_storages(form, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, "/dev/null"):
+        with pytest.raises(UsageError, match="no regular file"):
+            check_place(form.format(place), folder=tmp_path)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+def test_a_file_of_something_else_is_refused_and_nothing_is_put_beside_it(form, tmp_path):
+    file = tmp_path / "notes"
+    file.write_text("hello\n")
+    with pytest.raises(StorageError):
+        open_ledger(form.format(file), name="s", directions=["minimize"])
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("trials", "./trials", True),
+        ("trials", "journal://trials", True),
+        ("trials", "sqlite:///trials", True),
+        ("trials", "trials2", False),
+        ("postgresql://a:b@h/d", "postgresql+psycopg://c@h:5432/d?connect_timeout=3", True),
+        ("postgresql://h/d", "postgresql://h/e", False),
+        ("postgresql://h/d", "postgresql://g/d", False),
+        ("postgresql://h/d", "d", False),
+    ],
+)
+def test_places_are_the_same_whoever_logs_in(one, other, same):
+    assert is_same_place(one, other) is same
+
+
+def test_a_study_does_not_begin_anew_in_another_storage(tmp_path):
+    run_study(_study(tmp_path, "trials.journal"))
+    with pytest.raises(StudyMismatchError, match="another storage"):
+        run_study(_study(tmp_path, "sqlite:///elsewhere.db"))
+    assert not (tmp_path / "elsewhere.db").exists()
+    assert len(run_study(_study(tmp_path, "journal://trials.journal")).trials) == 1
 
 
 def _study(tmp_path, storage):

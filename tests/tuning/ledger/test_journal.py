@@ -259,6 +259,28 @@ def test_blank_lines_mean_nothing_and_are_gone_when_somebody_writes(path, blank)
     assert optuna_trials(path) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("blank", [b"\n", b"\n\n\n", b"  \t\n", b"\r\n", b"   "])
+def test_a_study_that_goes_on_behind_blank_lines_reads_what_it_writes(path, blank):
+    path.write_bytes(path.read_bytes() + blank)
+    with open_ledger(path, name="s") as ledger:
+        for number in (3, 4):
+            ledger.append(finished_trial(number))
+            ledger.set_attribute("key", number)
+            assert len(ledger.trials()) == number + 1
+            assert ledger.attributes()["key"] == number
+    assert _read(path) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" \n\n", b"  "])
+def test_a_journal_of_blank_lines_alone_holds_no_study_yet(tmp_path, blank):
+    path = tmp_path / "journal"
+    path.write_bytes(blank)
+    with open_ledger(path, name="s", directions=["minimize"]) as ledger:
+        ledger.append(finished_trial(0))
+        assert len(ledger.trials()) == 1
+    assert _read(path) == [0]
+
+
 def test_blank_lines_between_others_mean_nothing(path):
     path.write_bytes(b"\n" + path.read_bytes().replace(b"\n", b"\n \n\n"))
     assert _read(path) == [0, 1, 2]

@@ -138,5 +138,5 @@ def test_a_closed_sqlite_study_is_one_file(tmp_path):
 
 def test_a_file_that_is_no_database_is_a_storage_error(tmp_path):
     (tmp_path / "s.db").write_text("not a database at all, but long enough to look at" * 10)
-    with pytest.raises(StorageError, match="not a database"):
+    with pytest.raises(StorageError, match="no SQLite database"):
         open_ledger(f"sqlite:///{tmp_path / 's.db'}", name="s", directions=TWO)
