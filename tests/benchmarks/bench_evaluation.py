@@ -33,7 +33,7 @@ from npu_tune.errors import EvaluationError
 from npu_tune.space import Configuration
 from npu_tune.targets import Problem
 from npu_tune.targets.ethos_u.family import EthosUFamily
-from npu_tune.testing import SHARES, some_configurations
+from npu_tune.testing.configurations import SHARES, some_configurations
 
 SAME = ("kws_dscnn", "resnet8", "person_detect", "mobilenet_v1_0.5", "yolo_fastest")
 SPEED = {"kws_dscnn": 10, "resnet8": 10, "vww": 10, "ad_autoencoder": 10, "tf2_mobilenet_v2": 5}
