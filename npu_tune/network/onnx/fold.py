@@ -19,7 +19,7 @@ from npu_tune.network.onnx.graph import (
     OnnxNode,
     float32_if_floating,
 )
-from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize
+from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize, repeat_value
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
@@ -113,6 +113,9 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
     if reason:
         raise cannot_fold_error(node, reason)
     try:
+        repeated = repeat_value(graph, node)
+        if repeated is not None:
+            return [repeated]
         model = single_node_model(graph, node, given, **_single_precision(node))
         results: Any = ReferenceEvaluator(model).run(None, given)
     except Exception as error:
