@@ -78,8 +78,8 @@ def operator_name(node: onnx.NodeProto) -> str:
     return node.op_type if node.domain in OWN_DOMAINS else f"{node.domain}.{node.op_type}"
 
 
-def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the ONNX operator set that a model uses; the newest if it uses none of it."""
+def opset_of(model: onnx.ModelProto | onnx.FunctionProto) -> int:
+    """The version of ONNX's operator set that is imported; the newest if none of it is."""
     from onnx import defs  # noqa: PLC0415 - heavy
 
     versions = [each.version for each in model.opset_import if each.domain in OWN_DOMAINS]
