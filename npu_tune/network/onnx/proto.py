@@ -104,7 +104,7 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
         "npu-tune",
         [value_info(name) for name in graph.inputs],
         [value_info(name) for name in (graph.outputs if outputs is None else outputs)],
-        [numpy_helper.from_array(np.ascontiguousarray(v), n) for n, v in graph.constants.items()],
+        [numpy_helper.from_array(np.asarray(v, order="C"), n) for n, v in graph.constants.items()],
     )
     # Every onnxruntime of recent years reads IR version 8, which covers all these operators.
     return helper.make_model(

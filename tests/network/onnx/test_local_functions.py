@@ -79,5 +79,5 @@ def test_a_function_that_cannot_be_converted_is_refused_by_name(
     function: FunctionProto, opset: int
 ) -> None:
     model = _model(function, opset=opset)
-    with pytest.raises(ModelError, match="function 'F' of .* cannot be expanded"):
+    with pytest.raises(ModelError, match=r"function 'F' of .* cannot be expanded"):
         onnx_network(model)
