@@ -20,6 +20,7 @@ from npu_tune.network.onnx.graph import (
     float32_if_floating,
 )
 from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize, repeat_value
+from npu_tune.network.onnx.operators.scales import require_scales
 
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
@@ -107,6 +108,8 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
                 node.attributes, node.output, name=graph.budget.subject, budget=graph.budget
             )
         ]
+    if node.op in ("DequantizeLinear", "QuantizeLinear"):
+        require_scales(graph, node)
     if node.op == "DequantizeLinear":
         return [dequantize(graph, node)]
     reason = computed_otherwise(graph, node)
