@@ -104,6 +104,10 @@ def _fold_shape_arithmetic(
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
 
     graph = graph_from_onnx(model, budget=budget.scratch(), largest=_SHORT)
+    # The branch of an If is taken as soon as its condition is known, so that it is not computed.
+    open_ones = [node for node in graph.nodes if node.op == "If"]
+    graph.nodes = [node for node in graph.nodes if node.op != "If"]
+    graph.outputs += [name for node in open_ones for name in node.inputs]
     fold(graph)
     computed = {name for node in model.graph.node for name in node.output}
     folded: Mapping[str, Array] = {
