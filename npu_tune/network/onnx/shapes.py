@@ -219,6 +219,13 @@ def _fix_shape(value: onnx.ValueInfoProto, name: str) -> dict[str, int]:
             f"The input {value.name!r} of {name!r} has no shape.", remedy=_SHAPES_REMEDY
         )
     sizes = list(tensor_type.shape.dim)
+    if any(size.dim_value < 0 for size in sizes):
+        raise ModelError(
+            f"The input {value.name!r} of {name!r} has a negative size: "
+            f"{tuple(size.dim_value for size in sizes)}.",
+            remedy=_SHAPES_REMEDY,
+            input=value.name,
+        )
     unknown = [index for index, size in enumerate(sizes) if not size.HasField("dim_value")]
     if unknown and unknown != [0]:
         symbols = ", ".join(sizes[index].dim_param or "?" for index in unknown)

@@ -39,7 +39,7 @@ def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
     known |= _distinct([tensor.name for tensor in graph.initializer], "constant", name)
     known.update(tensor.values.name for tensor in graph.sparse_initializer)
     for node in graph.node:
-        label = node.name or next(iter(node.output), "")
+        label = node.name or next(filter(None, node.output), "")
         early = next((x for x in (*node.input, *captured(node)) if x and x not in known), None)
         if early is not None:
             raise ModelError(
@@ -91,8 +91,12 @@ def _require_attributes(node: onnx.NodeProto, opset: int, name: str) -> None:
         for each in node.attribute
         if each.name in defined and each.type != int(defined[each.name].type)
     ]
+    if node.op_type == "Split" and "num_outputs" in given:
+        (parts,) = (each.i for each in node.attribute if each.name == "num_outputs")
+        if parts < len(node.output):
+            faults.append(f"splits into {parts} parts and has {len(node.output)} outputs")
     if faults:
-        label = node.name or next(iter(node.output), "")
+        label = node.name or next(filter(None, node.output), "")
         raise ModelError(
             f"The node {label!r} ({node.op_type}) of {name!r} {faults[0]}.",
             remedy=_REMEDY,

@@ -88,3 +88,10 @@ def test_a_value_that_cannot_be_repeated_is_refused() -> None:
     graph.nodes = [OnnxNode("Expand", "", ["k", "s"], ["y"])]
     with pytest.raises(UnsupportedOperatorError, match="cannot be computed beforehand"):
         fold_constants(graph)
+
+
+def test_ends_that_the_operator_set_does_not_know_change_no_shape() -> None:
+    graph = graph_of("(float[1,6] x) => (float y) { y = Relu(x) }")
+    graph.nodes = [OnnxNode("Shape", "", ["x"], ["y"], {"start": 1})]
+    fold_constants(graph)
+    assert graph.constants["y"].tolist() == [1, 6]

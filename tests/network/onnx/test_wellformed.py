@@ -71,3 +71,23 @@ def test_what_is_listed_twice_is_refused(field: str, kind: str) -> None:
     listed.append(listed[0])
     with pytest.raises(ModelError, match=f"The {kind} .* of 'test' is listed twice"):
         onnx_network(model)
+
+
+def test_a_split_with_more_outputs_than_parts_is_refused() -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { a, b = Split<axis=1, num_outputs=2>(x) y = Relu(a) }",
+        opset=18,
+    )
+    model.graph.node[0].output.insert(0, "")
+    with pytest.raises(ModelError, match=r"'a' \(Split\) .* splits into 2 parts and has 3"):
+        onnx_network(model)
+
+
+def test_an_input_of_a_negative_size_is_refused() -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { y = Slice(x, a, b) }",
+        {"a": np.asarray([0, 0]), "b": np.asarray([9, 9])},
+    )
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -4
+    with pytest.raises(ModelError, match="has a negative size"):
+        onnx_network(model)
