@@ -112,6 +112,10 @@ FILES: dict[str, Callable[[], onnx.ModelProto]] = {
         'e = Resize<mode="linear">(v, , , s) big = Reshape(e, t)',
         v=np.ones((1, 1, 2, 2), np.float32), s=[1, 1, 4000, 4000], t=[-1, 4],
     ),
+    "cast": lambda: _filled(
+        "w = ConstantOfShape<value = uint8[1] {1}>(s) f = Cast<to=1>(w) big = ReduceSum(f)",
+        s=[HUGE],
+    ),
     "doubling": lambda: _doubling(np.ones((1, 4), np.float32)),
     "doubling_integers": lambda: _doubling(np.ones((1, 4), np.int64)),
     "functions": _functions,

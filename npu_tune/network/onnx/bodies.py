@@ -1,67 +1,14 @@
-"""Graphs within graphs: functions of the file, and bodies of If, Loop and Scan."""
+"""Graphs within graphs: the bodies of If, Loop and Scan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from npu_tune.errors import ModelError
-from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.onnx.graph import Array
 
 if TYPE_CHECKING:
     import onnx
-
-_NODE_BYTES = 1_000
-"""About what one operator takes here, whatever it works on: its names, attributes and shapes."""
-_DEEPEST = 100
-"""Levels of functions that call others; the same as protobuf allows to nest messages."""
-
-
-def expand_functions(
-    model: onnx.ModelProto, *, name: str, budget: ReadingBudget
-) -> onnx.ModelProto:
-    """Replaces calls of the file's own functions by their operators, and counts all operators.
-
-    Functions that call others several times double with every level, so that they are counted
-    before they are expanded.
-
-    Raises:
-        ModelError: if a function calls itself, or there are too many operators.
-    """
-    budget.take(_expanded_bytes(model, name), "the list of its operators")
-    if not model.functions:
-        return model
-    from onnx import inliner  # noqa: PLC0415 - heavy
-
-    return inliner.inline_local_functions(model)
-
-
-def _expanded_bytes(model: onnx.ModelProto, name: str) -> int:
-    """What all operators take once the functions are expanded, those of bodies included."""
-    functions = {(f.domain, f.name, f.overload): f for f in model.functions}
-    sizes: dict[tuple[str, str, str], int] = {}
-    calling: list[tuple[str, str, str]] = []
-
-    def size(nodes: Iterable[onnx.NodeProto]) -> int:
-        return sum(map(size_of_call, all_nodes(nodes)))
-
-    def size_of_call(node: onnx.NodeProto) -> int:
-        key = (node.domain, node.op_type, node.overload)
-        if key not in functions:
-            return _NODE_BYTES + int(node.ByteSize())
-        if key in calling or len(calling) == _DEEPEST:
-            raise ModelError(
-                f"The function {node.op_type!r} of {name!r} calls itself, or lies too deep.",
-                remedy="Export the network without functions of its own.",
-            )
-        if key not in sizes:
-            calling.append(key)
-            sizes[key] = size(functions[key].node)
-            calling.pop()
-        return sizes[key]
-
-    return size(model.graph.node)
 
 
 def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

@@ -19,8 +19,11 @@ from npu_tune.network.onnx.graph import (
     OnnxNode,
     float32_if_floating,
 )
-from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize
+from npu_tune.network.onnx.operators.folding import computed_otherwise, dequantize, repeat_value
+from npu_tune.network.onnx.operators.scales import require_scales
 
+_SHAPE_WITH_ENDS = 15
+"""The operator set that lets Shape give some sizes only."""
 _IDENTITIES = frozenset({"Identity", "Dropout"})
 _FLOAT_CODES = frozenset({1, 10, 11, 16})  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 of ONNX
 
@@ -48,8 +51,9 @@ def compute_constants(graph: OnnxGraph) -> None:
         graph.budget.check_time()
         if node.op == "Shape" and node.inputs[0] in graph.shapes:
             shape = np.asarray(graph.shapes[node.inputs[0]], np.int64)
-            first, last = node.attributes.get("start", 0), node.attributes.get("end")
-            _store_constant(graph, node.output, shape[first:last])
+            # Earlier operator sets know no such attributes.
+            ends = node.attributes if graph.opset >= _SHAPE_WITH_ENDS else {}
+            _store_constant(graph, node.output, shape[ends.get("start", 0) : ends.get("end")])
         elif graph.run_time_inputs(node):
             if _drop_empty(graph, node):
                 kept.append(node)
@@ -107,12 +111,17 @@ def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
                 node.attributes, node.output, name=graph.budget.subject, budget=graph.budget
             )
         ]
+    if node.op in ("DequantizeLinear", "QuantizeLinear"):
+        require_scales(graph, node)
     if node.op == "DequantizeLinear":
         return [dequantize(graph, node)]
     reason = computed_otherwise(graph, node)
     if reason:
         raise cannot_fold_error(node, reason)
     try:
+        repeated = repeat_value(graph, node)
+        if repeated is not None:
+            return [repeated]
         model = single_node_model(graph, node, given, **_single_precision(node))
         results: Any = ReferenceEvaluator(model).run(None, given)
     except Exception as error:

@@ -107,7 +107,7 @@ def _infer(
             for name, value in given.items()
             if value.size <= _MOST_SLOW_ELEMENTS
         )
-        inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(model, strict_mode=True)
     except Exception as error:
         raise cannot_fold_error(node, last_line(error)) from error
     known = {value.name: value for value in inferred.graph.output}

@@ -37,7 +37,8 @@ class OnnxNode:
         return tuple(int(value) for value in self.attributes.get(name, default))
 
     def __str__(self) -> str:
-        return f"node {self.name or self.output!r} ({self.op})"
+        label = self.name or next(filter(None, self.outputs), "")
+        return f"node {label!r} ({self.op})"
 
 
 @dataclass

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from npu_tune.errors import ModelError
 from npu_tune.network.budget import ReadingBudget
-from npu_tune.network.onnx.bodies import expand_functions
 from npu_tune.network.onnx.external import embed_weights
+from npu_tune.network.onnx.local_functions import expand_functions
 from npu_tune.network.onnx.proto import OLDEST_OPSET, opset_of
 from npu_tune.network.onnx.shapes import infer_shapes
 from npu_tune.network.onnx.wellformed import require_well_formed

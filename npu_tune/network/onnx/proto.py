@@ -78,8 +78,8 @@ def operator_name(node: onnx.NodeProto) -> str:
     return node.op_type if node.domain in OWN_DOMAINS else f"{node.domain}.{node.op_type}"
 
 
-def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the ONNX operator set that a model uses; the newest if it uses none of it."""
+def opset_of(model: onnx.ModelProto | onnx.FunctionProto) -> int:
+    """The version of ONNX's operator set that is imported; the newest if none of it is."""
     from onnx import defs  # noqa: PLC0415 - heavy
 
     versions = [each.version for each in model.opset_import if each.domain in OWN_DOMAINS]
@@ -104,7 +104,7 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
         "npu-tune",
         [value_info(name) for name in graph.inputs],
         [value_info(name) for name in (graph.outputs if outputs is None else outputs)],
-        [numpy_helper.from_array(np.ascontiguousarray(v), n) for n, v in graph.constants.items()],
+        [numpy_helper.from_array(np.asarray(v, order="C"), n) for n, v in graph.constants.items()],
     )
     # Every onnxruntime of recent years reads IR version 8, which covers all these operators.
     return helper.make_model(

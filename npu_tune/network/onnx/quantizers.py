@@ -9,18 +9,21 @@ import numpy as np
 from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.fold import bypass
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
+from npu_tune.network.onnx.operators.scales import require_scales
 
 
 def remove_quantizers(graph: OnnxGraph) -> None:
     """Removes QuantizeLinear-DequantizeLinear pairs and keeps the ranges they imply.
 
     Raises:
+        ModelError: if its scale is no positive number.
         UnsupportedOperatorError: if a quantizer has another reader, so that integers flow, if its
             reader does not undo what it does, or if it has no single range.
     """
     for node in list(graph.nodes):
         if node.op != "QuantizeLinear":
             continue
+        require_scales(graph, node)
         readers = graph.consumers(node.output)
         if node.output in graph.outputs or any(r.op != "DequantizeLinear" for r in readers):
             raise _quantizer_error(node, "is not followed by a DequantizeLinear")

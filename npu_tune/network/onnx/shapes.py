@@ -11,17 +11,16 @@ from npu_tune.network.onnx.bodies import inline_known_branches
 from npu_tune.network.onnx.elements import require_tensor
 from npu_tune.network.onnx.fold import compute_constants, fold_constants
 from npu_tune.network.onnx.graph import Array, OnnxGraph
-from npu_tune.network.onnx.propagation import propagated_values
+from npu_tune.network.onnx.propagation import MOST_DIMENSIONS, propagated_values
 from npu_tune.network.onnx.proto import graph_from_onnx, known_shape
 
 if TYPE_CHECKING:
     import onnx
 
-MOST_DIMENSIONS = 64
-"""As many as NumPy has."""
 _SHAPES_REMEDY = "Export the network with a fixed shape for every input."
 _SHORT = 1 << 20
-"""Elements of the longest constant that counts as one of the arithmetic of shapes."""
+"""Elements of the longest constant that counts as one of the arithmetic of shapes, and of all
+values together that shape inference follows."""
 
 # Where operators state a whole shape, or dimensions to add, as values of an input.
 _SHAPE_INPUTS = {
@@ -64,7 +63,7 @@ def infer_shapes(
     for value in model.graph.output:
         if value.type.HasField("tensor_type") and known_shape(value) is None:
             value.type.tensor_type.ClearField("shape")
-    inferred = _run_shape_inference(model, name)
+    inferred = _run_shape_inference(model, name, budget)
     while (unknown := _unknown_shapes(inferred)) or _decides(inferred):
         budget.check_time()
         folded = _fold_shape_arithmetic(inferred, budget, fold_constants)
@@ -73,7 +72,7 @@ def infer_shapes(
             if not believed:
                 break
             _state_shapes(inferred, believed)
-        inferred = _run_shape_inference(inferred, name)
+        inferred = _run_shape_inference(inferred, name, budget)
     return inferred
 
 
@@ -105,6 +104,10 @@ def _fold_shape_arithmetic(
     from onnx import numpy_helper  # noqa: PLC0415 - heavy
 
     graph = graph_from_onnx(model, budget=budget.scratch(), largest=_SHORT)
+    # The branch of an If is taken as soon as its condition is known, so that it is not computed.
+    open_ones = [node for node in graph.nodes if node.op == "If"]
+    graph.nodes = [node for node in graph.nodes if node.op != "If"]
+    graph.outputs += [name for node in open_ones for name in node.inputs]
     fold(graph)
     computed = {name for node in model.graph.node for name in node.output}
     folded: Mapping[str, Array] = {
@@ -125,11 +128,13 @@ def _fold_shape_arithmetic(
     return inline_known_branches(model, folded) or bool(folded)
 
 
-def _run_shape_inference(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+def _run_shape_inference(
+    model: onnx.ModelProto, name: str, budget: ReadingBudget
+) -> onnx.ModelProto:
     import onnx  # noqa: PLC0415 - heavy, and needed here only
 
     _require_few_dimensions(model, name)
-    follows = propagated_values(model) <= _SHORT
+    follows = propagated_values(model, budget) <= _SHORT
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=follows)
     except Exception as error:
@@ -214,6 +219,13 @@ def _fix_shape(value: onnx.ValueInfoProto, name: str) -> dict[str, int]:
             f"The input {value.name!r} of {name!r} has no shape.", remedy=_SHAPES_REMEDY
         )
     sizes = list(tensor_type.shape.dim)
+    if any(size.dim_value < 0 for size in sizes):
+        raise ModelError(
+            f"The input {value.name!r} of {name!r} has a negative size: "
+            f"{tuple(size.dim_value for size in sizes)}.",
+            remedy=_SHAPES_REMEDY,
+            input=value.name,
+        )
     unknown = [index for index, size in enumerate(sizes) if not size.HasField("dim_value")]
     if unknown and unknown != [0]:
         symbols = ", ".join(sizes[index].dim_param or "?" for index in unknown)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from npu_tune.errors import ModelError
-from npu_tune.network.onnx.bodies import bodies, captured
+from npu_tune.network.onnx.bodies import all_nodes, bodies, captured
+from npu_tune.network.onnx.proto import OWN_DOMAINS, opset_of
+from npu_tune.network.onnx.schemas import operator_schema
 
 if TYPE_CHECKING:
     import onnx
 
+_REMEDY = "Check the file with onnx.checker and export it again."
+
 
 def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
-    """Checks that names are text, and that every tensor is computed once, before it is read.
+    """Checks names, the attributes of ONNX's own operators, and the order of computation.
 
-    Protobuf and shape inference check neither.
+    Names must be text, attributes of the type that the operator defines, and every tensor must be
+    given or computed once, before it is read. Protobuf and shape inference check none of these.
 
     Raises:
         ModelError: if not; names the node and the tensor.
@@ -27,17 +33,19 @@ def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
                 f"The ONNX file of {name!r} is damaged: {text!r} is no name.",
                 remedy="Copy or export it again.",
             )
-    known = {value.name for value in graph.input}
-    known.update(tensor.name for tensor in graph.initializer)
+    for node in all_nodes(graph.node):
+        _require_attributes(node, opset_of(model), name)
+    known = _distinct([value.name for value in graph.input], "input", name)
+    known |= _distinct([tensor.name for tensor in graph.initializer], "constant", name)
     known.update(tensor.values.name for tensor in graph.sparse_initializer)
     for node in graph.node:
-        label = node.name or next(iter(node.output), "")
+        label = node.name or next(filter(None, node.output), "")
         early = next((x for x in (*node.input, *captured(node)) if x and x not in known), None)
         if early is not None:
             raise ModelError(
                 f"The node {label!r} ({node.op_type}) of {name!r} reads {early!r}, which nothing "
                 "before it computes.",
-                remedy="Check the file with onnx.checker and export it again.",
+                remedy=_REMEDY,
                 node=label,
             )
         again = next((x for x in node.output if x and x in known), None)
@@ -45,10 +53,63 @@ def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
             raise ModelError(
                 f"The node {label!r} ({node.op_type}) of {name!r} computes {again!r}, which is "
                 "there before.",
-                remedy="Check the file with onnx.checker and export it again.",
+                remedy=_REMEDY,
                 node=label,
             )
         known.update(node.output)
+
+
+def _distinct(labels: list[str], kind: str, name: str) -> set[str]:
+    again = next((label for label, count in Counter(labels).items() if count > 1), None)
+    if again is not None:
+        raise ModelError(
+            f"The {kind} {again!r} of {name!r} is listed twice.", remedy=_REMEDY, tensor=again
+        )
+    return set(labels)
+
+
+def _require_attributes(node: onnx.NodeProto, opset: int, name: str) -> None:
+    """Checks that attributes have the types that the operator defines, and that none is missing.
+
+    Raises:
+        ModelError: if not; names the node and the attribute.
+    """
+    schema = operator_schema(node.op_type, opset) if node.domain in OWN_DOMAINS else None
+    if schema is None:
+        return
+    given = Counter(attribute.name for attribute in node.attribute)
+    defined: Mapping[str, Any] = schema.attributes
+    faults = [f"gives its attribute {each!r} twice" for each, count in given.items() if count > 1]
+    faults += [
+        f"needs an attribute {each!r} of the type {_type_name(defined[each].type)}"
+        for each in defined
+        if defined[each].required and each not in given
+    ]
+    faults += [
+        f"gives its attribute {each.name!r} as {_type_name(each.type)} instead of "
+        f"{_type_name(defined[each.name].type)}"
+        for each in node.attribute
+        if each.name in defined and each.type != int(defined[each.name].type)
+    ]
+    if node.op_type == "Split" and "num_outputs" in given:
+        (parts,) = (each.i for each in node.attribute if each.name == "num_outputs")
+        if parts < len(node.output):
+            faults.append(f"splits into {parts} parts and has {len(node.output)} outputs")
+    if faults:
+        label = node.name or next(filter(None, node.output), "")
+        raise ModelError(
+            f"The node {label!r} ({node.op_type}) of {name!r} {faults[0]}.",
+            remedy=_REMEDY,
+            node=label,
+        )
+
+
+def _type_name(kind: Any) -> str:
+    """ONNX's name of an attribute type, such as INTS."""
+    from onnx import AttributeProto  # noqa: PLC0415 - heavy
+
+    names: dict[int, str] = {code: each for each, code in AttributeProto.AttributeType.items()}
+    return names.get(int(kind), f"type {int(kind)}")
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[object]:

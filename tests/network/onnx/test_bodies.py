@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.errors import ModelError, NpuTuneWarning
+from npu_tune.network.onnx.fold import fold_constants
+from npu_tune.network.onnx.model import open_onnx
+from npu_tune.network.onnx.proto import graph_from_onnx
 from npu_tune.network.quantize import convert
 from npu_tune.targets.neural_art.graph import graph_of
 
@@ -91,6 +94,28 @@ def test_names_of_a_branch_that_stand_outside_too_stay_apart() -> None:
     made = {layer.op: layer for layer in network.layers}
     assert made["Neg"].outputs == ("m",)
     assert made["Exp"].inputs == made["Relu"].outputs != ("m",)
+
+
+@pytest.mark.parametrize(("condition", "value"), [("Or(t, t)", 2.0), ("Not(t)", 3.0)])
+def test_an_if_whose_branches_hold_only_constants_becomes_a_constant(
+    condition: str, value: float
+) -> None:
+    def branch(constant: float) -> GraphProto:
+        tensor = numpy_helper.from_array(np.asarray([constant], np.float32), "k")
+        output = helper.make_tensor_value_info("k", TensorProto.FLOAT, [1])
+        return helper.make_graph([], "branch", [], [output], [tensor])
+
+    model = onnx_model(
+        f"(float[1,4] x) => (float y) {{ c = {condition} y = Mul(x, i) }}",
+        {"t": np.asarray(True)},
+    )
+    choice = helper.make_node("If", ["c"], ["i"], then_branch=branch(2.0), else_branch=branch(3.0))
+    model.graph.node.insert(1, choice)
+    graph = graph_from_onnx(open_onnx(model.SerializeToString(), name="test"))
+    fold_constants(graph)
+    assert [node.op for node in graph.nodes] == ["Mul"]
+    assert [constant.tolist() for constant in graph.constants.values()] == [[value]]
+    assert graph_of(onnx_network(model)).operations
 
 
 def _calling(*calls: str) -> ModelProto:

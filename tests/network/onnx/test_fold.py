@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from two_runtimes import onnx_model
 
+from npu_tune.errors import UnsupportedOperatorError
 from npu_tune.network.onnx.fold import fold_constants, remove_identities
-from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.onnx.model import infer_shapes
 from npu_tune.network.onnx.proto import graph_from_onnx
 
@@ -62,3 +64,34 @@ def test_tensors_without_elements_take_part_in_nothing() -> None:
     assert concat.inputs == ["x"]
     assert split.outputs == ["a", "c"]
     assert graph.constants[split.inputs[1]].tolist() == [3, 3]
+
+
+def test_a_repeated_value_takes_no_memory() -> None:
+    graph = graph_of(
+        "(float[1,2] x) => (float y, float z) { w = Expand(k, s) y = Add(x, w)"
+        " o = ConstantOfShape<value = int8[1] {7}>(t) q = Cast<to=1>(o) z = Mul(x, q) }",
+        {"k": np.asarray([[1.0, 2.0]], np.float32), "s": np.asarray([3, 1, 1]),
+         "t": np.asarray([4, 2])},
+    )  # fmt: skip
+    fold_constants(graph)
+    assert graph.constants["w"].tolist() == 3 * [[[1, 2]]]
+    assert graph.constants["w"].strides[:2] == (0, 0)
+    assert graph.constants["q"].tolist() == 4 * [[7, 7]]
+    assert graph.constants["q"].dtype == np.float32
+
+
+def test_a_value_that_cannot_be_repeated_is_refused() -> None:
+    graph = graph_of(
+        "(float[1,3] x) => (float y) { y = Add(x, k) }", {"k": np.ones(3, np.float32)}
+    )
+    graph.constants["s"] = np.asarray([2])
+    graph.nodes = [OnnxNode("Expand", "", ["k", "s"], ["y"])]
+    with pytest.raises(UnsupportedOperatorError, match="cannot be computed beforehand"):
+        fold_constants(graph)
+
+
+def test_ends_that_the_operator_set_does_not_know_change_no_shape() -> None:
+    graph = graph_of("(float[1,6] x) => (float y) { y = Relu(x) }")
+    graph.nodes = [OnnxNode("Shape", "", ["x"], ["y"], {"start": 1})]
+    fold_constants(graph)
+    assert graph.constants["y"].tolist() == [1, 6]

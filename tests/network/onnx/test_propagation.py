@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from two_runtimes import onnx_model
 
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.onnx.propagation import propagated_values
 
 CONSTANTS = {
     "zero": np.asarray(0),
     "one": np.asarray(1),
+    "zeros": np.asarray([0]),
+    "ones": np.asarray([1]),
+    "twos": np.asarray([2]),
+    "size": np.asarray([10**7]),
     "many": np.asarray(10**9),
     "list": np.arange(100),
     "weights": np.ones(10_000, np.float32),
@@ -20,15 +25,44 @@ CONSTANTS = {
 @pytest.mark.parametrize(
     ("nodes", "values"),
     [
-        ("r = Range(zero, many, one)", 10**9),
-        ("r = Range(many, zero, one)", 0),
-        ("r = Range(zero, many, zero)", math.inf),
-        ("n = Size(x) r = Range(zero, n, one)", math.inf),
-        ("a = Concat<axis=0>(list, list) b = Concat<axis=0>(a, a) c = Neg(b)", 200 + 400 + 400),
-        ("a = Mul(weights, weights)", 1),
-        ("s = Shape(x)", 64),
+        ("r = Range(zero, many, one) f = Cast<to=1>(r)", 2 * 10**9),
+        ("r = Range(zero, many, one)", 0),
+        ("n = Size(x) r = Range(zero, n, one) f = Cast<to=1>(r)", math.inf),
+        ("a = Concat<axis=0>(list, list) b = Concat<axis=0>(a, a) c = Neg(b)", 100 + 200 + 400),
+        ("a = Mul(weights, weights)", 10_000),
+        ("s = Shape(x)", 2),
+        ("s = Shape(x) t = Slice(s, zeros, ones)", 2 + 1 + 1 + 1),
+        ("f = Cast<to=1>(z)", 2 * 10**8),
+        ("s = Sub(z, z) m = Mul(s, s)", 3 * 10**8),
+        ("f = Cast<to=1>(x)", 0),
+        ("w = ConstantOfShape(size) f = Cast<to=1>(w) g = Cast<to=1>(w)", 3 * 10**7),
+        ("w = Expand(z, zeros) f = Cast<to=1>(w)", math.inf),
+        ("w = Tile(z, twos) f = Cast<to=1>(w)", 4 * 10**8),
+        ("l = Less(z, z) w = Where(l, z, z) f = Cast<to=1>(w)", 2 * 10**8),
+        ("q = NonZero(z) w = Squeeze(q, zeros) f = Cast<to=1>(w)", math.inf),
+        ("n = MeanVarianceNormalization<axes=[0]>(z)", 32 * 2 * 10**8),
     ],
 )
 def test_values_are_counted_as_they_would_be_followed(nodes: str, values: float) -> None:
-    model = onnx_model(f"(float[1,4] x) => (float y) {{ {nodes} y = Relu(x) }}", CONSTANTS)
-    assert values <= propagated_values(model) <= values + 2
+    text = f"(float[1,4] x, float[100000000] z) => (float y) {{ {nodes} y = Relu(x) }}"
+    model = onnx_model(text, CONSTANTS, opset=14)
+    before = model.SerializeToString(deterministic=True)
+    assert propagated_values(model, ReadingBudget("net")) == values
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_the_rank_of_what_is_reshaped_to_computed_sizes_is_known() -> None:
+    nodes = (
+        "s = Shape(x) n = Gather(s, zero) m = Unsqueeze(n, zeros) t = Concat<axis=0>(m, ones, ones)"
+        " r = Reshape(x, t) u = Add(r, r) v = Shape(u) w = Slice(v, zeros, ones)"
+        " c = Concat<axis=0>(w, ones) q = Reshape(u, c) o = Mul(q, q)"
+    )
+    model = onnx_model(
+        f"(float[1,4] x) => (float y) {{ {nodes} y = Relu(o) }}", CONSTANTS, opset=14
+    )
+    assert propagated_values(model, ReadingBudget("net")) < 300
+
+
+def test_a_file_that_contradicts_itself_counts_as_open() -> None:
+    model = onnx_model("(float[1,4] x) => (float y) { s = Add(x, list) y = Relu(s) }", CONSTANTS)
+    assert propagated_values(model, ReadingBudget("net")) == math.inf

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, shape_inference
 from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.errors import ModelError
@@ -44,3 +46,46 @@ def test_integers_that_a_network_computes_in_many_steps_are_known() -> None:
         },
     )  # fmt: skip
     assert onnx_network(model).tensors["y"].shape == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("length", "nodes"),
+    [
+        (40_000_000, "f = Cast<to=1>(z)"),
+        (1, "w = ConstantOfShape(many) f = Cast<to=1>(w)"),
+        (1, "w = ConstantOfShape(many) v = CumSum(w, zero) f = Slice(v, first, last)"),
+        (1, "n = Concat<axis=0>(many) w = ConstantOfShape(n) f = Mul(w, w)"),
+    ],
+)
+def test_the_values_of_long_lists_are_not_followed(
+    monkeypatch: pytest.MonkeyPatch, length: int, nodes: str
+) -> None:
+    infer, followed = shape_inference.infer_shapes, []
+
+    def record(*args: Any, data_prop: bool = False, **options: Any) -> ModelProto:
+        followed.append(data_prop)
+        return infer(*args, data_prop=data_prop, **options)
+
+    monkeypatch.setattr(shape_inference, "infer_shapes", record)
+    model = onnx_model(
+        f"(float[{length}] z) => (float f) {{ {nodes} }}",
+        {"many": np.asarray([40_000_000]), "zero": np.asarray(0), "first": np.asarray([0]),
+         "last": np.asarray([3])},
+        opset=14,
+    )  # fmt: skip
+    assert onnx_network(model).tensors["f"].shape in {(40_000_000,), (3,)}
+    assert followed
+    assert not any(followed)
+
+
+def test_the_shapes_of_a_network_with_short_lists_follow_from_values() -> None:
+    model = onnx_model(
+        "(float[1,6] x) => (float y) { s = Shape(x) t = Slice(s, first, last) u = Add(t, t)"
+        " w = ConstantOfShape(u) y = Add(x, w) }",
+        {"first": np.asarray([1]), "last": np.asarray([2])},
+        opset=14,
+    )
+    model.graph.output[0].type.tensor_type.shape.dim.add(dim_value=1)
+    model.graph.output[0].type.tensor_type.shape.dim.add(dim_value=9)
+    with pytest.raises(ModelError, match="contradicts itself"):
+        onnx_network(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from npu_tune.network.onnx.operators.layers import LAYERS
 from npu_tune.network.onnx.operators.moves import MOVES
 from npu_tune.network.onnx.operators.sizes import check_sizes
 from npu_tune.network.onnx.operators.treatment import Operator, OperatorParameter, Treatment
+from npu_tune.network.onnx.schemas import operator_schema
 
 if TYPE_CHECKING:
     import onnx
@@ -82,17 +82,11 @@ def _objections(graph: OnnxGraph, node: OnnxNode, reader: Reader) -> Iterator[Ob
             )
 
 
-@functools.cache
 def _schema(op: str, opset: int) -> onnx.defs.OpSchema | None:
-    """The definition of an operator that is in force in an operator set."""
+    """The definition in force in an operator set; None in one that is newer than the library."""
     from onnx import defs  # noqa: PLC0415 - heavy
 
-    if opset > defs.onnx_opset_version():
-        return None
-    try:
-        return defs.get_schema(op, opset, "")
-    except defs.SchemaError:
-        return None
+    return None if opset > defs.onnx_opset_version() else operator_schema(op, opset)
 
 
 def _strangers(

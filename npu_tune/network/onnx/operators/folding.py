@@ -50,6 +50,25 @@ def dequantize(graph: OnnxGraph, node: OnnxNode) -> Array:
     return as_float32((codes.astype(np.float64) - offset) * scale)
 
 
+def repeat_value(graph: OnnxGraph, node: OnnxNode) -> Array | None:
+    """Computes Expand and ConstantOfShape without a copy of each element; None for other nodes.
+
+    Raises:
+        ValueError: if the sizes do not fit.
+    """
+    from onnx import numpy_helper  # noqa: PLC0415 - heavy
+
+    if node.op == "Expand":
+        value, sizes = (graph.constants[name] for name in node.inputs)
+        return np.broadcast_to(value, np.broadcast_shapes(value.shape, tuple(sizes.tolist())))
+    if node.op == "ConstantOfShape":
+        given = node.attributes.get("value")
+        filler = np.zeros((), np.float32) if given is None else numpy_helper.to_array(given)
+        shape = tuple(graph.constants[node.inputs[0]].tolist())
+        return np.broadcast_to(filler.reshape(()), shape)
+    return None
+
+
 def _per_element(values: Array, shape: tuple[int, ...], block: int, axis: int) -> Array:
     """Repeats a value of each block along an axis for all elements of the block."""
     if not values.ndim:

@@ -39,8 +39,8 @@ MOVES: Mapping[str, Operator] = MappingProxyType({
     # Resizing
     "Resize": operator(
         (10, 11, 13, 18, 19),
-        "X", values_only="axes keep_aspect_ratio_policy", constant="scales sizes",
-        no_effect="roi extrapolation_value cubic_coeff_a",  # of modes that are refused
+        "X", values_only="axes keep_aspect_ratio_policy", constant="roi scales sizes",
+        no_effect="extrapolation_value cubic_coeff_a",  # of modes that are refused
         antialias=limited(0), exclude_outside=limited(0),
         coordinate_transformation_mode=limited(
             "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",

@@ -10,14 +10,18 @@ _WINDOWS = _CONVOLUTIONS | {"AveragePool", "MaxPool"}
 
 
 def check_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
-    """Checks that pads are not negative, and that kernel, groups and weights fit each other.
+    """Checks that pads are not negative, and that sizes of parameters and input fit each other.
 
     Raises:
         ModelError: if not; names the node.
     """
-    pads = node.ints("pads")
-    if node.op in _WINDOWS and pads and min(pads) < 0:
+    pads = node.ints("pads") if node.op in _WINDOWS else ()
+    if pads and min(pads) < 0:
         raise _contradiction(node, f"pads are {pads}", "input is nowhere cut off")
+    if node.op == "BatchNormalization":
+        _check_normalization(graph, node)
+    if node.op == "Pad":
+        _check_padding(graph, node)
     if node.op not in _CONVOLUTIONS:
         return
     source, weights = (graph.shapes[name] for name in node.inputs[:2])
@@ -30,6 +34,28 @@ def check_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
             node,
             f"input has {source[1]} channels in {groups} groups",
             f"weights of shape {weights} have other numbers of these",
+        )
+
+
+def _check_normalization(graph: OnnxGraph, node: OnnxNode) -> None:
+    source, *parameters = (graph.shapes[name] for name in node.inputs)
+    channels = source[1] if len(source) > 1 else 1
+    wrong = next((shape for shape in parameters if shape != (channels,)), None)
+    if wrong is not None:
+        raise _contradiction(
+            node, f"input has {channels} channels", f"parameters have the shape {wrong}"
+        )
+
+
+def _check_padding(graph: OnnxGraph, node: OnnxNode) -> None:
+    given, axes = graph.constant(node, 1), graph.constant(node, 3)
+    pads = node.ints("pads") if given is None else tuple(given.reshape(-1).tolist())
+    rank = len(graph.shapes[node.inputs[0]])
+    places = range(rank) if axes is None else axes.reshape(-1).tolist()
+    padded = len({place % rank for place in places if -rank <= place < rank})
+    if (pads or given is not None) and (len(pads) != 2 * padded or padded != len(places)):
+        raise _contradiction(
+            node, f"pads are {pads}", f"input has {rank} dimensions, of which it pads {[*places]}"
         )
 
 

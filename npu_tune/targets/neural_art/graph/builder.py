@@ -184,6 +184,7 @@ class Builder:
     def weights(
         self, values: Array, *, channel_axis: int | None, bias_channels: int = 0
     ) -> Weights:
+        self.graph.budget.check_time()
         bits = entropy_bits(values, channel_axis=channel_axis)
         return Weights(values.size, bias_channels, bits)
 

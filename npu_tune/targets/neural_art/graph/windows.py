@@ -115,6 +115,9 @@ def pool(
     activation: str = "",
 ) -> None:
     """Imports a pool that keeps the number of dimensions."""
+    if not node.output:
+        builder.software(node, "no unit computes its other outputs")
+        return
     source = builder.read(node.inputs[0], order)
     output = builder.write(node.output, order)
     before, after = (_rows_and_columns(builder, x, order) for x in (node.inputs[0], node.output))

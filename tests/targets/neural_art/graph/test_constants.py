@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npu_tune.targets.neural_art.graph import constants
 from npu_tune.targets.neural_art.graph.constants import entropy_bits
 
 
@@ -58,3 +59,25 @@ def test_integers_of_other_widths_have_their_own_entropy() -> None:
     assert entropy_bits(wide, channel_axis=0) == 10
     narrow = np.arange(-8, 8).astype(ml_dtypes.int4).reshape(2, -1)
     assert entropy_bits(narrow, channel_axis=0) == 4
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 7), (1, 210), (210, 1), (210,), (1, 1, 210)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int16, np.int8])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_many_weights_are_counted_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], dtype: type, axis: int | None
+) -> None:
+    weights = (np.random.default_rng(0).normal(size=shape) * 40).astype(dtype)
+    channel_axis = None if axis is None else axis % len(shape)
+    whole = entropy_bits(weights, channel_axis=channel_axis)
+    for size in (1, 4, 8, 16, 100):
+        monkeypatch.setattr(constants, "_PIECE", size)
+        assert entropy_bits(weights, channel_axis=channel_axis) == whole
+    assert whole > 0 or channel_axis == 0
+
+
+def test_what_is_broadcast_takes_no_memory() -> None:
+    row = np.asarray([1, 2, 2, 2], np.float32)
+    huge = np.broadcast_to(row, (10**12, 4))
+    for axis in (None, 0, 1):
+        assert entropy_bits(huge, channel_axis=axis) == entropy_bits(row[None], channel_axis=axis)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from imported_graphs import imported, kinds, only, sizes
+from two_runtimes import onnx_model, onnx_network
 
-from npu_tune.targets.neural_art.graph import OperationKind
+from npu_tune.targets.neural_art.graph import OperationKind, graph_of
 
 OPSETS = (9, 11, 13, 17, 21)
 
@@ -360,3 +361,10 @@ def test_a_crop_that_keeps_the_size_moves_data() -> None:
         {"r": np.asarray([0, 0, 0.2, 0.2, 1, 1, 0.8, 0.8], np.float32), "s": [1, 8, 12, 10]},
     )
     assert kinds(graph)[-1] == "copy"
+
+
+def test_a_pool_of_which_only_the_positions_are_read_is_software() -> None:
+    model = onnx_model("(float[1,2,4,4] x) => (int64 i) { i = MaxPool<kernel_shape=[2,2]>(x) }")
+    model.graph.node[0].output.insert(0, "")
+    (operation,) = graph_of(onnx_network(model)).operations
+    assert operation.software_reason == "no unit computes its other outputs"
