@@ -199,12 +199,15 @@ class _Groups:
         spans: dict[str, Range] = {}
         self._fixed: dict[str, Parameters] = {}
         padding = {op.inputs[2] for op in graph.ops if op.op == "PADV2"}
+        used = {name for op in graph.ops for name in op.inputs}.union(graph.inputs, graph.outputs)
         for name in self._parents:
             root = self._find(name)
             if name in fixed:
                 self._fixed[root] = fixed[name]
-            if name in padding:
-                continue  # the padding value saturates to the lowest code of any range
+            # The padding value saturates to the lowest code of any range, and parts of a split
+            # that nothing reads have no range.
+            if name in padding or name not in used:
+                continue
             low, high = _tensor_range(graph.tensors[name], ranges)
             before = spans.get(root, (low, high))
             spans[root] = (min(low, before[0]), max(high, before[1]))

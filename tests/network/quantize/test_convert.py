@@ -136,6 +136,19 @@ def test_an_input_that_nothing_reads_stays_an_input() -> None:
     assert min(signal_to_noise_db(network)) >= 30.0
 
 
+@pytest.mark.parametrize("sizes", [[4, 4], [3, 5], [0, 8], [2, 3, 3]])
+def test_parts_of_a_split_that_nothing_reads_are_left_alone(sizes: list[int]) -> None:
+    parts = ["unread", "a", "b"][: len(sizes)]
+    network = onnx_network(
+        onnx_model(
+            f"(float[1,8,6,5] x) => (float y) {{ {', '.join(parts)} = Split<axis=1>(x, s)"
+            " y = Relu(a) }",
+            {"s": np.asarray(sizes)},
+        )
+    )
+    assert min(signal_to_noise_db(network)) >= 30.0
+
+
 def test_stated_ranges_of_quantizers_are_kept() -> None:
     network = onnx_network(
         onnx_model(
