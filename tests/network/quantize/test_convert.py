@@ -136,6 +136,21 @@ def test_an_input_that_nothing_reads_stays_an_input() -> None:
     assert min(signal_to_noise_db(network)) >= 30.0
 
 
+@pytest.mark.parametrize("amount", [5, 5000])
+def test_padding_by_the_border_takes_as_many_operators_for_any_amount(amount: int) -> None:
+    network = onnx_network(
+        onnx_model(
+            '(float[1,2,3,4] x) => (float y) { y = Pad<mode="edge">(x, p) }',
+            {"p": np.asarray([0, 0, 1, amount, 0, 0, 0, amount])},
+        )
+    )
+    conversion = convert(
+        network, calibration=uniform_inputs(network, samples=2, seed=0), check=False
+    )
+    layers = network_from_bytes(conversion.model_bytes, "tflite", "pads").layers
+    assert [layer.op for layer in layers] == ["GATHER", "GATHER"]
+
+
 @pytest.mark.parametrize("sizes", [[4, 4], [3, 5], [0, 8], [2, 3, 3]])
 def test_parts_of_a_split_that_nothing_reads_are_left_alone(sizes: list[int]) -> None:
     parts = ["unread", "a", "b"][: len(sizes)]
