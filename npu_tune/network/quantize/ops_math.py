@@ -138,7 +138,7 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
     target = lowering.write(node.output, order)
     if (low, high) == (0.0, np.inf):
         lowering.emit("RELU", [source], [target])
-    elif (low, high) == (0.0, 6.0):
+    elif (low, high) == (0.0, 6.0) and node.output not in lowering.graph.ranges:
         lowering.emit("RELU6", [source], [target])
     elif low <= 0.0 <= high and high - low > _NARROWEST * _span(lowering, name):
         seen = lowering.ranges[node.output]
