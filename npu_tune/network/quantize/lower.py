@@ -119,13 +119,15 @@ def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowere
         lowering.result.inputs.append(lowering.write(name, order))
     for node in graph.nodes:
         _LOWERINGS[node.op](lowering, node)
-    orders = []
+    orders, taken = [], set(lowering.result.inputs)
     for name in graph.outputs:
         order = lowering.permutation(name)
         if order != CHANNELS_LAST:
             order = layout.identity(len(order))
         orders.append(order)
-        lowering.result.outputs.append(_separate_output(lowering, name, order))
+        tensor = _separate_output(lowering, name, order, taken)
+        lowering.result.outputs.append(tensor)
+        taken.add(tensor)
     _merge_reshapes(lowering.result)
     merge_saturation(lowering.result)
     _remove_unread(lowering.result)
@@ -157,10 +159,10 @@ def _input_order(graph: OnnxGraph, name: str) -> Permutation:
     return layout.identity(4)
 
 
-def _separate_output(lowering: Lowering, name: str, order: Permutation) -> str:
-    """The tensor of an output; a copy if it is also an input or another output."""
+def _separate_output(lowering: Lowering, name: str, order: Permutation, taken: set[str]) -> str:
+    """The tensor of an output; a copy if it is taken, as an input or another output."""
     tensor = lowering.read(name, order)
-    if tensor in (*lowering.result.inputs, *lowering.result.outputs):
+    if tensor in taken:
         copy = lowering.temporary(name, lowering.shape(tensor), like=tensor)
         lowering.emit_reshape(tensor, copy)
         return copy
