@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,6 +35,8 @@ _SCALE_PRESERVING = frozenset(
      "STRIDED_SLICE", "TRANSPOSE"}
 )  # fmt: skip
 _JOINS = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM"})
+_STEPS = 255
+"""Between the lowest and the highest of the codes."""
 _NARROW = 0.5
 """Share of a join's range below which an input with further readers keeps its own scale."""
 
@@ -137,39 +140,69 @@ def _tensor_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
 def _requantize_join_inputs(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
     """Inserts a QUANTIZE before inputs of joins that cannot, or should not, share the scale."""
     origins = {name: op for op in graph.ops for name in op.outputs}
+    readers = Counter(name for op in graph.ops for name in set(op.inputs))
     ops: list[TfliteOp] = []
     for op in graph.ops:
         if op.op in _JOINS:
-            spans = [
-                _tensor_range(graph.tensors[name], ranges) for name in (*op.inputs, *op.outputs)
-            ]
-            whole = max(high for _, high in spans) - min(low for low, _ in spans)
-            roots = [_code_producer(name, origins) for name in op.inputs]
-            fixed = {root.op for root in roots if root is not None and root.op in _FIXED}
-            all_alike = len(fixed) == 1 and all(root and root.op in fixed for root in roots)
-            for place, name in enumerate(list(op.inputs)):
-                tensor = graph.tensors[name]
-                if tensor.role != "activation":
-                    continue
-                root = roots[place]
-                must = not all_alike and root is not None and root.op in _FIXED
-                limited = root is not None and graph.tensors[root.outputs[0]].pinned is not None
-                low, high = spans[place]
-                narrow = high - low < _NARROW * whole and len(graph.readers(name)) > 1
-                if must or limited or narrow:
-                    copy = _add_requantized(graph, tensor)
-                    ops.append(TfliteOp("QUANTIZE", [name], [copy]))
-                    op.inputs[place] = copy
+            ops.extend(_requantize_inputs(graph, op, ranges, origins, readers))
         ops.append(op)
     graph.ops = ops
 
 
-def _code_producer(name: str, origins: Mapping[str, TfliteOp]) -> TfliteOp | None:
-    """The operator that computes the codes of a tensor, behind operators that only move them."""
+def _requantize_inputs(
+    graph: TfliteGraph,
+    op: TfliteOp,
+    ranges: Mapping[str, Range],
+    origins: Mapping[str, TfliteOp],
+    readers: Mapping[str, int],
+) -> list[TfliteOp]:
+    """The QUANTIZE operators that a join needs before it."""
+    roots = [_code_origin(name, origins) for name in op.inputs]
+    pins = [graph.tensors[root].pinned for root in roots]
+    spans = [
+        _tensor_range(graph.tensors[name], ranges) if pin is None else pin
+        for name, pin in zip(op.inputs, pins, strict=True)
+    ]
+    whole = _hull([*spans, _tensor_range(graph.tensors[op.outputs[0]], ranges)])
+    producers = [origins[root].op if root in origins else "" for root in roots]
+    all_alike = producers[0] in _FIXED and len(set(producers)) == 1
+    copies = []
+    for place, name in enumerate(list(op.inputs)):
+        tensor, pin = graph.tensors[name], pins[place]
+        if tensor.role != "activation":
+            continue
+        low, high = spans[place]
+        must = not all_alike and producers[place] in _FIXED
+        limited = pin is not None and not _are_alike(pin, whole)
+        narrow = high - low < _NARROW * (whole[1] - whole[0]) and readers[name] > 1
+        if must or limited or narrow:
+            copy = _add_requantized(graph, tensor)
+            graph.tensors[copy].pinned = pin
+            copies.append(TfliteOp("QUANTIZE", [name], [copy]))
+            op.inputs[place] = copy
+    if all(pin is not None for pin in pins):
+        # What is joined is limited as well, whatever it is joined with.
+        graph.tensors[op.outputs[0]].pinned = whole
+    return copies
+
+
+def _hull(spans: list[Range]) -> Range:
+    return min(low for low, _ in spans), max(high for _, high in spans)
+
+
+def _are_alike(one: Range, other: Range) -> bool:
+    """Tells whether two ranges differ by one code at most."""
+    step = (other[1] - other[0]) / _STEPS
+    return abs(one[0] - other[0]) <= step and abs(one[1] - other[1]) <= step
+
+
+def _code_origin(name: str, origins: Mapping[str, TfliteOp]) -> str:
+    """The tensor that codes are computed for, before operators that only move them."""
     op = origins.get(name)
     while op is not None and op.op in _SCALE_PRESERVING:
-        op = origins.get(op.inputs[1] if op.op == "SPLIT" else op.inputs[0])
-    return op
+        name = op.inputs[1] if op.op == "SPLIT" else op.inputs[0]
+        op = origins.get(name)
+    return name
 
 
 def _add_requantized(graph: TfliteGraph, tensor: TfliteTensor) -> str:
@@ -199,12 +232,15 @@ class _Groups:
         spans: dict[str, Range] = {}
         self._fixed: dict[str, Parameters] = {}
         padding = {op.inputs[2] for op in graph.ops if op.op == "PADV2"}
+        used = {name for op in graph.ops for name in op.inputs}.union(graph.inputs, graph.outputs)
         for name in self._parents:
             root = self._find(name)
             if name in fixed:
                 self._fixed[root] = fixed[name]
-            if name in padding:
-                continue  # the padding value saturates to the lowest code of any range
+            # The padding value saturates to the lowest code of any range, and parts of a split
+            # that nothing reads have no range.
+            if name in padding or name not in used:
+                continue
             low, high = _tensor_range(graph.tensors[name], ranges)
             before = spans.get(root, (low, high))
             spans[root] = (min(low, before[0]), max(high, before[1]))
@@ -213,6 +249,7 @@ class _Groups:
 
     def _find(self, name: str) -> str:
         while self._parents[name] != name:
+            self._parents[name] = self._parents[self._parents[name]]  # halves the way for the next
             name = self._parents[name]
         return name
 

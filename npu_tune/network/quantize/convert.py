@@ -27,7 +27,7 @@ from npu_tune.network.quantize.conversion import Conversion, StoredTensor
 from npu_tune.network.quantize.equalize import equalize
 from npu_tune.network.quantize.layout import Permutation
 from npu_tune.network.quantize.lower import check_operators, lower
-from npu_tune.network.quantize.ranges import choose_ranges
+from npu_tune.network.quantize.ranges import choose_ranges, cover
 from npu_tune.network.quantize.runtimes import require_litert
 from npu_tune.network.quantize.simplify import simplify
 from npu_tune.network.quantize.write import write_tflite
@@ -164,7 +164,13 @@ def _quantize(graph: OnnxGraph, inputs: Calibration, name: str) -> Conversion:
             )
     equalized = equalize(graph, seen)
     seen = equalized.statistics
-    lowered = lower(graph, {name: (each.low, each.high) for name, each in seen.items()})
+    lowered = lower(
+        graph,
+        {
+            name: cover((each.low, each.high), graph.ranges.get(name))
+            for name, each in seen.items()
+        },
+    )
     tensors = quantize_graph(
         lowered.graph,
         choose_ranges(seen, graph.ranges),

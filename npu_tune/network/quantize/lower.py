@@ -18,6 +18,7 @@ from npu_tune.network.quantize import (
 )
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation
 from npu_tune.network.quantize.lowering import Lowering, no_form_error, unsupported_error
+from npu_tune.network.quantize.saturation import merge_saturation
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _LOWERINGS: Mapping[str, Callable[[Lowering, OnnxNode], None]] = {
@@ -73,13 +74,6 @@ _CHANNELS_SECOND = frozenset(
 _ORDERLESS = frozenset(
     {"Add", "Clip", "Div", "LeakyRelu", "Mul", "PRelu", "Pad", "Relu", "Sub", "Sigmoid", "Tanh"}
 )
-_CARRIES_ACTIVATION = frozenset(
-    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D",
-     "MUL", "SUB"}
-)  # fmt: skip
-_ACTIVATION_CODES = {"RELU": 1, "RELU6": 3}
-_SATURATES = _CARRIES_ACTIVATION - {"AVERAGE_POOL_2D", "MAX_POOL_2D"}
-"""Operators whose output has a scale of its own, so that saturation can do the clipping."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +119,17 @@ def lower(graph: OnnxGraph, ranges: Mapping[str, tuple[float, float]]) -> Lowere
         lowering.result.inputs.append(lowering.write(name, order))
     for node in graph.nodes:
         _LOWERINGS[node.op](lowering, node)
-    orders = []
+    orders, taken = [], set(lowering.result.inputs)
     for name in graph.outputs:
         order = lowering.permutation(name)
         if order != CHANNELS_LAST:
             order = layout.identity(len(order))
         orders.append(order)
-        lowering.result.outputs.append(_separate_output(lowering, name, order))
+        tensor = _separate_output(lowering, name, order, taken)
+        lowering.result.outputs.append(tensor)
+        taken.add(tensor)
     _merge_reshapes(lowering.result)
-    _fuse_activations(lowering.result)
+    merge_saturation(lowering.result)
     _remove_unread(lowering.result)
     return Lowered(
         graph=lowering.result,
@@ -163,10 +159,10 @@ def _input_order(graph: OnnxGraph, name: str) -> Permutation:
     return layout.identity(4)
 
 
-def _separate_output(lowering: Lowering, name: str, order: Permutation) -> str:
-    """The tensor of an output; a copy if it is also an input or another output."""
+def _separate_output(lowering: Lowering, name: str, order: Permutation, taken: set[str]) -> str:
+    """The tensor of an output; a copy if it is taken, as an input or another output."""
     tensor = lowering.read(name, order)
-    if tensor in (*lowering.result.inputs, *lowering.result.outputs):
+    if tensor in taken:
         copy = lowering.temporary(name, lowering.shape(tensor), like=tensor)
         lowering.emit_reshape(tensor, copy)
         return copy
@@ -184,32 +180,6 @@ def _merge_reshapes(graph: TfliteGraph) -> None:
             while op.inputs[0] in producers:
                 op.inputs[0] = producers[op.inputs[0]].inputs[0]
             producers[op.outputs[0]] = op
-
-
-def _fuse_activations(graph: TfliteGraph) -> None:
-    """Fuses ReLU and clipping into the operator before."""
-    producers = {name: op for op in graph.ops for name in op.outputs}
-    for op in list(graph.ops):
-        pinned = graph.tensors[op.outputs[0]].pinned
-        if op.op not in _ACTIVATION_CODES and (op.op != "QUANTIZE" or pinned is None):
-            continue
-        source = op.inputs[0]
-        producer = producers.get(source)
-        free = (
-            producer is not None
-            and not producer.options.get("FusedActivationFunction")
-            and graph.tensors[source].pinned is None
-            and source not in graph.outputs
-            and len(graph.readers(source)) == 1
-        )
-        carriers = _CARRIES_ACTIVATION if pinned is None else _SATURATES
-        if producer is None or not free or producer.op not in carriers:
-            continue
-        if pinned is None:
-            producer.options["FusedActivationFunction"] = _ACTIVATION_CODES[op.op]
-        producer.outputs = op.outputs
-        producers[op.outputs[0]] = producer
-        graph.ops.remove(op)
 
 
 def _remove_unread(graph: TfliteGraph) -> None:

@@ -16,9 +16,9 @@ _UNARY = {
     "Tanh": "TANH",
     "HardSwish": "HARD_SWISH",
 }
-
-
 _NO_LIMIT = 1e30
+_NARROWEST = 2.0**-20
+"""Share of the range of a tensor that codes clip to; kernels rescale by at most 2**30."""
 
 
 def binary(lowering: Lowering, node: OnnxNode) -> None:
@@ -138,9 +138,9 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
     target = lowering.write(node.output, order)
     if (low, high) == (0.0, np.inf):
         lowering.emit("RELU", [source], [target])
-    elif (low, high) == (0.0, 6.0):
+    elif (low, high) == (0.0, 6.0) and node.output not in lowering.graph.ranges:
         lowering.emit("RELU6", [source], [target])
-    elif low <= 0.0 <= high:
+    elif low <= 0.0 <= high and high - low > _NARROWEST * _span(lowering, name):
         seen = lowering.ranges[node.output]
         lowering.emit("QUANTIZE", [source], [target])
         lowering.pin(
@@ -152,10 +152,15 @@ def clip(lowering: Lowering, node: OnnxNode) -> None:
         _clip_by_comparing(lowering, source, target, low, high)
 
 
+def _span(lowering: Lowering, name: str) -> float:
+    low, high = lowering.ranges[name]
+    return high - low
+
+
 def _clip_by_comparing(
     lowering: Lowering, source: str, target: str, low: float, high: float
 ) -> None:
-    """Clips to limits that leave zero out, which every range of codes has inside."""
+    """Clips to limits that leave zero out, or next to nothing in, as no range of codes does."""
     ones = (1,) * len(lowering.shape(source))
     steps = [
         (op, limit) for op, limit in (("MAXIMUM", low), ("MINIMUM", high)) if np.isfinite(limit)

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize.lowering import Lowering, unsupported_error
 from npu_tune.network.quantize.ops_conv import REFLECT, SYMMETRIC
-from npu_tune.network.quantize.ops_shape import emit_slice
+from npu_tune.network.quantize.ops_shape import emit_gather, emit_slice
 
 _MOST_DIMENSIONS = 5
 """That TFLite's PADV2 takes."""
+_MOST_MIRRORED = 4
+"""Elements of a border that are mirrored one by one, as Vela has MIRROR_PAD on the NPU and GATHER
+on the CPU."""
 
 Amounts = NDArray[np.int64]
 """Elements before and after each dimension, in TFLite's order; of shape (dimensions, 2)."""
@@ -80,7 +83,25 @@ def _pad_with_constant(
 
 
 def _repeat_border(lowering: Lowering, source: str, target: str, amounts: Amounts) -> None:
-    """Mirrors one element at each border that lacks some, until all are there."""
+    """Mirrors one element at a time at each border that lacks few, else gathers along it."""
+    if amounts.max() <= _MOST_MIRRORED:
+        _mirror_border(lowering, source, target, amounts)
+        return
+    padded = [place for place, both in enumerate(amounts) if np.any(both)]
+    for place in padded:
+        shape = list(lowering.shape(source))
+        before, after = (int(amount) for amount in amounts[place])
+        positions = np.arange(-before, shape[place] + after)
+        shape[place] = len(positions)
+        last = place == padded[-1]
+        result = (
+            target if last else lowering.temporary(f"{target}/border{place}", shape, like=source)
+        )
+        emit_gather(lowering, source, result, positions, place)
+        source = result
+
+
+def _mirror_border(lowering: Lowering, source: str, target: str, amounts: Amounts) -> None:
     for step in range(int(amounts.max())):
         now = (amounts > step).astype(np.int64)
         last = step + 1 == amounts.max()

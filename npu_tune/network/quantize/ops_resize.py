@@ -12,6 +12,7 @@ from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.onnx.proto import graph_to_onnx
 from npu_tune.network.quantize.layout import CHANNELS_LAST, Permutation, identity
 from npu_tune.network.quantize.lowering import Lowering
+from npu_tune.network.quantize.ops_shape import emit_gather
 from npu_tune.network.quantize.runtimes import onnx_session, run_session
 
 _OPTIONS = ((False, False), (False, True), (True, False))
@@ -95,7 +96,7 @@ def _emit_gather(
 ) -> str:
     """Reads positions along a dimension, between two elements where they are no integers."""
     shape = list(lowering.shape(source))
-    last, shape[place] = shape[place] - 1, len(positions)
+    shape[place] = len(positions)
     lower = np.floor(positions + _TOLERANCE)
     share = np.where(positions - lower > _TOLERANCE, positions - lower, 0.0)
 
@@ -104,8 +105,7 @@ def _emit_gather(
 
     def gathered(part: str, indices: NDArray[Any]) -> str:
         found = result(part)
-        taken = lowering.indices(f"{found}/indices", np.clip(indices, 0, last))
-        lowering.emit("GATHER", [source, taken], [found], Axis=place)
+        emit_gather(lowering, source, found, indices, place)
         return found
 
     if not share.any():

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from npu_tune.network.onnx.graph import OnnxNode, as_float32
 from npu_tune.network.quantize import layout
 from npu_tune.network.quantize.lowering import Lowering, unsupported_error
@@ -129,3 +134,12 @@ def emit_slice(
         lowering.indices(f"{target}/steps", steps),
     ]
     lowering.emit("STRIDED_SLICE", inputs, [target])
+
+
+def emit_gather(
+    lowering: Lowering, source: str, target: str, indices: NDArray[Any], place: int
+) -> None:
+    """Takes the elements at ``indices`` along dimension ``place``; outside ones are the border's."""
+    inside = np.clip(indices, 0, lowering.shape(source)[place] - 1)
+    taken = lowering.indices(f"{target}/indices", inside)
+    lowering.emit("GATHER", [source, taken], [target], Axis=place)

@@ -13,15 +13,22 @@ Range = tuple[float, float]
 def choose_ranges(
     statistics: Mapping[str, Statistics], stated: Mapping[str, Range]
 ) -> dict[str, Range]:
-    """Chooses the range of every tensor: that of the file's quantizers, else of the calibration.
+    """Chooses the range of every tensor: that of the calibration, and what the file states.
+
+    A tensor within limits does not leave them with calibration data either.
 
     Clipping rare extremes for a smaller squared error was tried on the zoo and on trained
     networks: it changed results by -1.6 to +2.3 dB, mostly not at all.
     """
     return {
-        name: stated[name] if name in stated else _round_range((seen.low, seen.high))
+        name: cover(_round_range((seen.low, seen.high)), stated.get(name))
         for name, seen in statistics.items()
     }
+
+
+def cover(seen: Range, stated: Range | None) -> Range:
+    """The range that spans what was seen and what is stated, if anything is."""
+    return seen if stated is None else (min(seen[0], stated[0]), max(seen[1], stated[1]))
 
 
 def _round_range(limits: Range) -> Range:

@@ -245,6 +245,11 @@ def _pads() -> dict[str, OperatorCase]:
             on_map("y = Pad(x, p)"), constants={"p": [0, 0, -1, 2, 0, 0, 2, -1]}
         ),
     }
+    cases["pad edge, farther than the map is large"] = OperatorCase(
+        on_map('a = Conv(x, w) y = Pad<mode="edge">(a, p)', "1,8,6,5"),
+        {"w": (6, 8, 3, 3)},
+        {"p": [0, 1, 9, 0, 1, 0, 2, 30]},
+    )
     for mode in ("constant", "reflect", "edge"):
         cases[f"pad {mode}, axes"] = OperatorCase(
             on_map(f'a = Conv(x, w) y = Pad<mode="{mode}">(a, p, , e)'),

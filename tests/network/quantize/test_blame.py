@@ -139,7 +139,7 @@ BODIES = {
             " y = Conv<pads=[1,1,1,1]>(f, w2)"
         ),
         "e/weights",
-        (("c", "QuantizeLinear"), ("d", "DequantizeLinear"), ("e", "Conv"), ("f", "Relu")),
+        (("e", "Conv"), ("f", "Relu")),
     ),
 }
 

@@ -136,6 +136,57 @@ def test_an_input_that_nothing_reads_stays_an_input() -> None:
     assert min(signal_to_noise_db(network)) >= 30.0
 
 
+@pytest.mark.parametrize("amount", [5, 5000])
+def test_padding_by_the_border_takes_as_many_operators_for_any_amount(amount: int) -> None:
+    network = onnx_network(
+        onnx_model(
+            '(float[1,2,3,4] x) => (float y) { y = Pad<mode="edge">(x, p) }',
+            {"p": np.asarray([0, 0, 1, amount, 0, 0, 0, amount])},
+        )
+    )
+    conversion = convert(
+        network, calibration=uniform_inputs(network, samples=2, seed=0), check=False
+    )
+    layers = network_from_bytes(conversion.model_bytes, "tflite", "pads").layers
+    assert [layer.op for layer in layers] == ["GATHER", "GATHER"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [(0.0, 0.0), (0.5, 0.5), (-0.5, -0.5), (0.5, -0.5), (0.0, -0.5), (0.5, 0.0), (0.0, 1e-12)],
+)
+@pytest.mark.parametrize("before", ["a = Identity(x)", "a = Conv(x, w)"])
+def test_clipping_to_limits_with_nothing_between_gives_the_upper_one(
+    limits: tuple[float, float], before: str
+) -> None:
+    constants = {"low": np.float32(limits[0]), "high": np.float32(limits[1])}
+    network = onnx_network(
+        onnx_model(
+            f"(float[1,4,6,5] x) => (float y) {{ {before} y = Clip(a, low, high) }}",
+            {name: np.asarray(value) for name, value in constants.items()}
+            | {"w": np.eye(4, dtype=np.float32)[:, :, None, None]},
+        )
+    )
+    calibration = uniform_inputs(network, samples=4, seed=0)
+    conversion = convert(network, calibration=calibration, check=False)
+    for factor in (1.0, 5.0):
+        feed = {"x": calibration["x"][:1] * np.float32(factor)}
+        assert run_tflite(conversion, feed)[0] == pytest.approx(limits[1], abs=0.005)
+
+
+@pytest.mark.parametrize("sizes", [[4, 4], [3, 5], [0, 8], [2, 3, 3]])
+def test_parts_of_a_split_that_nothing_reads_are_left_alone(sizes: list[int]) -> None:
+    parts = ["unread", "a", "b"][: len(sizes)]
+    network = onnx_network(
+        onnx_model(
+            f"(float[1,8,6,5] x) => (float y) {{ {', '.join(parts)} = Split<axis=1>(x, s)"
+            " y = Relu(a) }",
+            {"s": np.asarray(sizes)},
+        )
+    )
+    assert min(signal_to_noise_db(network)) >= 30.0
+
+
 def test_stated_ranges_of_quantizers_are_kept() -> None:
     network = onnx_network(
         onnx_model(
