@@ -62,13 +62,13 @@ def _replace_quantizer(
     readers = graph.consumers(node.output)
     limited = _limit(graph, node, limits, known, target=readers[0].output)
     graph.nodes.remove(node)
+    if limited == readers[0].output:
+        graph.nodes.remove(readers.pop(0))
     for reader in readers:
-        if reader.output == limited:
-            graph.nodes.remove(reader)
-        else:
-            reader.inputs = [limited]
-            bypass(graph, reader)
-            known[reader.output] = known[limited]
+        reader.inputs = [limited]
+    for reader in readers:  # which may rename what others read
+        known[reader.output] = known[reader.inputs[0]]
+        bypass(graph, reader)
 
 
 def _join_equal_quantizers(graph: OnnxGraph) -> dict[str, Range]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from npu_tune.network.onnx.graph import Array
 from npu_tune.network.quantize.arithmetic import (
+    HIGHEST,
+    LOWEST,
     Parameters,
     bias_parameters,
     dequantize,
@@ -35,8 +37,6 @@ _SCALE_PRESERVING = frozenset(
      "STRIDED_SLICE", "TRANSPOSE"}
 )  # fmt: skip
 _JOINS = frozenset({"CONCATENATION", "MAXIMUM", "MINIMUM"})
-_STEPS = 255
-"""Between the lowest and the highest of the codes."""
 _NARROW = 0.5
 """Share of a join's range below which an input with further readers keeps its own scale."""
 
@@ -62,7 +62,7 @@ def quantize_graph(
         means: per channel of these tensors; if given, the biases correct the mean error of rounding
             the weights (Nagel et al., "Data-free quantization", 2019, section 4.2).
     """
-    _requantize_join_inputs(graph, ranges)
+    _settle_limits(graph, ranges)
     groups = _Groups(graph, ranges)
     tensors = {
         name: _quantize_tensor(tensor, groups.parameters(name))
@@ -137,14 +137,18 @@ def _tensor_range(tensor: TfliteTensor, ranges: Mapping[str, Range]) -> Range:
     return ranges[tensor.source]
 
 
-def _requantize_join_inputs(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
-    """Inserts a QUANTIZE before inputs of joins that cannot, or should not, share the scale."""
+def _settle_limits(graph: TfliteGraph, ranges: Mapping[str, Range]) -> None:
+    """Limits what has the codes of limited tensors; requantizes inputs of joins of other scales."""
     origins = {name: op for op in graph.ops for name in op.outputs}
     readers = Counter(name for op in graph.ops for name in set(op.inputs))
     ops: list[TfliteOp] = []
     for op in graph.ops:
         if op.op in _JOINS:
             ops.extend(_requantize_inputs(graph, op, ranges, origins, readers))
+        elif op.op in _SCALE_PRESERVING:
+            limits = graph.tensors[_code_source(op)].pinned
+            for name in op.outputs:
+                graph.tensors[name].pinned = limits
         ops.append(op)
     graph.ops = ops
 
@@ -156,34 +160,46 @@ def _requantize_inputs(
     origins: Mapping[str, TfliteOp],
     readers: Mapping[str, int],
 ) -> list[TfliteOp]:
-    """The QUANTIZE operators that a join needs before it."""
-    roots = [_code_origin(name, origins) for name in op.inputs]
-    pins = [graph.tensors[root].pinned for root in roots]
-    spans = [
-        _tensor_range(graph.tensors[name], ranges) if pin is None else pin
-        for name, pin in zip(op.inputs, pins, strict=True)
+    """The QUANTIZE operators that a join needs before it, whose result is limited as all inputs."""
+    producers = [_code_producer(name, origins) for name in op.inputs]
+    limits = [
+        _limits(graph.tensors[name], producer)
+        for name, producer in zip(op.inputs, producers, strict=True)
     ]
+    known = [each for each in limits if each is not None]
+    all_limited = len(known) == len(limits)
+    if all_limited:
+        graph.tensors[op.outputs[0]].pinned = _hull(known)
+    spans = [_tensor_range(graph.tensors[name], ranges) for name in op.inputs]
     whole = _hull([*spans, _tensor_range(graph.tensors[op.outputs[0]], ranges)])
-    producers = [origins[root].op if root in origins else "" for root in roots]
     all_alike = producers[0] in _FIXED and len(set(producers)) == 1
     copies = []
     for place, name in enumerate(list(op.inputs)):
-        tensor, pin = graph.tensors[name], pins[place]
+        tensor = graph.tensors[name]
         if tensor.role != "activation":
             continue
         low, high = spans[place]
         must = not all_alike and producers[place] in _FIXED
-        limited = pin is not None and not _are_alike(pin, whole)
+        # What follows may widen the scale of a result that is not limited.
+        alike = all_limited and _are_alike(spans[place], whole)
+        limited = tensor.pinned is not None and not alike
         narrow = high - low < _NARROW * (whole[1] - whole[0]) and readers[name] > 1
         if must or limited or narrow:
             copy = _add_requantized(graph, tensor)
-            graph.tensors[copy].pinned = pin
+            graph.tensors[copy].pinned = tensor.pinned
             copies.append(TfliteOp("QUANTIZE", [name], [copy]))
             op.inputs[place] = copy
-    if all(pin is not None for pin in pins):
-        # What is joined is limited as well, whatever it is joined with.
-        graph.tensors[op.outputs[0]].pinned = whole
     return copies
+
+
+def _limits(tensor: TfliteTensor, producer: str) -> Range | None:
+    """The limits of an input of a join, whose codes an operator computes."""
+    if tensor.data is not None:
+        return float(tensor.data.min()), float(tensor.data.max())
+    if tensor.pinned is None and producer in _FIXED:
+        (scale,), zero_point = _FIXED[producer].scales, _FIXED[producer].zero_point
+        return (LOWEST - zero_point) * scale, (HIGHEST - zero_point) * scale
+    return tensor.pinned
 
 
 def _hull(spans: list[Range]) -> Range:
@@ -192,17 +208,21 @@ def _hull(spans: list[Range]) -> Range:
 
 def _are_alike(one: Range, other: Range) -> bool:
     """Tells whether two ranges differ by one code at most."""
-    step = (other[1] - other[0]) / _STEPS
+    step = (other[1] - other[0]) / (HIGHEST - LOWEST)
     return abs(one[0] - other[0]) <= step and abs(one[1] - other[1]) <= step
 
 
-def _code_origin(name: str, origins: Mapping[str, TfliteOp]) -> str:
-    """The tensor that codes are computed for, before operators that only move them."""
+def _code_producer(name: str, origins: Mapping[str, TfliteOp]) -> str:
+    """The operator that computes the codes of a tensor, behind operators that only move them."""
     op = origins.get(name)
     while op is not None and op.op in _SCALE_PRESERVING:
-        name = op.inputs[1] if op.op == "SPLIT" else op.inputs[0]
-        op = origins.get(name)
-    return name
+        op = origins.get(_code_source(op))
+    return "" if op is None else op.op
+
+
+def _code_source(op: TfliteOp) -> str:
+    """The input that an operator moves codes of."""
+    return op.inputs[1] if op.op == "SPLIT" else op.inputs[0]
 
 
 def _add_requantized(graph: TfliteGraph, tensor: TfliteTensor) -> str:

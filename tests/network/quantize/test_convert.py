@@ -244,6 +244,17 @@ def test_softmax_and_sigmoid_have_the_codes_the_specification_fixes() -> None:
         assert (quantization.scales, quantization.zero_points) == ((1 / 256,), (-128,))
 
 
+def test_joined_sigmoids_do_not_limit_what_they_are_joined_with() -> None:
+    network = onnx_network(
+        onnx_model(
+            "(float[1,4] x) => (float y) { a = Mul(x, five) p = Sigmoid(a) q = Sigmoid(x)"
+            " k = Concat<axis=1>(p, q) y = Concat<axis=1>(k, a) }",
+            {"five": np.asarray(5.0, np.float32)},
+        )
+    )
+    assert min(signal_to_noise_db(network)) >= 30.0
+
+
 MOVES = {"CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR"}
 
 

@@ -65,6 +65,14 @@ BODIES = {
         " l = Concat<axis=1>(k, i) y = Q(l, w)"),
         ["CONV_2D", "CONV_2D", "CONCATENATION", "QUANTIZE", "CONCATENATION"],
     ),
+    "joined values that others widen later": (
+        (
+            "c = Conv(i, v) a = Q(c, n) d = Conv(a, v) e = Relu(d) k = Concat<axis=1>(a, e)"
+            " f = Concat<axis=1>(i, i) l = Max(k, f) y = Q(l, w)"
+        ),
+        ["CONV_2D", "CONV_2D", "QUANTIZE", "CONCATENATION", "CONCATENATION", "QUANTIZE", "MAXIMUM",
+         "QUANTIZE"],
+    ),
     "a join alone": (
         "c = Conv(i, v) d = Conv(i, v) k = Concat<axis=1>(c, d) y = Q(k, n)",
         ["CONV_2D", "CONV_2D", "CONCATENATION"],
@@ -82,6 +90,18 @@ BODIES = {
         "c = Conv(i, v) a = Q(c, n) r = Relu(a) y = Q(r, u)",
         ["CONV_2D"],
     ),
+    "limits of the network's own before them": (
+        "c = Clip(i, low, high) a = Q(c, w) f = Flatten(a) y = Q(f, u)",
+        ["RESHAPE"],
+    ),
+    "overlapping ones around operators that move codes": (
+        "a = Q(i, n) f = Flatten(a) y = Q(f, u)",
+        ["RESHAPE"],
+    ),
+    "equal ones of two outputs": (
+        f"c = Conv(i, v) a = Q(c, n) m = {POOL}(a) y = Q(m, n) z = Q(m, n)",
+        ["CONV_2D", "MIRROR_PAD", "MAX_POOL_2D", "RESHAPE"],
+    ),
     "an input that is an output": ("y = Q(i, n)", ["QUANTIZE"]),
 }  # fmt: skip
 
@@ -95,6 +115,7 @@ def test_quantizers_limit_what_the_file_says_and_nothing_else(name: str) -> None
     }
     values |= {"nz": np.asarray(0, np.int8), "wz": np.asarray(0, np.int8)}
     values |= {"uz": np.asarray(0, np.uint8)}
+    values |= {"low": np.asarray(-0.5, np.float32), "high": np.asarray(0.7, np.float32)}
     generator = np.random.default_rng(4)
     values["v"] = np.eye(4, dtype=np.float32)[:, :, None, None]
     values["g"] = generator.normal(0.0, 0.2, (64, 3)).astype(np.float32)
