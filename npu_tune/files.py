@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,14 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Whoever reads ``path`` meanwhile finds what was there before; when the block raises, nothing
     of the new content stays behind.
+
+    Raises:
+        OSError: if it cannot be written, or if something else than a file is there.
     """
+    if not path.name or path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial

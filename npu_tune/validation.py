@@ -56,9 +56,11 @@ def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, 
             remedy=remedy_for(error, "Check the path."),
             path=str(path),
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # too long numbers and too deep lists, too
         raise kind(
-            f"The {whole} {path} is not TOML: {error}.", remedy="Mend it.", path=str(path)
+            f"The {whole} {path} is not TOML: {str(error).rstrip('.')}.",
+            remedy="Mend it.",
+            path=str(path),
         ) from error
 
 

@@ -43,3 +43,17 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
         write_whole(tmp_path / "out", b"new")
 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "nameless"])
+def test_nothing_but_a_file_is_written_over(tmp_path, kind):
+    path = tmp_path / "out" if kind != "nameless" else type(tmp_path)()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StorageError), storage_errors("The file", path):
+        write_whole(path, b"new")
+    assert sorted(tmp_path.iterdir()) == before
+    assert not path.is_file()

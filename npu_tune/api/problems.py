@@ -12,6 +12,7 @@ from npu_tune.errors import UsageError
 from npu_tune.network import Network
 from npu_tune.space import SearchSpace, Value
 from npu_tune.targets import Evaluation, Problem, Target, load_target
+from npu_tune.validation import key_name, sentence
 
 if TYPE_CHECKING:
     from npu_tune.network.quantize import ConversionCheck
@@ -152,12 +153,29 @@ def convert_model(
     """As :func:`convert`, which takes the same arguments; says what the comparison found too."""
     from npu_tune.files import storage_errors, write_whole  # noqa: PLC0415
 
+    if out is not None:
+        _require_new_file(Path(out), {"model": model, "calibration data": calibration})
     converted = _converted(model, calibration, check=check)
     if out is not None:
         with storage_errors("The file", path := Path(out)):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, converted.network.model_bytes)
     return converted
+
+
+def _require_new_file(out: Path, given: Mapping[str, object]) -> None:
+    """Checks that what is written overwrites nothing of what is read, and no folder or device."""
+    name = sentence(key_name("convert.out", "the argument 'out'"))
+    if not out.name or (out.exists() and not out.is_file()):
+        raise UsageError(f"{name} is {str(out)!r}, which is no file.", remedy="Name a file.")
+    for what, path in given.items():
+        if not isinstance(path, str | os.PathLike):
+            continue
+        if Path(path).is_file() and out.is_file() and out.samefile(path):
+            raise UsageError(
+                f"{name} is {out}, the {what} itself, which would be lost.",
+                remedy="Name another file.",
+            )
 
 
 def _converted(

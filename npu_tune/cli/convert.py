@@ -8,7 +8,6 @@ import click
 
 from npu_tune.cli.options import calibration_option, model_argument, no_check_option
 from npu_tune.cli.output import CommandResult, print_result
-from npu_tune.errors import UsageError
 
 
 @click.command(short_help="Writes a float ONNX model as int8 TFLite.")
@@ -25,9 +24,10 @@ def convert(model: str, out: Path, *, calibration: Path | None, no_check: bool) 
     Both are run on the same inputs; where the outputs are too far apart, nothing is written.
     """
     from npu_tune.api.problems import convert_model  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.validation import keys_called  # noqa: PLC0415
 
-    _require_other_file(Path(model), out)
-    converted = convert_model(model, out, calibration=calibration, check=not no_check)
+    with keys_called({"convert.out": "--out"}):
+        converted = convert_model(model, out, calibration=calibration, check=not no_check)
     network, check = converted.network, converted.check
     document = {
         "model": {"name": network.name, "sha256": network.digest},
@@ -39,10 +39,3 @@ def convert(model: str, out: Path, *, calibration: Path | None, no_check: bool) 
     size = f"{len(network.layers)} layers, {len(network.model_bytes):,} bytes"
     kept = "" if check is None else f"\nIt keeps {check}."
     return CommandResult(document, f"Wrote {out}: {size}.{kept}")
-
-
-def _require_other_file(model: Path, out: Path) -> None:
-    if model.is_file() and out.is_file() and out.samefile(model):
-        raise UsageError(
-            f"--out is {out}, the model itself, which would be lost.", remedy="Name another file."
-        )

@@ -6,9 +6,11 @@ import contextlib
 import errno
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from npu_tune.errors import (
     CompilerError,
@@ -80,7 +82,42 @@ def _plain(evaluation: Evaluation) -> Evaluation:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what a compiler prints, from Python or C, to nowhere; Python's warnings get through."""
+    """Sends what a compiler prints, from Python or C, to nowhere; Python's warnings get through.
+
+    Where threads are within it at the same time, the first one begins it and the last one ends it.
+    """
+    with _HUSH.lock:
+        if _HUSH.depth == 0:
+            _HUSH.caught = _HUSH.stack.enter_context(_hushed())
+        _HUSH.depth += 1
+    try:
+        yield
+    finally:
+        caught: list[warnings.WarningMessage] = []
+        with _HUSH.lock:
+            _HUSH.depth -= 1
+            if _HUSH.depth == 0:
+                caught, _HUSH.caught = _HUSH.caught, []
+                _HUSH.stack.close()
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@dataclass
+class _Hush:
+    """Whether this process prints anything, which all of its threads share."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    caught: list[warnings.WarningMessage] = field(default_factory=list)
+    depth: int = 0
+
+
+_HUSH = _Hush()
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[list[warnings.WarningMessage]]:
     sys.stdout.flush()
     sys.stderr.flush()
     with warnings.catch_warnings(record=True) as caught, contextlib.ExitStack() as stack:
@@ -92,6 +129,4 @@ def quiet() -> Iterator[None]:
             os.dup2(nowhere.fileno(), descriptor)
         stack.enter_context(contextlib.redirect_stdout(nowhere))
         stack.enter_context(contextlib.redirect_stderr(nowhere))
-        yield
-    for warning in caught:
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        yield caught

@@ -16,6 +16,7 @@ from pydantic import (
 
 from npu_tune.tuning.fields import (
     Limits,
+    NameField,
     Names,
     PathField,
     Seconds,
@@ -66,7 +67,7 @@ class StudySection(Table):
         store: folder of evaluations that are shared with other studies; none if absent.
     """
 
-    name: Annotated[str, Field(min_length=1)] | None = None
+    name: NameField | None = None
     folder: PathField | None = None
     storage: StorageField | None = None
     storage_retry: SecondsOrZero = DEFAULT_STORAGE_RETRY_S
@@ -93,7 +94,7 @@ class ModelSection(Table):
         check: whether a float model that is quantised is compared with the result.
     """
 
-    path: Annotated[str, Field(min_length=1)]
+    path: NameField
     calibration: PathField | None = None
     check: bool = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ def _limits(value: object) -> object:
 def _bounds(value: object) -> Bounds:
     if isinstance(value, Bounds):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return Bounds(most=Quantity(float(value)))
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list | tuple) and all(isinstance(item, str) for item in texts):
@@ -63,11 +64,24 @@ def _numbers_by_name(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _without_zero_byte(value: object) -> object:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("it holds a zero byte, which no file's name does")
+    return value
+
+
+def _file_name(value: object) -> object:
+    if value in {".", ".."}:
+        raise ValueError("it stands for a folder, and names none")
+    return _without_zero_byte(value)
+
+
 PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
 SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_duration)]
 StorageField = Annotated[str, BeforeValidator(_storage)]
-PathField = Annotated[Path, Field(strict=False)]
+PathField = Annotated[Path, Field(strict=False), BeforeValidator(_without_zero_byte)]
+NameField = Annotated[str, Field(min_length=1), BeforeValidator(_file_name)]
 Limits = Annotated[
     dict[str, InstanceOf[Bounds]],
     BeforeValidator(_limits),

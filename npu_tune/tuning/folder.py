@@ -42,9 +42,12 @@ def no_empty_folder(folder: Path) -> Iterator[None]:
 def write_study_folder(study: StudyFile, network: Network) -> None:
     """Makes the folder self-contained: ``npu-tune run FOLDER/study.toml`` works once it is moved.
 
+    It may be gone meanwhile, as another run that came too late removes what it leaves empty.
+
     Raises:
         StorageError: if the folder cannot be written.
     """
+    make_study_folder(study)
     folder = study.folder
     model_name = f"model.{network.format}"
     model = study.model.model_copy(update={"path": model_name, "calibration": None})

@@ -99,12 +99,14 @@ class Objective:
         """The weighted sum of metric / baseline metric; lower is better.
 
         A metric of which more is better counts as ``2 - metric / baseline``: as much below 1 as
-        it is above its baseline, and finite at zero.
+        it is above its baseline, and finite at zero. Of a baseline below zero it is the other way
+        round, so that the difference counts as a share of its absolute value.
         """
         total = 0.0
         for name, weight in self.weights.items():
             ratio = metrics[name] / baseline[name]
-            total += weight * (2.0 - ratio if self.directions[name] == MAXIMIZE else ratio)
+            is_turned = (self.directions[name] == MAXIMIZE) != (baseline[name] < 0)
+            total += weight * (2.0 - ratio if is_turned else ratio)
         return total
 
     def values(self, metrics: Mapping[str, float], baseline: Mapping[str, float]) -> list[float]:

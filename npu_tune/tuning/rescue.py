@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from npu_tune.errors import LostStorageError, NpuTuneWarning, StorageError
+from npu_tune.errors import LostStorageError, NpuTuneWarning, OutageError, StorageError
 from npu_tune.network import Network
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import STUDY_FILE, make_study_folder, write_study_folder
@@ -29,8 +29,8 @@ def rescuing(
     try:
         yield
     except StorageError as error:
-        # Otherwise everything that finished is in the storage.
-        is_needed = ledger.waiting > 0 or isinstance(error, LostStorageError)
+        # Nobody knows what of it is still in a storage that is out of reach.
+        is_needed = ledger.waiting > 0 or isinstance(error, LostStorageError | OutageError)
         if not is_needed or not ledger.in_memory[0]:
             raise
         raise _with_place(error, _save(ledger, study, network, objective), ledger) from error

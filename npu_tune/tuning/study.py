@@ -146,6 +146,7 @@ class _Session:
             first = trials[-1].number + 1 if trials else 0
             record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=kept)
             write_study_folder(study, network)
+            ledger.watch_folder(study.folder)
             with rescuing(ledger, study, network, self._objective):
                 with contextlib.ExitStack() as stack:
                     self._search(ledger, trials, search, self._evaluator(stack))
@@ -165,7 +166,7 @@ class _Session:
             metric_names=objective.study_metrics,
             join=not is_own,
         )
-        return PatientLedger(ledger, retry_s=study.study.storage_retry, folder=study.folder)
+        return PatientLedger(ledger, retry_s=study.study.storage_retry)
 
     def _explain_sampler(self) -> None:
         """Says what a sampler for several objectives does with one."""
@@ -204,7 +205,10 @@ class _Session:
 
     def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
         """Who evaluates, closed with the stack; its workers start with the first evaluation."""
-        pool: Pool[Outcome] = make_pool(self._study.executor, self._problem)
+        executor, budget = self._study.executor, self._study.study.budget
+        if budget is not None and budget < executor.capacity:
+            executor = executor.model_copy(update={"workers": budget})
+        pool: Pool[Outcome] = make_pool(executor, self._problem)
         evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, self._problem))
         folder = self._study.study.store
         if folder is None:

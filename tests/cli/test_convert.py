@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from chained_convolutions import chain, chain_with_outliers
@@ -166,3 +168,24 @@ def test_convert_does_not_write_over_the_model_itself(npu_tune, here):
     assert ended.code == 2
     assert "--out" in ended.err
     assert model.read_bytes() == before
+
+
+def test_convert_does_not_write_over_its_calibration_data_or_over_what_is_no_file(
+    npu_tune, here, fit, samples
+):
+    (here / "folder").mkdir()
+    os.mkfifo(here / "pipe")
+    before = (here / samples).read_bytes()
+    for out, words in {
+        samples: "the calibration data itself",
+        "folder": "which is no file",
+        "pipe": "which is no file",
+        ".": "which is no file",
+        "": "which is no file",
+    }.items():
+        ended = npu_tune("convert", fit, "--calibration", samples, "--out", out)
+        assert ended.code == 2, out
+        assert "--out" in ended.err
+        assert words in ended.err
+    assert (here / samples).read_bytes() == before
+    assert (here / "pipe").is_fifo()

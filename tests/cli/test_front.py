@@ -106,7 +106,7 @@ def test_a_study_of_another_model_or_of_other_hardware_is_refused_by_name(known)
     ("arguments", "words"),
     [
         (("--objective", "speed"), "does not report"),
-        (("--objective", "cycles,cycles"), "named twice"),
+        (("--objective", "cycles,cycles"), "a metric twice"),
         (("--objective", "accuracy"), "'accuracy' more is better"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import resource
+import threading
 import warnings
 
 import numpy as np
@@ -156,6 +157,28 @@ def test_the_terminal_is_back_after_the_noise(capfd):
     print("heard")
 
     assert capfd.readouterr().out == "heard\n"
+
+
+def test_the_terminal_is_back_after_threads_that_were_quiet_at_the_same_time(capfd):
+    began, may_end = threading.Event(), threading.Event()
+
+    def outlast():
+        with quiet():
+            began.set()
+            may_end.wait()
+            print("unheard")
+
+    with quiet():
+        thread = threading.Thread(target=outlast)
+        thread.start()
+        began.wait()
+    print("unheard too, as the other one is still at it")
+    may_end.set()
+    thread.join()
+    print("heard")
+    os.write(1, b"on the descriptor too\n")
+
+    assert sorted(capfd.readouterr().out.splitlines()) == ["heard", "on the descriptor too"]
 
 
 def test_warnings_get_through_the_silence():

@@ -91,6 +91,16 @@ def test_more_of_a_maximised_metric_costs_less():
     assert chosen.cost({"share": 0.0}, BASELINE) == 2.0
 
 
+@pytest.mark.parametrize(("direction", "better"), [("minimize", -80.0), ("maximize", -60.0)])
+def test_a_baseline_below_zero_does_not_turn_the_optimum_round(direction, better):
+    chosen = objective(names=("share",), directions={"share": direction})
+    worse = -140.0 - better
+
+    assert chosen.cost({"share": -70.0}, {"share": -70.0}) == 1.0
+    assert chosen.cost({"share": better}, {"share": -70.0}) == pytest.approx(1 - 1 / 7)
+    assert chosen.cost({"share": worse}, {"share": -70.0}) == pytest.approx(1 + 1 / 7)
+
+
 def test_in_pareto_mode_the_study_gets_one_value_and_direction_per_metric():
     chosen = objective(names=("cycles", "share"), directions={"share": "maximize"}, mode="pareto")
 

@@ -192,3 +192,23 @@ def test_a_file_that_is_no_toml_is_refused_with_the_place(tmp_path):
 def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         load_study_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_limit_is_a_finite_number(tmp_path, value):
+    with pytest.raises(UsageError, match="limit"):
+        parse_study({**LEAST, "limits": {"metric": value}}, base=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", ".", "..", ""])
+def test_a_study_has_a_name_that_a_folder_can_have(tmp_path, name):
+    with pytest.raises(UsageError, match=r"study\.name"):
+        parse_study({**LEAST, "study": {"name": name}}, base=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 3000, "a = " + "1" * 5000])
+def test_what_the_parser_gives_up_on_is_no_toml(tmp_path, text):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="is not TOML"):
+        load_study_file(path)

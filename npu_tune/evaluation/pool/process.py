@@ -29,6 +29,9 @@ TICK_S = 0.5
 PARTING_S = 5.0
 """For idle workers to close their problem and end, before they are killed."""
 
+_STARTED_AT_ONCE = 16
+"""Workers, of which each takes some hundredths of a second: whoever asked for very many can stop in between."""
+
 
 class ProcessPool(Pool[Answer]):
     """Long-lived worker processes, each of them ended and replaced when it fails.
@@ -121,8 +124,8 @@ class ProcessPool(Pool[Answer]):
         self._jobs[worker] = job
 
     def _fill(self, binding: Binding) -> None:
-        """Starts all workers at once, so that the others get ready while the first one works."""
-        while len(self._workers) < self._room:
+        """Starts workers, so that the others get ready while the first one works."""
+        for _ in range(min(self._room - len(self._workers), _STARTED_AT_ONCE)):
             try:
                 worker = WorkerProcess(timeout_s=self._timeout_s)
             except ExecutorError as error:

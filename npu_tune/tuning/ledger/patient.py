@@ -116,7 +116,16 @@ class PatientLedger(Ledger):
         self.settle()
         self._insist(lambda: self._ledger.set_attribute(key, value))
 
+    def watch_folder(self, folder: Path) -> None:
+        """Takes the removal of a folder, which is there, for the loss of the study from now on."""
+        self._folder = folder
+
     def check(self) -> None:
+        if self._is_in_reach() and not self._waiting:
+            self._out_since = None
+
+    def _is_in_reach(self) -> bool:
+        """Looks after folder and storage. That a storage can be looked at ends no outage."""
         if self._folder is not None and not self._folder.is_dir():
             raise LostStorageError(
                 f"The study folder {self._folder} was removed while the study ran.",
@@ -126,8 +135,8 @@ class PatientLedger(Ledger):
             self._ledger.check()
         except OutageError as error:
             self._put_off(error, self._clock())
-        else:
-            self._out_since = self._out_since if self._waiting else None
+            return False
+        return True
 
     def close(self) -> None:
         self._ledger.close()
@@ -155,7 +164,7 @@ class PatientLedger(Ledger):
     def _insist(self, call: Callable[[], Answer]) -> Answer:
         """What a call returns, which is made until it succeeds or the time is up."""
         while True:
-            self.check()
+            self._is_in_reach()
             start = self._clock()
             try:
                 answer = call()
@@ -163,7 +172,7 @@ class PatientLedger(Ledger):
                 self._put_off(error, start)
                 self._rest(max(self._next_try - self._clock(), 0.0))
             else:
-                self._out_since = None
+                self._out_since, self._mentioned = None, False
                 return answer
 
     def _put_off(self, error: OutageError, start: float) -> None:

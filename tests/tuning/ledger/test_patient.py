@@ -154,6 +154,36 @@ def test_a_trial_that_was_kept_before_the_connection_broke_is_not_written_twice(
     assert stored(tmp_path) == wanted(2)
 
 
+@pytest.mark.parametrize("call", ["trials", "attributes", "set_attribute"])
+def test_what_is_asked_while_nothing_waits_gives_up_after_the_stated_time_too(
+    ledger, storage, clock, monkeypatch, call
+):
+    def fail(*_):
+        raise OutageError("gone fishing.")
+
+    ledger.append(finished_trial(0))
+    monkeypatch.setattr(storage, call, fail)
+    arguments = ("stopped", "evaluations") if call == "set_attribute" else ()
+    with (
+        pytest.warns(NpuTuneWarning, match="tried again for 60 s in all"),
+        pytest.raises(OutageError, match="gone fishing"),
+    ):
+        getattr(ledger, call)(*arguments)
+    assert 60.0 <= clock.now < 70.0
+
+
+def test_a_folder_that_is_not_watched_yet_may_come_and_go(storage, clock, tmp_path):
+    folder = tmp_path / "study"
+    with PatientLedger(storage, retry_s=60.0, clock=clock, rest=clock.rest) as ledger:
+        ledger.append(finished_trial(0))
+        folder.mkdir()
+        ledger.watch_folder(folder)
+        ledger.tick()
+        folder.rmdir()
+        with pytest.raises(LostStorageError, match="was removed"):
+            ledger.tick()
+
+
 def test_with_no_patience_the_first_failure_counts(storage, clock):
     storage.out = True
     with PatientLedger(storage, retry_s=0.0, clock=clock) as ledger, pytest.raises(OutageError):
