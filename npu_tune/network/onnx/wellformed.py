@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npu_tune.errors import ModelError
 from npu_tune.network.onnx.bodies import all_nodes, bodies, captured
+from npu_tune.network.onnx.external import all_tensors
 from npu_tune.network.onnx.proto import OWN_DOMAINS, opset_of
 from npu_tune.network.onnx.schemas import operator_schema
 
@@ -32,6 +33,14 @@ def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
             raise ModelError(
                 f"The ONNX file of {name!r} is damaged: {text!r} is no name.",
                 remedy="Copy or export it again.",
+            )
+    for tensor in all_tensors(graph):
+        if min(tensor.dims, default=0) < 0:
+            raise ModelError(
+                f"The constant {tensor.name!r} of {name!r} is damaged (its shape is "
+                f"{tuple(tensor.dims)}).",
+                remedy="Copy or export the file again.",
+                tensor=tensor.name,
             )
     for node in all_nodes(graph.node):
         _require_attributes(node, opset_of(model), name)
