@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SHORT = 1024
 """Elements of the longest constant whose values decide a shape."""
+_CONSTANTS_ALONE = 4
 _HIDDEN = "npu_tune.hidden"
 """A domain of operators that inference knows nothing of."""
 
@@ -24,7 +25,9 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with inputs in place of long constants, and with outputs of open shapes."""
     from onnx import helper  # noqa: PLC0415 - heavy
 
-    copy = type(model)(ir_version=model.ir_version, opset_import=model.opset_import)
+    # Constants that are no inputs as well have types from that version on.
+    ir_version = max(_CONSTANTS_ALONE, model.ir_version)
+    copy = type(model)(ir_version=ir_version, opset_import=model.opset_import)
     graph = copy.graph
     graph.node.extend(model.graph.node)
     graph.value_info.extend(model.graph.value_info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.errors import ModelError
@@ -100,3 +101,16 @@ def test_slices_of_tensors_that_are_reshaped_to_computed_sizes_are_read() -> Non
     assert {layer.op for layer in network.layers} <= {
         "Relu", "Reshape", "Slice", "Concat", "Shape", "Gather"
     }  # fmt: skip
+
+
+def test_constants_of_old_files_that_are_inputs_as_well_have_types() -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { r = Unsqueeze<axes=[0]>(few) y = Add(x, r) }",
+        {"few": np.asarray([2.0], np.float32)},
+        opset=9,
+    )
+    model.ir_version = 3
+    model.graph.input.append(helper.make_tensor_value_info("few", TensorProto.FLOAT, [1]))
+    network = onnx_network(model)
+    assert network.tensors["y"].shape == (1, 4)
+    assert network.inputs == ("x",)
