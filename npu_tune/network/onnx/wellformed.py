@@ -70,6 +70,18 @@ def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
                 node=label,
             )
         known.update(node.output)
+    _require_computed(graph, known, name)
+
+
+def _require_computed(graph: onnx.GraphProto, known: set[str], name: str) -> None:
+    """Raises ModelError if an output is neither computed nor given."""
+    for value in graph.output:
+        if value.name not in known:
+            raise ModelError(
+                f"The output {value.name!r} of {name!r} is computed by nothing.",
+                remedy=_REMEDY,
+                tensor=value.name,
+            )
 
 
 def _distinct(labels: list[str], kind: str, name: str) -> set[str]:

@@ -110,3 +110,9 @@ def test_attributes_of_newer_forms_have_the_type_of_these() -> None:
     model.graph.node[0].attribute.append(helper.make_attribute("block_size", [1]))
     with pytest.raises(ModelError, match="'block_size' as INTS instead of INT"):
         onnx_network(model)
+
+
+def test_an_output_that_nothing_computes_is_refused() -> None:
+    model = onnx_model("(float[1,4] x) => (float[1,4] y, float[1,4] z) { y = Relu(x) }")
+    with pytest.raises(ModelError, match="The output 'z' of 'test' is computed by nothing"):
+        onnx_network(model)
