@@ -33,7 +33,7 @@ def embed_weights(
             tensor.
     """
     found = False
-    for tensor in _tensors(model.graph):
+    for tensor in all_tensors(model.graph):
         if tensor.data_location != type(tensor).EXTERNAL:
             continue
         found = True
@@ -44,7 +44,7 @@ def embed_weights(
     return found
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """All constants, those of attributes and bodies included."""
     yield from graph.initializer
     for node in graph.node:
@@ -53,7 +53,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield attribute.t
             yield from attribute.tensors
         for body in bodies(node):
-            yield from _tensors(body)
+            yield from all_tensors(body)
 
 
 def _content(

@@ -58,7 +58,8 @@ def compute_constants(graph: OnnxGraph) -> None:
             if _drop_empty(graph, node):
                 kept.append(node)
         else:
-            for name, value in zip(node.outputs, _compute(graph, node), strict=False):
+            named = [name for name in node.outputs if name]
+            for name, value in zip(named, _compute(graph, node), strict=False):
                 _store_constant(graph, name, value)
     graph.nodes = kept
 
@@ -101,6 +102,7 @@ def _store_constant(graph: OnnxGraph, name: str, value: Array) -> None:
 
 
 def _compute(graph: OnnxGraph, node: OnnxNode) -> list[Array]:
+    """The values of the outputs that have names, in order."""
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - heavy
 
     check_foldable(graph, node)

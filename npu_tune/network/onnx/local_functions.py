@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from npu_tune.errors import ModelError
 from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.onnx.bodies import all_nodes
+from npu_tune.network.onnx.fold_size import last_line
 from npu_tune.network.onnx.proto import OWN_DOMAINS, opset_of
 from npu_tune.network.onnx.schemas import operator_schema
 
@@ -34,7 +35,13 @@ def expand_functions(
     budget.take(_expanded_bytes(model, name), "the list of its operators")
     if not model.functions:
         return model
-    expanded = _inline(model)
+    try:
+        expanded = _inline(model)
+    except RuntimeError as error:  # the library has no errors of its own
+        raise ModelError(
+            f"The functions of {name!r} cannot be expanded: {last_line(error)}.",
+            remedy="Check the file with onnx.checker and export it again.",
+        ) from error
     own = {(function.domain, function.name) for function in model.functions}
     for node in all_nodes(expanded.graph.node):
         if (node.domain, node.op_type) in own:

@@ -1,4 +1,4 @@
-"""How many values onnx's shape inference would follow from node to node."""
+"""Shapes without values, and how many values shape inference would follow from node to node."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.onnx.bodies import all_nodes, bodies
+from npu_tune.network.onnx.parts import infer_in_parts, without_weights
 from npu_tune.network.onnx.proto import OWN_DOMAINS, opset_of
 from npu_tune.network.onnx.schemas import operator_schema
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 MOST_DIMENSIONS = 64
 """As many as NumPy has."""
-_SHORT = 1024
-"""Elements of the longest constant whose values decide a shape."""
 _ROUNDS = 8
 """Enough for shapes that are computed from one another; where it is not, values count as open."""
 _INNER_NODES = 32
@@ -26,62 +25,41 @@ _RANK_INPUTS = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0}
 """Where operators state a whole shape as values of an input, by operator."""
 
 
-def propagated_values(model: onnx.ModelProto, budget: ReadingBudget) -> float:
-    """At most how many values shape inference keeps where it follows values, not shapes alone.
-
-    It writes out every tensor of one dimension that an operator with a data propagation function
-    reads or makes, whatever its elements are, each as some tens of bytes, so that this is to be
-    known before it runs. The lengths are those that inference of shapes alone finds.
+def infer_without_values(model: onnx.ModelProto, budget: ReadingBudget) -> onnx.ModelProto:
+    """Infers shapes and ranks, but follows no values, which takes little memory.
 
     Args:
         model: is left as it is.
         budget: whose time counts.
 
     Returns:
+        A copy without weights, with what was found.
+
+    Raises:
+        ModelError: if a size is negative.
+    """
+    inferred = infer_in_parts(without_weights(model), budget)
+    for _ in range(_ROUNDS):
+        if not _state_ranks(inferred):
+            break
+        inferred = infer_in_parts(inferred, budget)
+    return inferred
+
+
+def propagated_values(model: onnx.ModelProto, inferred: onnx.ModelProto) -> float:
+    """At most how many values shape inference keeps where it follows values, not shapes alone.
+
+    It writes out every tensor of one dimension that an operator with a data propagation function
+    reads or makes, whatever its elements are, each as some tens of bytes, so that this is to be
+    known before it runs.
+
+    Args:
+        model: that values are to be followed in.
+        inferred: of the same nodes, see :func:`infer_without_values`.
+
+    Returns:
         The number of values; infinity where a length is not known beforehand.
     """
-    from onnx import shape_inference  # noqa: PLC0415 - heavy
-
-    skeleton = _without_weights(model)
-    values = math.inf
-    for _ in range(_ROUNDS):
-        budget.check_time()
-        try:
-            skeleton = shape_inference.infer_shapes(skeleton, strict_mode=True)
-        except Exception:  # noqa: BLE001 - what is wrong is said where shapes alone are inferred
-            return math.inf
-        values = _count(model, skeleton)
-        if values < math.inf or not _state_ranks(skeleton):
-            break
-    return values
-
-
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy with inputs in place of long constants, and with outputs of open shapes."""
-    from onnx import helper  # noqa: PLC0415 - heavy
-
-    copy = type(model)(ir_version=model.ir_version, opset_import=model.opset_import)
-    graph = copy.graph
-    graph.node.extend(model.graph.node)
-    graph.value_info.extend(model.graph.value_info)
-    graph.output.extend(model.graph.output)
-    for value in graph.output:
-        if value.type.HasField("tensor_type"):
-            value.type.tensor_type.ClearField("shape")
-    given = {tensor.name for tensor in model.graph.initializer}
-    graph.input.extend(value for value in model.graph.input if value.name not in given)
-    for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) <= _SHORT:
-            graph.initializer.append(tensor)
-        else:
-            graph.input.append(
-                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            )
-    return copy
-
-
-def _count(model: onnx.ModelProto, inferred: onnx.ModelProto) -> float:
-    """Values of all tensors that are followed, each tensor once."""
     constants = {tensor.name: _constant_length(tensor) for tensor in model.graph.initializer}
     lengths = _known_lengths(inferred.graph, constants)
     opset = opset_of(model)

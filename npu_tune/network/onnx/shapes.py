@@ -11,7 +11,12 @@ from npu_tune.network.onnx.bodies import inline_known_branches
 from npu_tune.network.onnx.elements import require_tensor
 from npu_tune.network.onnx.fold import compute_constants, fold_constants
 from npu_tune.network.onnx.graph import Array, OnnxGraph
-from npu_tune.network.onnx.propagation import MOST_DIMENSIONS, propagated_values
+from npu_tune.network.onnx.parts import hide_open_slices, show_slices
+from npu_tune.network.onnx.propagation import (
+    MOST_DIMENSIONS,
+    infer_without_values,
+    propagated_values,
+)
 from npu_tune.network.onnx.proto import graph_from_onnx, known_shape
 
 if TYPE_CHECKING:
@@ -131,18 +136,40 @@ def _fold_shape_arithmetic(
 def _run_shape_inference(
     model: onnx.ModelProto, name: str, budget: ReadingBudget
 ) -> onnx.ModelProto:
-    import onnx  # noqa: PLC0415 - heavy, and needed here only
-
     _require_few_dimensions(model, name)
-    follows = propagated_values(model, budget) <= _SHORT
-    try:
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=follows)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
-        raise ModelError(
-            f"The ONNX file of {name!r} contradicts itself: {reason}",
-            remedy="Check it with onnx.checker and export it again.",
-        ) from error
+    hidden_before = len(model.graph.node)
+    while True:
+        try:
+            model, hidden = _infer_once(model, budget)
+        except ModelError:
+            raise
+        except Exception as error:
+            lines = str(error).strip().splitlines() or ["no reason given"]
+            raise ModelError(
+                f"The ONNX file of {name!r} contradicts itself: {lines[-1]}",
+                remedy="Check it with onnx.checker and export it again.",
+            ) from error
+        if hidden in (0, hidden_before):
+            return model
+        hidden_before = hidden
+
+
+def _infer_once(model: onnx.ModelProto, budget: ReadingBudget) -> tuple[onnx.ModelProto, int]:
+    """Infers shapes, but not behind the Slice of a tensor whose sizes are not known before.
+
+    Returns:
+        The model with what was found, and the number of these Slices.
+    """
+    from onnx import shape_inference  # noqa: PLC0415 - heavy, and needed here only
+
+    alone = infer_without_values(model, budget)
+    hidden = hide_open_slices(model, alone)
+    follows = propagated_values(model, alone) <= _SHORT
+    del alone
+    inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=follows)
+    for each in (model, inferred):
+        show_slices(each, hidden)
+    return inferred, len(hidden)
 
 
 def _require_few_dimensions(model: onnx.ModelProto, name: str) -> None:

@@ -95,3 +95,13 @@ def test_ends_that_the_operator_set_does_not_know_change_no_shape() -> None:
     graph.nodes = [OnnxNode("Shape", "", ["x"], ["y"], {"start": 1})]
     fold_constants(graph)
     assert graph.constants["y"].tolist() == [1, 6]
+
+
+def test_further_outputs_are_computed_where_the_first_has_no_name() -> None:
+    graph = graph_of(
+        "(float[1,2] x) => (float y) { v, i = TopK(k, one) c = Cast<to=1>(i) y = Add(x, c) }",
+        {"k": np.asarray([1.0, 5.0, 3.0], np.float32), "one": np.asarray([1])},
+    )
+    graph.nodes[0].outputs[0] = ""
+    fold_constants(graph)
+    assert graph.constants["c"].tolist() == [1.0]

@@ -81,3 +81,10 @@ def test_a_function_that_cannot_be_converted_is_refused_by_name(
     model = _model(function, opset=opset)
     with pytest.raises(ModelError, match=r"function 'F' of .* cannot be expanded"):
         onnx_network(model)
+
+
+def test_a_call_with_more_inputs_than_the_function_has_is_refused() -> None:
+    model = _model(_function([CONVOLUTION, RELU], 18))
+    model.graph.node[0].input.append("x")
+    with pytest.raises(ModelError, match="functions of 'test' cannot be expanded"):
+        onnx_network(model)

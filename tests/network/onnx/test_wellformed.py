@@ -91,3 +91,28 @@ def test_an_input_of_a_negative_size_is_refused() -> None:
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = -4
     with pytest.raises(ModelError, match="has a negative size"):
         onnx_network(model)
+
+
+@pytest.mark.parametrize("inputs", [[], [""], ["x"], ["x", "", "k"], ["", "k"]])
+def test_a_required_input_that_is_missing_is_refused(inputs: list[str]) -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { y = QuantizeLinear(x, k) }", {"k": np.ones(1, np.float32)}
+    )
+    model.graph.node[0].input[:] = inputs
+    with pytest.raises(ModelError, match=r"'y' \(QuantizeLinear\) of 'test' needs an input"):
+        onnx_network(model)
+
+
+def test_attributes_of_newer_forms_have_the_type_of_these() -> None:
+    model = onnx_model(
+        "(float[1,4] x) => (float y) { y = QuantizeLinear(x, k) }", {"k": np.ones(1, np.float32)}
+    )
+    model.graph.node[0].attribute.append(helper.make_attribute("block_size", [1]))
+    with pytest.raises(ModelError, match="'block_size' as INTS instead of INT"):
+        onnx_network(model)
+
+
+def test_an_output_that_nothing_computes_is_refused() -> None:
+    model = onnx_model("(float[1,4] x) => (float[1,4] y, float[1,4] z) { y = Relu(x) }")
+    with pytest.raises(ModelError, match="The output 'z' of 'test' is computed by nothing"):
+        onnx_network(model)

@@ -20,6 +20,11 @@ def check_sizes(graph: OnnxGraph, node: OnnxNode) -> None:
         raise _contradiction(node, f"pads are {pads}", "input is nowhere cut off")
     if node.op == "BatchNormalization":
         _check_normalization(graph, node)
+    if node.op == "Gemm" and len(node.inputs) > 2 and node.inputs[2]:
+        result, added = (graph.shapes[name] for name in (node.output, node.inputs[2]))
+        sizes = zip(added[::-1], result[::-1], strict=False)
+        if len(added) > len(result) or any(size not in (1, other) for size, other in sizes):
+            raise _contradiction(node, f"C has the shape {added}", f"result the shape {result}")
     if node.op == "Pad":
         _check_padding(graph, node)
     if node.op not in _CONVOLUTIONS:

@@ -96,3 +96,21 @@ def test_attributes_of_other_operators_are_no_pads() -> None:
     model.graph.node[0].attribute.append(helper.make_attribute("pads", 1))
     (operation,) = graph_of(onnx_network(model)).operations
     assert "no attribute 'pads'" in operation.software_reason
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [((), True), ((1, 5), True), ((3, 1), True), ((5,), True), ((3,), False), ((1, 3, 5), False)],
+)
+def test_what_a_gemm_adds_fits_its_result(shape: tuple[int, ...], fits: bool) -> None:
+    graph = OnnxGraph(
+        [OnnxNode("Gemm", "node", ["x", "w", "c"], ["y"])],
+        constants={},
+        shapes={"x": (3, 4), "w": (4, 5), "c": shape, "y": (3, 5)},
+        inputs=["x", "c"],
+        outputs=["y"],
+        opset=13,
+    )
+    refused = contextlib.nullcontext() if fits else pytest.raises(ModelError, match="its C has")
+    with refused:
+        check_sizes(graph, graph.nodes[0])
