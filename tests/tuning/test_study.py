@@ -26,6 +26,7 @@ from npu_tune.errors import (
     StudyMismatchError,
     UsageError,
 )
+from npu_tune.evaluation.pool.inline import InlinePool
 from npu_tune.tuning import load_study_file, read_study, require_feasible, run_study
 
 SAMPLERS = ["layerwise", "nsga2", "random", "tpe"]
@@ -44,6 +45,23 @@ def test_the_baseline_comes_first_and_counts(tmp_path):
     assert result.trials[0].cost == 1.0
     assert len(evaluated(result)) == 5
     assert result.stopped == "evaluations"
+
+
+@pytest.mark.parametrize(("evaluations", "started"), [(3, 3), (40, 4)])
+def test_no_more_workers_are_asked_for_than_there_are_evaluations(
+    tmp_path, monkeypatch, evaluations, started
+):
+    asked = []
+
+    def inline_instead(executor, problem):
+        asked.append(executor.capacity)
+        return InlinePool(problem)
+
+    monkeypatch.setattr("npu_tune.tuning.study.make_pool", inline_instead)
+    executor = {"kind": "process", "workers": 4}
+    run_fake(tmp_path / "s", evaluations, executor=executor)
+
+    assert asked == [started]
 
 
 def test_the_baseline_is_evaluated_again_at_the_end(tmp_path):

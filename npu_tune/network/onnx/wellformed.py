@@ -52,7 +52,7 @@ def require_well_formed(model: onnx.ModelProto, *, name: str) -> None:
     known |= _distinct([tensor.name for tensor in graph.initializer], "constant", name)
     known.update(tensor.values.name for tensor in graph.sparse_initializer)
     for node in graph.node:
-        label = node.name or next(filter(None, node.output), "")
+        label = _label(node)
         early = next((x for x in (*node.input, *captured(node)) if x and x not in known), None)
         if early is not None:
             raise ModelError(
@@ -131,12 +131,17 @@ def _require_definition(node: onnx.NodeProto, opset: int, name: str) -> None:
         if parts and parts[0] < len(node.output):
             faults.append(f"splits into {parts[0]} parts and has {len(node.output)} outputs")
     if faults:
-        label = node.name or next(filter(None, node.output), "")
+        label = _label(node)
         raise ModelError(
             f"The node {label!r} ({node.op_type}) of {name!r} {faults[0]}.",
             remedy=_REMEDY,
             node=label,
         )
+
+
+def _label(node: onnx.NodeProto) -> str:
+    """What messages call a node."""
+    return node.name or next(filter(None, node.output), "")
 
 
 def _type_name(kind: Any) -> str:

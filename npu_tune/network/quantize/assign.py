@@ -20,7 +20,7 @@ from npu_tune.network.quantize.arithmetic import (
     quantize_bias,
     weight_parameters,
 )
-from npu_tune.network.quantize.ranges import Range
+from npu_tune.network.quantize.ranges import Range, hull
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp, TfliteTensor
 from npu_tune.network.quantize.write import WrittenTensor
 
@@ -169,9 +169,9 @@ def _requantize_inputs(
     known = [each for each in limits if each is not None]
     all_limited = len(known) == len(limits)
     if all_limited:
-        graph.tensors[op.outputs[0]].pinned = _hull(known)
+        graph.tensors[op.outputs[0]].pinned = hull(known)
     spans = [_tensor_range(graph.tensors[name], ranges) for name in op.inputs]
-    whole = _hull([*spans, _tensor_range(graph.tensors[op.outputs[0]], ranges)])
+    whole = hull([*spans, _tensor_range(graph.tensors[op.outputs[0]], ranges)])
     all_alike = producers[0] in _FIXED and len(set(producers)) == 1
     copies = []
     for place, name in enumerate(list(op.inputs)):
@@ -200,10 +200,6 @@ def _limits(tensor: TfliteTensor, producer: str) -> Range | None:
         (scale,), zero_point = _FIXED[producer].scales, _FIXED[producer].zero_point
         return (LOWEST - zero_point) * scale, (HIGHEST - zero_point) * scale
     return tensor.pinned
-
-
-def _hull(spans: list[Range]) -> Range:
-    return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def _are_alike(one: Range, other: Range) -> bool:

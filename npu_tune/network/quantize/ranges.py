@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from npu_tune.network.quantize.calibrate import Statistics
 
@@ -28,7 +28,12 @@ def choose_ranges(
 
 def cover(seen: Range, stated: Range | None) -> Range:
     """The range that spans what was seen and what is stated, if anything is."""
-    return seen if stated is None else (min(seen[0], stated[0]), max(seen[1], stated[1]))
+    return seen if stated is None else hull([seen, stated])
+
+
+def hull(spans: Sequence[Range]) -> Range:
+    """The smallest range that holds all of some, of which there is at least one."""
+    return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def _round_range(limits: Range) -> Range:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npu_tune.network.quantize.ranges import Range
+from npu_tune.network.quantize.ranges import Range, hull
 from npu_tune.network.quantize.tflite_graph import TfliteGraph, TfliteOp
 
 _CARRIES_ACTIVATION = frozenset(
@@ -74,17 +74,15 @@ class _Merger:
         source, target = op.inputs[0], op.outputs[0]
         producer = self._producers.get(source)
         free = source in self._inputs if producer is None else producer.op in _OWN_SCALE
-        readers = [
-            reader
+        pins = [
+            pin
             for reader in self._readers[source]
-            if reader.op == "QUANTIZE" and self._pin(reader.outputs[0]) is not None
+            if reader.op == "QUANTIZE" and (pin := self._pin(reader.outputs[0])) is not None
         ]
-        if not free or source in self._outputs or len(readers) < len(self._readers[source]):
+        if not free or source in self._outputs or len(pins) < len(self._readers[source]):
             return
-        pins = [pin for reader in readers if (pin := self._pin(reader.outputs[0])) is not None]
-        hull = (min(low for low, _ in pins), max(high for _, high in pins))
-        before = self._pin(source)
-        limits = hull if before is None else _intersect([before, hull])
+        wanted, before = hull(pins), self._pin(source)
+        limits = wanted if before is None else _intersect([before, wanted])
         if limits is None:
             return
         self._graph.tensors[source].pinned = limits

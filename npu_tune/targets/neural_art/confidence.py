@@ -109,7 +109,7 @@ def _decisive(run: Run, hardware: list[Hardware], rule: str, total: float) -> It
 
 
 def _is_published(hardware: Hardware) -> bool:
-    """Tells whether figures are published for a hardware, or for one with larger memories."""
+    """Tells whether figures are published for a hardware but for the sizes of its memories."""
     known = load_hardware(HARDWARE)
     ours, theirs = (
         replace(each, name="", description="", pools=(), energy=known.energy)
