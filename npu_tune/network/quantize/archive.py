@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,17 +45,40 @@ def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str
     file = Path(path)
     budget = ReadingBudget(str(file), remedy="Give fewer samples.")
     names = [name for name in network.inputs if not network.tensors[name].is_constant]
+    with _opened(file) as (archive, entries):
+        check_names(entries, names)
+        data = {
+            name: _array(archive, entries[name], name, file.stat().st_size, budget)
+            for name in names
+        }
+    check_calibration(data, {name: network.tensors[name].shape for name in names})
+    return data
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Reads all arrays of numbers in an .npz file, under the same budget.
+
+    Raises:
+        ModelError: if the file is missing, damaged or too large.
+    """
+    file = Path(path)
+    budget = ReadingBudget(str(file), remedy="Give fewer samples.")
+    with _opened(file) as (archive, entries):
+        return {
+            name: _array(archive, entry, name, file.stat().st_size, budget)
+            for name, entry in entries.items()
+        }
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """An archive and its entries by the arrays' names; says what is wrong with it."""
     try:
         with file.open("rb") as stream:
             if stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=_REMEDY)
         with zipfile.ZipFile(file) as archive:
-            entries = {each.filename.removesuffix(_SUFFIX): each for each in archive.infolist()}
-            check_names(entries, names)
-            data = {
-                name: _array(archive, entries[name], name, file.stat().st_size, budget)
-                for name in names
-            }
+            yield archive, {e.filename.removesuffix(_SUFFIX): e for e in archive.infolist()}
     except ModelError:
         raise
     except FileNotFoundError as error:
@@ -62,8 +87,6 @@ def load_calibration(path: str | os.PathLike[str], network: Network) -> dict[str
         raise ModelError(
             f"The calibration file {str(file)!r} cannot be read: {error}.", remedy=_REMEDY
         ) from error
-    check_calibration(data, {name: network.tensors[name].shape for name in names})
-    return data
 
 
 def _array(

@@ -1,0 +1,133 @@
+"""The network as onnxruntime folds it: plain ONNX without what can be computed beforehand."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from npu_tune.errors import MissingExtraError, ModelError, ModelFormatError
+from npu_tune.network import Network
+from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.proto import graph_from_onnx
+from npu_tune.network.quantize.runtimes import onnx_session, run_session
+from npu_tune.targets.measured.engine import Array, Feed
+
+if TYPE_CHECKING:
+    import onnx
+
+LEAST_OPSET = 13
+"""From there on, quantizers have a scale per channel (ONNX's operator list, QuantizeLinear)."""
+
+
+def import_onnxruntime() -> Any:
+    """The onnxruntime package.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
+    except ImportError as error:
+        raise MissingExtraError(
+            "Measuring on this CPU needs onnxruntime, which is not installed.",
+            remedy="Install it with: pip install 'npu-tune[cpu]'",
+        ) from error
+    return onnxruntime
+
+
+def fold(network: Network) -> onnx.ModelProto:
+    """Folds constants and batch normalisations as onnxruntime's basic optimisations do.
+
+    Args:
+        network: of an ONNX file.
+
+    Returns:
+        Plain ONNX of operator set 13 or later, with the shapes of all tensors.
+
+    Raises:
+        ModelFormatError: if it is of another format.
+        ModelError: if onnxruntime refuses it; names the operator where onnxruntime does.
+        MissingExtraError: if onnxruntime is not installed.
+    """
+    if network.format != "onnx":
+        raise ModelFormatError(
+            f"{network.name!r} is {network.format}, and measuring on this CPU takes float ONNX.",
+            remedy="Give the float ONNX file that it was made of.",
+        )
+    runtime = import_onnxruntime()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "folded.onnx"
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        content = _modern(network).SerializeToString()
+        try:
+            runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise refusal(network.name, error) from error
+        return _with_shapes(path, network)
+
+
+def refusal(name: str, error: Exception) -> ModelError:
+    """What onnxruntime says of a network that it does not take."""
+    said = str(error).strip().splitlines()
+    return ModelError(
+        f"onnxruntime refuses {name!r}: {said[0] if said else type(error).__name__}",
+        remedy="Export the network with operators that onnxruntime has on a CPU.",
+    )
+
+
+def _modern(network: Network) -> onnx.ModelProto:
+    """The model in an operator set with quantizers per channel."""
+    import onnx  # noqa: PLC0415 - heavy
+    from onnx import version_converter  # noqa: PLC0415
+
+    model = onnx.load_from_string(network.model_bytes)
+    version = max((each.version for each in model.opset_import if not each.domain), default=0)
+    if version >= LEAST_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, LEAST_OPSET)
+    except Exception as error:  # it raises what its C++ raises
+        raise ModelError(
+            f"{network.name!r} uses ONNX's operator set {version}, which cannot be brought to "
+            f"{LEAST_OPSET}: {str(error).strip().splitlines()[0]}",
+            remedy=f"Export it with operator set {LEAST_OPSET} or later.",
+        ) from error
+
+
+def _with_shapes(path: Path, network: Network) -> onnx.ModelProto:
+    import onnx  # noqa: PLC0415 - heavy
+
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    foreign = next((node for node in model.graph.node if node.domain not in ("", "ai.onnx")), None)
+    if foreign is not None:
+        raise ModelError(
+            f"The operator {foreign.op_type!r} of {network.name!r} is of the domain "
+            f"{foreign.domain!r}.",
+            remedy="Export the network with ONNX's own operators.",
+            layer=foreign.name,
+        )
+    return model
+
+
+def float_graph(network: Network) -> OnnxGraph:
+    """The folded network as a graph whose constants are arrays; see :func:`fold`."""
+    return graph_from_onnx(fold(network))
+
+
+def reference_outputs(network: Network, feeds: Iterable[Feed]) -> list[tuple[Array, ...]]:
+    """What the network as it was given computes, without any optimisation.
+
+    Raises:
+        ModelError: if onnxruntime does not take it.
+    """
+    import onnx  # noqa: PLC0415 - heavy
+
+    session = onnx_session(onnx.load_from_string(network.model_bytes))
+    names = [value.name for value in session.get_outputs()]
+    return [tuple(run_session(session, names, feed)) for feed in feeds]

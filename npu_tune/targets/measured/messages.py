@@ -1,0 +1,112 @@
+"""What a problem and its measuring process say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from npu_tune.targets.measured.engine import Array, Engine, Feed
+from npu_tune.targets.measured.rounds import RoundSettings, Timing
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration, written.
+
+    Args:
+        folder: with the library's files.
+        options: of the whole network.
+    """
+
+    folder: Path
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same for all measurements of a problem.
+
+    Args:
+        engine: the library.
+        reference: that candidates are timed against.
+        feeds: inputs on which outputs are compared; the first one is what is timed.
+        rounds: how long is measured.
+    """
+
+    engine: Engine
+    reference: Candidate
+    feeds: tuple[Feed, ...]
+    rounds: RoundSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to do with a candidate.
+
+    Args:
+        candidate: what is run.
+        timed: True to time it, False for its outputs alone.
+    """
+
+    candidate: Candidate
+    timed: bool = True
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found.
+
+    Args:
+        outputs: per feed, the network's outputs.
+        load_peak_bytes: while it was loaded, above what the process held before.
+        run_peak_bytes: while it ran.
+        timing: None where it was not timed.
+        layer_seconds: by the writer's names; as one run showed it.
+        priority: True where it ran before all other programs.
+    """
+
+    outputs: tuple[tuple[Array, ...], ...]
+    load_peak_bytes: int = 0
+    run_peak_bytes: int = 0
+    timing: Timing | None = None
+    layer_seconds: Mapping[str, float] | None = None
+    priority: bool = False
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The library did not load or run the candidate.
+
+    Args:
+        said: by it.
+    """
+
+    said: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process that ran the candidate ended.
+
+    Args:
+        how: such as ``killed by SIGSEGV``.
+    """
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Waited:
+    """No core became free.
+
+    Args:
+        said: what, and what to do.
+    """
+
+    said: str
+    remedy: str
+
+
+Answer = Measurement | Refused | Died | Waited

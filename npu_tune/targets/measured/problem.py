@@ -1,0 +1,194 @@
+"""A network in a library on this machine, measured again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from npu_tune.network import Network
+from npu_tune.space import Configuration, SearchSpace, Value
+from npu_tune.targets.measured import metrics as names
+from npu_tune.targets.measured.backend import BackEnd
+from npu_tune.targets.measured.fidelity import Fidelity
+from npu_tune.targets.measured.messages import Candidate, Measurement, Setup
+from npu_tune.targets.measured.rounds import RoundSettings
+from npu_tune.targets.measured.session import MeasuringSession
+from npu_tune.targets.metrics import Evaluation
+from npu_tune.targets.problem import Artifact, Problem, Start, Target
+
+_BUSY_SHARE = 1.25
+"""Wall time by processor time from which others are said to have held the processor."""
+
+
+class MeasuredProblem(Problem):
+    """A network whose configurations are run.
+
+    Nothing runs before the first evaluation; then a process is started that ends with the problem.
+
+    Args:
+        target: what is measured.
+        network: of ONNX.
+        back_end: of the library, for this network.
+        fidelity: judges outputs.
+        rounds: how long is measured.
+    """
+
+    deterministic = False
+    profile = names.PROFILE
+
+    def __init__(
+        self,
+        target: Target,
+        network: Network,
+        back_end: BackEnd,
+        fidelity: Fidelity,
+        *,
+        rounds: RoundSettings = RoundSettings(),  # noqa: B008 - a frozen value
+    ) -> None:
+        super().__init__(target, network)
+        self._back_end = back_end
+        self._fidelity = fidelity
+        self._rounds = rounds
+        self._noise: dict[Configuration, float] = {}
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def space(self) -> SearchSpace:
+        """Network-wide knobs, and those of each layer."""
+        return self._back_end.space
+
+    def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
+        """Writes, runs and times one configuration, and compares what it computes.
+
+        Raises:
+            InaccurateOutputError: if an output is no number, or more noise than signal.
+            CompilerError: if the library refuses it.
+            CompilerCrashError: if it crashes every time.
+            WorkerLostError: if no core becomes free.
+        """
+        whole = self.space.effective(self.space.complete(configuration))
+        self.space.check(whole)
+        with self._written(whole) as candidate:
+            measurement = self._session.measure(candidate)
+        found = self._fidelity.judge(measurement.outputs)
+        return self._evaluation(whole, measurement, found)
+
+    def _evaluation(
+        self, whole: Configuration, measurement: Measurement, found: Mapping[str, float]
+    ) -> Evaluation:
+        timing = measurement.timing
+        if timing is None:
+            raise RuntimeError("Nothing was timed.")
+        memory = max(measurement.load_peak_bytes, measurement.run_peak_bytes)
+        return Evaluation(
+            metrics={
+                names.RATIO: timing.ratio,
+                names.LATENCY: timing.candidate_s * 1e3,
+                names.PEAK_MEMORY: float(memory),
+                names.RUN_MEMORY: float(measurement.run_peak_bytes),
+                **found,
+            },
+            profile=self._profile_of(whole, measurement.layer_seconds or {}),
+            notes=_notes(measurement),
+            spread={names.RATIO: timing.spread},
+        )
+
+    def _profile_of(
+        self, whole: Configuration, seconds: Mapping[str, float]
+    ) -> dict[str, dict[str, float]]:
+        back_end = self._back_end
+        stored = back_end.constant_bytes(whole)
+        rows = {
+            layer.name: {
+                "ms": 0.0,
+                "noise": self.noise(whole, layer.name),
+                "bytes": float(stored.get(layer.name, 0)),
+            }
+            for layer in back_end.layers
+        }
+        for label, taken in seconds.items():
+            row = rows.get(back_end.layer_of(label))
+            if row is not None:
+                row["ms"] += taken * 1e3
+        return rows
+
+    def noise(self, configuration: Configuration, layer: str) -> float:
+        """What a layer adds to the noise, relative to the signal, by being as it is alone."""
+        alone = self._back_end.noisy_choice(configuration, layer)
+        if alone is None:
+            return 0.0
+        if alone not in self._noise:
+            with self._written(alone) as candidate:
+                outputs = self._session.measure(candidate, timed=False).outputs
+            decibels = self._fidelity.decibels(outputs)
+            share = 1.0 if math.isnan(decibels) else 10 ** (-decibels / 10)
+            self._noise[alone] = min(share, 1.0)
+        return self._noise[alone]
+
+    def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
+        """Writes a package that runs by itself: files, a script, an input, the configuration."""
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = self.space.effective(self.space.complete(configuration))
+        evaluation = self.evaluate(whole)
+        self._back_end.write(whole, folder)
+        files = {f"file {path.name}": path for path in sorted(folder.iterdir())}
+        model = next(iter(files.values()))
+        script = folder / "run.py"
+        script.write_text(self._back_end.script(whole), encoding="utf-8")
+        sample = folder / "input.npz"
+        np.savez(sample, allow_pickle=False, **dict(self._fidelity.feeds[0]))
+        about = self.write_about(folder, whole, evaluation)
+        return Artifact(
+            {"model": model, **files, "script": script, "input": sample, "configuration": about},
+            evaluation,
+        )
+
+    def starts(self) -> tuple[Start, ...]:
+        """The default alone."""
+        return (Start("default", self.space.default),)
+
+    def close(self) -> None:
+        """Ends the measuring process and removes its files."""
+        self._stack.close()
+        vars(self).pop("_session", None)
+        vars(self).pop("_folder", None)
+
+    @cached_property
+    def _folder(self) -> Path:
+        name = tempfile.mkdtemp(prefix="npu-tune-")
+        self._stack.callback(shutil.rmtree, name, ignore_errors=True)
+        return Path(name)
+
+    @cached_property
+    def _session(self) -> MeasuringSession:
+        reference = self._folder / "reference"
+        reference.mkdir()
+        options = self._back_end.write(self.space.default, reference)
+        setup = Setup(
+            self._back_end.engine,
+            Candidate(reference, options),
+            self._fidelity.feeds,
+            self._rounds,
+        )
+        return self._stack.enter_context(MeasuringSession(setup))
+
+    @contextlib.contextmanager
+    def _written(self, configuration: Configuration) -> Iterator[Candidate]:
+        """The files of a configuration, for as long as they are needed."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder = Path(name)
+            yield Candidate(folder, self._back_end.write(configuration, folder))
+
+
+def _notes(measurement: Measurement) -> tuple[str, ...]:
+    timing = measurement.timing
+    if timing is None or timing.wall_share < _BUSY_SHARE:
+        return ()
+    return (f"Other programs held the processor for {1 - 1 / timing.wall_share:.0%} of the time.",)

@@ -1,0 +1,177 @@
+"""The measuring process: one per problem, with a child of its own for each measurement.
+
+It imports the library, loads the reference, and runs nothing else itself, so that whatever a
+candidate does - crash, leak, leave memory behind - ends with the child that ran it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+from npu_tune.errors import WorkerLostError, sentence_of
+from npu_tune.targets.measured.engine import Engine, Runnable
+from npu_tune.targets.measured.machine import core_of_its_own, raise_priority
+from npu_tune.targets.measured.memory import PeakMemory, give_back
+from npu_tune.targets.measured.messages import (
+    Answer,
+    Candidate,
+    Died,
+    Job,
+    Measurement,
+    Refused,
+    Setup,
+    Waited,
+)
+from npu_tune.targets.measured.rounds import Clock, time_in_turns
+
+_CHUNK_BYTES = 1 << 20
+
+
+def main() -> None:
+    """Does what comes over the socket until the other side closes it."""
+    connection = Connection(int(sys.argv[1]))
+    with contextlib.suppress(EOFError, OSError):
+        setup: Setup = connection.recv()
+        setup.engine.prepare()
+        reference = _load(setup.engine, setup.reference) if setup.engine.outlives_fork else None
+        if reference is not None:
+            reference.run(setup.feeds[0])
+        while True:
+            job: Job = connection.recv()
+            connection.send_bytes(_answer(job, setup, reference, connection))
+
+
+def _answer(job: Job, setup: Setup, reference: Runnable | None, connection: Connection) -> bytes:
+    """Measures in a child; ends it where the other side has gone away."""
+    give_back()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _be_the_child(job, setup, reference, writer)
+    os.close(writer)
+    with open(reader, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor
+        content = _read(stream.fileno(), connection, child)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0 or not content:
+        return pickle.dumps(Died(_describe(code)))
+    return content
+
+
+def _read(descriptor: int, connection: Connection, child: int) -> bytes:
+    content = bytearray()
+    while True:
+        ready, _, _ = select.select([descriptor, connection.fileno()], [], [])
+        if descriptor in ready:
+            part = os.read(descriptor, _CHUNK_BYTES)
+            if not part:
+                return bytes(content)
+            content += part
+        else:  # nothing is sent before the answer: the other side has closed the socket
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            sys.exit()
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def _be_the_child(job: Job, setup: Setup, reference: Runnable | None, writer: int) -> None:
+    """Never returns."""
+    code = 1
+    try:
+        answer = pickle.dumps(_measure(job, setup, reference), pickle.HIGHEST_PROTOCOL)
+        with open(writer, "wb") as stream:
+            stream.write(answer)
+        code = 0
+    finally:
+        os._exit(code)  # without what the parent's copy would do at its end
+
+
+def _measure(job: Job, setup: Setup, reference: Runnable | None) -> Answer:
+    engine, candidate = setup.engine, job.candidate
+    try:
+        with core_of_its_own(engine.threads):
+            if job.timed:
+                return _measured(engine, candidate, setup, reference)
+            loaded = _load(engine, candidate)
+            return Measurement(tuple(tuple(loaded.run(feed)) for feed in setup.feeds))
+    except WorkerLostError as error:
+        return Waited(error.message, error.remedy)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a library raises
+        return Refused(sentence_of(error))
+
+
+def _measured(
+    engine: Engine, candidate: Candidate, setup: Setup, reference: Runnable | None
+) -> Measurement:
+    memory = PeakMemory()
+    loaded = _load(engine, candidate)
+    load_peak = memory.read()
+    memory.restart()
+    outputs = [loaded.run(setup.feeds[0])]
+    loaded.run(setup.feeds[0])
+    run_peak = memory.read()
+    outputs += [loaded.run(feed) for feed in setup.feeds[1:]]
+    other = reference or _load(engine, setup.reference)
+    with _first(engine) as priority:
+        timing = time_in_turns(
+            lambda: loaded.run(setup.feeds[0]),
+            lambda: other.run(setup.feeds[0]),
+            clock=_clock(engine),
+            settings=setup.rounds,
+        )
+    loaded.close()
+    return Measurement(
+        outputs=tuple(map(tuple, outputs)),
+        load_peak_bytes=load_peak,
+        run_peak_bytes=run_peak,
+        timing=timing,
+        layer_seconds=_layer_seconds(engine, candidate, setup),
+        priority=priority,
+    )
+
+
+def _layer_seconds(engine: Engine, candidate: Candidate, setup: Setup) -> dict[str, float]:
+    profiled = engine.load(candidate.folder, candidate.options, profile=True)
+    seconds = dict(profiled.layer_seconds(setup.feeds[0]))
+    profiled.close()
+    return seconds
+
+
+def _load(engine: Engine, candidate: Candidate) -> Runnable:
+    return engine.load(candidate.folder, candidate.options, profile=False)
+
+
+def _clock(engine: Engine) -> Clock:
+    """Of this thread alone, where the library computes in it."""
+    alone = engine.threads == 1 and engine.device == "cpu"
+    return time.thread_time if alone else time.perf_counter
+
+
+@contextlib.contextmanager
+def _first(engine: Engine) -> Iterator[bool]:
+    """Ahead of all other programs, where that is permitted and threads are not many."""
+    raised = engine.threads == 1 and engine.device == "cpu" and raise_priority()
+    try:
+        yield raised
+    finally:
+        if raised:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
