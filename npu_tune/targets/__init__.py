@@ -21,7 +21,7 @@ from npu_tune.targets.metrics import (
     default_objective,
     goal_of,
 )
-from npu_tune.targets.problem import Artifact, Problem, Start, Target
+from npu_tune.targets.problem import Artifact, CalibratedTarget, Problem, Start, Target
 
 if TYPE_CHECKING:
     from npu_tune.targets.registry import load_target, target_families
@@ -30,6 +30,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Artifact",
     "BaseTarget",
+    "CalibratedTarget",
     "Confidence",
     "ConfigurationKeys",
     "Evaluation",

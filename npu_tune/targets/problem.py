@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 from npu_tune.closing import Closing
 from npu_tune.network import Network
@@ -68,6 +70,18 @@ class Target(Protocol):
         """Everything beside network and configuration that an evaluation depends on."""
 
 
+@runtime_checkable
+class CalibratedTarget(Target, Protocol):
+    """A target that makes int8 of a float network itself, by typical inputs."""
+
+    def calibrated(self, arrays: Mapping[str, NDArray[Any]]) -> Target:
+        """The target with typical inputs.
+
+        Args:
+            arrays: one per input of the network, samples first.
+        """
+
+
 class Problem(Closing):
     """A network bound to a target; made by :meth:`Target.bind`.
 
@@ -86,10 +100,13 @@ class Problem(Closing):
         profile: what the columns of evaluations' profiles mean.
         deterministic: True where the same configuration always gets the same evaluation. A
             measured problem says False: its evaluations are samples, repeated on request.
+        most_workers: evaluations at a time on one machine beyond which they only wait for one
+            another; None for any number.
     """
 
     profile: ProfileSchema = ProfileSchema()
     deterministic: bool = True
+    most_workers: int | None = None
 
     def __init__(self, target: Target, network: Network) -> None:
         self.target = target

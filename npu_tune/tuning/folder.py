@@ -15,6 +15,7 @@ from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
 from npu_tune.validation import key_name
 
 STUDY_FILE = "study.toml"
+CALIBRATION = "calibration.npz"
 
 
 def make_study_folder(study: StudyFile) -> None:
@@ -50,13 +51,18 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
     make_study_folder(study)
     folder = study.folder
     model_name = f"model.{network.format}"
-    model = study.model.model_copy(update={"path": model_name, "calibration": None})
+    # What was made int8 needs no calibration any more; a target that makes int8 itself does.
+    calibration = study.model.calibration if network.format == "onnx" else None
+    kept_calibration = None if calibration is None else Path(CALIBRATION)
+    model = study.model.model_copy(update={"path": model_name, "calibration": kept_calibration})
     section = study.study.model_copy(update={"name": study.name, "folder": Path()})
     kept = study.model_copy(update={"model": model, "study": section})
     with storage_errors("The study folder", folder):
         copy = folder / model_name
         if not copy.is_file() or copy.read_bytes() != network.model_bytes:
             write_whole(copy, network.model_bytes)
+        if calibration is not None and not (folder / CALIBRATION).is_file():
+            write_whole(folder / CALIBRATION, calibration.read_bytes())
         write_whole(
             folder / STUDY_FILE,
             study_file_to_toml(kept).encode(),

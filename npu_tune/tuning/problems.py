@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from npu_tune.errors import ModelFormatError, UsageError
+from npu_tune.errors import ModelFormatError, NpuTuneWarning, UsageError
 from npu_tune.evaluation import quiet
 from npu_tune.network import Network
-from npu_tune.targets import Problem, Target
+from npu_tune.targets import CalibratedTarget, Problem, Target
 from npu_tune.tuning.config import ModelSection
+
+SEEDED_INPUTS = (
+    "There is no calibration data, so that random values from -1 to 1 set the ranges and are what "
+    "outputs are compared on; pass typical inputs (an .npz file with one array per input)."
+)
 
 
 def open_problem(
@@ -30,6 +36,8 @@ def open_problem(
         ConversionError: if its int8 form is too far from it.
         UsageError: if there are calibration data for a model that is quantised already.
     """
+    if isinstance(target, CalibratedTarget):
+        return _open_calibrated(section, target, network)
     refused: ModelFormatError | None = None
     for candidate in _networks(section, network):
         try:
@@ -38,6 +46,32 @@ def open_problem(
         except ModelFormatError as error:
             refused = error
     raise refused or RuntimeError("There was no network to bind.")
+
+
+def _open_calibrated(
+    section: ModelSection, target: CalibratedTarget, given: Network | None
+) -> Problem:
+    """Binds a float network to a target that makes int8 of it itself."""
+    from npu_tune.network import (  # noqa: PLC0415 -- slow, as below
+        is_built_in,
+        load_calibration,
+        load_network,
+        zoo_network,
+    )
+
+    built_in = given is None and is_built_in(section.path)
+    if built_in:
+        network = zoo_network(section.path, format="onnx")
+    else:
+        network = load_network(section.path) if given is None else given
+    made: Target = target
+    if section.calibration is not None:
+        require_calibratable(network, section.calibration)
+        made = target.calibrated(load_calibration(section.calibration, network))
+    elif not built_in and network.format == "onnx":
+        warnings.warn(SEEDED_INPUTS, NpuTuneWarning, stacklevel=3)
+    with quiet():
+        return made.bind(network)
 
 
 def _networks(section: ModelSection, given: Network | None) -> Iterator[Network]:

@@ -206,8 +206,18 @@ class _Session:
     def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
         """Who evaluates, closed with the stack; its workers start with the first evaluation."""
         executor, budget = self._study.executor, self._study.study.budget
-        if budget is not None and budget < executor.capacity:
-            executor = executor.model_copy(update={"workers": budget})
+        most = self._problem.most_workers if executor.kind == "process" else None
+        if most is not None and (executor.workers or 0) > most:
+            warnings.warn(
+                f"{key_name('executor.workers')} is {executor.workers}, and this machine measures "
+                f"{most} at a time: the others would only wait, and are not started.",
+                NpuTuneWarning,
+                stacklevel=2,
+            )
+        limits = [limit for limit in (budget, most) if limit is not None]
+        workers = min([executor.capacity, *limits])
+        if workers < executor.capacity:
+            executor = executor.model_copy(update={"workers": workers})
         pool: Pool[Outcome] = make_pool(executor, self._problem)
         evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, self._problem))
         folder = self._study.study.store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import IO
 from npu_tune.errors import ExecutorError, remedy_for
 from npu_tune.evaluation.pool import guard
 from npu_tune.evaluation.pool.messages import BrokenLineError, ClosedLineError
+from npu_tune.processes import describe_exit
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -120,15 +120,6 @@ def _is_dead(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:  # somebody else has waited for it
         return True
-
-
-def describe_exit(status: int) -> str:
-    """What an exit status says, such as ``killed by SIGSEGV``."""
-    if status >= 0:
-        return f"exit status {status}"
-    with contextlib.suppress(ValueError):
-        return f"killed by {signal.Signals(-status).name}"
-    return f"killed by signal {-status}"
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.cpu_onnxruntime.engine import MODEL, OnnxRuntimeEngine
 from npu_tune.targets.cpu_onnxruntime.knobs import (
+    INT8,
     OPTIMIZATION,
+    PRECISION,
     RANGE,
     THREADS,
     layers_in_int8,
@@ -93,6 +95,14 @@ class OnnxRuntimeBackEnd:
         names = [name for name in configuration if name.rpartition("/")[0] == layer]
         return self.space.default.replace({name: configuration[name] for name in names})
 
+    def in_int8(self, layers: Collection[str]) -> Configuration:
+        """The default with some layers in int8, their ranges all that was seen."""
+        return self.space.default.replace({f"{name}/{PRECISION}": INT8 for name in layers})
+
+    def work(self, layer: str) -> float:
+        """Multiply-accumulates; of a sum, its elements."""
+        return self._work[layer]
+
     def script(self, configuration: Configuration) -> str:
         """A program of ten lines."""
         threads = configuration.get(THREADS, self.engine.threads)
@@ -109,6 +119,10 @@ class OnnxRuntimeBackEnd:
         every = make_plan(self._layered, self._with_knobs)
         names = {**every.tensors, **dict.fromkeys(every.tensors.values())}
         return observe_histograms(self._layered.graph, names, self._feeds)
+
+    @cached_property
+    def _work(self) -> Mapping[str, float]:
+        return {layer.name: self._layered.work(layer) for layer in self.layers}
 
     @cached_property
     def _with_knobs(self) -> frozenset[str]:

@@ -31,8 +31,12 @@ class OnnxRuntimeEngine:
     """
 
     threads: int = 1
-    outlives_fork: ClassVar[bool] = True
     device: ClassVar[str] = "cpu"
+
+    @property
+    def outlives_fork(self) -> bool:
+        """With one thread; others do not come along."""
+        return self.threads == 1
 
     def prepare(self) -> None:
         """Imports the library."""

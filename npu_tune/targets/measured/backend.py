@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +37,12 @@ class BackEnd(Protocol):
 
     def noisy_choice(self, configuration: Configuration, layer: str) -> Configuration | None:
         """The default with a layer's choices; None where they lose nothing against float32."""
+
+    def in_int8(self, layers: Collection[str]) -> Configuration:
+        """The default with some layers in int8, as the library does it by itself."""
+
+    def work(self, layer: str) -> float:
+        """Multiply-accumulates of a layer, or what stands for them."""
 
     def script(self, configuration: Configuration) -> str:
         """A program that loads the files beside it, and prints outputs and time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,11 @@ class FoldedLayer:
     def output(self) -> str:
         """The tensor that other layers read."""
         return (self.activation or self.node).output
+
+    @property
+    def transposed(self) -> bool:
+        """True for a Gemm whose weights have outputs first."""
+        return bool(self.node.attributes.get("transB"))
 
     @property
     def is_product(self) -> bool:
@@ -84,6 +90,16 @@ class LayeredGraph:
 
     def is_constant(self, name: str) -> bool:
         return name in self.graph.constants
+
+    def work(self, layer: FoldedLayer) -> float:
+        """Multiply-accumulates of a product; of a sum, its elements."""
+        elements = math.prod(self.graph.shapes[layer.node.output])
+        if not layer.is_product:
+            return float(elements)
+        weights = self.graph.shapes[layer.node.inputs[1]]
+        # An output takes one product per weight of its channel.
+        channels = weights[0] if layer.node.op == "Conv" or layer.transposed else weights[-1]
+        return float(elements * math.prod(weights) / channels)
 
     def _has_choices(self, node: OnnxNode) -> bool:
         at_run_time = self.graph.run_time_inputs(node)

@@ -8,10 +8,11 @@ import os
 import platform
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from npu_tune.errors import WorkerLostError
+from npu_tune.errors import NpuTuneWarning, WorkerLostError
 
 CORE_TIMEOUT_S = 240.0
 """For another measurement to end; below what an evaluation may take by default."""
@@ -117,6 +118,14 @@ def raise_priority() -> bool:
     return True
 
 
-def busy_share() -> float:
-    """How many programs wanted to run in the last minute, by the cores there are."""
-    return os.getloadavg()[0] / max(len(usable_cores()), 1)
+def warn_if_busy() -> None:
+    """Warns where more programs wanted to run in the last minute than there are cores."""
+    load, cores = os.getloadavg()[0], len(usable_cores())
+    if load > cores:
+        warnings.warn(
+            f"This machine is busy: {load:.1f} programs wanted to run in the last minute, on "
+            f"{cores} cores. Ratios stay true, as both sides wait alike, but spread more; times "
+            "in milliseconds do not.",
+            NpuTuneWarning,
+            stacklevel=4,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 from pathlib import Path
@@ -25,8 +26,12 @@ class PeakMemory:
         self.restart()
 
     def restart(self) -> None:
-        """Forgets the peak so far."""
-        _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
+        """Forgets the peak so far, where that is permitted; else it is that of the whole life.
+
+        The life of a process begins with its fork, so that this is a little too much at worst.
+        """
+        with contextlib.suppress(OSError):
+            _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
 
     def read(self) -> int:
         """Bytes of the peak since the last restart, above what was held at first."""

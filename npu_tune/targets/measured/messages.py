@@ -76,8 +76,13 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """The reference is loaded."""
+
+
+@dataclass(frozen=True)
 class Refused:
-    """The library did not load or run the candidate.
+    """The library did not load or run something.
 
     Args:
         said: by it.

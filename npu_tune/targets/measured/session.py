@@ -16,12 +16,14 @@ from npu_tune.errors import (
     EvaluationError,
     WorkerLostError,
 )
+from npu_tune.processes import describe_exit
 from npu_tune.targets.measured.messages import (
     Answer,
     Candidate,
     Died,
     Job,
     Measurement,
+    Ready,
     Refused,
     Setup,
     Waited,
@@ -32,9 +34,11 @@ ATTEMPTS = 2
 
 _ENDING_S = 5.0
 
-_ONE_THREAD = dict.fromkeys(
-    ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_PROC_BIND"), "1"
-) | {"OMP_PROC_BIND": "false"}
+ENVIRONMENT = {
+    **dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "OMP_PROC_BIND": "false",
+}
+"""Of the process: libraries get their threads from their own options, and none of its core."""
 
 
 class MeasuringSession(Closing):
@@ -66,54 +70,46 @@ class MeasuringSession(Closing):
             if not isinstance(answer, Died):
                 raise _error_of(answer)
             how = answer.how
-        raise CompilerCrashError(f"The process that ran this configuration was {how}.")
+        raise CompilerCrashError(f"The process that ran this configuration ended: {how}.")
 
     def close(self) -> None:
         """Ends the process."""
-        if self._connection is not None:
-            self._connection.close()
-        if self._process is not None:
-            try:
-                self._process.wait(_ENDING_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._process = self._connection = None
+        self._end()
 
     def _ask(self, job: Job) -> Answer:
-        connection = self._connection or self._start()
         try:
+            connection = self._connection or self._start()
             connection.send(job)
             answer: Answer = connection.recv()
         except (EOFError, OSError) as error:
-            process, self._process, self._connection = self._process, None, None
-            with contextlib.suppress(OSError):
-                connection.close()
-            if process is not None:
-                process.kill()
-                process.wait()
+            how = describe_exit(self._end())
             raise WorkerLostError(
-                f"The measuring process has ended ({type(error).__name__}).",
-                remedy="Is there enough memory for the network twice?",
+                f"The measuring process has ended: {how}.",
+                remedy="Give it more memory, if it had too little.",
             ) from error
         return answer
 
     def _start(self) -> Connection:
+        """Starts the process and waits until it has loaded the reference.
+
+        Raises:
+            CompilerError: if the library does not take that.
+            WorkerLostError: if no process can be started.
+            EOFError: if it ends instead.
+        """
         ours, theirs = socket.socketpair()
+        command = "from npu_tune.targets.measured.worker import main; main()"
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-c",
-                        "from npu_tune.targets.measured.worker import main; main()",
-                        str(theirs.fileno()),
-                    ],
+                    [sys.executable, "-c", command, str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    # What is typed at a terminal is for the study, which lets this one finish.
+                    start_new_session=True,
+                    env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path)},
                 )
             except OSError as error:
                 ours.close()
@@ -122,7 +118,26 @@ class MeasuringSession(Closing):
                 ) from error
         self._connection = Connection(ours.detach())
         self._connection.send(self._setup)
+        answer: Ready | Refused = self._connection.recv()
+        if isinstance(answer, Refused):
+            self._end()
+            raise _error_of(answer)
         return self._connection
+
+    def _end(self) -> int:
+        """Ends the process; returns its exit status."""
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.close()
+        status = 0
+        if self._process is not None:
+            try:
+                status = self._process.wait(_ENDING_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                status = self._process.wait()
+        self._process = self._connection = None
+        return status
 
 
 def _error_of(answer: Refused | Waited) -> EvaluationError:

@@ -15,7 +15,7 @@ from npu_tune.targets.measured.engine import Feed
 from npu_tune.targets.measured.fidelity import make_fidelity
 from npu_tune.targets.measured.folding import float_graph
 from npu_tune.targets.measured.layers import LayeredGraph
-from npu_tune.targets.measured.machine import machine_name
+from npu_tune.targets.measured.machine import machine_name, warn_if_busy
 from npu_tune.targets.measured.metrics import METRICS_VERSION, measured_metrics
 from npu_tune.targets.measured.problem import MeasuredProblem
 from npu_tune.targets.metrics import Metric
@@ -54,6 +54,7 @@ class MeasuredTarget:
             ModelError: if the library does not take it, or data do not fit it.
             TargetError: on another machine than the target was made for.
         """
+        warn_if_busy()
         here = machine_name()
         if here != self.machine:
             raise TargetError(

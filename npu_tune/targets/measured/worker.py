@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from npu_tune.errors import WorkerLostError, sentence_of
+from npu_tune.processes import describe_exit
 from npu_tune.targets.measured.engine import Engine, Runnable
 from npu_tune.targets.measured.machine import core_of_its_own, raise_priority
 from npu_tune.targets.measured.memory import PeakMemory, give_back
@@ -26,6 +27,7 @@ from npu_tune.targets.measured.messages import (
     Died,
     Job,
     Measurement,
+    Ready,
     Refused,
     Setup,
     Waited,
@@ -38,15 +40,28 @@ _CHUNK_BYTES = 1 << 20
 def main() -> None:
     """Does what comes over the socket until the other side closes it."""
     connection = Connection(int(sys.argv[1]))
+    # The other side has gone away: there is nobody left to tell.
     with contextlib.suppress(EOFError, OSError):
         setup: Setup = connection.recv()
-        setup.engine.prepare()
-        reference = _load(setup.engine, setup.reference) if setup.engine.outlives_fork else None
-        if reference is not None:
-            reference.run(setup.feeds[0])
+        try:
+            reference = _prepare(setup)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises
+            connection.send(Refused(sentence_of(error)))
+            return
+        connection.send(Ready())
         while True:
             job: Job = connection.recv()
             connection.send_bytes(_answer(job, setup, reference, connection))
+
+
+def _prepare(setup: Setup) -> Runnable | None:
+    """Imports the library; loads the reference where children can go on with it."""
+    setup.engine.prepare()
+    if not setup.engine.outlives_fork:
+        return None
+    reference = _load(setup.engine, setup.reference)
+    reference.run(setup.feeds[0])
+    return reference
 
 
 def _answer(job: Job, setup: Setup, reference: Runnable | None, connection: Connection) -> bytes:
@@ -63,7 +78,7 @@ def _answer(job: Job, setup: Setup, reference: Runnable | None, connection: Conn
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code != 0 or not content:
-        return pickle.dumps(Died(_describe(code)))
+        return pickle.dumps(Died(describe_exit(code)))
     return content
 
 
@@ -80,15 +95,6 @@ def _read(descriptor: int, connection: Connection, child: int) -> bytes:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             sys.exit()
-
-
-def _describe(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit status {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
 
 
 def _be_the_child(job: Job, setup: Setup, reference: Runnable | None, writer: int) -> None:
