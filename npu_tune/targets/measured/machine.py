@@ -127,5 +127,5 @@ def warn_if_busy() -> None:
             f"{cores} cores. Ratios stay true, as both sides wait alike, but spread more; times "
             "in milliseconds do not.",
             NpuTuneWarning,
-            stacklevel=4,
+            stacklevel=2,
         )

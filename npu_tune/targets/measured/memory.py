@@ -17,12 +17,13 @@ class PeakMemory:
     """Peaks above what the process held when this was made.
 
     Whatever the process has freed before and not given back would hide the first growth, so that
-    it is given back beforehand.
+    it is given back beforehand. Pages of files are left out: those of a library's code come back
+    one by one after a fork, and are no part of what a network needs.
     """
 
     def __init__(self) -> None:
         give_back()
-        self._before = _resident("VmRSS")
+        self._before, self._files_before = _resident("VmRSS"), _resident("RssFile")
         self.restart()
 
     def restart(self) -> None:
@@ -35,7 +36,8 @@ class PeakMemory:
 
     def read(self) -> int:
         """Bytes of the peak since the last restart, above what was held at first."""
-        return max(_resident("VmHWM") - self._before, 0)
+        files = _resident("RssFile") - self._files_before
+        return max(_resident("VmHWM") - self._before - max(files, 0), 0)
 
 
 def give_back() -> None:
