@@ -53,6 +53,11 @@ class MeasuringSession(Closing):
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
     def measure(self, candidate: Candidate, *, timed: bool = True) -> Measurement:
         """Measures a candidate, in a process of its own.
 

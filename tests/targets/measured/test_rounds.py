@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npu_tune.targets.measured.rounds import RoundSettings, standard_error, time_in_turns
+
+
+class Machine:
+    """A clock that runs only while something runs on it."""
+
+    def __init__(self, *, noise: float = 0.0, drift: float = 0.0, seed: int = 0) -> None:
+        self.now = 0.0
+        self.runs: list[str] = []
+        self._noise = noise
+        self._drift = drift
+        self._random = random.Random(seed)
+
+    def clock(self) -> float:
+        return self.now
+
+    def program(self, name: str, seconds: float, *, late: Callable[[int], float] | None = None):
+        numbers = itertools.count()
+
+        def run() -> None:
+            number = next(numbers)
+            self.runs.append(name)
+            slow = 1 + self._drift * self.now
+            taken = seconds * slow * (1 + abs(self._random.gauss(0, self._noise)))
+            self.now += taken + (late(number) if late else 0.0)
+
+        return run
+
+
+def test_the_ratio_is_that_of_the_times():
+    machine = Machine()
+    found = time_in_turns(
+        machine.program("a", 0.002), machine.program("b", 0.004), clock=machine.clock
+    )
+    assert found.ratio == pytest.approx(0.5)
+    assert found.candidate_s == pytest.approx(0.002)
+    assert found.reference_s == pytest.approx(0.004)
+
+
+def test_without_noise_no_more_than_the_least_rounds_are_made():
+    machine = Machine()
+    settings = RoundSettings(timed=3, least=5)
+    found = time_in_turns(
+        machine.program("a", 0.002),
+        machine.program("b", 0.004),
+        clock=machine.clock,
+        settings=settings,
+    )
+    assert found.rounds == 5
+    assert machine.runs.count("a") == machine.runs.count("b") == 5 * (3 + 1)
+
+
+def test_noise_makes_more_rounds_up_to_the_most():
+    machine = Machine(noise=0.5)
+    settings = RoundSettings(timed=1, least=4, most=9, enough=1e-6)
+    found = time_in_turns(
+        machine.program("a", 0.002),
+        machine.program("b", 0.004),
+        clock=machine.clock,
+        settings=settings,
+    )
+    assert found.rounds == 9
+    assert found.spread > 1e-6
+
+
+def test_the_run_after_a_switch_does_not_count():
+    machine = Machine()
+    settings = RoundSettings(timed=2, least=4)
+    found = time_in_turns(
+        machine.program("a", 0.002, late=lambda number: 0.1 if number % 3 == 0 else 0.0),
+        machine.program("b", 0.004),
+        clock=machine.clock,
+        settings=settings,
+    )
+    assert found.ratio == pytest.approx(0.5)
+
+
+def test_a_drift_of_all_times_leaves_the_ratio():
+    machine = Machine(drift=3.0)
+    found = time_in_turns(
+        machine.program("a", 0.0005), machine.program("b", 0.001), clock=machine.clock
+    )
+    assert found.ratio == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_round_that_was_disturbed_is_made_again():
+    machine = Machine()
+    settings = RoundSettings(timed=2, least=6)
+    runs_per_round = settings.timed + 1
+    disturbed = range(2 * runs_per_round, 3 * runs_per_round)
+    found = time_in_turns(
+        machine.program("a", 0.002, late=lambda number: 0.002 if number in disturbed else 0.0),
+        machine.program("b", 0.004),
+        clock=machine.clock,
+        settings=settings,
+    )
+    assert found.ratio == pytest.approx(0.5)
+    assert found.rounds == settings.least
+    assert machine.runs.count("a") == runs_per_round * (settings.least + 1)
+
+
+def test_both_begin_equally_often():
+    machine = Machine()
+    time_in_turns(machine.program("a", 0.002), machine.program("b", 0.004), clock=machine.clock)
+    settings = RoundSettings()
+    rounds = np.array(machine.runs).reshape(-1, 2 * (settings.timed + 1))
+    assert list(rounds[:, 0]) == ["a", "b"] * (settings.least // 2)
+
+
+@given(
+    st.lists(st.floats(0.5, 2.0), min_size=4, max_size=30),
+    st.floats(0.1, 10.0),
+)
+def test_the_relative_error_does_not_depend_on_the_scale(ratios, factor):
+    first = standard_error(np.array(ratios))
+    assert standard_error(np.array(ratios) * factor) == pytest.approx(first, rel=1e-6, abs=1e-12)
+
+
+def test_the_standard_error_is_that_of_the_median_of_normal_values():
+    generator = np.random.default_rng(1)
+    samples = 1 + 0.02 * generator.normal(size=(4000, 25))
+    true = np.median(samples, axis=1).std()
+    stated = np.mean([standard_error(row) for row in samples])
+    assert stated == pytest.approx(true, rel=0.1)
