@@ -9,6 +9,7 @@ import numpy as np
 
 from npu_tune.errors import ConversionError, MissingExtraError, ModelError
 from npu_tune.network.onnx.graph import Array
+from npu_tune.network.onnx.runtime import import_onnxruntime
 from npu_tune.network.quantize.accuracy import NO_CHECK
 from npu_tune.network.quantize.conversion import Conversion, StoredTensor
 
@@ -33,12 +34,7 @@ def onnx_session(model: onnx.ModelProto) -> Any:
         MissingExtraError: if onnxruntime is not installed.
         ModelError: if it refuses the model.
     """
-    try:
-        import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
-    except ImportError as error:
-        raise MissingExtraError(
-            "Calibration needs onnxruntime, which is not installed.", remedy=_INSTALL
-        ) from error
+    onnxruntime = import_onnxruntime("Calibration", extra="ethos-u")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     # One thread sums in one order, so that the same data gives the same file.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from npu_tune.network.onnx.runtime import import_onnxruntime
 from npu_tune.targets.measured.engine import Array, Feed
-from npu_tune.targets.measured.folding import import_onnxruntime
 
 MODEL = "model.onnx"
 
@@ -40,7 +40,7 @@ class OnnxRuntimeEngine:
 
     def prepare(self) -> None:
         """Imports the library."""
-        import_onnxruntime()
+        import_onnxruntime("Measuring", extra="cpu")
 
     def load(
         self, folder: Path, options: Mapping[str, Any], *, profile: bool
@@ -62,7 +62,7 @@ class OnnxRuntimeNetwork:
     def __init__(
         self, folder: Path, options: Mapping[str, Any], *, threads: int, profile: bool
     ) -> None:
-        runtime = import_onnxruntime()
+        runtime = import_onnxruntime("Measuring", extra="cpu")
         settings = runtime.SessionOptions()
         level = OPTIMIZATIONS[options.get("optimization", "all")]
         settings.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from npu_tune.errors import MissingExtraError, ModelError, ModelFormatError
+from npu_tune.errors import ModelError, ModelFormatError
 from npu_tune.network import Network
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.proto import graph_from_onnx
+from npu_tune.network.onnx.runtime import import_onnxruntime
 from npu_tune.network.quantize.runtimes import onnx_session, run_session
 from npu_tune.targets.measured.engine import Array, Feed
 
@@ -19,22 +20,6 @@ if TYPE_CHECKING:
 
 LEAST_OPSET = 13
 """From there on, quantizers have a scale per channel (ONNX's operator list, QuantizeLinear)."""
-
-
-def import_onnxruntime() -> Any:
-    """The onnxruntime package.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
-    try:
-        import onnxruntime  # noqa: PLC0415 - an optional dependency, slow to import
-    except ImportError as error:
-        raise MissingExtraError(
-            "Measuring on this CPU needs onnxruntime, which is not installed.",
-            remedy="Install it with: pip install 'npu-tune[cpu]'",
-        ) from error
-    return onnxruntime
 
 
 def fold(network: Network) -> onnx.ModelProto:
@@ -56,7 +41,7 @@ def fold(network: Network) -> onnx.ModelProto:
             f"{network.name!r} is {network.format}, and measuring on this CPU takes float ONNX.",
             remedy="Give the float ONNX file that it was made of.",
         )
-    runtime = import_onnxruntime()
+    runtime = import_onnxruntime("Measuring", extra="cpu")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
         options = runtime.SessionOptions()

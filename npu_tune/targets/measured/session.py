@@ -16,6 +16,7 @@ from npu_tune.errors import (
     EvaluationError,
     WorkerLostError,
 )
+from npu_tune.network.onnx.runtime import NO_TELEMETRY
 from npu_tune.processes import describe_exit
 from npu_tune.targets.measured.messages import (
     Answer,
@@ -37,6 +38,7 @@ _ENDING_S = 5.0
 ENVIRONMENT = {
     **dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     "OMP_PROC_BIND": "false",
+    **NO_TELEMETRY,
 }
 """Of the process: libraries get their threads from their own options, and none of its core."""
 
@@ -107,7 +109,7 @@ class MeasuringSession(Closing):
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", command, str(theirs.fileno())],
+                    [sys.executable, "-P", "-c", command, str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
