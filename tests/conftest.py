@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from postgres_server import NoServerError, postgres_server
 
+# Before anything imports onnxruntime; see npu_tune.network.onnx.runtime.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 pytest.register_assert_rewrite("optuna.testing.pytest_samplers")
 
 
