@@ -34,6 +34,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "baseline": _optional(result, result.baseline),
         "baseline_again": None if result.baseline_again is None else dict(result.baseline_again),
         "best": _optional(result, best),
+        "ties": [trial.number for trial in result.ties],
         "front": [trial_document(result, trial) for trial in result.front],
         "least_infeasible": None if best else _optional(result, result.least_infeasible),
         "yardsticks": [] if best is None else references_document(result, best),

@@ -18,6 +18,7 @@ from npu_tune.tuning.settings import SearchSettings
 
 MOST_FRONT_ROWS = 20
 MOST_FAILURES_SHOWN = 5
+MOST_TIES_SHOWN = 8
 
 
 def study_text(result: StudyResult, *, layers: bool = True) -> str:
@@ -76,6 +77,16 @@ def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
             reason = f"it is better in {' and '.join(row.lost_on)}" if row.lost_on else "equal"
             sentences.append(f"Does not beat {row.label}: {reason}.")
     return " ".join(sentences)
+
+
+def ties_line(result: StudyResult) -> str:
+    """One sentence on the configurations that may be as good as the best; "" for none."""
+    numbers = [str(trial.number) for trial in result.ties]
+    if not numbers:
+        return ""
+    more = len(numbers) - MOST_TIES_SHOWN
+    shown = ", ".join(numbers[:MOST_TIES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"As good as the best within the noise: trial{'s' * (len(numbers) > 1)} {shown}."
 
 
 def cheaper_lines(references: Sequence[Reference], best: TrialRecord) -> Iterator[str]:
@@ -146,6 +157,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
     parts = [
         table(header, body, left=2),
         beats_line(references, stated_metrics(result)),
+        ties_line(result),
         *cheaper_lines(references, best),
         "" if result.confidence is None else result.confidence.sentence,
         *best.notes,

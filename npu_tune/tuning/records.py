@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -108,6 +109,15 @@ class StudyResult:
             return min(feasible, key=lambda t: (t.cost or 0.0, t.number), default=None)
         confirmed = [trial for trial in feasible if trial.confirmed]
         return min(confirmed or feasible, key=_at_worst, default=None)
+
+    @cached_property
+    def ties(self) -> tuple[TrialRecord, ...]:
+        """Feasible configurations whose cost cannot be told from the best one's, by the noise."""
+        if self.deterministic or self.best is None:
+            return ()
+        _, most = self.best.cost_interval or (math.inf, math.inf)
+        others = (t for t in self.distinct if t.feasible and t.number != self.best.number)
+        return tuple(t for t in others if t.cost_interval and t.cost_interval[0] <= most)
 
     @cached_property
     def least_infeasible(self) -> TrialRecord | None:

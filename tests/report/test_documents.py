@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from study_results import infeasible_result, measured_result, objective_of, study_result
 
-from npu_tune.report import study_document
+from npu_tune.report import study_document, study_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,3 +135,16 @@ def test_every_document_of_a_study_keeps_to_the_schema():
         document = {"schema": "npu-tune/1", "command": "show"}
         document |= study_document(result, folder=None)
         Draft202012Validator(schema).validate(document)
+
+
+def test_configurations_within_the_noise_of_the_best_are_named():
+    wide = measured_result((8.0, 8.4, 7.6, 8.3, 7.7, 8.0))
+    assert study_document(wide, folder=None)["ties"] == [2]
+    assert "As good as the best within the noise: trial 2." in study_text(wide)
+
+
+def test_a_best_that_stands_alone_ties_with_nothing():
+    narrow = measured_result((6.0, 6.01, 5.99, 6.0, 6.01, 5.99))
+    assert study_document(narrow, folder=None)["ties"] == []
+    assert "within the noise" not in study_text(narrow)
+    assert study_document(study_result(), folder=None)["ties"] == []

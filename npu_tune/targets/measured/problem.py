@@ -6,7 +6,7 @@ import contextlib
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -19,17 +19,11 @@ from npu_tune.targets.measured.backend import BackEnd
 from npu_tune.targets.measured.fidelity import Fidelity
 from npu_tune.targets.measured.machine import usable_cores
 from npu_tune.targets.measured.messages import Candidate, Measurement, Setup
+from npu_tune.targets.measured.mixed import mixtures
 from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
 from npu_tune.targets.metrics import Evaluation
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
-
-START_DECIBELS = (40, 35, 30, 25, 20)
-"""From hardly any loss to what classifiers just bear."""
-
-_ATTEMPTS = 8
-_MARGIN_DB = 0.05
-"""What a sum of noises is lowered by beyond what it was short of, so that it ends."""
 
 _BUSY_SHARE = 1.25
 """Wall time by processor time from which others are said to have held the processor."""
@@ -158,43 +152,20 @@ class MeasuredProblem(Problem):
         )
 
     def starts(self) -> Iterator[Start]:
-        """The default, everything in int8, and as much of it as some signal to noise allows.
-
-        Layers are taken in the order of what they add to the noise per multiply-accumulate when
-        they are alone in int8. Rounding errors that know nothing of one another add up, so that
-        the sum says how many may be taken; what comes out is run, and fewer are taken where it
-        falls short.
-        """
+        """The default, everything in int8, and as much of it as some signal to noise allows."""
         back_end = self._back_end
         yield Start("default", self.space.default)
         names = [layer.name for layer in back_end.layers]
         everything = back_end.in_int8(names)
         yield Start("int8", everything)
-        noise = {name: self.noise(everything, name) for name in names}
-        order = sorted(names, key=lambda name: noise[name] / max(back_end.work(name), 1.0))
-        known = {everything}
-        for decibels in START_DECIBELS:
-            configuration = self._mixed(order, noise, decibels)
-            if configuration is not None and configuration not in known:
-                known.add(configuration)
-                yield Start(f"int8 for {decibels} dB", configuration)
-
-    def _mixed(
-        self, order: Sequence[str], noise: Mapping[str, float], decibels: float
-    ) -> Configuration | None:
-        """The most layers in int8 with which the outputs keep so many decibels; None if none may."""
-        most = 10 ** (-decibels / 10)
-        for _ in range(_ATTEMPTS):
-            taken = _within(order, noise, most)
-            if not taken:
-                return None
-            configuration = self._back_end.in_int8(taken)
-            found = self._decibels(configuration)
-            if found >= decibels:
-                return configuration
-            short = 1.0 if math.isnan(found) else min(decibels - found, 10.0)
-            most *= 10 ** (-(short + _MARGIN_DB) / 10)
-        return None
+        found = mixtures(
+            {name: self.noise(everything, name) for name in names},
+            {name: back_end.work(name) for name in names},
+            lambda taken: self._decibels(back_end.in_int8(taken)),
+        )
+        for label, taken in found:
+            if len(taken) < len(names):
+                yield Start(label, back_end.in_int8(taken))
 
     def _decibels(self, configuration: Configuration) -> float:
         """Signal to noise of a configuration, which is not timed."""
@@ -233,16 +204,6 @@ class MeasuredProblem(Problem):
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
             yield Candidate(folder, self._back_end.write(configuration, folder))
-
-
-def _within(order: Sequence[str], noise: Mapping[str, float], most: float) -> list[str]:
-    """The first layers whose noise adds up to no more than some share of the signal."""
-    taken, total = [], 0.0
-    for name in order:
-        if total + noise[name] <= most:
-            taken.append(name)
-            total += noise[name]
-    return taken
 
 
 def _notes(measurement: Measurement) -> tuple[str, ...]:
