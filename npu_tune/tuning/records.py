@@ -116,6 +116,8 @@ class StudyResult:
         if self.deterministic or self.best is None:
             return ()
         _, most = self.best.cost_interval or (math.inf, math.inf)
+        if not math.isfinite(most):  # nothing was repeated yet
+            return ()
         others = (t for t in self.distinct if t.feasible and t.number != self.best.number)
         return tuple(t for t in others if t.cost_interval and t.cost_interval[0] <= most)
 

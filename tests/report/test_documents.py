@@ -146,5 +146,6 @@ def test_configurations_within_the_noise_of_the_best_are_named():
 def test_a_best_that_stands_alone_ties_with_nothing():
     narrow = measured_result((6.0, 6.01, 5.99, 6.0, 6.01, 5.99))
     assert study_document(narrow, folder=None)["ties"] == []
+    assert study_document(measured_result(()), folder=None)["ties"] == []
     assert "within the noise" not in study_text(narrow)
     assert study_document(study_result(), folder=None)["ties"] == []
