@@ -162,7 +162,10 @@ class _Window:
         height, width = self.sides
         inside = padded[:, top : top + height, left : left + width]
         edges = [padded[:, :top], padded[:, top + height :]]
-        edges += [padded[:, top : top + height, :left], padded[:, top : top + height, left + width :]]
+        edges += [
+            padded[:, top : top + height, :left],
+            padded[:, top : top + height, left + width :],
+        ]
         del bottom, right
 
         def fill() -> None:
@@ -321,5 +324,4 @@ _PREPARE: Mapping[str, Prepare] = {
     "Relu": _rectify,
     "Reshape": _reshape,
     "Softmax": _softmax,
-    "Sum": _add,
 }
