@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -126,7 +127,10 @@ class _Builder:
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, Array] = {"low": np.float32(0), "high": np.float32(6)}
+        self._constants: dict[str, Array] = {
+            "low": np.array(0, np.float32),
+            "high": np.array(6, np.float32),
+        }
 
     def mobilenetv2(self) -> Network:
         channels, last = 32, self._convolution("image", 3, 32, side=3, stride=2)
@@ -190,7 +194,7 @@ class _Builder:
         self._constants[name] = value.astype(np.float32)
         return name
 
-    def _node(self, op: str, inputs: list[str], **attributes: object) -> str:
+    def _node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"{op.lower()}{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
