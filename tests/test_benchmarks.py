@@ -49,4 +49,4 @@ def test_the_benchmark_of_noise_runs_in_short() -> None:
         [sys.executable, str(path), *short.split()], capture_output=True, text=True, check=False
     )
     assert ended.returncode in (0, 1), ended.stderr
-    assert len(ended.stdout.splitlines()) == 3, ended.stderr
+    assert len(ended.stdout.splitlines()) == 4, ended.stderr
