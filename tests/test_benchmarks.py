@@ -1,4 +1,4 @@
-"""Benchmarks run seldom; that each of them still starts is seen here."""
+"""Checks that each benchmark, which runs seldom, still starts, and that some run in short."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ import pytest
 
 BENCHMARKS = sorted((Path(__file__).parent / "benchmarks").glob("*.py"))
 
+SHORT = {
+    "bench_cpu_speed": "--networks tiny --rounds 2",
+    "bench_cpu_memory": "--networks tiny",
+    "bench_cpu_endurance": "--evaluations 30",
+}
+"""Options with which benchmarks run within seconds, whatever the machine does beside them."""
+
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_a_benchmark_starts_and_says_what_it_takes(path: Path) -> None:
@@ -18,3 +25,28 @@ def test_a_benchmark_starts_and_says_what_it_takes(path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "usage:" in ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_a_benchmark_runs_in_short_and_reaches_what_it_should(name: str) -> None:
+    path = Path(__file__).parent / "benchmarks" / f"{name}.py"
+    ended = subprocess.run(
+        [sys.executable, str(path), *SHORT[name].split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_noise_runs_in_short() -> None:
+    """What it reaches on a machine that is loaded by other tests is not asserted."""
+    path = Path(__file__).parent / "benchmarks" / "bench_cpu_noise.py"
+    short = "--networks tiny --runs 2 --busy 1 --occasions 2 --between 1"
+    ended = subprocess.run(
+        [sys.executable, str(path), *short.split()], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode in (0, 1), ended.stderr
+    assert len(ended.stdout.splitlines()) == 4, ended.stderr

@@ -101,8 +101,16 @@ def _with_shapes(path: Path, network: Network) -> onnx.ModelProto:
 
 
 def float_graph(network: Network) -> OnnxGraph:
-    """The folded network as a graph whose constants are arrays; see :func:`fold`."""
-    return graph_from_onnx(fold(network))
+    """The folded network as a graph whose constants are arrays; see :func:`fold`.
+
+    A Sum of two tensors becomes an Add, which is the same, and which libraries have in int8 and
+    fuse into a convolution; older exporters write residual connections as Sum.
+    """
+    graph = graph_from_onnx(fold(network))
+    for node in graph.nodes:
+        if node.op == "Sum" and len(node.inputs) == 2:
+            node.op = "Add"
+    return graph
 
 
 def reference_outputs(network: Network, feeds: Iterable[Feed]) -> list[tuple[Array, ...]]:
