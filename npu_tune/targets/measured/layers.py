@@ -114,4 +114,5 @@ class LayeredGraph:
             return None
         only = readers[0]
         fused = only.op in FUSED_ACTIVATIONS and only.inputs[0] == node.output
-        return only if fused and all(map(self.is_constant, only.inputs[1:])) else None
+        limits = filter(None, only.inputs[1:])
+        return only if fused and all(map(self.is_constant, limits)) else None
