@@ -37,7 +37,8 @@ def is_quantizable(layered: LayeredGraph, layer: FoldedLayer) -> bool:
     has_bias = len(node.inputs) > 2 and bool(node.inputs[2])
     bias = graph.constant(node, 2)
     channels = graph.shapes[node.output][1 if node.op == "Conv" else -1]
-    if has_bias and (bias is None or bias.size != channels):
+    # A column of a Gemm is added to rows, not to channels.
+    if has_bias and (bias is None or bias.size != channels or bias.shape[-1:] != (channels,)):
         return False
     if node.op == "Gemm":
         plain = node.attributes.get("alpha", 1.0) == node.attributes.get("beta", 1.0) == 1.0
