@@ -94,7 +94,8 @@ class QdqWriter:
         graph = self.layered.graph
 
         def value_info(name: str) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
+            kind = graph.types.get(name, TensorProto.FLOAT)
+            return helper.make_tensor_value_info(name, kind, graph.shapes.get(name))
 
         model = helper.make_model(
             helper.make_graph(
@@ -136,6 +137,9 @@ class _Scribe:
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
         """All nodes, with the quantizers between them."""
+        for name in self._graph.outputs:
+            if name in self._graph.constants:
+                self._constant(name, partial(self._graph.constants.__getitem__, name))
         for name in self._graph.inputs:
             yield from self._quantizers(name)
         for node in self._graph.nodes:

@@ -103,9 +103,15 @@ class LayeredGraph:
 
     def _has_choices(self, node: OnnxNode) -> bool:
         at_run_time = self.graph.run_time_inputs(node)
+        if not all(map(self._is_real, (*at_run_time, node.output))):
+            return False
         if node.op in SUMS:
             return len(at_run_time) == 2
         return node.op in PRODUCTS and len(at_run_time) == 1 and at_run_time[0] == node.inputs[0]
+
+    def _is_real(self, name: str) -> bool:
+        """True for real numbers of a known shape."""
+        return name in self.graph.shapes and name not in self.graph.types
 
     def _activation(self, node: OnnxNode) -> OnnxNode | None:
         """The activation that is all that reads a node's output."""

@@ -86,6 +86,8 @@ def test_every_tensor_of_a_part_is_one_of_the_whole(separable):
         ("y = Gemm<transA=1>(x, w)", {"w": (5, 4)}, "float[5,4] x", False),
         ("y = MatMul(x, w)", {"w": (4, 5)}, "float[5,4] x", True),
         ("y = MatMul(x, w)", {"w": (2, 4, 5)}, "float[2,5,4] x", False),
+        ("y = MatMul(x, w)", {"w": (4,)}, "float[4] x", False),
+        ("y = MatMul(x, w)", {"w": (4, 5)}, "float[4] x", True),
         ("y = Add(x, z)", {}, "float[5,4] x, float[5,4] z", True),
         ("y = Add(x, z)", {}, "float[5,4] x, float[1,4] z", False),
         ("y = Mul(x, x)", {}, "float[5,4] x", True),

@@ -195,6 +195,40 @@ def test_a_bias_is_added_along_the_dimension_that_it_has(tmp_path, bias):
     assert fidelity.decibels([run(content, "all", feed) for feed in feeds]) > 30
 
 
+@pytest.mark.parametrize(
+    ("outputs", "nodes"),
+    [
+        ("int64 y", "c = Conv(x, w) y = ArgMax<axis=1>(c)"),
+        ("bool y, float c", "c = Conv(x, w) m = Relu(c) y = Greater(c, m)"),
+        ("float x, float y", "y = Conv(x, w)"),
+        ("float y, float w", "y = Conv(x, w)"),
+        ("float y, float r", "c = Conv(x, w) r = Relu(c) y = Conv(r, w)"),
+        ("float y", "c = Conv(x, w) d = Conv(c, w) y = Add(d, d)"),
+        ("double y", "c = Conv(x, w) y = Cast<to=11>(c)"),
+    ],
+)
+def test_outputs_of_any_type_and_place_are_written(tmp_path, outputs, nodes):
+    weights = np.random.default_rng(2).normal(size=(4, 4, 1, 1)).astype(np.float32)
+    model = onnx_model(f"(float[1,4,6,6] x) => ({outputs}) {{ {nodes} }}", {"w": weights})
+    for value in model.graph.output:
+        shape = {"x": (1, 4, 6, 6), "w": weights.shape}.get(value.name)
+        if shape is not None:
+            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, 1, shape))
+    network = onnx_network(model)
+    layered = graph_of(network)
+    feeds = tuple(feeds_of(layered.graph, 4))
+    fidelity = make_fidelity(network, layered.graph, feeds, None)
+    back_end = OnnxRuntimeBackEnd(layered, feeds, (1,))
+    for some in (back_end.layers, ()):
+        content = written(back_end, back_end.in_int8([x.name for x in some]), tmp_path)
+        for level in OPTIMIZATIONS:
+            outputs = [run(content, level, feed) for feed in feeds]
+            assert [value.shape for value in outputs[0]] == [
+                value.shape for value in fidelity.reference[0]
+            ]
+            assert fidelity.decibels(outputs) > (10 if some else 100)
+
+
 def test_the_parts_of_a_file_parse_one_by_one_and_together(tmp_path):
     layered = graph_of(separable_network())
     back_end = OnnxRuntimeBackEnd(layered, feeds_of(layered.graph), (1,))

@@ -102,6 +102,42 @@ def test_outputs_that_were_given_are_those_of_the_network_as_it_is():
     assert not np.array_equal(outputs[0][0], outputs[1][0])
 
 
+def in_half_precision() -> onnx.ModelProto:
+    """The same network, with float16 from its input to its output."""
+    model = conv_with_batch_norm(13)
+    for tensor in model.graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    return model
+
+
+def test_half_precision_is_folded_as_single_precision():
+    network = onnx_network(in_half_precision())
+    graph = float_graph(network)
+    assert [node.op for node in graph.nodes] == ["Conv", "Relu"]
+    feeds = feeds_of(graph)
+    session = onnx_session(graph_to_onnx(graph))
+    for feed, (expected,) in zip(feeds, reference_outputs(network, feeds), strict=True):
+        (found,) = run_session(session, ["y"], feed)
+        np.testing.assert_allclose(found, expected, rtol=2e-2, atol=2e-2)
+
+
+def test_inputs_that_are_no_real_numbers_are_refused_by_name():
+    model = onnx_model(
+        "(int64[1,4] ids) => (float y) { y = Gather(w, ids) }", {"w": np.ones((9, 4), np.float32)}
+    )
+    with pytest.raises(ModelError, match="'ids'"):
+        float_graph(onnx_network(model))
+
+
+def test_types_of_tensors_that_are_no_real_numbers_are_kept():
+    model = onnx_model("(float[1,4] x) => (int64 y) { y = ArgMax<axis=1>(x) }")
+    graph = float_graph(onnx_network(model))
+    assert graph.types == {"y": onnx.TensorProto.INT64}
+
+
 def fix_output(model: onnx.ModelProto) -> None:
     """Says the shape that ONNX cannot infer."""
     model.graph.output[0].CopyFrom(

@@ -115,6 +115,14 @@ def test_a_node_that_reads_a_tensor_twice_is_one_reader():
     assert graph.producers["y"].op == "Add"
 
 
+def test_sums_of_whole_numbers_have_no_choices():
+    graph = layered(
+        "s = Shape(x) i = ArgMax<axis=1, keepdims=1>(x) j = ArgMin<axis=1, keepdims=1>(x) "
+        "k = Add(i, j) f = Cast<to=1>(k) y = Add(f, f)"
+    )
+    assert [layer.name for layer in graph.layers] == ["y"]
+
+
 def test_names_are_unique_and_printable_where_nodes_share_one():
     model = onnx_model(
         "(float[1,4,6,6] x) => (float y) { c = Conv(x, w) y = Conv(c, w) }",

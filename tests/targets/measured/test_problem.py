@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from measured_cases import ScriptedEngine, feeds_of, graph_of, separable_network
+from measured_cases import ScriptedEngine, graph_of, separable_network
 
 from npu_tune.errors import (
     CompilerCrashError,
