@@ -172,7 +172,7 @@ def test_an_interrupted_study_ends_its_processes_and_goes_on(model, script, envi
         ) as running,
     ):
         for line in running.stderr:
-            if "3/400" in line:
+            if "/400, best" in line:
                 break
         running.send_signal(signal.SIGINT)
         rest = running.stderr.read()
