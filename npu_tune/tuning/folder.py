@@ -58,16 +58,19 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
     section = study.study.model_copy(update={"name": study.name, "folder": Path()})
     kept = study.model_copy(update={"model": model, "study": section})
     with storage_errors("The study folder", folder):
-        copy = folder / model_name
-        if not copy.is_file() or copy.read_bytes() != network.model_bytes:
-            write_whole(copy, network.model_bytes)
-        if calibration is not None and not (folder / CALIBRATION).is_file():
-            write_whole(folder / CALIBRATION, calibration.read_bytes())
+        _keep(folder / model_name, network.model_bytes)
+        if calibration is not None:
+            _keep(folder / CALIBRATION, calibration.read_bytes())
         write_whole(
             folder / STUDY_FILE,
             study_file_to_toml(kept).encode(),
             private=has_password(study.storage),
         )
+
+
+def _keep(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        write_whole(path, content)
 
 
 def is_study_folder(folder: Path) -> bool:

@@ -53,6 +53,7 @@ class OnnxGraph:
         outputs: names of the outputs.
         opset: version of the ONNX operator set.
         ranges: (lowest, highest) value of tensors that the file's own quantizers limit.
+        types: ONNX's element types of the tensors that the file says hold no real numbers.
         budget: that the graph is made and rewritten under.
     """
 
@@ -63,6 +64,7 @@ class OnnxGraph:
     outputs: list[str]
     opset: int
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
     budget: ReadingBudget = field(default_factory=lambda: ReadingBudget("the network"))
 
     def consumers(self, name: str) -> list[OnnxNode]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OWN_DOMAINS = ("", "ai.onnx")
 """Names of ONNX's own set of operators."""
+REAL_TYPES = (1, 10, 11, 16)
+"""ONNX's codes of float32, float16, float64 and bfloat16."""
 OLDEST_OPSET = 7
 """Earlier operator sets have other rules of broadcasting."""
 
@@ -48,8 +50,11 @@ def graph_from_onnx(
         if largest is None or math.prod(tensor.dims) <= largest
     }
     shapes = {label: tuple(tensor.dims) for label, tensor in given.items()}
+    types = {}
     for value in [*onnx_graph.input, *onnx_graph.output, *onnx_graph.value_info]:
-        shape = known_shape(value)
+        shape, kind = known_shape(value), value.type.tensor_type.elem_type
+        if kind not in (0, *REAL_TYPES):  # zero is for none that is known
+            types[value.name] = kind
         if shape is not None:
             shapes.setdefault(value.name, shape)
     nodes = [
@@ -69,6 +74,7 @@ def graph_from_onnx(
         inputs=[value.name for value in onnx_graph.input if value.name not in given],
         outputs=[value.name for value in onnx_graph.output],
         opset=opset_of(model),
+        types=types,
         budget=budget,
     )
 
@@ -96,7 +102,8 @@ def graph_to_onnx(graph: OnnxGraph, *, outputs: list[str] | None = None) -> onnx
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - heavy
 
     def value_info(name: str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
+        kind = graph.types.get(name, TensorProto.FLOAT)
+        return helper.make_tensor_value_info(name, kind, graph.shapes[name])
 
     nodes = [node_to_onnx(node, graph.opset) for node in graph.nodes]
     onnx_graph = helper.make_graph(

@@ -67,9 +67,8 @@ class OnnxRuntimeBackEnd:
     def layer_of(self, label: str) -> str:
         """By the tensors after which nodes are named, and what onnxruntime adds to the names."""
         while label:
-            layer = self._by_label.get(label)
-            if layer is not None:
-                return layer
+            if label in self._by_label:
+                return self._by_label[label]
             cut = max(label.rfind("_"), label.rfind(":"))
             label = label[:cut] if cut > 0 else ""
         return ""
@@ -81,10 +80,12 @@ class OnnxRuntimeBackEnd:
         stored = {}
         for layer in self.layers:
             arrays = [constants[name] for name in layer.node.inputs if name in constants]
-            size = sum(each.nbytes for each in arrays)
+            size = sum(array.nbytes for array in arrays)
             if layer.name in in_int8 and layer.is_product:
                 channels = self._layered.graph.shapes[layer.node.output]
-                size = arrays[0].size + 12 * channels[1 if layer.node.op == "Conv" else -1]
+                # A scale and a zero point; with a bias, that of int32 and the same for it.
+                each = 5 if len(arrays) == 1 else 5 + 12
+                size = arrays[0].size + each * channels[1 if layer.node.op == "Conv" else -1]
             stored[layer.name] = size
         return stored
 
@@ -130,19 +131,22 @@ class OnnxRuntimeBackEnd:
 
     @cached_property
     def _by_label(self) -> Mapping[str, str]:
-        """Layers by the names of nodes and tensors that are theirs; of others, whose input it is."""
+        """Layers by every tensor, which nodes are named after; "" for what is before all layers.
+
+        What is no layer belongs to the one whose output it reads, and an input of the network to
+        the first layer that reads it.
+        """
         labels: dict[str, str] = {}
-        owner: dict[str, str] = {}
         by_node = {layer.node.output: layer for layer in self.layers}
         for node in self._layered.graph.nodes:
             layer = by_node.get(node.output)
-            if layer is not None:
-                labels |= dict.fromkeys((node.output, node.name, layer.output), layer.name)
-                owner[layer.output] = owner[node.output] = layer.name
+            if layer is None:
+                before = next((labels[x] for x in node.inputs if labels.get(x)), "")
+                for output in node.outputs:
+                    labels.setdefault(output, before)
                 continue
-            before = next((owner[x] for x in node.inputs if x in owner), "")
-            if before:
-                owner.setdefault(node.output, before)
-                for label in (node.output, node.name):
-                    labels.setdefault(label, owner[node.output])
-        return {label: layer for label, layer in labels.items() if label}
+            labels |= dict.fromkeys((node.output, layer.output), layer.name)
+            for name in node.inputs:
+                if name in self._layered.graph.inputs:
+                    labels.setdefault(name, layer.name)
+        return labels

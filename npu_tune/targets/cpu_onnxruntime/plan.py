@@ -34,15 +34,18 @@ def is_quantizable(layered: LayeredGraph, layer: FoldedLayer) -> bool:
     node, graph = layer.node, layered.graph
     if not layer.is_product:
         return graph.shapes[node.inputs[0]] == graph.shapes[node.inputs[1]]
+    if node.op == "MatMul":
+        return graph.constants[node.inputs[1]].ndim == 2
     has_bias = len(node.inputs) > 2 and bool(node.inputs[2])
     bias = graph.constant(node, 2)
     channels = graph.shapes[node.output][1 if node.op == "Conv" else -1]
-    if has_bias and (bias is None or bias.size != channels):
+    # A column of a Gemm is added to rows, not to channels.
+    if has_bias and (bias is None or bias.size != channels or bias.shape[-1:] != (channels,)):
         return False
     if node.op == "Gemm":
         plain = node.attributes.get("alpha", 1.0) == node.attributes.get("beta", 1.0) == 1.0
         return plain and not node.attributes.get("transA")
-    return node.op == "Conv" or graph.constants[node.inputs[1]].ndim == 2
+    return True
 
 
 def make_plan(layered: LayeredGraph, in_int8: AbstractSet[str]) -> Plan:

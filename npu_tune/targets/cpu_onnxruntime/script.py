@@ -5,13 +5,16 @@ from __future__ import annotations
 from npu_tune.targets.cpu_onnxruntime.engine import OPTIMIZATIONS
 
 _TEXT = '''\
-"""Runs the network once on input.npz and prints its outputs and its time."""
-import time, numpy, onnxruntime
+"""Runs the network beside it once on input.npz and prints its outputs and its time."""
+import pathlib, time, numpy, onnxruntime
+here = pathlib.Path(__file__).resolve().parent
 options = onnxruntime.SessionOptions()
 options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{level}
 options.intra_op_num_threads = {threads}
-session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])
-feed = dict(numpy.load("input.npz"))
+session = onnxruntime.InferenceSession(
+    str(here / "model.onnx"), options, providers=["CPUExecutionProvider"]
+)
+feed = dict(numpy.load(here / "input.npz"))
 session.run(None, feed)
 start = time.perf_counter()
 outputs = session.run(None, feed)

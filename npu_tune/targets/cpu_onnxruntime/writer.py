@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +22,9 @@ from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
 if TYPE_CHECKING:
     import onnx
 
-_EXACT = ":exact"
-_CODES = ":codes"
-_ROUNDED = ":rounded"
+_EXACT = "exact"
+_CODES = "codes"
+_ROUNDED = "rounded"
 
 Ranges = Callable[[str], tuple[float, float]]
 """The range of a tensor by its name."""
@@ -69,6 +69,19 @@ class QdqWriter:
             self._constants[name] = encode_constant(name, value())
         return self._constants[name]
 
+    def name(self, tensor: str, what: str) -> str:
+        """The name of something that is written for a tensor; no name of the network."""
+        return f"{tensor}{self._mark}{what}"
+
+    @cached_property
+    def _mark(self) -> str:
+        """Stands in no name of the network."""
+        graph, mark = self.layered.graph, ":"
+        names = [*graph.constants, *graph.tensors()]
+        while any(mark in name for name in names):
+            mark += ":"
+        return mark
+
     @cached_property
     def by_node(self) -> Mapping[str, FoldedLayer]:
         """Layers by the output of their node."""
@@ -81,7 +94,8 @@ class QdqWriter:
         graph = self.layered.graph
 
         def value_info(name: str) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
+            kind = graph.types.get(name, TensorProto.FLOAT)
+            return helper.make_tensor_value_info(name, kind, graph.shapes.get(name))
 
         model = helper.make_model(
             helper.make_graph(
@@ -123,6 +137,9 @@ class _Scribe:
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
         """All nodes, with the quantizers between them."""
+        for name in self._graph.outputs:
+            if name in self._graph.constants:
+                self._constant(name, partial(self._graph.constants.__getitem__, name))
         for name in self._graph.inputs:
             yield from self._quantizers(name)
         for node in self._graph.nodes:
@@ -142,11 +159,11 @@ class _Scribe:
         if name in self._graph.constants:
             return self._constant(name, lambda: self._graph.constants[name])
         rounded = in_int8 and name in self._plan.tensors and name not in self._plan.nodes
-        return f"{name}{_ROUNDED}" if rounded else name
+        return self._writer.name(name, _ROUNDED) if rounded else name
 
     def _before_quantizer(self, name: str) -> str:
         """The name of what a node computes, before it is rounded."""
-        return f"{name}{_EXACT}" if self._rounded_for_all(name) else name
+        return self._writer.name(name, _EXACT) if self._rounded_for_all(name) else name
 
     def _rounded_for_all(self, name: str) -> bool:
         return name in self._plan.tensors and name in self._plan.nodes
@@ -156,13 +173,14 @@ class _Scribe:
         if name not in self._plan.tensors:
             return
         for_all = self._rounded_for_all(name)
-        source = f"{name}{_EXACT}" if for_all else name
-        result = name if for_all else f"{name}{_ROUNDED}"
-        codes = f"{name}{_CODES}"
+        new = partial(self._writer.name, name)
+        source = new(_EXACT) if for_all else name
+        result = name if for_all else new(_ROUNDED)
+        codes = new(_CODES)
         affine = self._affine(name)
         numbers = [
-            self._fresh(f"{name}:scale", np.array(affine.scale, np.float32)),
-            self._fresh(f"{name}:zero", np.array(affine.zero, np.uint8)),
+            self._fresh(new("scale"), np.array(affine.scale, np.float32)),
+            self._fresh(new("zero"), np.array(affine.zero, np.uint8)),
         ]
         yield _make("QuantizeLinear", [source, *numbers], codes)
         yield _make("DequantizeLinear", [codes, *numbers], result)
@@ -172,20 +190,18 @@ class _Scribe:
         data = self._input(node.inputs[0], in_int8=True)
         scale = self._affine(node.inputs[0]).scale
         weights = self._writer.weights(layer, scale)
-        base = node.output
-        codes = self._constant(f"{base}:weights{weights.version}", lambda: weights.codes)
-        scales = self._constant(f"{base}:scales{weights.version}", lambda: weights.scales)
-        zeros = self._constant(f"{base}:zeros", lambda: np.zeros(weights.scales.shape, np.int8))
-        real = f"{base}:weights{_ROUNDED}"
+        new = partial(self._writer.name, node.output)
+        codes = self._constant(new(f"weights{weights.version}"), lambda: weights.codes)
+        scales = self._constant(new(f"scales{weights.version}"), lambda: weights.scales)
+        zeros = self._constant(new("zeros"), lambda: np.zeros(weights.scales.shape, np.int8))
+        real = new("real-weights")
         yield _make("DequantizeLinear", [codes, scales, zeros], real, axis=weights.axis)
         if weights.bias is None:
             return [data, real]
-        bias = self._fresh(f"{base}:bias", weights.integer_bias(scale))
-        steps = self._fresh(f"{base}:steps", weights.scales * scale)
-        nought = self._constant(
-            f"{base}:noughts", lambda: np.zeros(weights.scales.shape, np.int32)
-        )
-        real_bias = f"{base}:bias{_ROUNDED}"
+        bias = self._fresh(new("bias"), weights.integer_bias(scale))
+        steps = self._fresh(new("steps"), weights.scales * scale)
+        nought = self._constant(new("noughts"), lambda: np.zeros(weights.scales.shape, np.int32))
+        real_bias = new("real-bias")
         yield _make("DequantizeLinear", [bias, steps, nought], real_bias, axis=0)
         return [data, real, real_bias]
 

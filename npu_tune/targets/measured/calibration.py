@@ -68,24 +68,25 @@ class Histogram:
         return max(self.low, -limit), min(self.high, limit)
 
     def _least_error(self) -> tuple[float, float]:
-        """The share of the range with which rounding and cutting lose least."""
+        """The ends with which rounding and cutting lose least."""
         centres, counts = self._centres, self.counts
-
-        def error(share: float) -> float:
-            low, high = share * min(self.low, 0.0), share * max(self.high, 0.0)
-            step = (high - low) / (LEVELS - 1)
-            cut = np.clip(centres, low, high)
-            # A value is as likely anywhere within a step, whose variance is a twelfth.
-            return float(((cut - centres) ** 2 * counts).sum() + step**2 / 12 * counts.sum())
-
-        best = min(_SHARES, key=error)
-        return float(best) * min(self.low, 0.0), float(best) * max(self.high, 0.0)
+        lows, highs = _SHARES * min(self.low, 0.0), _SHARES * max(self.high, 0.0)
+        # What is cut at one end has nothing to do with the other end.
+        below = [float((np.minimum(centres - low, 0.0) ** 2 * counts).sum()) for low in lows]
+        above = [float((np.maximum(centres - high, 0.0) ** 2 * counts).sum()) for high in highs]
+        steps = (highs[None, :] - lows[:, None]) / (LEVELS - 1)
+        # A value is as likely anywhere within a step, whose variance is a twelfth.
+        error = np.add.outer(below, above) + steps**2 / 12 * counts.sum()
+        low_at, high_at = np.unravel_index(int(error.argmin()), error.shape)
+        return float(lows[low_at]), float(highs[high_at])
 
 
 def observe_histograms(
     graph: OnnxGraph, names: Iterable[str], feeds: Iterable[Feed]
 ) -> Mapping[str, Histogram]:
     """Runs a graph on inputs, twice: for the ends of the ranges, and for what is within them.
+
+    Values that are not finite, as masks have them, belong to no range and are left out.
 
     Args:
         graph: of float32.
@@ -95,27 +96,37 @@ def observe_histograms(
     wanted = list(dict.fromkeys(names))
     computed = [name for name in wanted if name not in graph.inputs]
     session = onnx_session(graph_to_onnx(graph, outputs=computed))
-    every = list(feeds)
+    given = list(feeds)
 
     def values(feed: Feed) -> Mapping[str, NDArray[np.float32]]:
         found = dict(zip(computed, run_session(session, computed, feed), strict=True))
-        return {name: found[name] if name in found else feed[name] for name in wanted}
+        every = {name: found[name] if name in found else feed[name] for name in wanted}
+        return {name: value[np.isfinite(value)] for name, value in every.items()}
 
     ends: dict[str, tuple[float, float]] = {}
-    for feed in every:
+    for feed in given:
         for name, value in values(feed).items():
             low, high = ends.get(name, (np.inf, -np.inf))
-            ends[name] = min(low, float(value.min())), max(high, float(value.max()))
+            ends[name] = (
+                min(low, float(value.min(initial=np.inf))),
+                max(high, float(value.max(initial=-np.inf))),
+            )
     counts = {name: np.zeros(_BINS, np.int64) for name in wanted}
-    for feed in every:
+    for feed in given:
         for name, value in values(feed).items():
             counts[name] += _count(value, *ends[name])
-    return {name: Histogram(*ends[name], counts[name]) for name in wanted}
+    return {
+        name: Histogram(*(ends[name] if counts[name].any() else (0.0, 0.0)), counts[name])
+        for name in wanted
+    }
 
 
 def _count(value: NDArray[np.float32], low: float, high: float) -> NDArray[np.int64]:
     if high <= low:
-        return np.bincount([0] * value.size, minlength=_BINS).astype(np.int64)
-    scaled = (value.ravel() - np.float32(low)) * np.float32(_BINS / (high - low))
+        counts = np.zeros(_BINS, np.int64)
+        counts[0] = value.size
+        return counts
+    # In float32 the width of the widest and of the narrowest range is no number.
+    scaled = (value.astype(np.float64) - low) * (_BINS / (high - low))
     places = np.minimum(scaled.astype(np.int64), _BINS - 1)
     return np.bincount(places, minlength=_BINS)

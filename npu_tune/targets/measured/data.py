@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.errors import TargetError, sentence_of
 from npu_tune.network.quantize.calibrate import check_calibration, runs
 from npu_tune.targets.measured.engine import Array, Feed
 
@@ -41,11 +43,32 @@ class LabelledData:
     score_name: str = "top-1"
 
     def accuracy(self, outputs: Array) -> float:
-        """Of the first output of all samples, samples first."""
+        """Of the first output of all samples, samples first.
+
+        Raises:
+            TargetError: if the user's own function gives no number.
+        """
         if self.score is not None:
-            return float(self.score(outputs, self.labels))
+            return self._own_accuracy(self.score, outputs)
         greatest = outputs.reshape(len(self.labels), -1).argmax(axis=1)
         return float(np.mean(greatest == self.labels))
+
+    def _own_accuracy(self, score: Score, outputs: Array) -> float:
+        try:
+            found = float(score(outputs, self.labels))
+        except Exception as error:  # whatever the user's function does
+            raise TargetError(
+                f"The accuracy {self.score_name!r} gives no number: {sentence_of(error)}.",
+                remedy="It is called with the first output of all samples and the labels.",
+                option="accuracy",
+            ) from error
+        if not math.isfinite(found):
+            raise TargetError(
+                f"The accuracy {self.score_name!r} is {found}, which is no number.",
+                remedy="It is called with the first output of all samples and the labels.",
+                option="accuracy",
+            )
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -64,7 +87,15 @@ class MeasuringData:
 
     calibration: Arrays | None = None
     labelled: LabelledData | None = None
-    _cached: dict[str, str] = field(default_factory=dict, repr=False)
+    _cached: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MeasuringData):
+            return NotImplemented
+        return self.fingerprint() == other.fingerprint()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.fingerprint().values()))
 
     def fingerprint(self) -> Mapping[str, str]:
         """What evaluations depend on."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from npu_tune.errors import InaccurateOutputError, ModelError
 from npu_tune.network import Network
-from npu_tune.network.onnx.graph import OnnxGraph
+from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.quantize.calibrate import check_calibration, runs
 from npu_tune.targets.measured.data import LabelledData
 from npu_tune.targets.measured.engine import Array, Feed
@@ -29,39 +29,41 @@ def signal_to_noise_db(
     reference: Iterable[Sequence[Array]],
     outputs: Iterable[Sequence[Array]],
     *,
-    probabilities: Sequence[bool],
+    softmax_axes: Sequence[int | None],
 ) -> float:
     """Signal to noise of the worst output, over all inputs.
 
-    Of an output that a softmax has made, logarithms are compared, less their mean: that is what
-    the softmax was given. Probabilities themselves would hide noise, or blow it up, by how sure
+    Of an output that a softmax has made, logarithms are compared, less their mean along its axis:
+    that is what the softmax was given. Probabilities themselves would hide noise, or blow it up, by how sure
     the network happens to be.
 
     Args:
         reference: per input, outputs of the float network.
         outputs: the same of the configuration.
-        probabilities: per output, whether a softmax has made it.
+        softmax_axes: per output, the axis of the softmax that has made it; None for no softmax.
 
     Returns:
         decibels, ``10 log10(sum of squares / sum of squared differences)``, at most
         :data:`MOST_DB`; not a number where an output is none.
     """
-    signal = np.zeros(len(probabilities))
-    noise = np.zeros(len(probabilities))
+    signal = np.zeros(len(softmax_axes))
+    noise = np.zeros(len(softmax_axes))
     for theirs, ours in zip(reference, outputs, strict=True):
-        for at, is_probability in enumerate(probabilities):
-            true, seen = _plain(theirs[at], is_probability), _plain(ours[at], is_probability)
+        for at, axis in enumerate(softmax_axes):
+            true, seen = _plain(theirs[at], axis), _plain(ours[at], axis)
             signal[at] += float(np.sum(true**2))
             noise[at] += float(np.sum((true - seen) ** 2))
-    return min(_decibels(s, n) for s, n in zip(signal, noise, strict=True))
+    every = [_decibels(s, n) for s, n in zip(signal, noise, strict=True)]
+    # The least of some numbers and none is whichever of them comes first.
+    return math.nan if any(map(math.isnan, every)) else min(every)
 
 
-def _plain(value: Array, is_probability: bool) -> Array:
+def _plain(value: Array, softmax_axis: int | None) -> Array:
     plain = value.astype(np.float64)
-    if not is_probability:
+    if softmax_axis is None:
         return plain
     logarithm = np.log(np.maximum(plain, np.finfo(np.float32).tiny))
-    return np.asarray(logarithm - logarithm.mean())
+    return np.asarray(logarithm - logarithm.mean(axis=softmax_axis, keepdims=True))
 
 
 def _decibels(signal: float, noise: float) -> float:
@@ -81,14 +83,14 @@ class Fidelity:
     Args:
         feeds: that outputs are compared on: first those for the decibels, then labelled ones.
         reference: per feed, the outputs of the float network.
-        probabilities: per output, whether a softmax has made it.
+        softmax_axes: per output, the axis of the softmax that has made it; None for no softmax.
         compared: how many of the feeds are for the decibels.
         labelled: of the further feeds; None where there are none.
     """
 
     feeds: tuple[Feed, ...]
     reference: tuple[tuple[Array, ...], ...]
-    probabilities: tuple[bool, ...]
+    softmax_axes: tuple[int | None, ...]
     compared: int
     labelled: LabelledData | None = None
 
@@ -109,7 +111,7 @@ class Fidelity:
         found = {SNR: decibels}
         if self.labelled is not None:
             found[ACCURACY] = self._accuracy(outputs)
-            found[ACCURACY_DROP] = self._float_accuracy - found[ACCURACY]
+            found[ACCURACY_DROP] = self.float_accuracy - found[ACCURACY]
         return found
 
     def decibels(self, outputs: Sequence[Sequence[Array]]) -> float:
@@ -123,17 +125,20 @@ class Fidelity:
         return signal_to_noise_db(
             self.reference[: self.compared],
             outputs[: self.compared],
-            probabilities=self.probabilities,
+            softmax_axes=self.softmax_axes,
         )
 
     @cached_property
-    def _float_accuracy(self) -> float:
+    def float_accuracy(self) -> float:
+        """Of the network as it was given."""
         return self._accuracy(self.reference)
 
     def _accuracy(self, outputs: Sequence[Sequence[Array]]) -> float:
         if self.labelled is None:
             raise RuntimeError("There are no labels.")
-        first = np.concatenate([each[0] for each in outputs[self.compared :]])
+        first = np.concatenate([np.atleast_1d(each[0]) for each in outputs[self.compared :]])
+        if not np.isfinite(first).all():
+            raise InaccurateOutputError("An output is not a number.")
         return self.labelled.accuracy(first)
 
 
@@ -154,6 +159,7 @@ def make_fidelity(
     Raises:
         ModelError: if the two compute different things, outputs are no numbers, or the labelled
             samples do not fit.
+        TargetError: if the user's own accuracy fails.
     """
     feeds = list(compared)
     if labelled is not None:
@@ -167,7 +173,31 @@ def make_fidelity(
             remedy="Give calibration data that are typical of it (--calibration).",
         )
     producers = {node.output: node for node in graph.nodes}
-    probabilities = tuple(
-        name in producers and producers[name].op == "Softmax" for name in graph.outputs
-    )
-    return Fidelity(tuple(feeds), tuple(reference), probabilities, len(compared), labelled)
+    softmax_axes = tuple(_softmax_axis(producers.get(name)) for name in graph.outputs)
+    fidelity = Fidelity(tuple(feeds), tuple(reference), softmax_axes, len(compared), labelled)
+    if labelled is not None:
+        _check_labels(labelled, fidelity)
+    return fidelity
+
+
+def _softmax_axis(node: OnnxNode | None) -> int | None:
+    return int(node.attributes.get("axis", -1)) if node and node.op == "Softmax" else None
+
+
+def _check_labels(labelled: LabelledData, fidelity: Fidelity) -> None:
+    """Checks that the float network has an accuracy.
+
+    Raises:
+        ModelError: if a label is beyond the network's classes.
+        TargetError: if the user's own function gives no number.
+    """
+    runs_of_labelled = len(fidelity.feeds) - fidelity.compared
+    classes = fidelity.reference[-1][0].size * runs_of_labelled // len(labelled.labels)
+    if labelled.score is None and labelled.labels.max() >= classes:
+        raise ModelError(
+            f"There is a label {labelled.labels.max():g}, and the first output of the network has "
+            f"{classes} classes, from 0 on.",
+            remedy="Give labels of the network's classes, or your own function with the option "
+            "accuracy.",
+        )
+    _ = fidelity.float_accuracy  # a function that fails shall do so before the first trial

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from npu_tune.errors import ModelError, ModelFormatError
 from npu_tune.network import Network
+from npu_tune.network.onnx.fold import bypass
 from npu_tune.network.onnx.graph import OnnxGraph
-from npu_tune.network.onnx.proto import graph_from_onnx
+from npu_tune.network.onnx.proto import REAL_TYPES, graph_from_onnx, graph_to_onnx
 from npu_tune.network.onnx.runtime import import_onnxruntime
 from npu_tune.network.quantize.runtimes import onnx_session, run_session
 from npu_tune.targets.measured.engine import Array, Feed
@@ -41,6 +44,11 @@ def fold(network: Network) -> onnx.ModelProto:
             f"{network.name!r} is {network.format}, and measuring on this CPU takes float ONNX.",
             remedy="Give the float ONNX file that it was made of.",
         )
+    return _optimize(_modern(network), network)
+
+
+def _optimize(model: onnx.ModelProto, network: Network) -> onnx.ModelProto:
+    """What onnxruntime makes of a model by its basic optimisations, with shapes."""
     runtime = import_onnxruntime("Measuring", extra="cpu")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
@@ -49,9 +57,10 @@ def fold(network: Network) -> onnx.ModelProto:
         options.optimized_model_filepath = str(path)
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
-        content = _modern(network).SerializeToString()
         try:
-            runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            runtime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
             raise refusal(network.name, error) from error
         return _with_shapes(path, network)
@@ -101,16 +110,43 @@ def _with_shapes(path: Path, network: Network) -> onnx.ModelProto:
 
 
 def float_graph(network: Network) -> OnnxGraph:
-    """The folded network as a graph whose constants are arrays; see :func:`fold`.
+    """The folded network in float32, as a graph whose constants are arrays; see :func:`fold`.
 
     A Sum of two tensors becomes an Add, which is the same, and which libraries have in int8 and
     fuse into a convolution; older exporters write residual connections as Sum.
+
+    Raises:
+        ModelError: if it reads something else than real numbers.
     """
     graph = graph_from_onnx(fold(network))
+    whole = next((name for name in graph.inputs if name in graph.types), None)
+    if whole is not None:
+        raise ModelError(
+            f"The input {whole!r} of {network.name!r} takes no real numbers, and measuring on this "
+            "CPU gives such to all inputs.",
+            remedy="Cut the network behind what reads it, such as an embedding.",
+            tensor=whole,
+        )
+    if _make_single_precision(graph):
+        # What stood between the casts is folded in turn.
+        graph = graph_from_onnx(_optimize(graph_to_onnx(graph), network))
     for node in graph.nodes:
         if node.op == "Sum" and len(node.inputs) == 2:
             node.op = "Add"
     return graph
+
+
+def _make_single_precision(graph: OnnxGraph) -> bool:
+    """Makes casts to any real type such to float32; True where some were of such and went."""
+    before = len(graph.nodes)
+    for node in list(graph.nodes):
+        if node.op == "Cast" and node.attributes["to"] in REAL_TYPES:
+            node.attributes["to"] = REAL_TYPES[0]
+            source = node.inputs[0]
+            value = graph.constants.get(source)
+            if source not in graph.types and (value is None or value.dtype == np.float32):
+                bypass(graph, node)
+    return len(graph.nodes) < before
 
 
 def reference_outputs(network: Network, feeds: Iterable[Feed]) -> list[tuple[Array, ...]]:

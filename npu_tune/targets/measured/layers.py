@@ -103,9 +103,15 @@ class LayeredGraph:
 
     def _has_choices(self, node: OnnxNode) -> bool:
         at_run_time = self.graph.run_time_inputs(node)
+        if not all(map(self._is_real, (*at_run_time, node.output))):
+            return False
         if node.op in SUMS:
             return len(at_run_time) == 2
         return node.op in PRODUCTS and len(at_run_time) == 1 and at_run_time[0] == node.inputs[0]
+
+    def _is_real(self, name: str) -> bool:
+        """True for real numbers of a known shape."""
+        return name in self.graph.shapes and name not in self.graph.types
 
     def _activation(self, node: OnnxNode) -> OnnxNode | None:
         """The activation that is all that reads a node's output."""
@@ -114,4 +120,5 @@ class LayeredGraph:
             return None
         only = readers[0]
         fused = only.op in FUSED_ACTIVATIONS and only.inputs[0] == node.output
-        return only if fused and all(map(self.is_constant, only.inputs[1:])) else None
+        limits = filter(None, only.inputs[1:])
+        return only if fused and all(map(self.is_constant, limits)) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from npu_tune.errors import ModelError, TargetError, sentence_of
 from npu_tune.network.quantize.archive import read_arrays
@@ -19,6 +19,12 @@ from npu_tune.validation import Table
 
 LABELS = "labels"
 """The array of labels in a file of labelled samples."""
+
+
+def _each_once(threads: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(threads)) != len(threads):
+        raise ValueError("it takes each number once")
+    return threads
 
 
 def _as_list(value: object) -> object:
@@ -33,6 +39,7 @@ class MeasuredOptions(Table):
         tuple[Annotated[int, Field(ge=1, le=1024)], ...],
         Field(strict=False, min_length=1),
         BeforeValidator(_as_list),
+        AfterValidator(_each_once),
         OptionInfo(flag=True, takes="a number of threads, or a list such as [1, 2, 4]"),
     ] = Field(
         default=(1,),
@@ -88,8 +95,8 @@ def read_labelled(options: MeasuredOptions) -> LabelledData | None:
 
 
 def _check_classes(labels: Any, path: Path) -> None:
-    whole = labels.ndim == 1 and labels.size and np.array_equal(labels, np.floor(labels))
-    if not whole or labels.min() < 0:
+    numbers = labels.ndim == 1 and labels.size and np.isfinite(labels).all()
+    if not numbers or labels.min() < 0 or not np.array_equal(labels, np.floor(labels)):
         raise ModelError(
             f"The labels in {str(path)!r} are no numbers of classes.",
             remedy="Give one whole number from 0 on per sample, or your own function with the "

@@ -116,8 +116,11 @@ class MeasuredProblem(Problem):
             }
             for layer in back_end.layers
         }
+        row: dict[str, float] | None = None
         for label, taken in seconds.items():
-            row = rows.get(back_end.layer_of(label))
+            # What a library puts between layers, such as a change of layout, has no name of
+            # theirs, and belongs to the layer before it.
+            row = rows.get(back_end.layer_of(label), row)
             if row is not None:
                 row["ms"] += taken * 1e3
         return rows
@@ -138,8 +141,7 @@ class MeasuredProblem(Problem):
         folder.mkdir(parents=True, exist_ok=True)
         whole = self.space.effective(self.space.complete(configuration))
         evaluation = self.evaluate(whole)
-        self._back_end.write(whole, folder)
-        files = {f"file {path.name}": path for path in sorted(folder.iterdir())}
+        files = self._export(whole, folder)
         model = next(iter(files.values()))
         script = folder / "run.py"
         script.write_text(self._back_end.script(whole), encoding="utf-8")
@@ -150,6 +152,14 @@ class MeasuredProblem(Problem):
             {"model": model, **files, "script": script, "input": sample, "configuration": about},
             evaluation,
         )
+
+    def _export(self, whole: Configuration, folder: Path) -> dict[str, Path]:
+        """Puts the library's files into a folder, whatever else there is; returns them by role."""
+        with self._written(whole) as candidate:
+            return {
+                f"file {path.name}": Path(shutil.move(path, folder / path.name))
+                for path in sorted(candidate.folder.iterdir())
+            }
 
     def starts(self) -> Iterator[Start]:
         """The default, everything in int8, and as much of it as some signal to noise allows."""
@@ -188,7 +198,7 @@ class MeasuredProblem(Problem):
     @cached_property
     def _session(self) -> MeasuringSession:
         reference = self._folder / "reference"
-        reference.mkdir()
+        reference.mkdir(exist_ok=True)  # from an attempt that the disk was too full for
         options = self._back_end.write(self.space.default, reference)
         setup = Setup(
             self._back_end.engine,

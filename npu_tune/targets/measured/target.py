@@ -15,7 +15,7 @@ from npu_tune.targets.measured.engine import Feed
 from npu_tune.targets.measured.fidelity import make_fidelity
 from npu_tune.targets.measured.folding import float_graph
 from npu_tune.targets.measured.layers import LayeredGraph
-from npu_tune.targets.measured.machine import machine_name, warn_if_busy
+from npu_tune.targets.measured.machine import machine_name, usable_cores, warn_if_busy
 from npu_tune.targets.measured.metrics import METRICS_VERSION, measured_metrics
 from npu_tune.targets.measured.problem import MeasuredProblem
 from npu_tune.targets.metrics import Metric
@@ -52,7 +52,8 @@ class MeasuredTarget:
         Raises:
             ModelFormatError: if it is no ONNX.
             ModelError: if the library does not take it, or data do not fit it.
-            TargetError: on another machine than the target was made for.
+            TargetError: on another machine than the target was made for, or where there are too
+                few cores for the threads.
         """
         warn_if_busy()
         here = machine_name()
@@ -60,6 +61,13 @@ class MeasuredTarget:
             raise TargetError(
                 f"This is {here!r}, and the study is about {self.machine!r}.",
                 remedy="Measure on one kind of machine, or begin another study.",
+            )
+        most, cores = max(self.threads), len(usable_cores())
+        if most > cores:
+            raise TargetError(
+                f"The option threads asks for {most}, and this process may use {cores} cores.",
+                remedy="Ask for as many threads as there are cores, or fewer.",
+                option="threads",
             )
         graph = LayeredGraph(float_graph(network))
         feeds, compared = self.data.feeds(
