@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npu_tune.space import Configuration, SearchSpace
-from npu_tune.targets.cpu_onnxruntime.engine import MODEL, OnnxRuntimeEngine
+from npu_tune.targets.cpu_onnxruntime.engine import OnnxRuntimeEngine
 from npu_tune.targets.cpu_onnxruntime.knobs import (
     INT8,
     OPTIMIZATION,
@@ -50,15 +50,13 @@ class OnnxRuntimeBackEnd:
         return tuple(each for each in self._layered.layers if each.name in self._with_knobs)
 
     def write(self, configuration: Configuration, folder: Path) -> Mapping[str, Any]:
-        """Writes ``model.onnx``."""
+        """Writes ``model.onnx`` and ``model.weights``."""
         methods = {layer.output: configuration[f"{layer.name}/{RANGE}"] for layer in self.layers}
 
         def ranges(tensor: str) -> tuple[float, float]:
             return self._range(tensor, methods.get(tensor, "minmax"))  # type: ignore[arg-type]
 
-        parts = self._writer.write(layers_in_int8(configuration), ranges)
-        with (folder / MODEL).open("wb") as stream:
-            stream.writelines(parts)
+        self._writer.write(layers_in_int8(configuration), ranges, folder)
         options = {"optimization": configuration[OPTIMIZATION]}
         if THREADS in configuration:
             options["threads"] = configuration[THREADS]

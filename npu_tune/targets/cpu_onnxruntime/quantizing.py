@@ -41,14 +41,12 @@ class QuantizedWeights:
         scales: per channel.
         axis: of the channels.
         bias: real; None where the layer has none.
-        version: "" for the weights as they are; another one where scales were raised.
     """
 
     codes: NDArray[np.int8]
     scales: NDArray[np.float32]
     axis: int
     bias: NDArray[np.float32] | None
-    version: str = ""
 
     def fit_bias(self, input_scale: np.float32) -> QuantizedWeights:
         """The same, with greater scales where a bias would need more than an int32."""
@@ -61,7 +59,7 @@ class QuantizedWeights:
         along = [1] * self.codes.ndim
         along[self.axis] = -1
         codes = np.round(self.codes * (self.scales / scales).reshape(along)).astype(np.int8)
-        return replace(self, codes=codes, scales=scales, version=f"@{float(input_scale):.9g}")
+        return replace(self, codes=codes, scales=scales)
 
     def integer_bias(self, scale: np.float32) -> NDArray[np.int32]:
         """The bias in steps of input times weights."""

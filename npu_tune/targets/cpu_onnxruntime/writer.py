@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npu_tune.network.onnx.graph import Array
 from npu_tune.network.onnx.proto import node_to_onnx
+from npu_tune.targets.cpu_onnxruntime.engine import MODEL
 from npu_tune.targets.cpu_onnxruntime.plan import Plan, make_plan
 from npu_tune.targets.cpu_onnxruntime.quantizing import (
     Affine,
     QuantizedWeights,
     quantize_weights,
 )
+from npu_tune.targets.cpu_onnxruntime.weights import WEIGHTS, WeightsFile
 from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
 
 if TYPE_CHECKING:
@@ -40,34 +43,29 @@ class QdqWriter:
 
     layered: LayeredGraph
     _weights: dict[str, QuantizedWeights] = field(default_factory=dict)
-    _constants: dict[str, bytes] = field(default_factory=dict)
 
-    def write(self, in_int8: frozenset[str], ranges: Ranges) -> Iterator[bytes]:
-        """The parts of a file: concatenated they are an ONNX model.
+    def write(self, in_int8: frozenset[str], ranges: Ranges, folder: Path) -> None:
+        """Writes ``model.onnx`` and, for constants of some size, ``model.weights``.
 
-        A message of Protocol Buffers may be written in parts, whose lists are joined
-        (its encoding guide, "Last One Wins" and embedded messages). So constants, which are most
-        of a file, are encoded once and not for each configuration again.
+        onnxruntime maps a file of weights into memory, packs them as its operators need them and
+        gives them back. Read as a part of the model, they would be in memory up to three times.
 
         Args:
             in_int8: names of the layers that compute in int8.
             ranges: of the tensors that are stored in int8.
+            folder: where to write.
         """
         scribe = _Scribe(self, make_plan(self.layered, in_int8), ranges)
-        yield self._frame(list(scribe.nodes()))
-        yield from scribe.constants()
+        nodes = list(scribe.nodes())
+        with WeightsFile(folder / WEIGHTS) as weights:
+            initializers = [weights.add(name, value) for name, value in scribe.constants.items()]
+        (folder / MODEL).write_bytes(self._frame(nodes, initializers))
 
     def weights(self, layer: FoldedLayer, input_scale: np.float32) -> QuantizedWeights:
         """Of a layer in int8."""
         if layer.name not in self._weights:
             self._weights[layer.name] = quantize_weights(self.layered.graph, layer)
         return self._weights[layer.name].fit_bias(input_scale)
-
-    def encoded(self, name: str, value: Callable[[], Array]) -> bytes:
-        """A constant as a part of a file."""
-        if name not in self._constants:
-            self._constants[name] = encode_constant(name, value())
-        return self._constants[name]
 
     def name(self, tensor: str, what: str) -> str:
         """The name of something that is written for a tensor; no name of the network."""
@@ -87,8 +85,8 @@ class QdqWriter:
         """Layers by the output of their node."""
         return {layer.node.output: layer for layer in self.layered.layers}
 
-    def _frame(self, nodes: list[onnx.NodeProto]) -> bytes:
-        """Everything but the constants."""
+    def _frame(self, nodes: list[onnx.NodeProto], initializers: list[onnx.TensorProto]) -> bytes:
+        """The model."""
         from onnx import TensorProto, helper  # noqa: PLC0415 - heavy
 
         graph = self.layered.graph
@@ -103,22 +101,12 @@ class QdqWriter:
                 "npu-tune",
                 [value_info(name) for name in graph.inputs],
                 [value_info(name) for name in graph.outputs],
+                initializers,
             ),
             opset_imports=[helper.make_opsetid("", graph.opset)],
             ir_version=8,
         )
         return bytes(model.SerializeToString())
-
-
-def encode_constant(name: str, value: Array) -> bytes:
-    """A model with nothing but one constant."""
-    import onnx  # noqa: PLC0415 - heavy
-
-    model = onnx.ModelProto()
-    model.graph.initializer.append(
-        onnx.numpy_helper.from_array(np.asarray(value, order="C"), name)
-    )
-    return bytes(model.SerializeToString())
 
 
 class _Scribe:
@@ -129,17 +117,14 @@ class _Scribe:
         self._graph = writer.layered.graph
         self._plan = plan
         self._ranges = ranges
-        self._constants: dict[str, bytes] = {}
-
-    def constants(self) -> Iterator[bytes]:
-        """Of everything that was written."""
-        yield from self._constants.values()
+        self.constants: dict[str, Array] = {}
+        """Of everything that was written, by name."""
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
         """All nodes, with the quantizers between them."""
         for name in self._graph.outputs:
             if name in self._graph.constants:
-                self._constant(name, partial(self._graph.constants.__getitem__, name))
+                self._constant(name, self._graph.constants[name])
         for name in self._graph.inputs:
             yield from self._quantizers(name)
         for node in self._graph.nodes:
@@ -157,7 +142,7 @@ class _Scribe:
     def _input(self, name: str, *, in_int8: bool) -> str:
         """What a node reads: of what is computed in float, int8 nodes read it rounded."""
         if name in self._graph.constants:
-            return self._constant(name, lambda: self._graph.constants[name])
+            return self._constant(name, self._graph.constants[name])
         rounded = in_int8 and name in self._plan.tensors and name not in self._plan.nodes
         return self._writer.name(name, _ROUNDED) if rounded else name
 
@@ -179,8 +164,8 @@ class _Scribe:
         codes = new(_CODES)
         affine = self._affine(name)
         numbers = [
-            self._fresh(new("scale"), np.array(affine.scale, np.float32)),
-            self._fresh(new("zero"), np.array(affine.zero, np.uint8)),
+            self._constant(new("scale"), np.array(affine.scale, np.float32)),
+            self._constant(new("zero"), np.array(affine.zero, np.uint8)),
         ]
         yield _make("QuantizeLinear", [source, *numbers], codes)
         yield _make("DequantizeLinear", [codes, *numbers], result)
@@ -191,16 +176,16 @@ class _Scribe:
         scale = self._affine(node.inputs[0]).scale
         weights = self._writer.weights(layer, scale)
         new = partial(self._writer.name, node.output)
-        codes = self._constant(new(f"weights{weights.version}"), lambda: weights.codes)
-        scales = self._constant(new(f"scales{weights.version}"), lambda: weights.scales)
-        zeros = self._constant(new("zeros"), lambda: np.zeros(weights.scales.shape, np.int8))
+        codes = self._constant(new("weights"), weights.codes)
+        scales = self._constant(new("scales"), weights.scales)
+        zeros = self._constant(new("zeros"), np.zeros(weights.scales.shape, np.int8))
         real = new("real-weights")
         yield _make("DequantizeLinear", [codes, scales, zeros], real, axis=weights.axis)
         if weights.bias is None:
             return [data, real]
-        bias = self._fresh(new("bias"), weights.integer_bias(scale))
-        steps = self._fresh(new("steps"), weights.scales * scale)
-        nought = self._constant(new("noughts"), lambda: np.zeros(weights.scales.shape, np.int32))
+        bias = self._constant(new("bias"), weights.integer_bias(scale))
+        steps = self._constant(new("steps"), weights.scales * scale)
+        nought = self._constant(new("noughts"), np.zeros(weights.scales.shape, np.int32))
         real_bias = new("real-bias")
         yield _make("DequantizeLinear", [bias, steps, nought], real_bias, axis=0)
         return [data, real, real_bias]
@@ -208,14 +193,8 @@ class _Scribe:
     def _affine(self, name: str) -> Affine:
         return Affine.of(*self._ranges(self._plan.tensors[name]))
 
-    def _constant(self, name: str, value: Callable[[], Array]) -> str:
-        """One that all configurations share."""
-        self._constants[name] = self._writer.encoded(name, value)
-        return name
-
-    def _fresh(self, name: str, value: Array) -> str:
-        """One that follows from the ranges of this one."""
-        self._constants[name] = encode_constant(name, value)
+    def _constant(self, name: str, value: Array) -> str:
+        self.constants[name] = value
         return name
 
 
