@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,12 @@ class Job:
     Args:
         candidate: what is run.
         timed: True to time it, False for its outputs alone.
+        usual_s: what the reference usually takes; infinite where nobody knows.
     """
 
     candidate: Candidate
     timed: bool = True
+    usual_s: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from npu_tune.targets.measured.messages import (
     Setup,
     Waited,
 )
+from npu_tune.targets.measured.rounds import UsualTime
 
 ATTEMPTS = 2
 """A crash is not a verdict: it may be the machine's, but hardly twice in a row."""
@@ -52,6 +53,7 @@ class MeasuringSession(Closing):
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._usual = UsualTime()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
@@ -68,11 +70,13 @@ class MeasuringSession(Closing):
             CompilerCrashError: if it ends its process every time.
             WorkerLostError: if no core becomes free, or the process cannot be started.
         """
-        job = Job(candidate, timed)
+        job = Job(candidate, timed, self._usual.seconds)
         how = ""
         for _ in range(ATTEMPTS):
             answer = self._ask(job)
             if isinstance(answer, Measurement):
+                if answer.timing is not None:
+                    self._usual.add(answer.timing.reference_s)
                 return answer
             if not isinstance(answer, Died):
                 raise _error_of(answer)

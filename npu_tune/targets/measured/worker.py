@@ -32,7 +32,7 @@ from npu_tune.targets.measured.messages import (
     Setup,
     Waited,
 )
-from npu_tune.targets.measured.rounds import Clock, time_in_turns
+from npu_tune.targets.measured.rounds import Clock, time_when_calm
 
 _CHUNK_BYTES = 1 << 20
 
@@ -114,7 +114,7 @@ def _measure(job: Job, setup: Setup, reference: Runnable | None) -> Answer:
     try:
         with core_of_its_own(engine.threads):
             if job.timed:
-                return _measured(engine, candidate, setup, reference)
+                return _measured(job, setup, reference)
             loaded = _load(engine, candidate)
             return Measurement(tuple(tuple(loaded.run(feed)) for feed in setup.feeds))
     except WorkerLostError as error:
@@ -125,9 +125,8 @@ def _measure(job: Job, setup: Setup, reference: Runnable | None) -> Answer:
         return Refused(sentence_of(error))
 
 
-def _measured(
-    engine: Engine, candidate: Candidate, setup: Setup, reference: Runnable | None
-) -> Measurement:
+def _measured(job: Job, setup: Setup, reference: Runnable | None) -> Measurement:
+    engine, candidate = setup.engine, job.candidate
     memory = PeakMemory()
     loaded = _load(engine, candidate)
     load_peak = memory.read()
@@ -138,11 +137,12 @@ def _measured(
     outputs += [loaded.run(feed) for feed in setup.feeds[1:]]
     other = reference or _load(engine, setup.reference)
     with _first(engine) as priority:
-        timing = time_in_turns(
+        timing = time_when_calm(
             lambda: loaded.run(setup.feeds[0]),
             lambda: other.run(setup.feeds[0]),
             clock=_clock(engine),
             settings=setup.rounds,
+            usual_s=job.usual_s,
         )
     loaded.close()
     return Measurement(

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npu_tune.targets.measured.rounds import RoundSettings, standard_error, time_in_turns
+from npu_tune.targets.measured.rounds import (
+    RoundSettings,
+    UsualTime,
+    standard_error,
+    time_in_turns,
+    time_when_calm,
+)
 
 
 class Machine:
@@ -110,12 +116,12 @@ def test_a_round_that_was_disturbed_is_made_again():
     assert machine.runs.count("a") == runs_per_round * (settings.least + 1)
 
 
-def test_both_begin_equally_often():
+def test_every_block_of_runs_follows_one_of_the_other_network():
     machine = Machine()
     time_in_turns(machine.program("a", 0.002), machine.program("b", 0.004), clock=machine.clock)
     settings = RoundSettings()
     rounds = np.array(machine.runs).reshape(-1, 2 * (settings.timed + 1))
-    assert list(rounds[:, 0]) == ["a", "b"] * (settings.least // 2)
+    assert list(rounds[:, 0]) == ["a"] * settings.least
 
 
 @given(
@@ -133,3 +139,43 @@ def test_the_standard_error_is_that_of_the_median_of_normal_values():
     true = np.median(samples, axis=1).std()
     stated = np.mean([standard_error(row) for row in samples])
     assert stated == pytest.approx(true, rel=0.1)
+
+
+def test_a_measurement_is_made_again_while_the_reference_takes_longer_than_usual():
+    machine = Machine()
+    settings = RoundSettings(timed=1, least=4, most=4)
+    slow = range(2 * settings.least)
+    found = time_when_calm(
+        machine.program("a", 0.002, late=lambda number: 0.003 if number in slow else 0.0),
+        machine.program("b", 0.004, late=lambda number: 0.002 if number in slow else 0.0),
+        clock=machine.clock,
+        settings=settings,
+        usual_s=0.004,
+    )
+    assert found.ratio == pytest.approx(0.5)
+    assert machine.runs.count("a") == 2 * 2 * settings.least
+
+
+def test_a_machine_that_has_become_slower_is_not_waited_for_without_end():
+    machine = Machine()
+    settings = RoundSettings(timed=1, least=4, most=4, attempts=3)
+    found = time_when_calm(
+        machine.program("a", 0.002),
+        machine.program("b", 0.008),
+        clock=machine.clock,
+        settings=settings,
+        usual_s=0.004,
+    )
+    assert found.ratio == pytest.approx(0.25)
+    assert machine.runs.count("a") == 3 * 2 * settings.least
+
+
+def test_what_is_usual_forgets_what_was_long_ago_and_single_slow_times():
+    usual = UsualTime()
+    assert usual.seconds == float("inf")
+    for seconds in [1.0] * 12 + [3.0] * 4:
+        usual.add(seconds)
+    assert usual.seconds == 1.0
+    for seconds in [2.0] * 16:
+        usual.add(seconds)
+    assert usual.seconds == 2.0
