@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from npu_tune.errors import WorkerLostError, remedy_for
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.measured import metrics as names
@@ -228,10 +229,9 @@ class MeasuredProblem(Problem):
     def _session(self) -> MeasuringSession:
         reference = self._folder / "reference"
         reference.mkdir(exist_ok=True)  # from an attempt that the disk was too full for
-        options = self._back_end.write(self.space.default, reference)
         setup = Setup(
             self._back_end.engine,
-            Candidate(reference, options),
+            self._write(self.space.default, reference),
             self._fidelity.feeds,
             self._rounds,
         )
@@ -240,9 +240,24 @@ class MeasuredProblem(Problem):
     @contextlib.contextmanager
     def _written(self, configuration: Configuration) -> Iterator[Candidate]:
         """The files of a configuration, for as long as they are needed."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as name:
-            folder = Path(name)
-            yield Candidate(folder, self._back_end.write(configuration, folder))
+        if not self._folder.is_dir():  # long studies outlive what cleans temporary folders
+            self.close()
+        with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as name:
+            yield self._write(configuration, Path(name))
+
+    def _write(self, configuration: Configuration, folder: Path) -> Candidate:
+        """Writes the files of a configuration.
+
+        Raises:
+            WorkerLostError: if that fails, which is no verdict on the configuration.
+        """
+        try:
+            return Candidate(folder, self._back_end.write(configuration, folder))
+        except OSError as error:
+            raise WorkerLostError(
+                f"The files of a configuration cannot be written: {error.strerror or error}.",
+                remedy=remedy_for(error, "Set TMPDIR to a folder that can be written to."),
+            ) from error
 
 
 def _within(order: Sequence[str], noise: Mapping[str, float], most: float) -> list[str]:
