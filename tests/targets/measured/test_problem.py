@@ -78,6 +78,12 @@ class ScriptedBackEnd:
         return "print(1)\n"
 
 
+@pytest.fixture(autouse=True)
+def scratch(tmp_path_factory, monkeypatch):
+    """Temporary folders of these tests alone, so that others may run beside them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("scratch")))
+
+
 @pytest.fixture
 def back_end() -> ScriptedBackEnd:
     return ScriptedBackEnd()
