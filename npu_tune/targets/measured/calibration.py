@@ -128,5 +128,6 @@ def _count(value: NDArray[np.float32], low: float, high: float) -> NDArray[np.in
         return counts
     # In float32 the width of the widest and of the narrowest range is no number.
     scaled = (value.astype(np.float64) - low) * (_BINS / (high - low))
-    places = np.minimum(scaled.astype(np.int64), _BINS - 1)
+    # A network that draws random numbers computes others than when the ends were found.
+    places = np.clip(scaled, 0, _BINS - 1).astype(np.int64)
     return np.bincount(places, minlength=_BINS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npu_tune.errors import ModelError, ModelFormatError
+from npu_tune.errors import ModelError, ModelFormatError, UnsupportedOperatorError
 from npu_tune.network import Network
 from npu_tune.network.onnx.fold import bypass
 from npu_tune.network.onnx.graph import OnnxGraph
@@ -20,6 +20,9 @@ from npu_tune.targets.measured.engine import Array, Feed
 
 if TYPE_CHECKING:
     import onnx
+
+NESTING = ("If", "Loop", "Scan")
+"""Operators with graphs of their own, which read tensors from around them."""
 
 LEAST_OPSET = 13
 """From there on, quantizers have a scale per channel (ONNX's operator list, QuantizeLinear)."""
@@ -76,11 +79,20 @@ def refusal(name: str, error: Exception) -> ModelError:
 
 
 def _modern(network: Network) -> onnx.ModelProto:
-    """The model in an operator set with quantizers per channel."""
+    """The model in an operator set with quantizers per channel, with the shapes that were read.
+
+    A size that the file leaves open, such as the batch, is the one that the network was read with.
+    """
     import onnx  # noqa: PLC0415 - heavy
     from onnx import version_converter  # noqa: PLC0415
 
     model = onnx.load_from_string(network.model_bytes)
+    for value in (*model.graph.input, *model.graph.output):
+        sizes = value.type.tensor_type.shape.dim
+        tensor = network.tensors.get(value.name)
+        if tensor is not None and len(sizes) == len(tensor.shape):
+            for size, known in zip(sizes, tensor.shape, strict=True):
+                size.dim_value = known
     version = max((each.version for each in model.opset_import if not each.domain), default=0)
     if version >= LEAST_OPSET:
         return model
@@ -117,6 +129,7 @@ def float_graph(network: Network) -> OnnxGraph:
 
     Raises:
         ModelError: if it reads something else than real numbers.
+        UnsupportedOperatorError: if there is control flow.
     """
     graph = graph_from_onnx(fold(network))
     whole = next((name for name in graph.inputs if name in graph.types), None)
@@ -126,6 +139,13 @@ def float_graph(network: Network) -> OnnxGraph:
             "CPU gives such to all inputs.",
             remedy="Cut the network behind what reads it, such as an embedding.",
             tensor=whole,
+        )
+    nested = next((node for node in graph.nodes if node.op in NESTING), None)
+    if nested is not None:
+        raise UnsupportedOperatorError(
+            f"{network.name!r} chooses or repeats at run time: {nested} has a body.",
+            remedy="Export the network without control flow.",
+            layer=nested.name,
         )
     if _make_single_precision(graph):
         # What stood between the casts is folded in turn.

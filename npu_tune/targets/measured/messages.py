@@ -13,7 +13,7 @@ from npu_tune.targets.measured.rounds import RoundSettings, Timing
 
 
 @dataclass(frozen=True)
-class Candidate:
+class WrittenConfiguration:
     """One configuration, written.
 
     Args:
@@ -26,7 +26,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Setup:
+class MeasuringSetup:
     """What stays the same for all measurements of a problem.
 
     Args:
@@ -37,13 +37,13 @@ class Setup:
     """
 
     engine: Engine
-    reference: Candidate
+    reference: WrittenConfiguration
     feeds: tuple[Feed, ...]
     rounds: RoundSettings
 
 
 @dataclass(frozen=True)
-class Job:
+class MeasuringJob:
     """Something to do with a candidate.
 
     Args:
@@ -52,7 +52,7 @@ class Job:
         usual_s: what the reference usually takes; infinite where nobody knows.
     """
 
-    candidate: Candidate
+    candidate: WrittenConfiguration
     timed: bool = True
     usual_s: float = math.inf
 
@@ -79,12 +79,12 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Ready:
+class MeasurerReady:
     """The reference is loaded."""
 
 
 @dataclass(frozen=True)
-class Refused:
+class LibraryRefusal:
     """The library did not load or run something.
 
     Args:
@@ -95,7 +95,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Died:
+class CandidateDeath:
     """The process that ran the candidate ended.
 
     Args:
@@ -106,7 +106,7 @@ class Died:
 
 
 @dataclass(frozen=True)
-class Waited:
+class NoFreeCore:
     """No core became free.
 
     Args:
@@ -117,4 +117,4 @@ class Waited:
     remedy: str
 
 
-Answer = Measurement | Refused | Died | Waited
+Answer = Measurement | LibraryRefusal | CandidateDeath | NoFreeCore

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from npu_tune.errors import WorkerLostError, remedy_for
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.measured import metrics as names
 from npu_tune.targets.measured.backend import BackEnd
 from npu_tune.targets.measured.fidelity import Fidelity
 from npu_tune.targets.measured.machine import usable_cores
-from npu_tune.targets.measured.messages import Candidate, Measurement, Setup
+from npu_tune.targets.measured.messages import Measurement, MeasuringSetup, WrittenConfiguration
 from npu_tune.targets.measured.mixed import mixtures
 from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
@@ -199,21 +200,35 @@ class MeasuredProblem(Problem):
     def _session(self) -> MeasuringSession:
         reference = self._folder / "reference"
         reference.mkdir(exist_ok=True)  # from an attempt that the disk was too full for
-        options = self._back_end.write(self.space.default, reference)
-        setup = Setup(
+        setup = MeasuringSetup(
             self._back_end.engine,
-            Candidate(reference, options),
+            self._write(self.space.default, reference),
             self._fidelity.feeds,
             self._rounds,
         )
         return self._stack.enter_context(MeasuringSession(setup))
 
     @contextlib.contextmanager
-    def _written(self, configuration: Configuration) -> Iterator[Candidate]:
+    def _written(self, configuration: Configuration) -> Iterator[WrittenConfiguration]:
         """The files of a configuration, for as long as they are needed."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as name:
-            folder = Path(name)
-            yield Candidate(folder, self._back_end.write(configuration, folder))
+        if not self._folder.is_dir():  # long studies outlive what cleans temporary folders
+            self.close()
+        with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as name:
+            yield self._write(configuration, Path(name))
+
+    def _write(self, configuration: Configuration, folder: Path) -> WrittenConfiguration:
+        """Writes the files of a configuration.
+
+        Raises:
+            WorkerLostError: if that fails, which is no verdict on the configuration.
+        """
+        try:
+            return WrittenConfiguration(folder, self._back_end.write(configuration, folder))
+        except OSError as error:
+            raise WorkerLostError(
+                f"The files of a configuration cannot be written: {error.strerror or error}.",
+                remedy=remedy_for(error, "Set TMPDIR to a folder that can be written to."),
+            ) from error
 
 
 def _notes(measurement: Measurement) -> tuple[str, ...]:

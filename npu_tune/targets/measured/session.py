@@ -20,14 +20,14 @@ from npu_tune.network.onnx.runtime import NO_TELEMETRY
 from npu_tune.processes import describe_exit
 from npu_tune.targets.measured.messages import (
     Answer,
-    Candidate,
-    Died,
-    Job,
+    CandidateDeath,
+    LibraryRefusal,
     Measurement,
-    Ready,
-    Refused,
-    Setup,
-    Waited,
+    MeasurerReady,
+    MeasuringJob,
+    MeasuringSetup,
+    NoFreeCore,
+    WrittenConfiguration,
 )
 from npu_tune.targets.measured.rounds import UsualTime
 
@@ -51,7 +51,7 @@ class MeasuringSession(Closing):
         setup: what stays the same.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: MeasuringSetup) -> None:
         self._setup = setup
         self._usual = UsualTime()
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +62,7 @@ class MeasuringSession(Closing):
         """Of the process; None while there is none."""
         return None if self._process is None else self._process.pid
 
-    def measure(self, candidate: Candidate, *, timed: bool = True) -> Measurement:
+    def measure(self, candidate: WrittenConfiguration, *, timed: bool = True) -> Measurement:
         """Measures a candidate, in a process of its own.
 
         Raises:
@@ -70,7 +70,7 @@ class MeasuringSession(Closing):
             CompilerCrashError: if it ends its process every time.
             WorkerLostError: if no core becomes free, or the process cannot be started.
         """
-        job = Job(candidate, timed, self._usual.seconds)
+        job = MeasuringJob(candidate, timed, self._usual.seconds)
         how = ""
         for _ in range(ATTEMPTS):
             answer = self._ask(job)
@@ -78,7 +78,7 @@ class MeasuringSession(Closing):
                 if answer.timing is not None:
                     self._usual.add(answer.timing.reference_s)
                 return answer
-            if not isinstance(answer, Died):
+            if not isinstance(answer, CandidateDeath):
                 raise _error_of(answer)
             how = answer.how
         raise CompilerCrashError(f"The process that ran this configuration ended: {how}.")
@@ -87,7 +87,7 @@ class MeasuringSession(Closing):
         """Ends the process."""
         self._end()
 
-    def _ask(self, job: Job) -> Answer:
+    def _ask(self, job: MeasuringJob) -> Answer:
         try:
             connection = self._connection or self._start()
             connection.send(job)
@@ -129,8 +129,8 @@ class MeasuringSession(Closing):
                 ) from error
         self._connection = Connection(ours.detach())
         self._connection.send(self._setup)
-        answer: Ready | Refused = self._connection.recv()
-        if isinstance(answer, Refused):
+        answer: MeasurerReady | LibraryRefusal = self._connection.recv()
+        if isinstance(answer, LibraryRefusal):
             self._end()
             raise _error_of(answer)
         return self._connection
@@ -151,7 +151,7 @@ class MeasuringSession(Closing):
         return status
 
 
-def _error_of(answer: Refused | Waited) -> EvaluationError:
-    if isinstance(answer, Waited):
+def _error_of(answer: LibraryRefusal | NoFreeCore) -> EvaluationError:
+    if isinstance(answer, NoFreeCore):
         return WorkerLostError(answer.said, remedy=answer.remedy)
     return CompilerError(f"The library refuses this configuration: {answer.said}")

@@ -23,14 +23,14 @@ from npu_tune.targets.measured.machine import core_of_its_own, raise_priority
 from npu_tune.targets.measured.memory import PeakMemory, give_back
 from npu_tune.targets.measured.messages import (
     Answer,
-    Candidate,
-    Died,
-    Job,
+    CandidateDeath,
+    LibraryRefusal,
     Measurement,
-    Ready,
-    Refused,
-    Setup,
-    Waited,
+    MeasurerReady,
+    MeasuringJob,
+    MeasuringSetup,
+    NoFreeCore,
+    WrittenConfiguration,
 )
 from npu_tune.targets.measured.rounds import Clock, time_when_calm
 
@@ -42,19 +42,19 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     # The other side has gone away: there is nobody left to tell.
     with contextlib.suppress(EOFError, OSError):
-        setup: Setup = connection.recv()
+        setup: MeasuringSetup = connection.recv()
         try:
             reference = _prepare(setup)
         except Exception as error:  # noqa: BLE001 - whatever a library raises
-            connection.send(Refused(sentence_of(error)))
+            connection.send(LibraryRefusal(sentence_of(error)))
             return
-        connection.send(Ready())
+        connection.send(MeasurerReady())
         while True:
-            job: Job = connection.recv()
+            job: MeasuringJob = connection.recv()
             connection.send_bytes(_answer(job, setup, reference, connection))
 
 
-def _prepare(setup: Setup) -> Runnable | None:
+def _prepare(setup: MeasuringSetup) -> Runnable | None:
     """Imports the library; loads the reference where children can go on with it."""
     setup.engine.prepare()
     if not setup.engine.outlives_fork:
@@ -64,7 +64,9 @@ def _prepare(setup: Setup) -> Runnable | None:
     return reference
 
 
-def _answer(job: Job, setup: Setup, reference: Runnable | None, connection: Connection) -> bytes:
+def _answer(
+    job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None, connection: Connection
+) -> bytes:
     """Measures in a child; ends it where the other side has gone away."""
     give_back()
     reader, writer = os.pipe()
@@ -78,7 +80,7 @@ def _answer(job: Job, setup: Setup, reference: Runnable | None, connection: Conn
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code != 0 or not content:
-        return pickle.dumps(Died(describe_exit(code)))
+        return pickle.dumps(CandidateDeath(describe_exit(code)))
     return content
 
 
@@ -97,7 +99,9 @@ def _read(descriptor: int, connection: Connection, child: int) -> bytes:
             sys.exit()
 
 
-def _be_the_child(job: Job, setup: Setup, reference: Runnable | None, writer: int) -> None:
+def _be_the_child(
+    job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None, writer: int
+) -> None:
     """Never returns."""
     code = 1
     try:
@@ -109,7 +113,7 @@ def _be_the_child(job: Job, setup: Setup, reference: Runnable | None, writer: in
         os._exit(code)  # without what the parent's copy would do at its end
 
 
-def _measure(job: Job, setup: Setup, reference: Runnable | None) -> Answer:
+def _measure(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None) -> Answer:
     engine, candidate = setup.engine, job.candidate
     try:
         with core_of_its_own(engine.threads):
@@ -118,14 +122,14 @@ def _measure(job: Job, setup: Setup, reference: Runnable | None) -> Answer:
             loaded = _load(engine, candidate)
             return Measurement(tuple(tuple(loaded.run(feed)) for feed in setup.feeds))
     except WorkerLostError as error:
-        return Waited(error.message, error.remedy)
+        return NoFreeCore(error.message, error.remedy)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises
-        return Refused(sentence_of(error))
+        return LibraryRefusal(sentence_of(error))
 
 
-def _measured(job: Job, setup: Setup, reference: Runnable | None) -> Measurement:
+def _measured(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None) -> Measurement:
     engine, candidate = setup.engine, job.candidate
     memory = PeakMemory()
     loaded = _load(engine, candidate)
@@ -155,14 +159,16 @@ def _measured(job: Job, setup: Setup, reference: Runnable | None) -> Measurement
     )
 
 
-def _layer_seconds(engine: Engine, candidate: Candidate, setup: Setup) -> dict[str, float]:
+def _layer_seconds(
+    engine: Engine, candidate: WrittenConfiguration, setup: MeasuringSetup
+) -> dict[str, float]:
     profiled = engine.load(candidate.folder, candidate.options, profile=True)
     seconds = dict(profiled.layer_seconds(setup.feeds[0]))
     profiled.close()
     return seconds
 
 
-def _load(engine: Engine, candidate: Candidate) -> Runnable:
+def _load(engine: Engine, candidate: WrittenConfiguration) -> Runnable:
     return engine.load(candidate.folder, candidate.options, profile=False)
 
 

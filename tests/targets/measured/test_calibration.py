@@ -134,3 +134,12 @@ def test_values_are_counted_where_they_are():
     assert histogram.counts[0] == 2
     assert histogram.counts[BINS // 4] == 1
     assert histogram.counts[-1] == 1
+
+
+def test_a_network_that_draws_random_numbers_has_ranges():
+    network = network_of(
+        "r = RandomNormalLike(x) a = Add(x, r) y = Mul(a, a)", {}, inputs="float[1,64] x"
+    )
+    graph = graph_of(network).graph
+    found = observe_histograms(graph, ["a"], feeds_of(graph, 4))
+    assert found["a"].counts.sum() == 4 * 64

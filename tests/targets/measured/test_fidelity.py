@@ -7,7 +7,7 @@ import pytest
 from measured_cases import feeds_of, graph_of, separable_network
 from small_networks import network_of
 
-from npu_tune.errors import InaccurateOutputError, ModelError
+from npu_tune.errors import InaccurateOutputError, ModelError, TargetError
 from npu_tune.targets.measured.data import LabelledData
 from npu_tune.targets.measured.fidelity import (
     MOST_DB,
@@ -155,6 +155,18 @@ def test_labelled_samples_must_fit_the_network():
     graph = graph_of(network).graph
     labelled = LabelledData({"x": np.zeros((2, 3, 8, 8), np.float32)}, np.array([0, 1]))
     with pytest.raises(ModelError, match="shape"):
+        make_fidelity(network, graph, tuple(feeds_of(graph)), labelled)
+
+
+def test_an_accuracy_of_ones_own_that_fails_does_so_before_anything_is_measured():
+    def failing(outputs, labels):
+        raise ValueError(f"no use for {outputs.shape}")
+
+    network = separable_network()
+    graph = graph_of(network).graph
+    inputs = {"x": np.zeros((2, 3, 16, 16), np.float32)}
+    labelled = LabelledData(inputs, np.array([0, 1]), failing, "mine:failing")
+    with pytest.raises(TargetError, match=r"no use for \(2, 5\)"):
         make_fidelity(network, graph, tuple(feeds_of(graph)), labelled)
 
 

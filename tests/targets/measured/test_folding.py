@@ -7,7 +7,7 @@ from measured_cases import feeds_of, separable_network
 from onnx import helper
 from two_runtimes import onnx_model, onnx_network
 
-from npu_tune.errors import ModelError, ModelFormatError
+from npu_tune.errors import ModelError, ModelFormatError, UnsupportedOperatorError
 from npu_tune.network import load_network
 from npu_tune.network.onnx.proto import graph_to_onnx
 from npu_tune.network.quantize.runtimes import onnx_session, run_session
@@ -129,6 +129,33 @@ def test_inputs_that_are_no_real_numbers_are_refused_by_name():
         "(int64[1,4] ids) => (float y) { y = Gather(w, ids) }", {"w": np.ones((9, 4), np.float32)}
     )
     with pytest.raises(ModelError, match="'ids'"):
+        float_graph(onnx_network(model))
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_a_batch_that_the_file_leaves_open_is_the_one_that_was_read(opset):
+    model = conv_with_batch_norm(opset)
+    for value, shape in [(model.graph.input[0], [3, 8, 8]), (model.graph.output[0], [4, 6, 6])]:
+        value.CopyFrom(
+            helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, ["batch", *shape])
+        )
+    graph = float_graph(onnx_network(model))
+    assert [graph.shapes[name] for name in ("x", "y")] == [(1, 3, 8, 8), (1, 4, 6, 6)]
+
+
+def test_control_flow_is_refused_by_name():
+    model = onnx_model(
+        """(float[1,4] x) => (float[1,4] y) {
+            s = ReduceSum<keepdims=0>(x)
+            b = Cast<to=9>(s)
+            y = If (b) <
+                then_branch = t () => (float[1,4] p) { p = Relu(x) },
+                else_branch = e () => (float[1,4] q) { q = Neg(x) }
+            >
+        }"""
+    )
+    fix_output(model)
+    with pytest.raises(UnsupportedOperatorError, match="If"):
         float_graph(onnx_network(model))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from npu_tune.errors import (
     IllegalConfigurationError,
     InaccurateOutputError,
     NpuTuneWarning,
+    WorkerLostError,
 )
 from npu_tune.space import Configuration, Knob, SearchSpace
 from npu_tune.targets import load_target
@@ -74,6 +76,12 @@ class ScriptedBackEnd:
 
     def script(self, configuration: Configuration) -> str:
         return "print(1)\n"
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path_factory, monkeypatch):
+    """Temporary folders of these tests alone, so that others may run beside them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("scratch")))
 
 
 @pytest.fixture
@@ -152,7 +160,7 @@ def test_an_unknown_knob_is_illegal(scripted):
 @pytest.mark.parametrize("folder", ["tmp", "reference"])
 def test_a_full_disk_harms_its_own_evaluation_alone(scripted, back_end, folder):
     back_end.full_for = folder
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(WorkerLostError, match="No space"):
         scripted.evaluate({})
     back_end.full_for = ""
     scripted.evaluate({})
@@ -177,6 +185,16 @@ def test_files_live_as_long_as_the_problem(scripted):
     scripted.close()
     assert temporary_folders() <= before
     scripted.close()
+    scripted.evaluate({})
+    scripted.close()
+    assert temporary_folders() <= before
+
+
+def test_a_temporary_folder_that_somebody_removed_is_made_again(scripted):
+    before = temporary_folders()
+    scripted.evaluate({})
+    (mine,) = temporary_folders() - before
+    shutil.rmtree(Path(tempfile.gettempdir()) / mine)
     scripted.evaluate({})
     scripted.close()
     assert temporary_folders() <= before

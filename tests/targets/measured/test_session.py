@@ -8,7 +8,7 @@ import pytest
 from measured_cases import ScriptedEngine
 
 from npu_tune.errors import CompilerCrashError, CompilerError, WorkerLostError
-from npu_tune.targets.measured.messages import Candidate, Setup
+from npu_tune.targets.measured.messages import MeasuringSetup, WrittenConfiguration
 from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
 
@@ -18,7 +18,9 @@ FEED = {"x": np.ones((1, 4096), np.float32)}
 
 @pytest.fixture
 def session(tmp_path, engine):
-    with MeasuringSession(Setup(engine, Candidate(tmp_path, {}), (FEED,), QUICK)) as opened:
+    with MeasuringSession(
+        MeasuringSetup(engine, WrittenConfiguration(tmp_path, {}), (FEED,), QUICK)
+    ) as opened:
         yield opened
 
 
@@ -28,7 +30,7 @@ def engine(request) -> ScriptedEngine:
 
 
 def test_outputs_time_and_memory_come_back(session, tmp_path):
-    found = session.measure(Candidate(tmp_path, {"bytes": 40_000_000, "work": 50}))
+    found = session.measure(WrittenConfiguration(tmp_path, {"bytes": 40_000_000, "work": 50}))
     assert found.outputs[0][0].tolist() == [[4096.0, 4096.0]]
     assert found.timing.ratio > 1.0
     assert found.timing.rounds == QUICK.least
@@ -37,7 +39,7 @@ def test_outputs_time_and_memory_come_back(session, tmp_path):
 
 
 def test_outputs_alone_take_no_time(session, tmp_path):
-    found = session.measure(Candidate(tmp_path, {}), timed=False)
+    found = session.measure(WrittenConfiguration(tmp_path, {}), timed=False)
     assert found.timing is None
     assert found.outputs[0][0].tolist() == [[4096.0, 4096.0]]
 
@@ -47,42 +49,48 @@ def test_outputs_alone_take_no_time(session, tmp_path):
 )
 def test_a_crash_harms_its_own_configuration_alone(session, tmp_path, does, how):
     with pytest.raises(CompilerCrashError, match=how):
-        session.measure(Candidate(tmp_path, {"does": does}))
-    session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {"does": does}))
+    session.measure(WrittenConfiguration(tmp_path, {}))
 
 
 def test_a_crash_that_does_not_repeat_is_no_verdict(session, tmp_path):
-    found = session.measure(Candidate(tmp_path, {"does": "crash once"}))
+    found = session.measure(WrittenConfiguration(tmp_path, {"does": "crash once"}))
     assert found.timing is not None
     assert (tmp_path / "crashed").exists()
 
 
 def test_what_a_library_refuses_is_a_compiler_error(session, tmp_path):
     with pytest.raises(CompilerError, match="no network of mine"):
-        session.measure(Candidate(tmp_path, {"does": "refuse"}))
-    session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {"does": "refuse"}))
+    session.measure(WrittenConfiguration(tmp_path, {}))
 
 
 def test_a_reference_that_is_refused_says_so(tmp_path):
-    setup = Setup(ScriptedEngine(), Candidate(tmp_path, {"does": "refuse"}), (FEED,), QUICK)
+    setup = MeasuringSetup(
+        ScriptedEngine(), WrittenConfiguration(tmp_path, {"does": "refuse"}), (FEED,), QUICK
+    )
     with MeasuringSession(setup) as session, pytest.raises(CompilerError, match="no network"):
-        session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {}))
 
 
 def test_a_library_that_cannot_be_imported_says_so(tmp_path):
-    setup = Setup(ScriptedEngine(prepares=False), Candidate(tmp_path, {}), (FEED,), QUICK)
+    setup = MeasuringSetup(
+        ScriptedEngine(prepares=False), WrittenConfiguration(tmp_path, {}), (FEED,), QUICK
+    )
     with MeasuringSession(setup) as session, pytest.raises(CompilerError, match="no such library"):
-        session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {}))
 
 
 def test_a_reference_that_crashes_is_a_lost_worker(tmp_path):
-    setup = Setup(ScriptedEngine(), Candidate(tmp_path, {"does": "crash"}), (FEED,), QUICK)
+    setup = MeasuringSetup(
+        ScriptedEngine(), WrittenConfiguration(tmp_path, {"does": "crash"}), (FEED,), QUICK
+    )
     with MeasuringSession(setup) as session, pytest.raises(WorkerLostError, match="SIGSEGV"):
-        session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {}))
 
 
 def test_nothing_is_left_behind_when_it_is_closed(session, tmp_path):
-    session.measure(Candidate(tmp_path, {}))
+    session.measure(WrittenConfiguration(tmp_path, {}))
     pid = session.pid
     assert _is_alive(pid)
     session.close()
@@ -91,18 +99,18 @@ def test_nothing_is_left_behind_when_it_is_closed(session, tmp_path):
 
 
 def test_the_process_is_replaced_when_it_has_died(session, tmp_path):
-    session.measure(Candidate(tmp_path, {}))
+    session.measure(WrittenConfiguration(tmp_path, {}))
     os.kill(session.pid, 9)
     with pytest.raises(WorkerLostError, match="SIGKILL"):
-        session.measure(Candidate(tmp_path, {}))
-    session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {}))
+    session.measure(WrittenConfiguration(tmp_path, {}))
 
 
 def test_measurements_leave_no_process_and_no_open_file(session, tmp_path):
-    session.measure(Candidate(tmp_path, {}))
+    session.measure(WrittenConfiguration(tmp_path, {}))
     before = _children(session.pid), _open_files(session.pid), _open_files(os.getpid())
     for _ in range(10):
-        session.measure(Candidate(tmp_path, {}))
+        session.measure(WrittenConfiguration(tmp_path, {}))
     assert (_children(session.pid), _open_files(session.pid), _open_files(os.getpid())) == before
 
 
