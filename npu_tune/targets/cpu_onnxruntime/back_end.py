@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from npu_tune.space import Configuration, SearchSpace
-from npu_tune.targets.cpu_onnxruntime.engine import OnnxRuntimeEngine
+from npu_tune.targets.cpu_onnxruntime.engine import MODEL, OnnxRuntimeEngine
 from npu_tune.targets.cpu_onnxruntime.knobs import (
     INT8,
     OPTIMIZATION,
@@ -44,6 +44,8 @@ class OnnxRuntimeBackEnd:
         self._ranges: dict[tuple[str, Method], tuple[float, float]] = {}
         self.space: SearchSpace = make_space(layered, threads)
         self.engine = OnnxRuntimeEngine(max(threads))
+
+    main_file: ClassVar[str] = MODEL
 
     @property
     def layers(self) -> tuple[FoldedLayer, ...]:

@@ -23,6 +23,10 @@ class BackEnd(Protocol):
         """Loads what :meth:`write` has written."""
 
     @property
+    def main_file(self) -> str:
+        """The file that a person would call the model."""
+
+    @property
     def layers(self) -> tuple[FoldedLayer, ...]:
         """That have choices, in execution order."""
 

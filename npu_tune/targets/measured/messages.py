@@ -34,12 +34,14 @@ class MeasuringSetup:
         reference: that candidates are timed against.
         feeds: inputs on which outputs are compared; the first one is what is timed.
         rounds: how long is measured.
+        folder: with all files of the problem, removed by who outlives the other; None for none.
     """
 
     engine: Engine
     reference: WrittenConfiguration
     feeds: tuple[Feed, ...]
     rounds: RoundSettings
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)

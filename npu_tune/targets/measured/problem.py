@@ -12,7 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from npu_tune.errors import WorkerLostError, remedy_for
+from npu_tune.errors import (
+    CompilerCrashError,
+    CompilerError,
+    InaccurateOutputError,
+    WorkerLostError,
+    remedy_for,
+)
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.measured import metrics as names
@@ -143,7 +149,7 @@ class MeasuredProblem(Problem):
         whole = self.space.effective(self.space.complete(configuration))
         evaluation = self.evaluate(whole)
         files = self._export(whole, folder)
-        model = next(iter(files.values()))
+        model = folder / self._back_end.main_file
         script = folder / "run.py"
         script.write_text(self._back_end.script(whole), encoding="utf-8")
         sample = folder / "input.npz"
@@ -162,12 +168,21 @@ class MeasuredProblem(Problem):
                 for path in sorted(candidate.folder.iterdir())
             }
 
+    def notes(self) -> tuple[str, ...]:
+        """That there is nothing to choose, as in a network that is int8 already."""
+        if self._back_end.layers:
+            return ()
+        said = f"No layer of {self.network.name!r} has a choice"
+        return (f"{said}: give the float network, if this one has quantizers already.",)
+
     def starts(self) -> Iterator[Start]:
         """The default, everything in int8, and as much of it as some signal to noise allows."""
         back_end = self._back_end
         yield Start("default", self.space.default)
         names = [layer.name for layer in back_end.layers]
         everything = back_end.in_int8(names)
+        if everything == self.space.default:
+            return
         yield Start("int8", everything)
         found = mixtures(
             {name: self.noise(everything, name) for name in names},
@@ -179,10 +194,13 @@ class MeasuredProblem(Problem):
                 yield Start(label, back_end.in_int8(taken))
 
     def _decibels(self, configuration: Configuration) -> float:
-        """Signal to noise of a configuration, which is not timed."""
-        with self._written(configuration) as candidate:
-            outputs = self._session.measure(candidate, timed=False).outputs
-        return self._fidelity.decibels(outputs)
+        """Signal to noise of a configuration, which is not timed; not a number where it fails."""
+        try:
+            with self._written(configuration) as candidate:
+                outputs = self._session.measure(candidate, timed=False).outputs
+            return self._fidelity.decibels(outputs)
+        except (CompilerError, CompilerCrashError, InaccurateOutputError):
+            return math.nan
 
     def close(self) -> None:
         """Ends the measuring process and removes its files."""
@@ -205,6 +223,7 @@ class MeasuredProblem(Problem):
             self._write(self.space.default, reference),
             self._fidelity.feeds,
             self._rounds,
+            self._folder,
         )
         return self._stack.enter_context(MeasuringSession(setup))
 

@@ -10,11 +10,13 @@ import contextlib
 import os
 import pickle
 import select
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from npu_tune.errors import WorkerLostError, sentence_of
 from npu_tune.processes import describe_exit
@@ -41,8 +43,9 @@ def main() -> None:
     """Does what comes over the socket until the other side closes it."""
     connection = Connection(int(sys.argv[1]))
     # The other side has gone away: there is nobody left to tell.
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as stack:
         setup: MeasuringSetup = connection.recv()
+        stack.callback(_remove, setup.folder)
         try:
             reference = _prepare(setup)
         except Exception as error:  # noqa: BLE001 - whatever a library raises
@@ -52,6 +55,12 @@ def main() -> None:
         while True:
             job: MeasuringJob = connection.recv()
             connection.send_bytes(_answer(job, setup, reference, connection))
+
+
+def _remove(folder: Path | None) -> None:
+    """Removes what a problem that was killed has left behind."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _prepare(setup: MeasuringSetup) -> Runnable | None:

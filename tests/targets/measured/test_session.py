@@ -114,6 +114,18 @@ def test_measurements_leave_no_process_and_no_open_file(session, tmp_path):
     assert (_children(session.pid), _open_files(session.pid), _open_files(os.getpid())) == before
 
 
+def test_files_are_removed_when_whoever_measures_was_killed(tmp_path, engine):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    session = MeasuringSession(
+        MeasuringSetup(engine, WrittenConfiguration(folder, {}), (FEED,), QUICK, folder)
+    )
+    session.measure(WrittenConfiguration(folder, {}))
+    assert folder.exists()
+    session.close()  # its socket closes as it would with the process
+    assert not folder.exists()
+
+
 def _is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
