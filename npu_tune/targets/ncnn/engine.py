@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -16,21 +16,23 @@ from npu_tune.targets.measured.engine import Array, Feed
 
 PARAM, BIN, PORTS = "model.param", "model.bin", "model.json"
 
-_ALWAYS = {"use_fp16_packed": False, "use_fp16_storage": False, "use_fp16_arithmetic": False}
-"""Switched off unless an option says otherwise: the reference computes in float32."""
-
-OPTIONS: Mapping[str, str] = {
-    "packing": "use_packing_layout",
-    "threads": "num_threads",
+_NAMES: Mapping[str, str] = {
     "bf16": "use_bf16_storage",
     "light_mode": "lightmode",
-    "fp16_packed": "use_fp16_packed",
-    "fp16_storage": "use_fp16_storage",
-    "fp16_arithmetic": "use_fp16_arithmetic",
-    "winograd": "use_winograd_convolution",
-    "sgemm": "use_sgemm_convolution",
+    "packing": "use_packing_layout",
+    "threads": "num_threads",
 }
 """ncnn's names of options, by ours."""
+
+FP16_LEVELS: Mapping[str, tuple[bool, bool, bool]] = {
+    "off": (False, False, False),
+    "packed": (True, False, False),
+    "storage": (True, True, False),
+    "arithmetic": (True, True, True),
+}
+"""Whether pairs of numbers are packed into words, single ones are stored, and computed in fp16."""
+
+_FP16_NAMES = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 
 
 def import_ncnn() -> Any:
@@ -60,7 +62,11 @@ class NcnnEngine:
 
     threads: int = 1
     device: str = "cpu"
-    outlives_fork: ClassVar[bool] = False
+
+    @property
+    def outlives_fork(self) -> bool:
+        """Threads end at a fork, and so does what a GPU's driver holds."""
+        return self.threads == 1 and self.device == "cpu"
 
     def prepare(self) -> None:
         """Imports the library, without opening a GPU."""
@@ -72,10 +78,17 @@ class NcnnEngine:
         Raises:
             CompilerError: if ncnn refuses them.
         """
-        chosen = {"threads": self.threads, **options}
-        if profile:
-            chosen["light_mode"] = False
-        return NcnnNetwork(folder, chosen, vulkan=self.device == "gpu")
+        return NcnnNetwork(folder, self.settings(options), profile=profile)
+
+    def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes of ncnn's options; float32 where nothing else is said."""
+        levels = FP16_LEVELS[options.get("fp16", "off")]
+        found = {
+            "use_vulkan_compute": self.device == "gpu",
+            "num_threads": self.threads,
+            **dict(zip(_FP16_NAMES, levels, strict=True)),
+        }
+        return found | {_NAMES[name]: value for name, value in options.items() if name in _NAMES}
 
 
 class NcnnNetwork:
@@ -83,22 +96,20 @@ class NcnnNetwork:
 
     Args:
         folder: with the files.
-        options: by our names.
-        vulkan: True for a GPU.
+        settings: attributes of ncnn's options.
+        profile: True to keep what each layer computes.
     """
 
-    def __init__(self, folder: Path, options: Mapping[str, Any], *, vulkan: bool) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, profile: bool) -> None:
         self._ncnn = import_ncnn()
         ports = json.loads((folder / PORTS).read_text(encoding="utf-8"))
         self._inputs: Mapping[str, tuple[str, list[int]]] = ports["inputs"]
         self._outputs: Sequence[tuple[str, list[int]]] = ports["outputs"]
         self._net = self._ncnn.Net()
-        settings = self._net.opt
-        for name, value in _ALWAYS.items():
-            setattr(settings, name, value)
-        for name, value in options.items():
-            setattr(settings, OPTIONS[name], value)
-        settings.use_vulkan_compute = vulkan
+        for name, value in settings.items():
+            setattr(self._net.opt, name, value)
+        if profile:
+            self._net.opt.lightmode = False
         if self._net.load_param(str(folder / PARAM)) or self._net.load_model(str(folder / BIN)):
             raise CompilerError("ncnn does not load the files.")
 
@@ -116,16 +127,17 @@ class NcnnNetwork:
         return outputs
 
     def layer_seconds(self, feed: Feed) -> dict[str, float]:
-        """The least time of each layer over some runs, by the blob that it computes."""
-        blobs = [self._net.blobs()[layer.tops[0]].name for layer in self._net.layers()]
+        """The least time of each layer over some runs, by its name."""
+        blobs = self._net.blobs()
+        firsts = {layer.name: blobs[layer.tops[0]].name for layer in self._net.layers()}
         least: dict[str, float] = {}
         for _ in range(PROFILED_RUNS):
             extractor = self._fed(feed)
-            for blob in blobs:
+            for name, blob in firsts.items():
                 start = time.perf_counter()
                 extractor.extract(blob, 1)  # as it lies, without unpacking it
                 taken = time.perf_counter() - start
-                least[blob] = min(least.get(blob, taken), taken)
+                least[name] = min(least.get(name, taken), taken)
         return least
 
     def close(self) -> None:

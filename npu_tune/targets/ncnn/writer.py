@@ -22,6 +22,11 @@ _MASK = 31
 _INT8_TERM = 8
 _PER_CHANNEL, _PER_GROUP, _RESULT_TOO = 2, 1, 100
 
+_FLOAT_ENDING, _SPLIT_ENDING = ".float", ".split"
+
+ENDINGS = (_SPLIT_ENDING, _FLOAT_ENDING)
+"""That the names of layers have which the writer adds, behind the blob that they are about."""
+
 _STORED_FLOAT = (0).to_bytes(4, "little")
 _STORED_INT8 = (0x000D4B38).to_bytes(4, "little")
 
@@ -151,7 +156,7 @@ def _cast(program: NcnnProgram, lines: list[_Line], plan: Plan) -> Iterator[_Lin
         if line.name not in short:
             for blob in inputs:
                 if blob in short and blob not in floats:
-                    floats[blob] = f"{blob}.float"
+                    floats[blob] = f"{blob}{_FLOAT_ENDING}"
                     yield _Line("Cast", floats[blob], (blob,), (floats[blob],), {0: 1, 1: 1})
             inputs = tuple(floats.get(blob, blob) for blob in inputs)
         yield replace(line, inputs=inputs)
@@ -191,5 +196,5 @@ def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
         result.append(replace(line, inputs=tuple(inputs), outputs=(before,)))
         outputs = (*names, *([output] if kept else []))
         mask: dict[int, Parameter] = {_MASK: NO_BF16} if masked else {}
-        result.append(_Line("Split", f"{output}.split", (before,), outputs, mask))
+        result.append(_Line("Split", f"{output}{_SPLIT_ENDING}", (before,), outputs, mask))
     return result

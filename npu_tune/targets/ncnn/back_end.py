@@ -1,0 +1,146 @@
+"""One network in ncnn on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from npu_tune.space import Configuration, SearchSpace
+from npu_tune.targets.measured.calibration import METHODS, Histogram, Method, observe_histograms
+from npu_tune.targets.measured.engine import Feed
+from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
+from npu_tune.targets.ncnn.engine import NcnnEngine
+from npu_tune.targets.ncnn.files import write_files
+from npu_tune.targets.ncnn.knobs import (
+    FP16,
+    PACKING,
+    PRECISION,
+    RANGE,
+    THREADS,
+    make_space,
+    plan_of,
+    precisions_of,
+)
+from npu_tune.targets.ncnn.operators import translate
+from npu_tune.targets.ncnn.plan import FLOAT, IN_INT8, range_owners
+from npu_tune.targets.ncnn.program import NcnnProgram
+from npu_tune.targets.ncnn.script import script
+from npu_tune.targets.ncnn.writer import ENDINGS, Limits, NcnnWriter
+
+
+class NcnnBackEnd:
+    """Choices, files and names.
+
+    Args:
+        layered: the network.
+        feeds: typical inputs, that ranges are made from.
+        threads: that may be chosen.
+    """
+
+    def __init__(
+        self, layered: LayeredGraph, feeds: Iterable[Feed], threads: Sequence[int]
+    ) -> None:
+        self._layered = layered
+        self._feeds = tuple(feeds)
+        self.program: NcnnProgram = translate(layered)
+        self._writer = NcnnWriter(self.program)
+        self._limits: dict[tuple[str, Method], float] = {}
+        self.space: SearchSpace = make_space(self.program, threads)
+        self.engine = NcnnEngine(max(threads))
+
+    @property
+    def layers(self) -> tuple[FoldedLayer, ...]:
+        known = frozenset(self.space.layers)
+        return tuple(each for each in self._layered.layers if each.name in known)
+
+    def write(self, configuration: Configuration, folder: Path) -> Mapping[str, Any]:
+        """Writes ``model.param``, ``model.bin`` and the names of inputs and outputs."""
+        plan = plan_of(self.program, configuration)
+        write_files(self._writer, plan, self._limits_of(configuration), folder)
+        return self._options(configuration)
+
+    def layer_of(self, label: str) -> str:
+        """By the blob that ncnn's layer computes, and what the writer adds to its name."""
+        for ending in ENDINGS:
+            if label not in self._owners:
+                label = label.removesuffix(ending)
+        return self._owners.get(label, "")
+
+    def constant_bytes(self, configuration: Configuration) -> Mapping[str, int]:
+        """Weights and biases, of int8 with their scales."""
+        precisions = precisions_of(self.program, configuration)
+        stored = {}
+        for name, layer in self.program.products.items():
+            weights, bias = layer.weights
+            in_int8 = precisions[name] in IN_INT8
+            size = weights.size + 4 * bias.size + 4 if in_int8 else weights.nbytes
+            stored[name] = size + bias.nbytes
+        return stored
+
+    def noisy_choice(self, configuration: Configuration, layer: str) -> Configuration | None:
+        """The layer alone in int8 or bf16, with the range that it has here."""
+        if configuration.get(f"{layer}/{PRECISION}", FLOAT) == FLOAT:
+            return None
+        names = [name for name in configuration if name.rpartition("/")[0] == layer]
+        alone = {name: configuration[name] for name in names}
+        if f"{layer}/{RANGE}" in alone:
+            tensor = self.program.tensors[self.program.products[layer].inputs[0]]
+            owner = self._range_owners(configuration).get(tensor, layer)
+            alone[f"{layer}/{RANGE}"] = configuration[f"{owner}/{RANGE}"]
+        return self.space.effective(self.space.default.replace(alone))
+
+    def script(self, configuration: Configuration) -> str:
+        """A program of ten lines."""
+        return script(self.engine, self._options(configuration))
+
+    def _options(self, configuration: Configuration) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            name.rpartition("/")[2]: configuration[name]
+            for name in (PACKING, FP16, THREADS)
+            if name in configuration
+        }
+        if plan_of(self.program, configuration).has_bf16:
+            options["bf16"] = True
+        return options
+
+    def _range_owners(self, configuration: Configuration) -> dict[str, str]:
+        return range_owners(self.program, precisions_of(self.program, configuration))
+
+    def _limits_of(self, configuration: Configuration) -> Limits:
+        owners = self._range_owners(configuration)
+
+        def limit(tensor: str) -> float:
+            return self._limit(tensor, str(configuration[f"{owners[tensor]}/{RANGE}"]))
+
+        return limit
+
+    def _limit(self, tensor: str, name: str) -> float:
+        method = next(each for each in METHODS if each == name)
+        if (tensor, method) not in self._limits:
+            ends = self._histograms[tensor].range(method)
+            self._limits[tensor, method] = max(map(abs, ends))
+        return self._limits[tensor, method]
+
+    @cached_property
+    def _histograms(self) -> Mapping[str, Histogram]:
+        """Of every tensor that a layer may read in int8."""
+        names = {
+            self.program.tensors[layer.inputs[0]]: None
+            for layer in self.program.products.values()
+        }
+        return observe_histograms(self._layered.graph, names, self._feeds)
+
+    @cached_property
+    def _owners(self) -> Mapping[str, str]:
+        """Layers with choices by the blobs of their layers and of those behind them."""
+        known = {layer.name for layer in self.layers}
+        owners: dict[str, str] = {}
+        for layer in self.program.layers:
+            own = layer.product.layer if layer.product is not None else ""
+            before = (owners[blob] for blob in layer.inputs if blob in owners)
+            owner = own if own in known else next(before, "")
+            if owner:
+                owners[layer.output] = owner
+        return owners
