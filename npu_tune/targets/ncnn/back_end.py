@@ -1,8 +1,8 @@
-"""One network in ncnn on a CPU."""
+"""One network in ncnn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,9 @@ from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.measured.calibration import METHODS, Histogram, Method, observe_histograms
 from npu_tune.targets.measured.engine import Feed
 from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
+from npu_tune.targets.ncnn.choices import PRECISION, RANGE, Choices
 from npu_tune.targets.ncnn.engine import NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
-from npu_tune.targets.ncnn.knobs import (
-    FP16,
-    PACKING,
-    PRECISION,
-    RANGE,
-    THREADS,
-    make_space,
-    plan_of,
-    precisions_of,
-)
-from npu_tune.targets.ncnn.operators import translate
 from npu_tune.targets.ncnn.plan import FLOAT, IN_INT8, range_owners
 from npu_tune.targets.ncnn.program import NcnnProgram
 from npu_tune.targets.ncnn.script import script
@@ -35,20 +25,32 @@ class NcnnBackEnd:
 
     Args:
         layered: the network.
+        program: the same in ncnn's layers.
+        choices: what may be chosen.
+        engine: that runs it.
         feeds: typical inputs, that ranges are made from.
-        threads: that may be chosen.
     """
 
     def __init__(
-        self, layered: LayeredGraph, feeds: Iterable[Feed], threads: Sequence[int]
+        self,
+        layered: LayeredGraph,
+        program: NcnnProgram,
+        *,
+        choices: Choices,
+        engine: NcnnEngine,
+        feeds: Iterable[Feed],
     ) -> None:
         self._layered = layered
+        self._program = program
+        self._choices = choices
+        self.engine = engine
         self._feeds = tuple(feeds)
-        self.program: NcnnProgram = translate(layered)
-        self._writer = NcnnWriter(self.program)
+        self._writer = NcnnWriter(program)
         self._limits: dict[tuple[str, Method], float] = {}
-        self.space: SearchSpace = make_space(self.program, threads)
-        self.engine = NcnnEngine(max(threads))
+
+    @property
+    def space(self) -> SearchSpace:
+        return self._choices.space
 
     @property
     def layers(self) -> tuple[FoldedLayer, ...]:
@@ -57,9 +59,9 @@ class NcnnBackEnd:
 
     def write(self, configuration: Configuration, folder: Path) -> Mapping[str, Any]:
         """Writes ``model.param``, ``model.bin`` and the names of inputs and outputs."""
-        plan = plan_of(self.program, configuration)
+        plan = self._choices.plan(configuration)
         write_files(self._writer, plan, self._limits_of(configuration), folder)
-        return self._options(configuration)
+        return self._choices.options(configuration)
 
     def layer_of(self, label: str) -> str:
         """By the blob that ncnn's layer computes, and what the writer adds to its name."""
@@ -70,9 +72,9 @@ class NcnnBackEnd:
 
     def constant_bytes(self, configuration: Configuration) -> Mapping[str, int]:
         """Weights and biases, of int8 with their scales."""
-        precisions = precisions_of(self.program, configuration)
+        precisions = self._choices.plan(configuration).precisions
         stored = {}
-        for name, layer in self.program.products.items():
+        for name, layer in self._program.products.items():
             weights, bias = layer.weights
             in_int8 = precisions[name] in IN_INT8
             size = weights.size + 4 * bias.size + 4 if in_int8 else weights.nbytes
@@ -86,27 +88,17 @@ class NcnnBackEnd:
         names = [name for name in configuration if name.rpartition("/")[0] == layer]
         alone = {name: configuration[name] for name in names}
         if f"{layer}/{RANGE}" in alone:
-            tensor = self.program.tensors[self.program.products[layer].inputs[0]]
+            tensor = self._program.tensors[self._program.products[layer].inputs[0]]
             owner = self._range_owners(configuration).get(tensor, layer)
             alone[f"{layer}/{RANGE}"] = configuration[f"{owner}/{RANGE}"]
         return self.space.effective(self.space.default.replace(alone))
 
     def script(self, configuration: Configuration) -> str:
         """A program of ten lines."""
-        return script(self.engine, self._options(configuration))
-
-    def _options(self, configuration: Configuration) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            name.rpartition("/")[2]: configuration[name]
-            for name in (PACKING, FP16, THREADS)
-            if name in configuration
-        }
-        if plan_of(self.program, configuration).has_bf16:
-            options["bf16"] = True
-        return options
+        return script(self.engine, self._choices.options(configuration))
 
     def _range_owners(self, configuration: Configuration) -> dict[str, str]:
-        return range_owners(self.program, precisions_of(self.program, configuration))
+        return range_owners(self._program, self._choices.plan(configuration).precisions)
 
     def _limits_of(self, configuration: Configuration) -> Limits:
         owners = self._range_owners(configuration)
@@ -127,8 +119,8 @@ class NcnnBackEnd:
     def _histograms(self) -> Mapping[str, Histogram]:
         """Of every tensor that a layer may read in int8."""
         names = {
-            self.program.tensors[layer.inputs[0]]: None
-            for layer in self.program.products.values()
+            self._program.tensors[layer.inputs[0]]: None
+            for layer in self._program.products.values()
         }
         return observe_histograms(self._layered.graph, names, self._feeds)
 
@@ -137,7 +129,7 @@ class NcnnBackEnd:
         """Layers with choices by the blobs of their layers and of those behind them."""
         known = {layer.name for layer in self.layers}
         owners: dict[str, str] = {}
-        for layer in self.program.layers:
+        for layer in self._program.layers:
             own = layer.product.layer if layer.product is not None else ""
             before = (owners[blob] for blob in layer.inputs if blob in owners)
             owner = own if own in known else next(before, "")

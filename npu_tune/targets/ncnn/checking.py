@@ -24,7 +24,7 @@ from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
 from npu_tune.targets.ncnn.engine import NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
-from npu_tune.targets.ncnn.plan import FLOAT, make_plan
+from npu_tune.targets.ncnn.plan import FLOAT, Plan
 from npu_tune.targets.ncnn.program import NcnnProgram, Port
 from npu_tune.targets.ncnn.writer import NcnnWriter
 
@@ -76,7 +76,7 @@ def check_translation(
 
 def _run(program: NcnnProgram, feed: Feed, engine: Engine) -> Sequence[Array]:
     """The outputs of a program in float32."""
-    plan = make_plan(program, dict.fromkeys(program.products, FLOAT), {})
+    plan = Plan(dict.fromkeys(program.products, FLOAT), {})
     with tempfile.TemporaryDirectory(prefix="npu-tune-") as name:
         folder = Path(name)
         write_files(NcnnWriter(program), plan, lambda _: 1.0, folder)
@@ -89,10 +89,11 @@ def _first_difference(
     layered: LayeredGraph, program: NcnnProgram, feed: Feed, engine: Engine
 ) -> str:
     """The first tensor that is wrong; "" if none can be told."""
-    blobs = {
-        tensor: blob for blob, tensor in reversed(program.tensors.items()) if tensor not in feed
-    }
-    names = list(reversed(blobs))
+    blobs: dict[str, str] = {}
+    for blob, tensor in program.tensors.items():
+        if tensor not in feed:
+            blobs.setdefault(tensor, blob)  # the first one is not reshaped
+    names = list(blobs)
     shapes = layered.graph.shapes
     ports = tuple(Port(name, blobs[name], shapes[name]) for name in names)
     session = onnx_session(graph_to_onnx(layered.graph, outputs=names))
@@ -101,8 +102,8 @@ def _first_difference(
         found = _run(replace(program, outputs=ports), feed, engine)
     except (CompilerError, CompilerCrashError):
         return ""
-    for name, true, seen in zip(names, expected, found, strict=True):
+    for port, true, seen in zip(ports, expected, found, strict=True):
         decibels = signal_to_noise_db([[true]], [[seen]], probabilities=[False])
         if not decibels >= LEAST_DB:  # of what is not a number too
-            return name
+            return port.tensor
     return ""

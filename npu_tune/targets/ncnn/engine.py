@@ -20,6 +20,7 @@ _NAMES: Mapping[str, str] = {
     "bf16": "use_bf16_storage",
     "light_mode": "lightmode",
     "packing": "use_packing_layout",
+    "sgemm": "use_sgemm_convolution",
     "threads": "num_threads",
 }
 """ncnn's names of options, by ours."""
@@ -32,6 +33,19 @@ FP16_LEVELS: Mapping[str, tuple[bool, bool, bool]] = {
 }
 """Whether pairs of numbers are packed into words, single ones are stored, and computed in fp16."""
 
+WINOGRAD_LEVELS: Mapping[str, tuple[bool, bool, bool]] = {
+    "any": (True, True, True),
+    "4x4": (True, True, False),
+    "2x2": (True, False, True),
+    "none": (False, False, False),
+}
+"""Whether Winograd's algorithm is used, with tiles of 4 by 4 results, with those of 2 by 2."""
+
+_WINOGRAD_NAMES = (
+    "use_winograd_convolution",
+    "use_winograd43_convolution",
+    "use_winograd23_convolution",
+)
 _FP16_NAMES = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 
 
@@ -82,11 +96,13 @@ class NcnnEngine:
 
     def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of ncnn's options; float32 where nothing else is said."""
-        levels = FP16_LEVELS[options.get("fp16", "off")]
+        fp16 = FP16_LEVELS[options.get("fp16", "off")]
+        winograd = WINOGRAD_LEVELS[options.get("winograd", "any")]
         found = {
             "use_vulkan_compute": self.device == "gpu",
             "num_threads": self.threads,
-            **dict(zip(_FP16_NAMES, levels, strict=True)),
+            **dict(zip(_FP16_NAMES, fp16, strict=True)),
+            **dict(zip(_WINOGRAD_NAMES, winograd, strict=True)),
         }
         return found | {_NAMES[name]: value for name, value in options.items() if name in _NAMES}
 

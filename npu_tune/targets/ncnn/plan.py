@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from npu_tune.targets.ncnn.program import NcnnLayer, NcnnProgram
@@ -13,7 +14,7 @@ IN_INT8 = (INT8, CHAINED)
 
 CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 
-NO_BF16, NO_VULKAN, NO_SGEMM, NO_WINOGRAD = 4, 16, 32, 64
+NO_FP16_ARITHMETIC, NO_BF16, NO_VULKAN, NO_SGEMM, NO_WINOGRAD = 1, 4, 16, 32, 64
 """Bits of a layer's mask (ncnn's developer guide, ``layer-feat-mask.md``)."""
 
 
@@ -34,25 +35,43 @@ class Plan:
         return BF16 in self.precisions.values()
 
 
-def make_plan(
-    program: NcnnProgram, precisions: Mapping[str, str], masks: Mapping[str, int]
-) -> Plan:
-    """Resolves what was chosen for each layer with weights."""
-    return Plan(resolve(program, precisions), masks)
+def resolve(
+    program: NcnnProgram,
+    precisions: Mapping[str, str],
+    *,
+    apart: AbstractSet[str] = frozenset(),
+) -> dict[str, str]:
+    """Precisions by layer, with a result that some reader does not take in int8 left in float.
 
-
-def resolve(program: NcnnProgram, precisions: Mapping[str, str]) -> dict[str, str]:
-    """Precisions by layer, with a result that no reader takes in int8 given in float."""
+    Args:
+        program: the network.
+        precisions: by layer, as they are chosen.
+        apart: layers on another device, between which and others nothing is handed in int8.
+    """
+    together = {name: each for name, each in precisions.items() if name not in apart}
     return {
-        name: INT8 if chosen == CHAINED and not _chains(program, name, precisions) else chosen
+        name: INT8 if chosen == CHAINED and not _chains(program, name, together) else chosen
         for name, chosen in precisions.items()
     }
+
+
+def chainable(program: NcnnProgram) -> frozenset[str]:
+    """Layers whose result can stay in int8 in some configuration."""
+    everywhere = {
+        name: CHAINED
+        for name, layer in program.products.items()
+        if layer.product is not None and not layer.product.is_grouped
+    }
+    found = resolve(program, everywhere)
+    return frozenset(name for name, precision in found.items() if precision == CHAINED)
 
 
 def _chains(program: NcnnProgram, name: str, precisions: Mapping[str, str]) -> bool:
     layer = program.products[name]
     readers = program.readers.get(layer.output, ())
-    if layer.kind not in CONVOLUTIONS or not readers or layer.output in program.output_blobs:
+    if name not in precisions or layer.kind not in CONVOLUTIONS:
+        return False
+    if not readers or layer.output in program.output_blobs:
         return False
     return all(_takes_int8(each, precisions) for each in readers)
 

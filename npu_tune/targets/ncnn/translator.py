@@ -145,9 +145,7 @@ class Translator:
         """
         blob = self._labels[tensor]
         self._layers.append(
-            NcnnLayer(
-                kind, tuple(inputs), blob, dict(parameters or {}), weights, tagged, product
-            )
+            NcnnLayer(kind, tuple(inputs), blob, dict(parameters or {}), weights, tagged, product)
         )
         self._held[tensor] = (blob, shape or self.shape(tensor))
         self._tensors[blob] = tensor

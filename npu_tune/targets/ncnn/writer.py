@@ -146,9 +146,7 @@ def _cast(program: NcnnProgram, lines: list[_Line], plan: Plan) -> Iterator[_Lin
         yield from lines
         return
     short = {
-        layer.output
-        for name, layer in program.products.items()
-        if plan.precisions[name] == BF16
+        layer.output for name, layer in program.products.items() if plan.precisions[name] == BF16
     }
     floats: dict[str, str] = {}
     for line in lines:

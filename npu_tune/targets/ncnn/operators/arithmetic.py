@@ -40,7 +40,11 @@ def _aligned(translator: Translator, node: OnnxNode, tensor: str, rank: int) -> 
 def _several(translator: Translator, node: OnnxNode) -> None:
     """A sum of many tensors of one shape."""
     shapes = {translator.graph.shapes[tensor] for tensor in node.inputs}
-    if node.op != "Sum" or len(translator.graph.run_time_inputs(node)) != len(node.inputs) or len(shapes) != 1:
+    if (
+        node.op != "Sum"
+        or len(translator.graph.run_time_inputs(node)) != len(node.inputs)
+        or len(shapes) != 1
+    ):
         translator.refuse(node, f"it has {len(node.inputs)} operands")
     blobs = [translator.read(node, tensor) for tensor in node.inputs]
     translator.emit("Eltwise", blobs, node.output, {0: 1})

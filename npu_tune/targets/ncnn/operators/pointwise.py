@@ -15,7 +15,10 @@ _FLOAT = np.finfo(np.float32)
 
 def clip_limits(translator: Translator, node: OnnxNode) -> tuple[float, float]:
     """The limits of a Clip, which are attributes or constants."""
-    limits = [float(node.attributes.get("min", -math.inf)), float(node.attributes.get("max", math.inf))]
+    limits = [
+        float(node.attributes.get("min", -math.inf)),
+        float(node.attributes.get("max", math.inf)),
+    ]
     for place in (1, 2):
         if place < len(node.inputs) and node.inputs[place]:
             value = translator.graph.constant(node, place)
@@ -122,7 +125,11 @@ def _lrn(translator: Translator, node: OnnxNode) -> None:
         "LRN",
         [blob],
         node.output,
-        {0: 0, 1: int(node.attributes["size"]), **dict(zip((2, 3, 4), values.values(), strict=True))},
+        {
+            0: 0,
+            1: int(node.attributes["size"]),
+            **dict(zip((2, 3, 4), values.values(), strict=True)),
+        },
     )
 
 

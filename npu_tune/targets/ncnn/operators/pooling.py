@@ -47,7 +47,8 @@ def _pool(translator: Translator, node: OnnxNode, kind: int) -> None:
 def _places(window: Window, shape: tuple[int, ...], mode: int) -> tuple[int, ...]:
     """How many places ncnn lets a window take."""
     return tuple(
-        (math.ceil if mode == _ROUND_UP else math.floor)((size + less + more - kernel) / stride) + 1
+        (math.ceil if mode == _ROUND_UP else math.floor)((size + less + more - kernel) / stride)
+        + 1
         for size, less, more, kernel, stride in zip(
             shape[1:], window.before, window.behind, window.kernel, window.strides, strict=True
         )
@@ -63,7 +64,7 @@ def _average_pool(translator: Translator, node: OnnxNode) -> None:
 
 
 def _global(translator: Translator, node: OnnxNode, kind: int) -> None:
-    """ncnn leaves a blob of one dimension."""
+    """Pools over everything, which leaves a blob of one dimension."""
     channels, *sizes = translator.shape(node.inputs[0])
     image = (channels, math.prod(sizes[:-1]), *sizes[-1:])
     blob = translator.read(node, node.inputs[0], image if len(sizes) != 2 else None)

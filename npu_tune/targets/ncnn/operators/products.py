@@ -135,7 +135,7 @@ def _fuse(translator: Translator, node: OnnxNode, parameters: dict[int, Paramete
 
 
 def _activation(translator: Translator, node: OnnxNode) -> tuple[int, tuple[float, ...]] | None:
-    """ncnn's number of an activation that it fuses, with its values."""
+    """The number that ncnn has for an activation it fuses, with its values."""
     if node.op == "Relu":
         return 1, ()
     if node.op == "LeakyRelu":

@@ -97,7 +97,10 @@ def _slice(translator: Translator, node: OnnxNode) -> None:
     blob = translator.read(node, source)
     by_part = [tuple(float(value) for value in part) for part in zip(*found, strict=True)]
     translator.emit(
-        "Crop", [blob], node.output, {9: _whole(by_part[1]), 10: _whole(by_part[2]), 11: _whole(by_part[0])}
+        "Crop",
+        [blob],
+        node.output,
+        {9: _whole(by_part[1]), 10: _whole(by_part[2]), 11: _whole(by_part[0])},
     )
 
 
@@ -156,9 +159,7 @@ def _resize(translator: Translator, node: OnnxNode) -> None:
     blob = translator.read(node, node.inputs[0])
     height, width = behind[2:]
     scales = {1: height / before[2], 2: width / before[3]}
-    translator.emit(
-        "Interp", [blob], node.output, {**parameters, **scales, 3: height, 4: width}
-    )
+    translator.emit("Interp", [blob], node.output, {**parameters, **scales, 3: height, 4: width})
 
 
 def _text(value: object) -> str:
