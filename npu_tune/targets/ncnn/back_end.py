@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from npu_tune.space import Configuration, SearchSpace
+from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.measured.calibration import METHODS, Histogram, Method, observe_histograms
 from npu_tune.targets.measured.engine import Feed
 from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
 from npu_tune.targets.ncnn.choices import PRECISION, RANGE, Choices
 from npu_tune.targets.ncnn.engine import NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
-from npu_tune.targets.ncnn.plan import FLOAT, IN_INT8, range_owners
+from npu_tune.targets.ncnn.plan import CHAINED, FLOAT, IN_INT8, INT8, range_owners
 from npu_tune.targets.ncnn.program import NcnnProgram
 from npu_tune.targets.ncnn.script import script
 from npu_tune.targets.ncnn.writer import ENDINGS, Limits, NcnnWriter
@@ -93,6 +93,25 @@ class NcnnBackEnd:
             alone[f"{layer}/{RANGE}"] = configuration[f"{owner}/{RANGE}"]
         return self.space.effective(self.space.default.replace(alone))
 
+    def in_int8(self, layers: Collection[str]) -> Configuration:
+        """The default with some layers in int8, chained where that can be.
+
+        Depthwise convolutions stay in float32, in which ncnn is faster.
+        """
+        changes: dict[str, Value] = {}
+        for name in layers:
+            knob = self.space.by_name.get(f"{name}/{PRECISION}")
+            product = self._program.products[name].product
+            if knob is not None and product is not None and not product.is_depthwise:
+                changes[knob.full_name] = CHAINED if CHAINED in knob.values else INT8
+        return self.space.effective(self.space.default.replace(changes))
+
+    def work(self, layer: str) -> float:
+        """Multiply-accumulates."""
+        weights = self._program.products[layer].weights[0]
+        channels = weights.shape[0]
+        return float(self._elements[layer] * weights.size / channels)
+
     def script(self, configuration: Configuration) -> str:
         """A program of ten lines."""
         return script(self.engine, self._choices.options(configuration))
@@ -123,6 +142,11 @@ class NcnnBackEnd:
             for layer in self._program.products.values()
         }
         return observe_histograms(self._layered.graph, names, self._feeds)
+
+    @cached_property
+    def _elements(self) -> Mapping[str, int]:
+        """Of a layer's result."""
+        return {x.name: self._layered.graph.size(x.node.output) for x in self._layered.layers}
 
     @cached_property
     def _owners(self) -> Mapping[str, str]:

@@ -146,5 +146,5 @@ class NcnnFamily:
         read = read_options(MeasuredOptions, options, target=name)
         data = MeasuringData(labelled=read_labelled(read))
         if name == GPU:
-            return NcnnGpuTarget(machine_name(), read.threads, data, require_gpu())
+            return NcnnGpuTarget(machine_name(), read.threads, data, gpu=require_gpu())
         return NcnnTarget(machine_name(), read.threads, data)

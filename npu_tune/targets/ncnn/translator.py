@@ -197,10 +197,18 @@ class Translator:
             if missing is not None:
                 self.refuse(node, f"the shape of {missing!r} is not known")
             operator(self, node)
-        outputs = tuple(
-            Port(name, self._held[name][0], self.graph.shapes[name]) for name in self.graph.outputs
-        )
+        outputs = tuple(self._output(name) for name in self.graph.outputs)
         return NcnnProgram(tuple(self._layers), inputs, outputs, dict(self._tensors))
+
+    def _output(self, name: str) -> Port:
+        """An output, which must be the blob of a layer that computes something."""
+        blob = self._held[name][0]
+        if any(layer.output == blob and layer.kind == "Input" for layer in self._layers):
+            copy = self.new_blob(f"{blob}.copy")
+            self._layers.append(NcnnLayer("Dropout", (blob,), copy))
+            self._tensors[copy] = name
+            blob = copy
+        return Port(name, blob, self.graph.shapes[name])
 
     def _is_open(self, tensor: str) -> bool:
         return bool(tensor) and tensor not in self.graph.shapes

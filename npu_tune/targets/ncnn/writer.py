@@ -163,8 +163,8 @@ def _cast(program: NcnnProgram, lines: list[_Line], plan: Plan) -> Iterator[_Lin
 def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
     """Hands a blob that has several readers to each of them under a name of its own.
 
-    An output of the network keeps its name, and a reader of it gets another one: while ncnn saves
-    memory it forgets what has been read.
+    An output of the network keeps its name, and readers of it get others: while ncnn saves memory
+    it forgets what has been read.
     """
     counts: dict[str, int] = {}
     for line in lines:
@@ -189,7 +189,7 @@ def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
             result.append(replace(line, inputs=tuple(inputs)))
             continue
         kept = output in program.output_blobs
-        before = f"{output}.all"
+        before = f"{output}.all" if kept else output
         names = [f"{output}.{index + 1}" for index in range(shared[output])]
         result.append(replace(line, inputs=tuple(inputs), outputs=(before,)))
         outputs = (*names, *([output] if kept else []))
