@@ -94,11 +94,12 @@ def observe_histograms(
     """
     wanted = list(dict.fromkeys(names))
     computed = [name for name in wanted if name not in graph.inputs]
-    session = onnx_session(graph_to_onnx(graph, outputs=computed))
+    session = onnx_session(graph_to_onnx(graph, outputs=computed)) if computed else None
     every = list(feeds)
 
     def values(feed: Feed) -> Mapping[str, NDArray[np.float32]]:
-        found = dict(zip(computed, run_session(session, computed, feed), strict=True))
+        results = [] if session is None else run_session(session, computed, feed)
+        found = dict(zip(computed, results, strict=True))
         return {name: found[name] if name in found else feed[name] for name in wanted}
 
     ends: dict[str, tuple[float, float]] = {}
