@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from npu_tune.targets.measured.engine import Array, Feed
 from npu_tune.targets.measured.fidelity import make_fidelity
 from npu_tune.targets.measured.folding import float_graph
 from npu_tune.targets.measured.layers import LayeredGraph
+from npu_tune.targets.ncnn.checking import CheckingEngine
 from npu_tune.targets.ncnn.engine import NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
 from npu_tune.targets.ncnn.operators import translate
@@ -169,6 +172,22 @@ def in_child(call: Callable[[], Any]) -> Any:
     if isinstance(found, BaseException):
         raise found
     return found
+
+
+@dataclass(frozen=True)
+class CrashingEngine(CheckingEngine):
+    """Dies where a network is loaded."""
+
+    def load(self, folder: Path, options: Mapping[str, Any], *, profile: bool) -> Any:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@dataclass(frozen=True)
+class RefusingEngine(CheckingEngine):
+    """Takes no network."""
+
+    def load(self, folder: Path, options: Mapping[str, Any], *, profile: bool) -> Any:
+        raise ValueError("this is not for me")
 
 
 def tensors_of(network: Network) -> list[str]:

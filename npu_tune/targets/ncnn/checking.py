@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from npu_tune.errors import (
@@ -34,13 +34,22 @@ LEAST_DB = 60.0
 _REMEDY = "Use the target cpu-onnxruntime, and report the network: its translation is wrong."
 
 
+@dataclass(frozen=True)
+class CheckingEngine(NcnnEngine):
+    """Loads nothing in the measuring process itself, as what is checked may crash."""
+
+    @property
+    def outlives_fork(self) -> bool:
+        return False
+
+
 def check_translation(
     network: Network,
     layered: LayeredGraph,
     program: NcnnProgram,
     feed: Feed,
     *,
-    engine: Engine = NcnnEngine(),  # noqa: B008 - a frozen value
+    engine: Engine = CheckingEngine(),  # noqa: B008 - a frozen value
 ) -> None:
     """Runs a network in float32 on a CPU and compares its outputs with onnxruntime's.
 
