@@ -80,7 +80,9 @@ def network_of(
         scale = 1 / np.sqrt(max(int(np.prod(shape[1:])), 1))
         values[name] = generator.normal(0.0, scale, shape).astype(np.float32)
     values |= {name: np.asarray(value) for name, value in (constants or {}).items()}
-    return onnx_network(onnx_model(f"({inputs}) => ({outputs}) {{ {nodes} }}", values, opset=opset))
+    return onnx_network(
+        onnx_model(f"({inputs}) => ({outputs}) {{ {nodes} }}", values, opset=opset)
+    )
 
 
 def convolutions() -> Network:
@@ -159,16 +161,16 @@ def in_child(call: Callable[[], Any]) -> Any:
             answer = pickle.dumps(call())
         except BaseException as error:  # noqa: BLE001 - it is raised again
             answer = pickle.dumps(error)
-        with open(writer, "wb") as stream:
+        with os.fdopen(writer, "wb") as stream:
             stream.write(answer)
         os._exit(0)
     os.close(writer)
-    with open(reader, "rb") as stream:
+    with os.fdopen(reader, "rb") as stream:
         answer = stream.read()
     _, status = os.waitpid(child, 0)
     if status or not answer:
         raise RuntimeError(f"The child ended with {os.waitstatus_to_exitcode(status)}.")
-    found = pickle.loads(answer)
+    found = pickle.loads(answer)  # noqa: S301 - of the child
     if isinstance(found, BaseException):
         raise found
     return found

@@ -66,6 +66,12 @@ class MeasuringData:
     labelled: LabelledData | None = None
     _cached: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MeasuringData) and self.fingerprint() == other.fingerprint()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.fingerprint().items()))
+
     def fingerprint(self) -> Mapping[str, str]:
         """What evaluations depend on."""
         if not self._cached:

@@ -49,7 +49,7 @@ def check_translation(
     program: NcnnProgram,
     feed: Feed,
     *,
-    engine: Engine = CheckingEngine(),  # noqa: B008 - a frozen value
+    engine: Engine = CheckingEngine(),
 ) -> None:
     """Runs a network in float32 on a CPU and compares its outputs with onnxruntime's.
 

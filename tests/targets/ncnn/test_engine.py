@@ -81,8 +81,7 @@ def test_files_that_ncnn_does_not_read_are_refused(folder):
     (folder / PARAM).write_text("no network", encoding="utf-8")
 
     def load():
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         NcnnEngine().load(folder, {}, profile=False)
 
     with pytest.raises(CompilerError):

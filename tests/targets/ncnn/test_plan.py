@@ -48,9 +48,7 @@ def test_layers_that_can_be_chained_are_known_before_anything_is_chosen(case):
 
 def test_an_output_of_the_network_is_never_left_in_int8():
     nodes = "y = Conv(x, w) z = Conv(y, v)"
-    network = network_of(
-        nodes, {"w": (8, 6, 1, 1), "v": (8, 8, 1, 1)}, outputs="float y, float z"
-    )
+    network = network_of(nodes, {"w": (8, 6, 1, 1), "v": (8, 8, 1, 1)}, outputs="float y, float z")
     assert chainable(NcnnCase(network).program) == frozenset()
 
 

@@ -146,7 +146,9 @@ def stacks(draw):
     inputs = f"float[1,{channels},{height},{width}] x"
     nodes, weights, last, size = [], {}, "x", (height, width)
     for index in range(draw(st.integers(1, 5))):
-        kind = draw(st.sampled_from(("plain", "plain", "depthwise", "grouped", "shortcut", "pool")))
+        kind = draw(
+            st.sampled_from(("plain", "plain", "depthwise", "grouped", "shortcut", "pool"))
+        )
         out = f"t{index}"
         if kind == "pool" and min(size) >= 4:
             nodes.append(f"{out} = MaxPool<kernel_shape=[2,2], strides=[2,2]>({last})")
