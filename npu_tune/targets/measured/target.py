@@ -36,7 +36,7 @@ class MeasuredTarget:
     machine: str
     threads: tuple[int, ...] = (1,)
     data: MeasuringData = field(default_factory=MeasuringData)
-    rounds: RoundSettings = RoundSettings()
+    rounds: RoundSettings = field(default_factory=RoundSettings)
 
     name: ClassVar[str]
 
