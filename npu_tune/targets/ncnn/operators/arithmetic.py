@@ -8,8 +8,8 @@ from npu_tune.network.onnx.graph import Array, OnnxNode
 from npu_tune.targets.ncnn.operators.pointwise import per_outermost
 from npu_tune.targets.ncnn.translator import Operator, Translator
 
-_CODES = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5}
-_REVERSED = {"Add": 0, "Sub": 7, "Mul": 2, "Div": 8, "Max": 4, "Min": 5}
+_CODES = {"Add": 0, "Sum": 0, "Sub": 1, "Mul": 2, "Div": 3, "Max": 4, "Min": 5}
+_REVERSED = {"Add": 0, "Sum": 0, "Sub": 7, "Mul": 2, "Div": 8, "Max": 4, "Min": 5}
 """Of ncnn's BinaryOp, with the second operand before the first."""
 
 
@@ -93,4 +93,4 @@ def _aligned_constant(constant: Array, shape: tuple[int, ...]) -> Array | None:
     return plain.reshape((1,) * (len(shape) - plain.ndim) + plain.shape)
 
 
-ARITHMETIC: dict[str, Operator] = dict.fromkeys((*_CODES, "Sum"), _binary)
+ARITHMETIC: dict[str, Operator] = dict.fromkeys(_CODES, _binary)

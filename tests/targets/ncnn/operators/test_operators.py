@@ -66,6 +66,8 @@ OTHERS = {
     "batch norm": "a = Relu(x) y = BatchNormalization(a, scale, shift, mean, variance)",
     "lrn": "y = LRN<size=3, alpha=0.01, beta=0.6, bias=1.5>(x)",
     "sum": "r = Relu(x) t = Tanh(x) y = Add(r, t)",
+    "of two": "r = Relu(x) y = Sum(r, x)",
+    "of two, one constant": "y = Sum(image, x)",
     "of many": "r = Relu(x) t = Tanh(x) y = Sum(r, t, x)",
     "difference": "t = Tanh(x) y = Sub(x, t)",
     "quotient": "s = Sigmoid(x) y = Div(x, s)",
