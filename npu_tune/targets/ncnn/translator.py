@@ -104,7 +104,7 @@ class Translator:
             return blob
         known = self._reshaped.get((blob, wanted))
         if known is None:
-            known = self.new_blob(f"{blob}.reshaped")
+            known = self.new_blob(f"{blob}:reshaped")
             self._layers.append(NcnnLayer("Reshape", (blob,), known, size_parameters(wanted)))
             self._tensors[known] = tensor
             self._reshaped[blob, wanted] = known
@@ -204,7 +204,7 @@ class Translator:
         """An output, which must be the blob of a layer that computes something."""
         blob = self._held[name][0]
         if any(layer.output == blob and layer.kind == "Input" for layer in self._layers):
-            copy = self.new_blob(f"{blob}.copy")
+            copy = self.new_blob(f"{blob}:copy")
             self._layers.append(NcnnLayer("Dropout", (blob,), copy))
             self._tensors[copy] = name
             blob = copy

@@ -22,10 +22,11 @@ _MASK = 31
 _INT8_TERM = 8
 _PER_CHANNEL, _PER_GROUP, _RESULT_TOO = 2, 1, 100
 
-_FLOAT_ENDING, _SPLIT_ENDING = ".float", ".split"
+_FLOAT_ENDING, _SPLIT_ENDING = ":float", ":split"
 
 ENDINGS = (_SPLIT_ENDING, _FLOAT_ENDING)
-"""That the names of layers have which the writer adds, behind the blob that they are about."""
+"""That the names of layers have which the writer adds, behind the blob that they are about. No name
+of a tensor that was made printable has a colon."""
 
 _STORED_FLOAT = (0).to_bytes(4, "little")
 _STORED_INT8 = (0x000D4B38).to_bytes(4, "little")
@@ -181,7 +182,7 @@ def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
         for blob in line.inputs:
             if blob in shared:
                 handed[blob] = handed.get(blob, 0) + 1
-                inputs.append(f"{blob}.{handed[blob]}")
+                inputs.append(f"{blob}:{handed[blob]}")
             else:
                 inputs.append(blob)
         (output,) = line.outputs
@@ -189,8 +190,8 @@ def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
             result.append(replace(line, inputs=tuple(inputs)))
             continue
         kept = output in program.output_blobs
-        before = f"{output}.all" if kept else output
-        names = [f"{output}.{index + 1}" for index in range(shared[output])]
+        before = f"{output}:all" if kept else output
+        names = [f"{output}:{index + 1}" for index in range(shared[output])]
         result.append(replace(line, inputs=tuple(inputs), outputs=(before,)))
         outputs = (*names, *([output] if kept else []))
         mask: dict[int, Parameter] = {_MASK: NO_BF16} if masked else {}

@@ -59,9 +59,9 @@ def test_a_range_changes_the_weights_alone(back_end, space, tmp_path):
     ("label", "layer"),
     [
         ("r1", "c1"),
-        ("r1.split", "c1"),
+        ("r1:split", "c1"),
         ("r2", "c2"),
-        ("r2.float", "c2"),
+        ("r2:float", "c2"),
         ("s", "c4"),
         ("p", "c4"),
         ("y", "y"),

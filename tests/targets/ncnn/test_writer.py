@@ -132,6 +132,11 @@ def test_outputs_that_others_read_keep_their_values():
     assert NcnnCase(network).decibels() >= LEAST_DB
 
 
+def test_tensors_that_are_named_like_copies_are_told_from_them():
+    nodes = "r.all = Relu(x) r = Tanh(r.all) r.1 = Add(r, r.all) r.2 = Mul(r, r.1) y = Add(r.2, r)"
+    assert NcnnCase(network_of(nodes)).decibels() >= LEAST_DB
+
+
 def test_a_network_may_have_several_inputs():
     nodes = "a = Conv(x, w) g = GlobalAveragePool(a) f = Flatten(g) s = Add(f, v) y = Mul(s, u)"
     inputs = "float[1,6,9,11] x, float[1,8] v, float[1] u"

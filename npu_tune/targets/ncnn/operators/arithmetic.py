@@ -56,7 +56,7 @@ def _with_constant(translator: Translator, node: OnnxNode) -> None:
     shape = translator.shape(node.output)
     code = (_REVERSED if place == 0 else _CODES)[node.op]
     if constant.size == 1:
-        blob = translator.read(node, tensor, shape if _is_same_size(translator, node) else None)
+        blob = translator.read(node, tensor, shape)
         value = float(constant.reshape(-1)[0])
         translator.emit("BinaryOp", [blob], node.output, {0: code, 1: 1, 2: value})
         return
@@ -72,7 +72,7 @@ def _with_constant(translator: Translator, node: OnnxNode) -> None:
         flat = flat if code == _CODES["Add"] else -flat
         translator.emit("Bias", [blob], node.output, {0: flat.size}, weights=(flat,))
     else:
-        held = translator.emit_constant(f"{blob}.constant", aligned)
+        held = translator.emit_constant(f"{blob}:constant", aligned)
         blobs = [held, blob] if place == 0 else [blob, held]
         translator.emit("BinaryOp", blobs, node.output, {0: _CODES[node.op]})
 

@@ -192,6 +192,18 @@ def test_another_operator_computes_the_same(name):
     assert case.decibels() >= LEAST_DB
 
 
+def test_a_line_is_an_image_of_one_row():
+    nodes = """
+        c = Conv<kernel_shape=[3], pads=[1,1], strides=[2]>(x, w)
+        p = AveragePool<kernel_shape=[2]>(c)
+        r = Relu(p)
+        s = Mul(r, p)
+        y = GlobalAveragePool(s)
+    """
+    case = NcnnCase(network_of(nodes, {"w": (8, 6, 3)}, inputs="float[1,6,20] x"))
+    assert case.decibels() >= LEAST_DB
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_ncnn_cannot_be_given_is_refused_by_name(name):
     nodes, word = REFUSED[name]
