@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from two_runtimes import onnx_model, onnx_network
 
 from npu_tune.network import Network
@@ -190,11 +189,6 @@ class RefusingEngine(CheckingEngine):
 
     def load(self, folder: Path, options: Mapping[str, Any], *, profile: bool) -> Any:
         raise ValueError("this is not for me")
-
-
-def tensors_of(network: Network) -> list[str]:
-    """Names of what its nodes compute."""
-    return [node.output[0] for node in onnx.load_from_string(network.model_bytes).graph.node]
 
 
 def run_package(folder: Path) -> str:
