@@ -128,6 +128,32 @@ def test_weights_in_int8_take_a_quarter(case):
     assert sizes[INT8] < 0.45 * sizes[FLOAT]  # biases and factors stay
 
 
+@pytest.mark.parametrize("precision", [BF16, INT8])
+@pytest.mark.parametrize("shape", ["1,6,9,11", "1,9,11", "1,1,11", "1,11"])
+def test_a_product_of_rows_may_be_in_any_precision(precision, shape):
+    network = network_of("y = MatMul(x, w)", {"w": (11, 7)}, inputs=f"float[{shape}] x")
+    case = NcnnCase(network)
+    (name,) = case.program.products
+    assert case.decibels() >= LEAST_DB
+    assert case.decibels({name: precision}) >= 25
+
+
+@pytest.mark.parametrize("precision", [BF16, INT8])
+def test_a_gate_of_pooled_channels_may_be_in_any_precision(precision):
+    nodes = """
+        g = GlobalAveragePool(x)
+        c = Conv(g, w, b)
+        r = Relu(c)
+        d = Conv(r, v)
+        s = Sigmoid(d)
+        y = Mul(s, x)
+    """
+    case = NcnnCase(network_of(nodes, {"w": (24, 6, 1, 1), "b": (24,), "v": (6, 24, 1, 1)}))
+    for chosen in (["c"], ["d"], ["c", "d"]):
+        assert case.decibels(dict.fromkeys(chosen, precision)) >= 30
+    assert case.decibels({"c": CHAINED, "d": INT8}) >= 30
+
+
 def test_outputs_that_others_read_keep_their_values():
     nodes = "a = Conv(x, w) r = Relu(a) y = Tanh(r) z = Add(r, y)"
     network = network_of(nodes, {"w": (8, 6, 3, 3)}, outputs="float z, float r, float y")
