@@ -12,7 +12,7 @@ from npu_tune.targets.ncnn.program import NcnnLayer, NcnnProgram
 
 FP16 = f"{NETWORK_SCOPE}/fp16"
 THREADS = f"{NETWORK_SCOPE}/threads"
-PRECISION, RANGE = "precision", "range"
+PRECISION, RANGE, WINOGRAD = "precision", "range", "winograd"
 
 OFF = "off"
 

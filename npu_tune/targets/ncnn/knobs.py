@@ -17,6 +17,7 @@ from npu_tune.targets.ncnn.choices import (
     FP16,
     OFF,
     THREADS,
+    WINOGRAD,
     channels_per_group,
     chosen_precisions,
     fp16_knobs,
@@ -41,7 +42,7 @@ from npu_tune.targets.ncnn.plan import (
 from npu_tune.targets.ncnn.program import NcnnLayer, NcnnProgram
 
 PACKING = f"{NETWORK_SCOPE}/packing"
-WINOGRAD, SGEMM = "winograd", "sgemm"
+SGEMM = "sgemm"
 
 _X86 = ("x86_64", "AMD64", "i686")
 

@@ -99,10 +99,11 @@ def test_a_chained_layer_alone_is_not_chained(back_end, space):
     assert alone.difference(space.default) == {"c2/precision": INT8}
 
 
-def test_in_int8_takes_all_but_depthwise_layers(back_end, space):
+def test_in_int8_takes_all_but_depthwise_layers_and_no_winograd(back_end, space):
     chosen = back_end.in_int8(["c1", "c2", "c3", "y"])
     assert chosen.difference(space.default) == {
         "c1/precision": INT8,
+        "c1/winograd": False,
         "c2/precision": INT8,
         "y/precision": INT8,
     }
