@@ -28,7 +28,7 @@ from npu_tune.targets.ncnn.checking import CheckingEngine
 from npu_tune.targets.ncnn.engine import NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
 from npu_tune.targets.ncnn.operators import translate
-from npu_tune.targets.ncnn.plan import BF16, FLOAT, Plan, resolve
+from npu_tune.targets.ncnn.plan import BF16, FLOAT, LayerPlan, resolve
 from npu_tune.targets.ncnn.writer import NcnnWriter
 
 CONVOLUTIONS = """
@@ -124,7 +124,7 @@ class NcnnCase:
         **options: Any,
     ) -> float:
         """Signal to noise of the outputs against onnxruntime's."""
-        plan = Plan(self.precisions(**(precisions or {})), masks or {})
+        plan = LayerPlan(self.precisions(**(precisions or {})), masks or {})
         if BF16 in plan.precisions.values():
             options["bf16"] = True
         with tempfile.TemporaryDirectory() as name:

@@ -24,7 +24,7 @@ from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
 from npu_tune.targets.ncnn.engine import NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
-from npu_tune.targets.ncnn.plan import FLOAT, Plan
+from npu_tune.targets.ncnn.plan import FLOAT, LayerPlan
 from npu_tune.targets.ncnn.program import NcnnProgram, Port
 from npu_tune.targets.ncnn.writer import NcnnWriter
 
@@ -85,7 +85,7 @@ def check_translation(
 
 def _run(program: NcnnProgram, feed: Feed, engine: Engine) -> Sequence[Array]:
     """The outputs of a program in float32."""
-    plan = Plan(dict.fromkeys(program.products, FLOAT), {})
+    plan = LayerPlan(dict.fromkeys(program.products, FLOAT), {})
     with tempfile.TemporaryDirectory(prefix="npu-tune-") as name:
         folder = Path(name)
         write_files(NcnnWriter(program), plan, lambda _: 1.0, folder)

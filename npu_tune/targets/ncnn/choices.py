@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
 from npu_tune.targets.measured.calibration import METHODS
-from npu_tune.targets.ncnn.plan import CONVOLUTIONS, FLOAT, Plan, range_owners
+from npu_tune.targets.ncnn.plan import CONVOLUTIONS, FLOAT, LayerPlan, range_owners
 from npu_tune.targets.ncnn.program import NcnnLayer, NcnnProgram
 
 FP16 = f"{NETWORK_SCOPE}/fp16"
@@ -23,7 +23,7 @@ class Choices(Protocol):
     @property
     def space(self) -> SearchSpace: ...
 
-    def plan(self, configuration: Mapping[str, Value]) -> Plan:
+    def plan(self, configuration: Mapping[str, Value]) -> LayerPlan:
         """What is written for each layer."""
 
     def options(self, configuration: Mapping[str, Value]) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from npu_tune.targets.ncnn.engine import BIN, PARAM, PORTS
-from npu_tune.targets.ncnn.plan import Plan
+from npu_tune.targets.ncnn.plan import LayerPlan
 from npu_tune.targets.ncnn.translator import blob_shape
 from npu_tune.targets.ncnn.writer import Limits, NcnnWriter
 
 
-def write_files(writer: NcnnWriter, plan: Plan, limits: Limits, folder: Path) -> None:
+def write_files(writer: NcnnWriter, plan: LayerPlan, limits: Limits, folder: Path) -> None:
     """Writes a plan's files."""
     program = writer.program
     (folder / PARAM).write_text(writer.text(plan), encoding="utf-8")

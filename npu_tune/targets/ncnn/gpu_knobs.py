@@ -32,7 +32,7 @@ from npu_tune.targets.ncnn.plan import (
     INT8,
     NO_FP16_ARITHMETIC,
     NO_VULKAN,
-    Plan,
+    LayerPlan,
     chainable,
     resolve,
 )
@@ -67,7 +67,7 @@ class GpuChoices:
             knobs += _layer_knobs(name, layer, chains=name in chains)
         self.space = SearchSpace(tuple(knobs), effective=self._effective)
 
-    def plan(self, configuration: Mapping[str, Value]) -> Plan:
+    def plan(self, configuration: Mapping[str, Value]) -> LayerPlan:
         """What is written for each layer."""
         on_cpu = self._on_cpu(configuration)
         masks = {}
@@ -75,7 +75,7 @@ class GpuChoices:
             short = configuration.get(f"{name}/{FP16_ARITHMETIC}", True)
             mask = 0 if short else NO_FP16_ARITHMETIC
             masks[name] = mask | (NO_VULKAN if name in on_cpu else 0)
-        return Plan(self._precisions(configuration, on_cpu), masks)
+        return LayerPlan(self._precisions(configuration, on_cpu), masks)
 
     def options(self, configuration: Mapping[str, Value]) -> dict[str, Any]:
         """Of the whole network."""

@@ -35,7 +35,7 @@ from npu_tune.targets.ncnn.plan import (
     INT8,
     NO_SGEMM,
     NO_WINOGRAD,
-    Plan,
+    LayerPlan,
     chainable,
     resolve,
 )
@@ -73,13 +73,13 @@ class CpuChoices:
             knobs += _layer_knobs(name, layer, chains=name in chains)
         self.space = SearchSpace(tuple(knobs), effective=self._effective)
 
-    def plan(self, configuration: Mapping[str, Value]) -> Plan:
+    def plan(self, configuration: Mapping[str, Value]) -> LayerPlan:
         """What is written for each layer."""
         masks = {}
         for name in self._program.products:
             mask = 0 if configuration.get(f"{name}/{WINOGRAD}", True) else NO_WINOGRAD
             masks[name] = mask | (0 if configuration.get(f"{name}/{SGEMM}", True) else NO_SGEMM)
-        return Plan(self._precisions(configuration), masks)
+        return LayerPlan(self._precisions(configuration), masks)
 
     def options(self, configuration: Mapping[str, Value]) -> dict[str, Any]:
         """Of the whole network."""

@@ -19,8 +19,8 @@ NO_FP16_ARITHMETIC, NO_BF16, NO_VULKAN, NO_SGEMM, NO_WINOGRAD = 1, 4, 16, 32, 64
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A configuration that is resolved.
+class LayerPlan:
+    """A configuration as it is resolved for each layer.
 
     Args:
         precisions: by layer; chained only where the result can stay in int8.

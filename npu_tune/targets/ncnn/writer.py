@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from npu_tune.targets.ncnn.plan import BF16, CHAINED, FLOAT, IN_INT8, NO_BF16, Plan
+from npu_tune.targets.ncnn.plan import BF16, CHAINED, FLOAT, IN_INT8, NO_BF16, LayerPlan
 from npu_tune.targets.ncnn.program import NcnnLayer, NcnnProgram, Parameter
 from npu_tune.targets.ncnn.quantizing import CodedWeights, code_factor, code_weights
 
@@ -46,14 +46,14 @@ class NcnnWriter:
     program: NcnnProgram
     _coded: dict[str, CodedWeights] = field(default_factory=dict)
 
-    def text(self, plan: Plan) -> str:
+    def text(self, plan: LayerPlan) -> str:
         """The layers, one a line."""
         layers = _split(list(_cast(self.program, list(self._masked(plan)), plan)), self.program)
         blobs = {blob for layer in layers for blob in layer.outputs}
         head = [_MAGIC, f"{len(layers)} {len(blobs)}"]
         return "\n".join([*head, *map(str, layers)]) + "\n"
 
-    def weights(self, plan: Plan, limits: Limits) -> Iterator[bytes]:
+    def weights(self, plan: LayerPlan, limits: Limits) -> Iterator[bytes]:
         """The weights of all layers, in parts.
 
         Args:
@@ -88,7 +88,7 @@ class NcnnWriter:
         for blob in blobs:
             yield code_factor(limits(self.program.tensors[blob])).astype("<f4").tobytes()
 
-    def _masked(self, plan: Plan) -> Iterator[_Line]:
+    def _masked(self, plan: LayerPlan) -> Iterator[_Line]:
         """The layers with what the configuration says of them."""
         for layer in self.program.layers:
             parameters = dict(layer.parameters)
@@ -137,7 +137,7 @@ def _number(value: float) -> str:
     return format(np.float32(value), ".9e")
 
 
-def _cast(program: NcnnProgram, lines: list[_Line], plan: Plan) -> Iterator[_Line]:
+def _cast(program: NcnnProgram, lines: list[_Line], plan: LayerPlan) -> Iterator[_Line]:
     """Puts a cast behind what is computed in bf16 and read in float.
 
     A layer that is masked from bf16 takes its input as it is, and would read the bits of bf16 as

@@ -10,7 +10,7 @@ from ncnn_cases import NcnnCase, convolutions, in_child
 from npu_tune.errors import CompilerError, MissingExtraError
 from npu_tune.targets.ncnn.engine import FP16_LEVELS, PARAM, NcnnEngine, import_ncnn
 from npu_tune.targets.ncnn.files import write_files
-from npu_tune.targets.ncnn.plan import Plan
+from npu_tune.targets.ncnn.plan import LayerPlan
 from npu_tune.targets.ncnn.writer import NcnnWriter
 
 
@@ -21,7 +21,7 @@ def case():
 
 @pytest.fixture
 def folder(case, tmp_path):
-    plan = Plan(case.precisions(), {})
+    plan = LayerPlan(case.precisions(), {})
     write_files(NcnnWriter(case.program), plan, lambda _: 1.0, tmp_path)
     return tmp_path
 

@@ -11,7 +11,7 @@ from ncnn_cases import NcnnCase, convolutions, network_of
 from two_runtimes import onnx_network
 
 from npu_tune.targets.ncnn.checking import LEAST_DB
-from npu_tune.targets.ncnn.plan import BF16, CHAINED, FLOAT, INT8, NO_BF16, Plan
+from npu_tune.targets.ncnn.plan import BF16, CHAINED, FLOAT, INT8, NO_BF16, LayerPlan
 from npu_tune.targets.ncnn.writer import NcnnWriter
 
 ORDINARY = ("c1", "c2", "c4", "c5", "y")
@@ -23,7 +23,7 @@ def case():
 
 
 def lines_of(case, precisions=None, masks=None):
-    plan = Plan(case.precisions(**(precisions or {})), masks or {})
+    plan = LayerPlan(case.precisions(**(precisions or {})), masks or {})
     magic, counts, *lines = NcnnWriter(case.program).text(plan).splitlines()
     assert magic == "7767517"
     return counts, [line.split() for line in lines]
@@ -123,7 +123,7 @@ def test_weights_in_int8_take_a_quarter(case):
     writer = NcnnWriter(case.program)
     sizes = {}
     for precision in (FLOAT, INT8):
-        plan = Plan(case.precisions(**dict.fromkeys(case.program.products, precision)), {})
+        plan = LayerPlan(case.precisions(**dict.fromkeys(case.program.products, precision)), {})
         sizes[precision] = sum(map(len, writer.weights(plan, lambda _: 1.0)))
     assert sizes[INT8] < 0.45 * sizes[FLOAT]  # biases and factors stay
 

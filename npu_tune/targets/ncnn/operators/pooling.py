@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from npu_tune.network.onnx.graph import OnnxNode
-from npu_tune.targets.ncnn.operators.windows import Window, read_window
+from npu_tune.targets.ncnn.operators.windows import SlidingWindow, read_window
 from npu_tune.targets.ncnn.program import Parameter
 from npu_tune.targets.ncnn.translator import Operator, Translator
 
@@ -44,7 +44,7 @@ def _pool(translator: Translator, node: OnnxNode, kind: int) -> None:
     translator.emit("Pooling", [blob], node.output, parameters, shape=result)
 
 
-def _places(window: Window, shape: tuple[int, ...], mode: int) -> tuple[int, ...]:
+def _places(window: SlidingWindow, shape: tuple[int, ...], mode: int) -> tuple[int, ...]:
     """How many places ncnn lets a window take."""
     return tuple(
         (math.ceil if mode == _ROUND_UP else math.floor)((size + less + more - kernel) / stride)

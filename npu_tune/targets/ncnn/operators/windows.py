@@ -9,7 +9,7 @@ from npu_tune.targets.ncnn.translator import Translator
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """A window over the two last dimensions: height first.
 
     Args:
@@ -32,7 +32,7 @@ class Window:
         return self.strides == self.dilations == (1, 1)
 
 
-def read_window(translator: Translator, node: OnnxNode, kernel: tuple[int, ...]) -> Window:
+def read_window(translator: Translator, node: OnnxNode, kernel: tuple[int, ...]) -> SlidingWindow:
     """The window of a node over (c, h, w), or over (c, w), which counts as a height of one."""
     rank = len(kernel)
     shape = translator.graph.shapes[node.inputs[0]]
@@ -49,7 +49,7 @@ def read_window(translator: Translator, node: OnnxNode, kernel: tuple[int, ...])
         needed = [_same(*each) for each in zip(*sizes, strict=True)]
         less, more = tuple(n // 2 for n in needed), tuple(n - n // 2 for n in needed)
         before, behind = (less, more) if auto == "SAME_UPPER" else (more, less)
-    return Window(
+    return SlidingWindow(
         _two(kernel, 1), _two(strides, 1), _two(dilations, 1), _two(before, 0), _two(behind, 0)
     )
 
