@@ -93,13 +93,12 @@ def observe_histograms(
         feeds: typical inputs.
     """
     wanted = list(dict.fromkeys(names))
-    computed = [name for name in wanted if name not in graph.inputs]
-    session = onnx_session(graph_to_onnx(graph, outputs=computed)) if computed else None
+    computed = [name for name in wanted if name not in graph.inputs] or graph.outputs[:1]
+    session = onnx_session(graph_to_onnx(graph, outputs=computed))
     every = list(feeds)
 
     def values(feed: Feed) -> Mapping[str, NDArray[np.float32]]:
-        results = [] if session is None else run_session(session, computed, feed)
-        found = dict(zip(computed, results, strict=True))
+        found = dict(zip(computed, run_session(session, computed, feed), strict=True))
         return {name: found[name] if name in found else feed[name] for name in wanted}
 
     ends: dict[str, tuple[float, float]] = {}

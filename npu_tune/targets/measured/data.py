@@ -64,13 +64,15 @@ class MeasuringData:
 
     calibration: Arrays | None = None
     labelled: LabelledData | None = None
-    _cached: dict[str, str] = field(default_factory=dict, repr=False)
+    _cached: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, MeasuringData) and self.fingerprint() == other.fingerprint()
+        if not isinstance(other, MeasuringData):
+            return NotImplemented
+        return self.fingerprint() == other.fingerprint()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.fingerprint().items()))
+        return hash(tuple(self.fingerprint().values()))
 
     def fingerprint(self) -> Mapping[str, str]:
         """What evaluations depend on."""
