@@ -12,7 +12,7 @@ from npu_tune.targets.measured.calibration import METHODS, Histogram, Method, ob
 from npu_tune.targets.measured.engine import Feed
 from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
 from npu_tune.targets.ncnn.choices import PRECISION, RANGE, WINOGRAD, Choices
-from npu_tune.targets.ncnn.engine import NcnnEngine
+from npu_tune.targets.ncnn.engine import PARAM, NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
 from npu_tune.targets.ncnn.plan import CHAINED, FLOAT, IN_INT8, INT8, range_owners
 from npu_tune.targets.ncnn.program import NcnnProgram
@@ -51,6 +51,11 @@ class NcnnBackEnd:
     @property
     def space(self) -> SearchSpace:
         return self._choices.space
+
+    @property
+    def main_file(self) -> str:
+        """The layers; their weights lie beside them."""
+        return PARAM
 
     @property
     def layers(self) -> tuple[FoldedLayer, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from npu_tune.errors import (
     CompilerCrashError,
     CompilerError,
@@ -17,7 +19,7 @@ from npu_tune.network import Network
 from npu_tune.network.onnx.proto import graph_to_onnx
 from npu_tune.network.quantize.runtimes import onnx_session, run_session
 from npu_tune.targets.measured.engine import Array, Engine, Feed
-from npu_tune.targets.measured.fidelity import make_fidelity, signal_to_noise_db
+from npu_tune.targets.measured.fidelity import make_fidelity
 from npu_tune.targets.measured.layers import LayeredGraph
 from npu_tune.targets.measured.messages import Candidate, Setup
 from npu_tune.targets.measured.rounds import RoundSettings
@@ -112,7 +114,13 @@ def _first_difference(
     except (CompilerError, CompilerCrashError):
         return ""
     for port, true, seen in zip(ports, expected, found, strict=True):
-        decibels = signal_to_noise_db([[true]], [[seen]], probabilities=[False])
-        if not decibels >= LEAST_DB:  # of what is not a number too
+        if not _is_near(true, seen):
             return port.tensor
     return ""
+
+
+def _is_near(true: Array, seen: Array) -> bool:
+    """Whether the noise is below the limit; of what is not a number it is not."""
+    signal = float(np.sum(np.square(true, dtype=np.float64)))
+    noise = float(np.sum(np.square(np.subtract(true, seen, dtype=np.float64))))
+    return noise <= signal * 10 ** (-LEAST_DB / 10)

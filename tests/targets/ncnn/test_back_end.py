@@ -33,6 +33,7 @@ def test_layers_with_choices_are_those_with_weights(back_end):
 def test_three_files_are_written(back_end, space, tmp_path):
     options = back_end.write(space.default, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {PARAM, BIN, PORTS}
+    assert back_end.main_file == PARAM
     assert options == {"packing": True, "fp16": "off"}
 
 
