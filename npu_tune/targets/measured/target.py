@@ -18,6 +18,7 @@ from npu_tune.targets.measured.layers import LayeredGraph
 from npu_tune.targets.measured.machine import machine_name, usable_cores, warn_if_busy
 from npu_tune.targets.measured.metrics import METRICS_VERSION, measured_metrics
 from npu_tune.targets.measured.problem import MeasuredProblem
+from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.metrics import Metric
 
 
@@ -29,11 +30,13 @@ class MeasuredTarget:
         machine: that is measured on; measuring on another one is refused.
         threads: of an inference, that may be chosen.
         data: for ranges and accuracy.
+        rounds: how long is measured.
     """
 
     machine: str
     threads: tuple[int, ...] = (1,)
     data: MeasuringData = field(default_factory=MeasuringData)
+    rounds: RoundSettings = field(default_factory=RoundSettings)
 
     name: ClassVar[str]
 
@@ -75,7 +78,7 @@ class MeasuredTarget:
         )
         fidelity = make_fidelity(network, graph.graph, compared, self.data.labelled)
         back_end = self._back_end(network, graph, feeds)
-        return MeasuredProblem(self, network, back_end, fidelity)
+        return MeasuredProblem(self, network, back_end, fidelity, rounds=self.rounds)
 
     def fingerprint(self) -> Mapping[str, str]:
         """Library, machine, data and options."""

@@ -1,0 +1,31 @@
+"""The program that is exported beside a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from npu_tune.targets.ncnn.engine import NcnnEngine
+
+_TEXT = '''\
+"""Runs the network once on input.npz and prints its outputs and its time."""
+import json, time, ncnn, numpy
+ports, feed, net = json.load(open("model.json")), numpy.load("input.npz"), ncnn.Net()
+for name, value in {options!r}.items():
+    setattr(net.opt, name, value)
+net.load_param("model.param"), net.load_model("model.bin")
+def run(extractor):
+    for name, (blob, shape) in ports["inputs"].items():
+        extractor.input(blob, ncnn.Mat(feed[name].astype("f").reshape(shape)).clone())
+    return [numpy.array(extractor.extract(blob)[1]).reshape(shape) for blob, shape in ports["outputs"]]
+run(net.create_extractor())
+start = time.perf_counter()
+outputs = run(net.create_extractor())
+print(f"{{(time.perf_counter() - start) * 1e3:.3f}} ms", *outputs, sep="\\n")
+net.clear()
+'''
+
+
+def script(engine: NcnnEngine, options: Mapping[str, Any]) -> str:
+    """The program for an engine with options of the whole network."""
+    return _TEXT.format(options=engine.settings(options))
