@@ -21,7 +21,7 @@ from npu_tune.network.quantize.runtimes import onnx_session, run_session
 from npu_tune.targets.measured.engine import Array, Engine, Feed
 from npu_tune.targets.measured.fidelity import make_fidelity
 from npu_tune.targets.measured.layers import LayeredGraph
-from npu_tune.targets.measured.messages import Candidate, Setup
+from npu_tune.targets.measured.messages import MeasuringSetup, WrittenConfiguration
 from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
 from npu_tune.targets.ncnn.engine import NcnnEngine
@@ -91,8 +91,10 @@ def _run(program: NcnnProgram, feed: Feed, engine: Engine) -> Sequence[Array]:
     with tempfile.TemporaryDirectory(prefix="npu-tune-") as name:
         folder = Path(name)
         write_files(NcnnWriter(program), plan, lambda _: 1.0, folder)
-        candidate = Candidate(folder, {})
-        with MeasuringSession(Setup(engine, candidate, (feed,), RoundSettings())) as session:
+        candidate = WrittenConfiguration(folder, {})
+        with MeasuringSession(
+            MeasuringSetup(engine, candidate, (feed,), RoundSettings())
+        ) as session:
             return session.measure(candidate, timed=False).outputs[0]
 
 
