@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.checks import check_share
@@ -20,7 +20,7 @@ from npu_tune.samplers.drawing import other_value, random_value
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import NETWORK_SCOPE, Point, is_reserved, layer_of
 from npu_tune.samplers.opening import Opening
-from npu_tune.samplers.ranking import Scalarization
+from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.reading import StudyReader
 
 Derived = TypeVar("Derived")
@@ -107,9 +107,20 @@ class LayeredSampler(BaseSampler, abc.ABC):
         """
         return self._predictions.get(study, {}).get(trial.number)
 
-    def _predict(self, study: Study, trial: FrozenTrial, value: float) -> None:
-        """Keeps what is expected of a proposal, for :meth:`prediction`."""
-        self._predictions.setdefault(study, {})[trial.number] = value
+    def _predict(
+        self, study: Study, trial: FrozenTrial, history: History, score: float
+    ) -> None:
+        """Keeps the score that is expected of a proposal, for :meth:`prediction`.
+
+        With several objectives a score is no value of the study's, and is not kept.
+        """
+        if len(study.directions) > 1 or self._scalarization is not None:
+            return
+        completed = ~np.isnan(history.values).any(axis=1)
+        numbers = np.array(history.numbers)[completed]
+        scale = float(first_scale(history.values[completed], numbers)[0])
+        sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
+        self._predictions.setdefault(study, {})[trial.number] = sign * scale * score
 
     def check_layers(self, layers: Collection[str]) -> None:
         """Checks that ``layer_order`` names existing layers only.

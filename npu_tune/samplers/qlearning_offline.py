@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from npu_tune.samplers.base import LayeredSampler
@@ -15,11 +15,11 @@ from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.moves import Search
 from npu_tune.samplers.offline.actions import planned_choices, profiling_points
-from npu_tune.samplers.offline.desk import Desk, Solution, home_of
+from npu_tune.samplers.offline.desk import Desk, home_of
 from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.plan import SweepPlan
 from npu_tune.samplers.profile.profiles import Profiles
-from npu_tune.samplers.ranking import Scalarization, first_scale, view
+from npu_tune.samplers.ranking import Scalarization, view
 from npu_tune.samplers.steps import change, replace_value
 
 
@@ -109,7 +109,7 @@ class OfflineQLearningSampler(LayeredSampler):
             desk = Desk(profiles, seen, home, settings, self._noise, self._episodes)
             for solution in desk.solutions(random, trial.number):
                 if search.is_new(solution.point):
-                    self._foretell(study, trial, history, solution)
+                    self._predict(study, trial, history, solution.score)
                     return solution.point
         return SweepPlan().propose(search)
 
@@ -154,15 +154,3 @@ class OfflineQLearningSampler(LayeredSampler):
                 if value not in tried:
                     choice = replace_value(search.best[layer], place, value)
                     yield change(search.best, {layer: choice})
-
-    def _foretell(
-        self, study: Study, trial: FrozenTrial, history: History, solution: Solution
-    ) -> None:
-        """Keeps the predicted value, where there is one objective and it is the score."""
-        if len(study.directions) > 1 or self._scalarization is not None:
-            return
-        completed = history.values[~np.isnan(history.values).any(axis=1)]
-        numbers = np.array(history.numbers)[~np.isnan(history.values).any(axis=1)]
-        scale = first_scale(completed, numbers)[0]
-        sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
-        self._predict(study, trial, float(sign * scale * solution.score))

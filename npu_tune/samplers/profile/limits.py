@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ _LEAST_CORRELATION = 0.5
 """Rank correlation from which on a column explains a constraint."""
 
 _EQUAL = 0.02
-"""Difference of rank correlations up to which the sum of the earlier column is taken."""
+"""Difference of rank correlations up to which the column is taken that a line fits best."""
 
 _FEWEST = 4
 """Number of trials from which on a constraint is looked at."""
@@ -99,42 +99,56 @@ def _explain(profiles: Profiles, constraint: Floats) -> ColumnLimit | None:
     usable = np.isfinite(constraint)
     if usable.sum() < _FEWEST:
         return None
-    ranks = _ranks(constraint[usable])
-    best: tuple[float, Aggregate, Floats] | None = None
+    constraint = constraint[usable]
+    ranks = _ranks(constraint)
+    options: list[tuple[float, Aggregate, Floats]] = []
     for kind in (SUM, MAX):
-        totals = profiles.totals(kind)
+        totals = profiles.totals(kind)[usable]
         for column in range(len(profiles.columns)):
-            total = totals[usable, column]
-            correlation = _correlate(_ranks(total), ranks)
-            if best is None or correlation > best[0] + _EQUAL:
-                best = correlation, Aggregate(column, kind), total
-    if best is None or best[0] < _LEAST_CORRELATION:
+            correlation = _correlate(_ranks(totals[:, column]), ranks)
+            options.append((correlation, Aggregate(column, kind), totals[:, column]))
+    best = max((correlation for correlation, _, _ in options), default=0.0)
+    if best < _LEAST_CORRELATION:
         return None
-    return _fit_limit(best[1], best[2], constraint[usable])
-
-
-def _fit_limit(aggregate: Aggregate, totals: Floats, constraint: Floats) -> ColumnLimit | None:
-    positive = totals > 0
-    lines = [_line(totals, constraint, is_logarithmic=False)]
-    if positive.sum() >= _FEWEST and (constraint[positive] > 0).any():
-        lines.append(_line(totals[positive], constraint[positive], is_logarithmic=True))
-    usable = [line for line in lines if line is not None]
-    if not usable:
+    lines = [
+        _Line(rest, crossing, scatter, is_logarithmic, aggregate)
+        for correlation, aggregate, total in options
+        if correlation >= best - _EQUAL
+        for is_logarithmic in (False, True)
+        for rest, crossing, scatter in _lines(total, constraint, is_logarithmic=is_logarithmic)
+    ]
+    closest = min(lines, key=lambda line: line.rest, default=None)
+    if closest is None:
         return None
-    _, crossing, scatter, is_logarithmic = min(usable)
-    most = float(np.exp(crossing)) if is_logarithmic else crossing
-    return ColumnLimit(aggregate, most, scatter, is_logarithmic)
+    most = float(np.exp(closest.crossing)) if closest.is_logarithmic else closest.crossing
+    return ColumnLimit(closest.aggregate, most, closest.scatter, closest.is_logarithmic)
 
 
-def _line(
+@dataclass(frozen=True)
+class _Line:
+    """A constraint as a line over the total of a column, or over its logarithm."""
+
+    rest: float
+    crossing: float
+    scatter: float
+    is_logarithmic: bool
+    aggregate: Aggregate
+
+
+def _lines(
     totals: Floats, constraint: Floats, *, is_logarithmic: bool
-) -> tuple[float, float, float, bool] | None:
+) -> Iterator[tuple[float, float, float]]:
     """Fits a line, trials near the limit counting most.
 
-    Returns:
-        The rest relative to the constraint's spread, where the line crosses 0, the scatter along
-        the totals, and ``is_logarithmic``; None where the line does not rise.
+    Yields:
+        The deviation from it, where it crosses 0, and the deviation along the totals; nothing
+        where it does not rise.
     """
+    if is_logarithmic:
+        positive = totals > 0
+        if positive.sum() < _FEWEST or not (constraint[positive] > 0).any():
+            return
+        totals, constraint = totals[positive], constraint[positive]
     places = np.log(totals) if is_logarithmic else totals
     near = float(np.sort(np.abs(constraint))[min(len(constraint) - 1, max(3, len(constraint) // 5))])
     weights = 1.0 / (1.0 + (constraint / max(near, 1e-12)) ** 2)
@@ -142,13 +156,13 @@ def _line(
     centre, level = float(weights @ places), float(weights @ constraint)
     spread = float(weights @ (places - centre) ** 2)
     if spread <= 0.0:
-        return None
+        return
     slope = float(weights @ ((places - centre) * (constraint - level))) / spread
     if slope <= 0.0:
-        return None
+        return
     rest = constraint - level - slope * (places - centre)
     deviation = float(np.sqrt(weights @ rest**2))
-    return deviation, centre - level / slope, deviation / slope, is_logarithmic
+    yield deviation, centre - level / slope, deviation / slope
 
 
 def _ranks(values: Floats) -> Floats:
