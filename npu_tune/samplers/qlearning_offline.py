@@ -61,7 +61,7 @@ class OfflineQLearningSampler(LayeredSampler):
     def __init__(
         self,
         *,
-        episodes: int = 2000,
+        episodes: int = 1000,
         evaluations: int = 1000,
         profile_key: str = "profile",
         cost_column: str = "cycles",
@@ -138,8 +138,9 @@ class OfflineQLearningSampler(LayeredSampler):
             for layer in profiles.layers
         ]
         start = change(home, {layer: first[layer] for layer in profiles.layers})
+        others = 1 + np.random.default_rng(self._seed).permutation(max(map(len, choices)) - 1)
         left = self._profiling
-        for point in profiling_points(space, profiles.layers, start, choices):
+        for point in profiling_points(profiles.layers, start, choices, others.tolist()):
             if left <= 0:
                 break
             left -= point not in free

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from npu_tune.samplers.history import Floats
-from npu_tune.samplers.layers import Choice, LayeredSpace, Parameter, Point
+from npu_tune.samplers.layers import Choice, Parameter, Point
 from npu_tune.samplers.steps import change, replace_value
 
 _NEARNESS = 4.0
@@ -38,7 +38,10 @@ def planned_choices(
 
 
 def profiling_points(
-    space: LayeredSpace, layers: Sequence[int], start: Point, choices: Sequence[Sequence[Choice]]
+    layers: Sequence[int],
+    start: Point,
+    choices: Sequence[Sequence[Choice]],
+    order: Sequence[int],
 ) -> Iterator[Point]:
     """Yields points whose profiles tell of every choice, and of neighbours that choose otherwise.
 
@@ -46,21 +49,20 @@ def profiling_points(
     between, so that each choice is seen before, behind and between the first one.
 
     Args:
-        space: of the study.
         layers: whose choices are profiled, in the order in which they are neighbours.
         start: the point whose choices are first; also what all else is taken from.
         choices: per layer, the first one in front.
+        order: the numbers of the other choices, as they come.
     """
-    most = max(map(len, choices), default=0)
 
     def point(number: int, places: range) -> Point:
         return change(
             start, {layers[p]: choices[p][number % len(choices[p])] for p in places}
         )
 
-    for number in range(most):
+    for number in (0, *order):
         yield point(number, range(len(layers)))
-    for number in range(1, most):
+    for number in order:
         yield point(number, range(0, len(layers), 2))
         yield point(number, range(1, len(layers), 2))
 

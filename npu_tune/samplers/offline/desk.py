@@ -12,7 +12,7 @@ from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.offline.actions import ActionNumbers
 from npu_tune.samplers.offline.costs import Observations, PairTables, pair_tables
-from npu_tune.samplers.offline.episodes import explore
+from npu_tune.samplers.offline.episodes import Experience, explore
 from npu_tune.samplers.offline.optimum import Bound, OfflineProblem, Peak, Tables, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits
@@ -63,24 +63,22 @@ class Desk:
             random: a generator.
             turn: a running number that decides how far from the limits to stay.
         """
-        cautions = self.settings.cautions
+        settings = self.settings
+        cautions = settings.cautions
+        costs = [table[:, :, 0] for table in self._sums.costs]
+        experience = explore(costs, random, episodes=self.episodes, batch=settings.batch)
         for step in range(len(cautions)):
             caution = cautions[(turn + step) % len(cautions)]
-            yield self._solve(random, caution, 0.0)
+            yield self._solve(experience, self._problem(caution), costs)
             if not self._limits:
                 break
-        for attempt in range(1, self.settings.attempts + 1):
-            caution = cautions[(turn + attempt) % len(cautions)]
-            yield self._solve(random, caution, attempt * self.settings.perturbation)
+        for attempt in range(1, settings.attempts + 1):
+            problem = self._problem(cautions[(turn + attempt) % len(cautions)])
+            varied = self._vary(costs, random, attempt * settings.perturbation)
+            yield self._solve(experience, problem, varied)
 
-    def _solve(self, random: np.random.Generator, caution: float, spread: float) -> Solution:
-        problem = self._problem(caution)
-        costs = problem.costs
-        if spread:
-            costs = self._vary(costs, random, spread)
-        experience = explore(
-            costs, random, episodes=self.episodes, batch=self.settings.batch
-        )
+    def _solve(self, experience: Experience, problem: OfflineProblem, costs: Tables) -> Solution:
+        """Finds the best walk for some costs, and what it is expected to cost in truth."""
         varied = OfflineProblem(costs, problem.bounds, problem.ceilings, problem.peaks)
         walk = solve(varied, experience, peak_limits=self.settings.peak_limits)
         changes = {
