@@ -107,9 +107,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         """
         return self._predictions.get(study, {}).get(trial.number)
 
-    def _predict(
-        self, study: Study, trial: FrozenTrial, history: History, score: float
-    ) -> None:
+    def _predict(self, study: Study, trial: FrozenTrial, history: History, score: float) -> None:
         """Keeps the score that is expected of a proposal, for :meth:`prediction`.
 
         With several objectives a score is no value of the study's, and is not kept.

@@ -156,9 +156,11 @@ class LayerProfileSampler(LayeredSampler):
             desk = Desk(
                 *(learnt.profiles, search.view, home, OfflineSettings(), self._noise),
                 episodes=settings.episodes,
+                random=random,
             )
-            for solution in desk.solutions(random, number):
-                expected[solution.point] = solution.score
+            for solution in desk.solutions(number):
+                if solution.score is not None:
+                    expected[solution.point] = solution.score
                 yield solution.point
         elif draw < settings.predicted_share:
             yield from self._compositions(search, learnt, relation)

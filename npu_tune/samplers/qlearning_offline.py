@@ -20,7 +20,7 @@ from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.plan import SweepPlan
 from npu_tune.samplers.profile.profiles import Profiles
 from npu_tune.samplers.ranking import Scalarization, view
-from npu_tune.samplers.steps import change, replace_value
+from npu_tune.samplers.steps import change, nudge_choice, replace_value
 
 
 class OfflineQLearningSampler(LayeredSampler):
@@ -106,12 +106,33 @@ class OfflineQLearningSampler(LayeredSampler):
             home = home_of(profiles, seen.scores, margin=max(2.0 * self._noise, 0.01))
             for point in self._measurements(search, profiles, home):
                 return point
-            desk = Desk(profiles, seen, home, settings, self._noise, self._episodes)
-            for solution in desk.solutions(random, trial.number):
-                if search.is_new(solution.point):
+            desk = Desk(profiles, seen, home, settings, self._noise, self._episodes, random)
+            for solution in desk.solutions(trial.number):
+                if not search.is_new(solution.point):
+                    renewed = self._renew(random, profiles, solution.point)
+                    if not search.is_new(renewed):
+                        continue
+                    return renewed
+                if solution.score is not None:
                     self._predict(study, trial, history, solution.score)
-                    return solution.point
+                return solution.point
         return SweepPlan().propose(search)
+
+    def _renew(self, random: np.random.Generator, profiles: Profiles, point: Point) -> Point:
+        """Changes many or few layers to choices like theirs: a profile tells of all at once.
+
+        Layers whose choices are all profiled stay as they are.
+        """
+        space, settings = profiles.space, self._settings
+        many = settings.most_choices
+        layers = [layer for layer in profiles.layers if space.choices[layer] > many]
+        share = settings.new_share if random.random() < 0.5 else 1.5 / max(len(layers), 1)
+        changes = {
+            layer: nudge_choice(random, space.layers[layer], point[layer], settings.profile.steps)
+            for layer in layers
+            if random.random() < share
+        }
+        return change(point, changes)
 
     def _profiles(self, history: History) -> Profiles:
         return Profiles(

@@ -56,9 +56,7 @@ def profiling_points(
     """
 
     def point(number: int, places: range) -> Point:
-        return change(
-            start, {layers[p]: choices[p][number % len(choices[p])] for p in places}
-        )
+        return change(start, {layers[p]: choices[p][number % len(choices[p])] for p in places})
 
     for number in (0, *order):
         yield point(number, range(len(layers)))

@@ -192,4 +192,4 @@ class _SharedConversions:
         theirs, mine = self._labels[place], self._labels[at]
         if self._means is None:
             return np.zeros((len(theirs), len(mine), self._columns))
-        return self._means[place < at][np.ix_(theirs, mine)]
+        return np.asarray(self._means[place < at][np.ix_(theirs, mine)])

@@ -29,11 +29,12 @@ class Solution:
 
     Args:
         point: the configuration.
-        score: that is predicted.
+        score: that is predicted; None where scores are made worse for limits that no column
+            explains.
     """
 
     point: Point
-    score: float
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Desk:
         settings: of the sampler.
         noise: relative standard deviation of a trial's values.
         episodes: number of episodes of a search.
+        random: a generator made from the seed and the trial's number.
     """
 
     profiles: Profiles
@@ -55,18 +57,18 @@ class Desk:
     settings: OfflineSettings
     noise: float
     episodes: int
+    random: np.random.Generator
 
-    def solutions(self, random: np.random.Generator, turn: int) -> Iterator[Solution]:
+    def solutions(self, turn: int) -> Iterator[Solution]:
         """Yields what is best offline, then what is best with costs a little otherwise.
 
         Args:
-            random: a generator.
             turn: a running number that decides how far from the limits to stay.
         """
         settings = self.settings
         cautions = settings.cautions
         costs = [table[:, :, 0] for table in self._sums.costs]
-        experience = explore(costs, random, episodes=self.episodes, batch=settings.batch)
+        experience = explore(costs, self.random, episodes=self.episodes, batch=settings.batch)
         for step in range(len(cautions)):
             caution = cautions[(turn + step) % len(cautions)]
             yield self._solve(experience, self._problem(caution), costs)
@@ -74,7 +76,7 @@ class Desk:
                 break
         for attempt in range(1, settings.attempts + 1):
             problem = self._problem(cautions[(turn + attempt) % len(cautions)])
-            varied = self._vary(costs, random, attempt * settings.perturbation)
+            varied = self._vary(costs, attempt * settings.perturbation)
             yield self._solve(experience, problem, varied)
 
     def _solve(self, experience: Experience, problem: OfflineProblem, costs: Tables) -> Solution:
@@ -87,9 +89,10 @@ class Desk:
                 self.profiles.layers, self._actions, walk, strict=True
             )
         }
-        return Solution(change(self.home, changes), problem.cost(walk) + self._constant)
+        expected = None if self._explained is None else problem.cost(walk) + self._constant
+        return Solution(change(self.home, changes), expected)
 
-    def _vary(self, costs: Tables, random: np.random.Generator, spread: float) -> Tables:
+    def _vary(self, costs: Tables, spread: float) -> Tables:
         """Costs by chance larger or smaller, those that were never seen more so."""
         tables = self._sums
         return [
@@ -97,7 +100,7 @@ class Desk:
             + spread
             * scale
             * (1.0 + self.settings.unseen * (seen == 0))
-            * random.standard_normal(cost.shape)
+            * self.random.standard_normal(cost.shape)
             for cost, seen, scale in zip(costs, tables.seen, tables.scale, strict=True)
         ]
 
@@ -170,7 +173,20 @@ class Desk:
             ]
             for point in points
         ]
-        return np.array(rows, dtype=np.int64)
+        taken = np.array(rows, dtype=np.int64)
+        self._draw_choices()
+        return taken
+
+    def _draw_choices(self) -> None:
+        """Adds choices that were not observed, made of the values of those that were."""
+        for layer, actions in zip(self.profiles.layers, self._actions, strict=True):
+            if len(actions) >= self.profiles.space.choices[layer]:
+                continue
+            observed = np.array(actions.choices)
+            places = np.arange(observed.shape[1])
+            for _ in range(self.settings.drawn_choices):
+                parents = self.random.integers(len(observed), size=len(places))
+                actions.number(tuple(int(i) for i in observed[parents, places]))
 
     @cached_property
     def _parts(self) -> Floats:

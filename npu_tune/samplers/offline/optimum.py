@@ -103,11 +103,13 @@ def solve(problem: OfflineProblem, experience: Experience, *, peak_limits: int) 
 
 def _excess(problem: OfflineProblem, walk: Sequence[int]) -> float:
     beyond = [
-        max(0.0, float(along(bound.tables, walk).sum()) - bound.most) / max(abs(bound.most), 1e-300)
+        max(0.0, float(along(bound.tables, walk).sum()) - bound.most)
+        / max(abs(bound.most), 1e-300)
         for bound in problem.bounds
     ]
     beyond += [
-        max(0.0, float(along(bound.tables, walk).max()) - bound.most) / max(abs(bound.most), 1e-300)
+        max(0.0, float(along(bound.tables, walk).max()) - bound.most)
+        / max(abs(bound.most), 1e-300)
         for bound in problem.ceilings
     ]
     return _FORBIDDEN * sum(beyond)
@@ -132,9 +134,7 @@ def _solve_bounded(costs: Tables, bounds: Sequence[Bound], experience: Experienc
         rewards = list(costs)
         for multiplier, bound in zip(multipliers, bounds, strict=True):
             if multiplier:
-                rewards = [
-                    r + multiplier * t for r, t in zip(rewards, bound.tables, strict=True)
-                ]
+                rewards = [r + multiplier * t for r, t in zip(rewards, bound.tables, strict=True)]
         return best_walk(experience.learn(rewards))
 
     best = walk()
@@ -160,9 +160,7 @@ def improve_walk(costs: Tables, bounds: Sequence[Bound], walk: Sequence[int]) ->
     for _ in range(4 * len(walk)):
         layers, actions, gains = _moves(costs, walk)
         takes = [_moves(bound.tables, walk)[2] for bound in bounds]
-        room = [
-            bound.most - float(along(bound.tables, walk).sum()) for bound in bounds
-        ]
+        room = [bound.most - float(along(bound.tables, walk).sum()) for bound in bounds]
         move = _best_single(gains, takes, room)
         moves = [move] if move is not None else _best_pair(layers, gains, takes, room)
         if not moves:
@@ -187,9 +185,7 @@ def _moves(tables: Tables, walk: Sequence[int]) -> tuple[Floats, Floats, Floats]
     return np.concatenate(layers), np.concatenate(actions), np.concatenate(changes)
 
 
-def _best_single(
-    gains: Floats, takes: Sequence[Floats], room: Sequence[float]
-) -> int | None:
+def _best_single(gains: Floats, takes: Sequence[Floats], room: Sequence[float]) -> int | None:
     fits = gains < -1e-9
     for take, left in zip(takes, room, strict=True):
         fits &= (take <= left) | (take <= 0)

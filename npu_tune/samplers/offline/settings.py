@@ -53,6 +53,14 @@ class OfflineSettings:
     unseen: float = 4.0
     """Factor by which costs of pairs that were never seen are varied more."""
 
+    drawn_choices: int = 24
+    """Number of choices of a layer that are made of the values of observed ones, where there are
+    others than these."""
+
+    new_share: float = 0.5
+    """Share of the layers that get a choice like the best one, in every other trial that looks for
+    choices nobody thought of, where the best configuration is known."""
+
     attempts: int = 8
     """Number of such variations that are tried where the configuration is known."""
 
@@ -65,11 +73,11 @@ class OfflineSettings:
     def __post_init__(self) -> None:
         check_fields(
             self,
-            shares=("profiling_share",),
+            shares=("profiling_share", "new_share"),
             rates=("own_share", "pair_variance", "least_noise"),
             counts=(
                 *("most_choices", "positions", "network_after", "most_shared", "batch"),
-                *("attempts", "peak_limits"),
+                *("attempts", "peak_limits", "drawn_choices"),
             ),
         )
         for name in ("row_noise", "perturbation", "unseen"):

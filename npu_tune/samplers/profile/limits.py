@@ -150,7 +150,9 @@ def _lines(
             return
         totals, constraint = totals[positive], constraint[positive]
     places = np.log(totals) if is_logarithmic else totals
-    near = float(np.sort(np.abs(constraint))[min(len(constraint) - 1, max(3, len(constraint) // 5))])
+    near = float(
+        np.sort(np.abs(constraint))[min(len(constraint) - 1, max(3, len(constraint) // 5))]
+    )
     weights = 1.0 / (1.0 + (constraint / max(near, 1e-12)) ** 2)
     weights = weights / weights.sum()
     centre, level = float(weights @ places), float(weights @ constraint)
