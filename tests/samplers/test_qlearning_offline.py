@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from layered_problem import quiet
@@ -12,7 +14,7 @@ from npu_tune.samplers.layers import Parameter
 from npu_tune.samplers.offline.actions import ActionNumbers, planned_choices, profiling_points
 from npu_tune.samplers.offline.costs import Observations, pair_tables
 from npu_tune.samplers.offline.episodes import best_walk, explore
-from npu_tune.samplers.offline.optimum import Bound, OfflineProblem, Peak, along, solve
+from npu_tune.samplers.offline.optimum import TotalBound, OfflineProblem, Peak, along, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
 
 
@@ -32,7 +34,7 @@ def _sampler(problem, seed, make=OfflineQLearningSampler, **options):
 def _tables(seed=0, layers=6, choices=3):
     random = np.random.default_rng(seed)
     sizes = [1] + [choices] * layers
-    return [random.random((b, a)) for b, a in zip(sizes, sizes[1:], strict=False)]
+    return [random.random((b, a)) for b, a in itertools.pairwise(sizes)]
 
 
 def _every_walk(tables):
@@ -87,7 +89,7 @@ def test_the_optimum_under_a_bound_is_near_the_best_there_is(seed):
     most = float(np.quantile(sums, 0.1))
     best = min(along(costs, w).sum() for w, s in zip(walks, sums, strict=True) if s <= most)
     experience = explore(costs, np.random.default_rng(0), episodes=300, batch=10)
-    problem = OfflineProblem(costs, bounds=(Bound(column, most),))
+    problem = OfflineProblem(costs, bounds=(TotalBound(column, most),))
     found = solve(problem, experience, peak_limits=4)
     assert along(column, found).sum() <= most
     assert along(costs, found).sum() <= 1.1 * best
@@ -96,7 +98,7 @@ def test_the_optimum_under_a_bound_is_near_the_best_there_is(seed):
 def test_ceilings_and_peaks_are_kept_low():
     costs, column = _tables(1), _tables(2)
     experience = explore(costs, np.random.default_rng(0), episodes=300, batch=10)
-    ceiling = OfflineProblem(costs, ceilings=(Bound(column, 0.6),))
+    ceiling = OfflineProblem(costs, ceilings=(TotalBound(column, 0.6),))
     assert along(column, solve(ceiling, experience, peak_limits=4)).max() <= 0.6
     peak = OfflineProblem(costs, peaks=(Peak(column, 100.0),))
     free = solve(OfflineProblem(costs), experience, peak_limits=20)

@@ -13,7 +13,7 @@ from npu_tune.samplers.layers import Point
 from npu_tune.samplers.offline.actions import ActionNumbers
 from npu_tune.samplers.offline.costs import Observations, PairTables, pair_tables
 from npu_tune.samplers.offline.episodes import Experience, explore
-from npu_tune.samplers.offline.optimum import Bound, OfflineProblem, Peak, Tables, solve
+from npu_tune.samplers.offline.optimum import TotalBound, OfflineProblem, Peak, Tables, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
@@ -107,11 +107,11 @@ class Desk:
     def _problem(self, caution: float) -> OfflineProblem:
         sums, peaks = self._sums, self._peaks
         bounds = [
-            Bound([table[:, :, 1 + i] for table in sums.costs], limit.budget(caution))
+            TotalBound([table[:, :, 1 + i] for table in sums.costs], limit.budget(caution))
             for i, limit in enumerate(self._limits_of(SUM))
         ]
         ceilings = [
-            Bound([table[:, :, i] for table in peaks.costs], limit.budget(caution))
+            TotalBound([table[:, :, i] for table in peaks.costs], limit.budget(caution))
             for i, limit in enumerate(self._limits_of(MAX))
         ]
         first = len(ceilings)

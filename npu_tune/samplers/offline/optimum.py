@@ -19,7 +19,7 @@ Tables = Sequence[Floats]
 
 
 @dataclass(frozen=True)
-class Bound:
+class TotalBound:
     """A limit on the total of a column.
 
     Args:
@@ -56,8 +56,8 @@ class OfflineProblem:
     """
 
     costs: Tables
-    bounds: tuple[Bound, ...] = ()
-    ceilings: tuple[Bound, ...] = ()
+    bounds: tuple[TotalBound, ...] = ()
+    ceilings: tuple[TotalBound, ...] = ()
     peaks: tuple[Peak, ...] = ()
 
     def cost(self, walk: Sequence[int]) -> float:
@@ -96,7 +96,7 @@ def solve(problem: OfflineProblem, experience: Experience, *, peak_limits: int) 
         levels = levels[levels >= floor]
         chosen = np.linspace(0, len(levels) - 1, min(len(levels), peak_limits)).astype(int)
         for level in levels[chosen]:
-            capped = _with_ceilings(costs, [Bound(peak.tables, float(level))])
+            capped = _with_ceilings(costs, [TotalBound(peak.tables, float(level))])
             found.append(_solve_bounded(capped, problem.bounds, experience))
     return min(found, key=lambda walk: problem.cost(walk) + _excess(problem, walk))
 
@@ -115,7 +115,7 @@ def _excess(problem: OfflineProblem, walk: Sequence[int]) -> float:
     return _FORBIDDEN * sum(beyond)
 
 
-def _with_ceilings(costs: Tables, ceilings: Sequence[Bound]) -> Tables:
+def _with_ceilings(costs: Tables, ceilings: Sequence[TotalBound]) -> Tables:
     if not ceilings:
         return costs
     whole = sum(float(np.abs(table).max()) for table in costs)
@@ -127,7 +127,9 @@ def _with_ceilings(costs: Tables, ceilings: Sequence[Bound]) -> Tables:
     return result
 
 
-def _solve_bounded(costs: Tables, bounds: Sequence[Bound], experience: Experience) -> list[int]:
+def _solve_bounded(
+    costs: Tables, bounds: Sequence[TotalBound], experience: Experience
+) -> list[int]:
     multipliers = [0.0] * len(bounds)
 
     def walk() -> list[int]:
@@ -142,7 +144,7 @@ def _solve_bounded(costs: Tables, bounds: Sequence[Bound], experience: Experienc
     for _ in range(min(len(bounds), 3)):
         for at, bound in enumerate(bounds):
 
-            def is_met(multiplier: float, at: int = at, bound: Bound = bound) -> bool:
+            def is_met(multiplier: float, at: int = at, bound: TotalBound = bound) -> bool:
                 multipliers[at] = multiplier
                 return float(along(bound.tables, walk()).sum()) <= bound.most
 
@@ -154,7 +156,7 @@ def _solve_bounded(costs: Tables, bounds: Sequence[Bound], experience: Experienc
     return improve_walk(costs, bounds, best)
 
 
-def improve_walk(costs: Tables, bounds: Sequence[Bound], walk: Sequence[int]) -> list[int]:
+def improve_walk(costs: Tables, bounds: Sequence[TotalBound], walk: Sequence[int]) -> list[int]:
     """Changes one or two layers as long as that costs less and meets the bounds."""
     walk = list(walk)
     for _ in range(4 * len(walk)):
