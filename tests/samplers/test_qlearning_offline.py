@@ -14,7 +14,7 @@ from npu_tune.samplers.layers import Parameter
 from npu_tune.samplers.offline.actions import ActionNumbers, planned_choices, profiling_points
 from npu_tune.samplers.offline.costs import Observations, pair_tables
 from npu_tune.samplers.offline.episodes import best_walk, explore
-from npu_tune.samplers.offline.optimum import TotalBound, OfflineProblem, Peak, along, solve
+from npu_tune.samplers.offline.optimum import OfflineProblem, Peak, TotalBound, along, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
 
 

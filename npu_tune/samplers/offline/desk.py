@@ -13,7 +13,7 @@ from npu_tune.samplers.layers import Point
 from npu_tune.samplers.offline.actions import ActionNumbers
 from npu_tune.samplers.offline.costs import Observations, PairTables, pair_tables
 from npu_tune.samplers.offline.episodes import Experience, explore
-from npu_tune.samplers.offline.optimum import TotalBound, OfflineProblem, Peak, Tables, solve
+from npu_tune.samplers.offline.optimum import OfflineProblem, Peak, Tables, TotalBound, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
