@@ -110,6 +110,14 @@ class SearchStudy:
         params = self._sample(self._storage.get_trial(trial_id))
         return self._storage.update(trial_id, params=params, distributions=self._distributions)
 
+    def prediction(self, trial: FrozenTrial) -> float | None:
+        """The value that the sampler expects of a running trial; None where it does not say.
+
+        A sampler says so by a method ``prediction`` of the study and the trial.
+        """
+        predict = getattr(self.study.sampler, "prediction", None)
+        return None if predict is None else predict(self.study, trial)
+
     def tell(
         self,
         trial: FrozenTrial,

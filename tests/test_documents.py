@@ -59,7 +59,12 @@ def test_every_sampler_is_documented_with_all_its_arguments():
 
     page = (ROOT / "docs/samplers.md").read_text()
     assert {name for name in sampler_names() if f"`{name}`" not in page} == set()
-    for kind in (samplers.SimulatedAnnealingSampler, samplers.QLearningSampler):
+    kinds = (
+        samplers.SimulatedAnnealingSampler,
+        samplers.QLearningSampler,
+        samplers.OfflineQLearningSampler,
+    )
+    for kind in kinds:
         arguments = inspect.signature(kind).parameters
         assert {name for name in arguments if f"`{name}`" not in page} == set()
 

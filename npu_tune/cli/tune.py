@@ -52,7 +52,8 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
 @click.option(
     "--sampler",
-    help="layerwise (default), profile, annealing, qlearning, tpe, nsga2, nsga3, gp or random.",
+    help="layerwise (default), profile, annealing, qlearning, qlearning-offline, "
+    "tpe, nsga2, nsga3, gp or random.",
 )
 @click.option(
     "--objective",

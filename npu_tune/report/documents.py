@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from npu_tune.report.layers import LayerChange, layer_changes
+from npu_tune.report.predictions import prediction_errors
 from npu_tune.report.references import compare_with_references
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord
@@ -44,6 +45,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "cost_unit": result.profile.unit,
         "layers": [] if best is None else layers_document(result, best),
         "trials": trial_counts(result),
+        "predictions": _predictions(result),
         "searches": [asdict(each) for each in result.searches],
         "failures": [_failure(result, trial) for trial in result.trials if trial.failure],
     }
@@ -73,6 +75,7 @@ def trial_document(result: StudyResult, trial: TrialRecord) -> Document:
         "cost_interval": _interval(trial),
         "samples": trial.samples,
         "confirmed": trial.confirmed,
+        "predicted": trial.predicted,
         "feasible": trial.feasible,
         "violations": dict(trial.violations),
         "configuration": dict(trial.configuration),
@@ -127,6 +130,17 @@ def _as_cycles(result: StudyResult, row: LayerChange) -> Document:
     return {
         "cycles_before": row.cost_before if is_cycles else None,
         "cycles_after": row.cost_after if is_cycles else None,
+    }
+
+
+def _predictions(result: StudyResult) -> Document | None:
+    errors = prediction_errors(result)
+    if errors is None:
+        return None
+    return {
+        "trials": errors.trials,
+        "median_error": errors.median,
+        "worst_error": errors.worst,
     }
 
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from npu_tune.samplers.base import LayeredSampler
     from npu_tune.samplers.layer_profile import LayerProfileSampler
     from npu_tune.samplers.layerwise import LayerwiseSampler
+    from npu_tune.samplers.offline.settings import OfflineSettings
     from npu_tune.samplers.profile.settings import LayerProfileSettings
     from npu_tune.samplers.qlearning import QLearningSampler
+    from npu_tune.samplers.qlearning_offline import OfflineQLearningSampler
     from npu_tune.samplers.settings import (
         AnnealingSettings,
         LayerwiseSettings,
@@ -30,6 +32,8 @@ __all__ = [
     "LayeredSampler",
     "LayerwiseSampler",
     "LayerwiseSettings",
+    "OfflineQLearningSampler",
+    "OfflineSettings",
     "QLearningSampler",
     "QLearningSettings",
     "SimulatedAnnealingSampler",
@@ -43,6 +47,8 @@ _HOMES = {
     "LayeredSampler": "npu_tune.samplers.base",
     "LayerwiseSampler": "npu_tune.samplers.layerwise",
     "LayerwiseSettings": "npu_tune.samplers.settings",
+    "OfflineQLearningSampler": "npu_tune.samplers.qlearning_offline",
+    "OfflineSettings": "npu_tune.samplers.offline.settings",
     "QLearningSampler": "npu_tune.samplers.qlearning",
     "QLearningSettings": "npu_tune.samplers.settings",
     "SimulatedAnnealingSampler": "npu_tune.samplers.annealing",

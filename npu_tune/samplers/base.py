@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.checks import check_share
 from npu_tune.samplers.drawing import other_value, random_value
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import NETWORK_SCOPE, Point, is_reserved, layer_of
 from npu_tune.samplers.opening import Opening
-from npu_tune.samplers.ranking import Scalarization
+from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.reading import StudyReader
 
 Derived = TypeVar("Derived")
@@ -78,6 +78,9 @@ class LayeredSampler(BaseSampler, abc.ABC):
         self._readers: weakref.WeakKeyDictionary[Study, StudyReader] = weakref.WeakKeyDictionary()
         self._derived: weakref.WeakKeyDictionary[History, Any] = weakref.WeakKeyDictionary()
         self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
+        self._predictions: weakref.WeakKeyDictionary[Study, dict[int, float]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def _derive(self, history: History, make: Callable[[], Derived]) -> Derived:
         """Makes something of a history once, for as long as trials are only added to it."""
@@ -89,11 +92,33 @@ class LayeredSampler(BaseSampler, abc.ABC):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["_lock"], state["_readers"], state["_derived"], state["_warned"]
+        del state["_predictions"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._start_afresh()
+
+    def prediction(self, study: Study, trial: FrozenTrial) -> float | None:
+        """The value that the sampler expects of a running trial, on the scale of the study's.
+
+        None where there are several objectives, where it expects nothing in particular, and once
+        the trial has finished.
+        """
+        return self._predictions.get(study, {}).get(trial.number)
+
+    def _predict(self, study: Study, trial: FrozenTrial, history: History, score: float) -> None:
+        """Keeps the score that is expected of a proposal, for :meth:`prediction`.
+
+        With several objectives a score is no value of the study's, and is not kept.
+        """
+        if len(study.directions) > 1 or self._scalarization is not None:
+            return
+        completed = ~np.isnan(history.values).any(axis=1)
+        numbers = np.array(history.numbers)[completed]
+        scale = float(first_scale(history.values[completed], numbers)[0])
+        sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
+        self._predictions.setdefault(study, {})[trial.number] = sign * scale * score
 
     def check_layers(self, layers: Collection[str]) -> None:
         """Checks that ``layer_order`` names existing layers only.
@@ -125,6 +150,15 @@ class LayeredSampler(BaseSampler, abc.ABC):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:  # noqa: ARG002 - Optuna's
         self.check_objectives(len(study.directions))
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,  # noqa: ARG002 - part of Optuna's interface
+        values: Sequence[float] | None,  # noqa: ARG002
+    ) -> None:
+        self._predictions.get(study, {}).pop(trial.number, None)
 
     def infer_relative_search_space(
         self,

@@ -14,6 +14,8 @@ from npu_tune.samplers.checks import check_count, check_share
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.moves import Search
+from npu_tune.samplers.offline.desk import Desk, home_of
+from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.plan import SweepPlan
 from npu_tune.samplers.profile.compose import Composer
 from npu_tune.samplers.profile.learnt import Learnt
@@ -114,8 +116,11 @@ class LayerProfileSampler(LayeredSampler):
         learnt = self._derive(history, lambda: self._learnt(history.space))
         learnt.read(history, study.get_trials(deepcopy=False))
         if len(learnt.profiles):
-            for point in self._proposals(search, learnt, trial.number):
+            expected: dict[Point, float] = {}
+            for point in self._proposals(search, learnt, trial.number, expected):
                 if search.is_new(point):
+                    if point in expected:
+                        self._predict(study, trial, history, expected[point])
                     return point
         return self._plan.propose(search)
 
@@ -130,7 +135,10 @@ class LayerProfileSampler(LayeredSampler):
         )
         return Learnt(profiles, self._settings, noise=self._noise)
 
-    def _proposals(self, search: Search, learnt: Learnt, number: int) -> Iterator[Point]:
+    def _proposals(
+        self, search: Search, learnt: Learnt, number: int, expected: dict[Point, float]
+    ) -> Iterator[Point]:
+        """Yields points, and adds the scores that are expected of some of them."""
         space, random, settings = search.history.space, search.random, self._settings
         if number <= self._first_trials:
             yield _spread(random, space, learnt.profiles.points[0], self._first_share)
@@ -141,9 +149,20 @@ class LayerProfileSampler(LayeredSampler):
             and random.random() < settings.direct_share
         ):
             return
-        relation = learnt.relation(search.view.scores)
+        relation = learnt.relation(search.view, random)
         draw = random.random()
-        if draw < settings.predicted_share:
+        if draw < settings.predicted_share and learnt.limits():
+            home = home_of(learnt.profiles, search.view.scores, margin=max(2 * self._noise, 0.01))
+            desk = Desk(
+                *(learnt.profiles, search.view, home, OfflineSettings(), self._noise),
+                episodes=settings.episodes,
+                random=random,
+            )
+            for solution in desk.solutions(number):
+                if solution.score is not None:
+                    expected[solution.point] = solution.score
+                yield solution.point
+        elif draw < settings.predicted_share:
             yield from self._compositions(search, learnt, relation)
         elif draw < settings.predicted_share + settings.network_share:
             yield _change_network(random, space, search.best)
@@ -170,7 +189,7 @@ def _sweeps(search: Search, learnt: Learnt, settings: LayerProfileSettings) -> I
     if first is not None:
         yield first
     elif search.random.random() < settings.resweep_share:
-        relation = learnt.relation(search.view.scores)
+        relation = learnt.relation(search.view, search.random)
         _, best = _put_together(search, learnt, relation, settings)
         for number in search.random.permutation(len(learnt.sweeps)):
             yield apply_sweep(best, learnt.sweeps[int(number)])

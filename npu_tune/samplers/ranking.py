@@ -28,10 +28,12 @@ class View:
     Args:
         scores: per point, lower is better; infinite where the trial failed.
         beam: indices of the points kept, best first.
+        plain: the scores, infeasible trials no worse for it.
     """
 
     scores: Floats
     beam: tuple[int, ...]
+    plain: Floats
 
 
 def view(
@@ -69,8 +71,9 @@ def view(
             completed & (violations <= 0) if (violations[completed] <= 0).any() else completed
         )
         scores = relative @ _weights(relative, eligible, turn)
-    scores = _feasible_first(np.where(completed, scores, np.inf), violations, completed)
-    return View(scores, _best(scores, numbers, width))
+    plain = np.where(completed, scores, np.inf)
+    scores = _feasible_first(plain, violations, completed)
+    return View(scores, _best(scores, numbers, width), plain)
 
 
 def first_scale(values: Floats, numbers: Integers) -> Floats:

@@ -54,6 +54,8 @@ def trial_attributes(
         "sample": record.sample,
     }
     attributes |= {name: value for name, value in optional.items() if value}
+    if record.predicted is not None:
+        attributes["predicted"] = record.predicted
     if record.duplicate_of is not None:
         attributes["duplicate_of"] = record.duplicate_of
     return pack_attributes(attributes)
@@ -135,6 +137,7 @@ def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> 
         profile=LazyProfile(profile) if profile else {},
         notes=tuple(attributes.get("notes", ())),
         sample=attributes.get("sample", 0),
+        predicted=attributes.get("predicted"),
     )
 
 
@@ -152,6 +155,7 @@ def as_duplicate(record: TrialRecord, original: TrialRecord) -> TrialRecord:
         origin=record.origin,
         duplicate_of=original.number,
         seconds=0.0,
+        predicted=None,
     )
 
 

@@ -43,6 +43,16 @@ def _make_qlearning(options: Options, context: SamplerContext) -> BaseSampler:
     return samplers.QLearningSampler(**{**known, **options}, seed=context.seed)
 
 
+def _make_qlearning_offline(options: Options, context: SamplerContext) -> BaseSampler:
+    known = {
+        **_layered(context),
+        **_budget(context),
+        "noise": context.noise,
+        "cost_column": context.profile_cost,
+    }
+    return samplers.OfflineQLearningSampler(**{**known, **options}, seed=context.seed)
+
+
 def _make_gp(options: Options, context: SamplerContext) -> BaseSampler:
     # Optuna takes evaluations for noisy unless told otherwise.
     known = {"deterministic_objective": context.noise == 0}
@@ -129,6 +139,13 @@ _QLEARNING_OPTIONS = {
     "failure_cost": "additional cost of a failed trial, relative to the first one",
     **_PROFILE_OPTIONS,
     **_LAYERED_OPTIONS,
+}
+_OFFLINE_OPTIONS = {
+    "episodes": "number of episodes of a search of the table",
+    "evaluations": "budget of which profiling takes a share",
+    **_PROFILE_OPTIONS,
+    **_LAYERED_OPTIONS,
+    **_NOISE_OPTION,
 }
 _GP_OPTIONS = {
     "independent_sampler": "sampler of parameters outside the relative search space",
@@ -223,6 +240,13 @@ BUILT_IN = (
         "Q-learning along the layers",
         _make_qlearning,
         options=_QLEARNING_OPTIONS,
+        walks_layers=True,
+    ),
+    SamplerKind(
+        "qlearning-offline",
+        "profiles every choice of every layer, then Q-learning offline",
+        _make_qlearning_offline,
+        options=_OFFLINE_OPTIONS,
         walks_layers=True,
     ),
     SamplerKind("random", "uniform random search", _make_random, seeded_per_trial=True),

@@ -96,6 +96,8 @@ class Recorder:
             origin=proposal.origin,
             seconds=outcome.seconds,
             sample=proposal.sample,
+            # Where the sampler sees metrics, what it expects is no cost.
+            predicted=None if self._objective.pareto else self._search.prediction(proposal.trial),
         )
         return self._write(proposal, self._with_outcome(record, outcome))
 

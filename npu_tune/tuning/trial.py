@@ -49,6 +49,7 @@ class TrialRecord:
             configuration: lower and upper end of the 99 % confidence interval of the cost.
         samples: evaluations that metrics and cost are means of.
         confirmed: True where these were made after the configuration had been chosen.
+        predicted: the cost that the sampler expected; None where it expected none.
     """
 
     number: int
@@ -67,6 +68,7 @@ class TrialRecord:
     cost_interval: tuple[float, float] | None = None
     samples: int = 1
     confirmed: bool = False
+    predicted: float | None = None
 
     @property
     def feasible(self) -> bool:

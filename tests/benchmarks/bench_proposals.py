@@ -28,7 +28,13 @@ from npu_tune._optuna_compat import SearchStudy
 from npu_tune.tuning.samplers import SamplerContext, make_sampler
 
 PROBLEM = LayeredProblem(layers=100)
-LIMITS_MS = {"layerwise": 10.0, "profile": 50.0, "annealing": 10.0, "qlearning": 50.0}
+LIMITS_MS = {
+    "layerwise": 10.0,
+    "profile": 50.0,
+    "annealing": 10.0,
+    "qlearning": 50.0,
+    "qlearning-offline": 500.0,
+}
 WORKERS = 64
 
 

@@ -12,6 +12,7 @@ from optuna.testing.pytest_samplers import (
 from npu_tune.samplers import (
     LayerProfileSampler,
     LayerwiseSampler,
+    OfflineQLearningSampler,
     QLearningSampler,
     SimulatedAnnealingSampler,
 )
@@ -26,8 +27,9 @@ class _Factory:
             LayerProfileSampler,
             SimulatedAnnealingSampler,
             QLearningSampler,
+            OfflineQLearningSampler,
         ],
-        ids=["layerwise", "profile", "annealing", "qlearning"],
+        ids=["layerwise", "profile", "annealing", "qlearning", "qlearning-offline"],
     )
     def sampler(self, request):
         return request.param

@@ -3,6 +3,7 @@
 from npu_tune.samplers import (
     LayerProfileSampler,
     LayerwiseSampler,
+    OfflineQLearningSampler,
     QLearningSampler,
     SimulatedAnnealingSampler,
 )
@@ -12,4 +13,5 @@ SAMPLERS = {
     "profile": LayerProfileSampler,
     "annealing": SimulatedAnnealingSampler,
     "qlearning": QLearningSampler,
+    "qlearning-offline": OfflineQLearningSampler,
 }

@@ -67,3 +67,16 @@ def test_a_trial_with_attributes_of_another_form_is_named(attributes):
 
     with pytest.raises(StorageError, match="trial 7"):
         trial_records([*trials, odd], default=DEFAULT, objective=OBJECTIVE)
+
+
+def test_what_was_predicted_is_kept_with_the_trial_and_not_with_its_duplicates():
+    trials = ledger(
+        TrialRecord(0, DEFAULT, metrics={"cycles": 10.0}, origin=BASELINE),
+        TrialRecord(1, CHANGED, metrics={"cycles": 5.0}, predicted=0.51),
+        TrialRecord(2, CHANGED, metrics={"cycles": 5.0}, duplicate_of=1),
+    )
+
+    baseline, verified, duplicate = trial_records(trials, default=DEFAULT, objective=OBJECTIVE)
+
+    assert verified.predicted == 0.51
+    assert baseline.predicted is duplicate.predicted is None

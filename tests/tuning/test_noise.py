@@ -193,7 +193,9 @@ def test_workers_evaluate_repeats_too(tmp_path):
     assert sorted(samples) == list(range(len(samples)))
 
 
-@pytest.mark.parametrize("sampler", ["layerwise", "profile", "annealing", "qlearning", "tpe"])
+@pytest.mark.parametrize(
+    "sampler", ["layerwise", "profile", "annealing", "qlearning", "qlearning-offline", "tpe"]
+)
 def test_every_sampler_copes_with_noise(tmp_path, sampler):
     result = run_noisy(tmp_path / "s", 60, sampler={"name": sampler})
 

@@ -16,6 +16,7 @@ from npu_tune.errors import MissingExtraError, NpuTuneWarning, UsageError
 from npu_tune.samplers import (
     LayerProfileSampler,
     LayerwiseSampler,
+    OfflineQLearningSampler,
     QLearningSampler,
     SimulatedAnnealingSampler,
 )
@@ -155,6 +156,7 @@ OURS = {
     "layerwise": LayerwiseSampler,
     "profile": LayerProfileSampler,
     "qlearning": QLearningSampler,
+    "qlearning-offline": OfflineQLearningSampler,
 }
 
 

@@ -394,7 +394,9 @@ def test_the_wall_time_ends_a_study_over_all_its_runs(tmp_path):
     assert len(first.trials) == len(again.trials) == 1
 
 
-@pytest.mark.parametrize("sampler", ["annealing", "layerwise", "profile", "qlearning"])
+@pytest.mark.parametrize(
+    "sampler", ["annealing", "layerwise", "profile", "qlearning", "qlearning-offline"]
+)
 def test_a_sampler_that_walks_layers_is_refused_where_there_are_none(tmp_path, sampler):
     with pytest.raises(UsageError, match=f"'{sampler}' walks layers, and no layer .* tpe, nsga2"):
         run_fake(tmp_path / "s", target=Flat(), sampler={"name": sampler})

@@ -8,16 +8,19 @@ from functools import cached_property
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.profile.compose import Aim
 from npu_tune.samplers.profile.encoding import Encoding
+from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits, least_multiplier
+from npu_tune.samplers.profile.patchwork import patchwork
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
 from npu_tune.samplers.profile.relation import Relation, relate
 from npu_tune.samplers.profile.segments import Segments
 from npu_tune.samplers.profile.settings import LayerProfileSettings
 from npu_tune.samplers.profile.surrogate import Aggregate, Surrogate
 from npu_tune.samplers.profile.sweeps import Sweep, apply_sweep, sweeps_of
+from npu_tune.samplers.ranking import View
 
 
 class Learnt:
@@ -37,6 +40,7 @@ class Learnt:
         self._noise = noise
         self.segments = Segments(profiles.space, settings.least_observations)
         self.sweeps: tuple[Sweep, ...] = sweeps_of(profiles.space, settings.sweep_positions)
+        self._limits: tuple[int, tuple[ColumnLimit, ...]] | None = None
         self._encoding: Encoding | None = None
         self._surrogates: dict[Aggregate, Surrogate] = {}
 
@@ -60,9 +64,59 @@ class Learnt:
             )
         return self._surrogates[aggregate]
 
-    def relation(self, scores: Floats) -> Relation:
-        """Fits scores, one per point of the history, to the profiles."""
-        return relate(self.profiles, scores[self.profiles.indices], self._settings)
+    def limits(self) -> tuple[ColumnLimit, ...]:
+        """Limits on sums of columns that stand for violated constraints; see `explain_limits`.
+
+        None where a maximum, or no column, stands for one of them, and where evaluations are
+        exact: then infeasible trials count as bad ones, and the relation learns from these what
+        to avoid. On simulated NPUs, whose limits are on peaks, that found better configurations.
+        """
+        if self._noise == 0.0:
+            return ()
+        count = len(self.profiles)
+        if self._limits is None or self._limits[0] != count:
+            found = explain_limits(self.profiles) or ()
+            is_sum = all(limit.aggregate.kind == SUM for limit in found)
+            self._limits = count, found if is_sum else ()
+        return self._limits[1]
+
+    def relation(self, view: View, random: np.random.Generator) -> Relation:
+        """Fits scores to the profiles, and adds what meets the limits on sums of columns.
+
+        Args:
+            view: the scores.
+            random: decides what is tried for the multipliers of limits.
+        """
+        limits, indices = self.limits(), self.profiles.indices
+        if not limits:
+            return relate(self.profiles, view.scores[indices], self._settings)
+        relation = relate(self.profiles, view.plain[indices], self._settings)
+        for limit in limits:
+            relation = self._restrain(relation, limit, random)
+        return relation
+
+    def _restrain(
+        self, relation: Relation, limit: ColumnLimit, random: np.random.Generator
+    ) -> Relation:
+        """Adds a limit's column with the least multiplier at which a patchwork meets the limit."""
+        column = limit.aggregate.column
+
+        def is_met(multiplier: float) -> bool:
+            aim = relation.plus(limit.aggregate, multiplier)
+            found = patchwork(
+                self.segments, aim, len(self.profiles.layers), random, self._settings
+            )
+            return bool(found.sums[column] <= limit.most)
+
+        if is_met(0.0):
+            return relation
+        totals = self.profiles.totals(SUM)
+        cost = sum(
+            factor * float(np.abs(totals[:, aggregate.column]).mean())
+            for aggregate, factor in relation.part(SUM).items()
+        )
+        start = 1e-2 * cost / max(abs(limit.most), 1e-300)
+        return relation.plus(limit.aggregate, least_multiplier(is_met, start)[1])
 
     def aim(
         self, relation: Relation, best: Point, random: np.random.Generator, boldness: float

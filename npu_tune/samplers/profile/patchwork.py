@@ -22,10 +22,12 @@ class Patchwork:
     Args:
         runs: of the segments, in order.
         choices: by place.
+        sums: of their columns.
     """
 
     runs: tuple[Run, ...]
     choices: Mapping[int, Choice]
+    sums: Floats
 
 
 def patchwork(
@@ -63,7 +65,8 @@ def patchwork(
             range(segment.run[0], segment.run[1] + 1), segment.choices, strict=True
         )
     }
-    return Patchwork(tuple(segment.run for segment in chosen), choices)
+    runs = tuple(segment.run for segment in chosen)
+    return Patchwork(runs, choices, segments.sums[best].sum(axis=0))
 
 
 def _limits(peaks: Floats, random: np.random.Generator, settings: LayerProfileSettings) -> Floats:

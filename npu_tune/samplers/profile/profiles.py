@@ -46,6 +46,7 @@ class Profiles:
         columns: of the profiles, the group column left out.
         indices: of the history's points that have a profile.
         runs: per such point, the layers that ran together, in order; single ones too.
+        constraints: per such point by name; above 0 where violated.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Profiles:
         self.indices: list[int] = []
         self.points: list[Point] = []
         self.runs: list[tuple[Run, ...]] = []
+        self.constraints: list[Mapping[str, float]] = []
         self._numbers: dict[Point, int] = {}
         self._slots: Slots | None = None
         self._places: dict[str, int] = {}
@@ -92,9 +94,10 @@ class Profiles:
         for index in range(self._read, len(history.points)):
             if np.isnan(history.values[index]).any():
                 continue
-            rows = unpack_profile(trials[history.numbers[index]].user_attrs.get(self._key))
-            if rows:
-                self._add(index, history.points[index], rows)
+            trial = trials[history.numbers[index]]
+            rows = unpack_profile(trial.user_attrs.get(self._key))
+            if rows and self._add(index, history.points[index], rows):
+                self.constraints.append(trial.constraints)
         self._read = len(history.points)
 
     def __len__(self) -> int:
@@ -136,6 +139,10 @@ class Profiles:
             alike = [n for n in self._alike[place].get(number, ()) if n < until] or [number]
             means.append(np.mean([self._costs[n][place, column, kind] for n in alike]))
         return np.array(means)
+
+    def rows(self, number: int) -> Floats:
+        """The rows of one trial; of shape (layers, columns, 2), by ``SUM`` and ``MAX``."""
+        return self._costs[number]
 
     def over(self, run: Run, kind: int, number: int) -> Floats:
         """Per column, the sum or the maximum over a run of layers in one trial."""
@@ -181,9 +188,10 @@ class Profiles:
         self._alike = [{} for _ in found]
         return True
 
-    def _add(self, index: int, point: Point, rows: Rows) -> None:
+    def _add(self, index: int, point: Point, rows: Rows) -> bool:
+        """Adds a trial; False where its profile is of no use."""
         if self._slots is None and not self._start(rows):
-            return
+            return False
         costs = np.zeros((len(self.layers), len(self.columns), 2))
         groups: list[float | None] = [None] * len(self.layers)
         place = 0
@@ -196,7 +204,7 @@ class Profiles:
             costs[place, :, SUM] += values
             costs[place, :, MAX] = np.maximum(costs[place, :, MAX], values)
         if not np.isfinite(costs).all():
-            return
+            return False
         number = len(self.indices)
         self.indices.append(index)
         self.points.append(point)
@@ -215,6 +223,7 @@ class Profiles:
                 self.distinct[at].append(number)
             if self._is_noisy:
                 self._alike[at].setdefault(first, []).append(number)
+        return True
 
 
 def _runs(groups: Sequence[float | None]) -> tuple[Run, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,11 @@ class Relation:
     factors: dict[Aggregate, float]
     network: tuple[Floats, ...] = ()
     explained: float = 0.0
+
+    def plus(self, aggregate: Aggregate, factor: float) -> Relation:
+        """The relation with more of one aggregate."""
+        factors = {**self.factors, aggregate: self.factors.get(aggregate, 0.0) + factor}
+        return replace(self, factors=factors)
 
     def part(self, kind: int) -> dict[Aggregate, float]:
         """The factors of the aggregates of one kind."""

@@ -134,6 +134,10 @@ class LayerProfileSettings:
     kept_choices: int = 4
     """Number of choices of the elite that are kept whatever is predicted of them."""
 
+    episodes: int = 1000
+    """Number of episodes of an offline search, which composes configurations under limits on sums
+    of columns."""
+
     # How objectives follow from the profile.
 
     worthwhile: float = 0.8
@@ -219,7 +223,7 @@ class LayerProfileSettings:
                 *("patience", "elite", "variations", "peak_limits", "compositions"),
                 *("least_observations", "whole_trials", "mean_width", "grid", "shared_rows"),
                 *("drawn_values", "most_values", "most_unlike", "near_rows", "all_near"),
-                *("all_shared", "variogram_pairs"),
+                *("all_shared", "variogram_pairs", "episodes"),
             ),
         )
         check_count("reach", self.reach, least=0)
