@@ -111,7 +111,7 @@ def _explain(profiles: Profiles, constraint: Floats) -> ColumnLimit | None:
     if best < _LEAST_CORRELATION:
         return None
     lines = [
-        _Line(rest, crossing, scatter, is_logarithmic, aggregate)
+        _ConstraintLine(rest, crossing, scatter, is_logarithmic, aggregate)
         for correlation, aggregate, total in options
         if correlation >= best - _EQUAL
         for is_logarithmic in (False, True)
@@ -125,7 +125,7 @@ def _explain(profiles: Profiles, constraint: Floats) -> ColumnLimit | None:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _ConstraintLine:
     """A constraint as a line over the total of a column, or over its logarithm."""
 
     rest: float

@@ -88,7 +88,7 @@ class NcnnWriter:
         for blob in blobs:
             yield code_factor(limits(self.program.tensors[blob])).astype("<f4").tobytes()
 
-    def _masked(self, plan: LayerPlan) -> Iterator[_Line]:
+    def _masked(self, plan: LayerPlan) -> Iterator[_ParamLine]:
         """The layers with what the configuration says of them."""
         for layer in self.program.layers:
             parameters = dict(layer.parameters)
@@ -104,11 +104,11 @@ class NcnnWriter:
                 mask |= NO_BF16
             if mask:
                 parameters[_MASK] = mask
-            yield _Line(layer.kind, layer.output, layer.inputs, (layer.output,), parameters)
+            yield _ParamLine(layer.kind, layer.output, layer.inputs, (layer.output,), parameters)
 
 
 @dataclass(frozen=True)
-class _Line:
+class _ParamLine:
     """A line of the text."""
 
     kind: str
@@ -137,7 +137,7 @@ def _number(value: float) -> str:
     return format(np.float32(value), ".9e")
 
 
-def _cast(program: NcnnProgram, lines: list[_Line], plan: LayerPlan) -> Iterator[_Line]:
+def _cast(program: NcnnProgram, lines: list[_ParamLine], plan: LayerPlan) -> Iterator[_ParamLine]:
     """Puts a cast behind what is computed in bf16 and read in float.
 
     A layer that is masked from bf16 takes its input as it is, and would read the bits of bf16 as
@@ -156,12 +156,12 @@ def _cast(program: NcnnProgram, lines: list[_Line], plan: LayerPlan) -> Iterator
             for blob in inputs:
                 if blob in short and blob not in floats:
                     floats[blob] = f"{blob}{_FLOAT_ENDING}"
-                    yield _Line("Cast", floats[blob], (blob,), (floats[blob],), {0: 1, 1: 1})
+                    yield _ParamLine("Cast", floats[blob], (blob,), (floats[blob],), {0: 1, 1: 1})
             inputs = tuple(floats.get(blob, blob) for blob in inputs)
         yield replace(line, inputs=inputs)
 
 
-def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
+def _split(lines: list[_ParamLine], program: NcnnProgram) -> list[_ParamLine]:
     """Hands a blob that has several readers to each of them under a name of its own.
 
     An output of the network keeps its name, and readers of it get others: while ncnn saves memory
@@ -176,7 +176,7 @@ def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
     }
     masked = any(_MASK in line.parameters for line in lines)
     handed: dict[str, int] = {}
-    result: list[_Line] = []
+    result: list[_ParamLine] = []
     for line in lines:
         inputs = []
         for blob in line.inputs:
@@ -195,5 +195,5 @@ def _split(lines: list[_Line], program: NcnnProgram) -> list[_Line]:
         result.append(replace(line, inputs=tuple(inputs), outputs=(before,)))
         outputs = (*names, *([output] if kept else []))
         mask: dict[int, Parameter] = {_MASK: NO_BF16} if masked else {}
-        result.append(_Line("Split", f"{output}{_SPLIT_ENDING}", (before,), outputs, mask))
+        result.append(_ParamLine("Split", f"{output}{_SPLIT_ENDING}", (before,), outputs, mask))
     return result
