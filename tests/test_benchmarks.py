@@ -14,6 +14,7 @@ SHORT = {
     "bench_cpu_speed": "--networks tiny --rounds 2",
     "bench_cpu_memory": "--networks tiny",
     "bench_cpu_endurance": "--evaluations 30",
+    "bench_cpu_writing": "--networks tiny --configurations 3",
 }
 """Options with which benchmarks run within seconds, whatever the machine does beside them."""
 
@@ -40,13 +41,20 @@ def test_a_benchmark_runs_in_short_and_reaches_what_it_should(name: str) -> None
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+NOISY = {
+    "bench_cpu_noise": ("--networks tiny --runs 2 --busy 1 --occasions 2 --between 1", 4),
+    "bench_cpu_mixed": ("--networks tiny --evaluations 12", 4),
+}
+"""The same, and how many lines are printed; what they reach beside other tests is not asserted."""
+
+
 @pytest.mark.slow
-def test_the_benchmark_of_noise_runs_in_short() -> None:
-    """What it reaches on a machine that is loaded by other tests is not asserted."""
-    path = Path(__file__).parent / "benchmarks" / "bench_cpu_noise.py"
-    short = "--networks tiny --runs 2 --busy 1 --occasions 2 --between 1"
+@pytest.mark.parametrize("name", NOISY)
+def test_a_benchmark_of_what_varies_runs_in_short(name: str) -> None:
+    path = Path(__file__).parent / "benchmarks" / f"{name}.py"
+    short, lines = NOISY[name]
     ended = subprocess.run(
         [sys.executable, str(path), *short.split()], capture_output=True, text=True, check=False
     )
     assert ended.returncode in (0, 1), ended.stderr
-    assert len(ended.stdout.splitlines()) == 4, ended.stderr
+    assert len(ended.stdout.splitlines()) == lines, ended.stderr
