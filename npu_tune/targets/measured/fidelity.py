@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from npu_tune.errors import InaccurateOutputError, ModelError
+from npu_tune.errors import InaccurateOutputError, ModelError, NpuTuneWarning
 from npu_tune.network import Network
 from npu_tune.network.onnx.graph import OnnxGraph, OnnxNode
 from npu_tune.network.quantize.calibrate import check_calibration, runs
@@ -34,8 +35,8 @@ def signal_to_noise_db(
     """Signal to noise of the worst output, over all inputs.
 
     Of an output that a softmax has made, logarithms are compared, less their mean along its axis:
-    that is what the softmax was given. Probabilities themselves would hide noise, or blow it up, by how sure
-    the network happens to be.
+    that is what the softmax was given. Probabilities themselves would hide noise, or blow it up, by
+    how sure the network happens to be.
 
     Args:
         reference: per input, outputs of the float network.
@@ -172,12 +173,27 @@ def make_fidelity(
             f"{network.name!r} computes something else than finite numbers on typical inputs.",
             remedy="Give calibration data that are typical of it (--calibration).",
         )
+    if len(compared) > 1 and _are_alike(reference[: len(compared)]):
+        warnings.warn(
+            f"The outputs of {network.name!r} are the same whatever the input, so that signal to "
+            "noise says little; give calibration data that are typical of it.",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
     producers = {node.output: node for node in graph.nodes}
     softmax_axes = tuple(_softmax_axis(producers.get(name)) for name in graph.outputs)
     fidelity = Fidelity(tuple(feeds), tuple(reference), softmax_axes, len(compared), labelled)
     if labelled is not None:
         _check_labels(labelled, fidelity)
     return fidelity
+
+
+def _are_alike(reference: Sequence[Sequence[Array]]) -> bool:
+    return all(
+        np.array_equal(value, first)
+        for outputs in reference[1:]
+        for value, first in zip(outputs, reference[0], strict=True)
+    )
 
 
 def _softmax_axis(node: OnnxNode | None) -> int | None:

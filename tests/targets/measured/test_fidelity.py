@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from measured_cases import feeds_of, graph_of, separable_network
 from small_networks import network_of
+from two_runtimes import onnx_model, onnx_network
 
-from npu_tune.errors import InaccurateOutputError, ModelError, TargetError
+from npu_tune.errors import InaccurateOutputError, ModelError, NpuTuneWarning, TargetError
 from npu_tune.targets.measured.data import LabelledData
 from npu_tune.targets.measured.fidelity import (
     MOST_DB,
@@ -181,3 +182,23 @@ def test_labels_beyond_the_classes_of_the_network_are_refused():
 def softmax(value):
     powers = np.exp(value - value.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def test_outputs_that_do_not_depend_on_the_input_are_warned_of():
+    network = onnx_network(
+        onnx_model(
+            "(float[1,4] x) => (float y) { z = Sub(x, x) y = Add(z, w) }",
+            {"w": np.ones((1, 4), np.float32)},
+        )
+    )
+    graph = graph_of(network).graph
+    with pytest.warns(NpuTuneWarning, match="whatever the input"):
+        make_fidelity(network, graph, tuple(feeds_of(graph)), None)
+
+
+def test_outputs_of_a_single_input_are_not_called_alike(recwarn):
+    network = separable_network()
+    graph = graph_of(network).graph
+    make_fidelity(network, graph, tuple(feeds_of(graph, 1)), None)
+    make_fidelity(network, graph, tuple(feeds_of(graph, 3)), None)
+    assert not recwarn
