@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from npu_tune.network.onnx.runtime import import_onnxruntime
-from npu_tune.targets.measured.engine import Array, Feed
+from npu_tune.targets.measured.engine import Array, Feed, profiled_runs
 
 MODEL = "model.onnx"
 
@@ -82,8 +82,8 @@ class OnnxRuntimeNetwork:
         return outputs
 
     def layer_seconds(self, feed: Feed) -> dict[str, float]:
-        """Seconds by the node's name, of the last of some runs."""
-        for _ in range(PROFILED_RUNS):
+        """Least seconds of some runs by the node's name."""
+        for _ in profiled_runs():
             self.run(feed)
         path = Path(self._session.end_profiling())
         try:
@@ -96,9 +96,6 @@ class OnnxRuntimeNetwork:
         """Releases the session."""
         del self._session
 
-
-PROFILED_RUNS = 3
-"""The first one is warming up."""
 
 _ENDING = "_kernel_time"
 

@@ -157,13 +157,14 @@ def _measured(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | No
             settings=setup.rounds,
             usual_s=job.usual_s,
         )
-    loaded.close()
+        loaded.close()
+        seconds = _layer_seconds(engine, candidate, setup)
     return Measurement(
         outputs=tuple(map(tuple, outputs)),
         load_peak_bytes=load_peak,
         run_peak_bytes=run_peak,
         timing=timing,
-        layer_seconds=_layer_seconds(engine, candidate, setup),
+        layer_seconds=seconds,
         priority=priority,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import CompilerError, MissingExtraError
-from npu_tune.targets.measured.engine import Array, Feed
+from npu_tune.targets.measured.engine import Array, Feed, profiled_runs
 
 PARAM, BIN, PORTS = "model.param", "model.bin", "model.json"
 
@@ -147,7 +147,7 @@ class NcnnNetwork:
         blobs = self._net.blobs()
         firsts = {layer.name: blobs[layer.tops[0]].name for layer in self._net.layers()}
         least: dict[str, float] = {}
-        for _ in range(PROFILED_RUNS):
+        for _ in profiled_runs():
             extractor = self._fed(feed)
             for name, blob in firsts.items():
                 start = time.perf_counter()
@@ -167,7 +167,3 @@ class NcnnNetwork:
             # Owned by ncnn, as layers may write into what they read.
             extractor.input(blob, self._ncnn.Mat(value).clone())
         return extractor
-
-
-PROFILED_RUNS = 3
-"""The first one is warming up."""
