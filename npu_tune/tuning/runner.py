@@ -21,7 +21,7 @@ from npu_tune.tuning.known import KnownTrials
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.recorder import Proposal, Recorder, TrialWriter
-from npu_tune.tuning.samples import metric_spread, warn_of_drift
+from npu_tune.tuning.samples import likely_spread, metric_spread, warn_of_drift
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
@@ -145,7 +145,12 @@ class Runner:
                 stacklevel=2,
             )
             return None
-        spread = {} if self._problem.deterministic else metric_spread(self._trials)
+        problem = self._problem
+        spread = (
+            {}
+            if problem.deterministic
+            else likely_spread(problem.metrics, metric_spread(self._trials))
+        )
         metrics = outcome.evaluation.metrics
         warn_of_drift(metrics, self._recorder.baseline or {}, spread=spread)
         return metrics

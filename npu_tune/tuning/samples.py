@@ -15,6 +15,7 @@ from statistics import NormalDist, fmean, stdev
 
 from npu_tune.errors import NpuTuneWarning
 from npu_tune.space import Configuration
+from npu_tune.targets import Metric
 from npu_tune.tuning.objective import Objective, relative_difference
 from npu_tune.tuning.trial import (
     CONFIRMATION,
@@ -156,6 +157,18 @@ def metric_spread(trials: Iterable[TrialRecord]) -> dict[str, float]:
                 squares[name] = squares.get(name, 0.0) + share
                 degrees[name] = degrees.get(name, 0) + len(values) - 1
     return {name: math.sqrt(total / degrees[name]) for name, total in squares.items()}
+
+
+def likely_spread(metrics: Iterable[Metric], found: Mapping[str, float]) -> dict[str, float]:
+    """What the target expects of each metric, or what was found where that is more.
+
+    A few repeats may agree by chance.
+
+    Args:
+        metrics: of the target.
+        found: relative standard deviation by metric, see :func:`metric_spread`.
+    """
+    return {each.name: max(each.spread, found.get(each.name, 0.0)) for each in metrics}
 
 
 def _merged(

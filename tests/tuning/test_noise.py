@@ -13,9 +13,10 @@ from fake_targets import Counting
 
 from npu_tune.errors import NpuTuneWarning
 from npu_tune.evaluation.store import Store, store_path
+from npu_tune.targets import Kind, Metric
 from npu_tune.testing import LayeredTarget, NoisyTarget, fake_network
 from npu_tune.tuning import read_study, run_study
-from npu_tune.tuning.samples import t_quantile
+from npu_tune.tuning.samples import likely_spread, t_quantile
 from npu_tune.tuning.trial import BASELINE, CONFIRMATION, FINALIST, REFERENCE
 
 EXACT = LayeredTarget()
@@ -219,3 +220,12 @@ def test_samplers_are_told_of_the_noise(tmp_path):
 def test_the_quantile_of_students_distribution_is_that_of_the_tables(degrees, exact):
     assert t_quantile(degrees) == pytest.approx(exact, rel=2e-3)
     assert math.isclose(t_quantile(10**9), 2.5758, rel_tol=1e-4)
+
+
+def test_what_is_expected_counts_where_a_few_repeats_agree_by_chance():
+    metrics = (
+        Metric("ms", "ms", Kind.MEASURED, spread=0.05),
+        Metric("bytes", "bytes", Kind.MEASURED),
+    )
+    assert likely_spread(metrics, {"ms": 0.01, "bytes": 0.02}) == {"ms": 0.05, "bytes": 0.02}
+    assert likely_spread(metrics, {"ms": 0.2}) == {"ms": 0.2, "bytes": 0.0}
