@@ -145,12 +145,8 @@ class Runner:
                 stacklevel=2,
             )
             return None
-        problem = self._problem
-        spread = (
-            {}
-            if problem.deterministic
-            else likely_spread(problem.metrics, metric_spread(self._trials))
-        )
+        found = {} if self._problem.deterministic else metric_spread(self._trials)
+        spread = likely_spread(self._problem.metrics, found)
         metrics = outcome.evaluation.metrics
         warn_of_drift(metrics, self._recorder.baseline or {}, spread=spread)
         return metrics
