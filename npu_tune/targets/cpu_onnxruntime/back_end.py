@@ -12,9 +12,6 @@ from npu_tune.targets.cpu_onnxruntime.engine import MODEL, OnnxRuntimeEngine
 from npu_tune.targets.cpu_onnxruntime.knobs import (
     INT8,
     OPTIMIZATION,
-    PRECISION,
-    RANGE,
-    THREADS,
     layers_in_int8,
     make_space,
 )
@@ -23,6 +20,7 @@ from npu_tune.targets.cpu_onnxruntime.script import script
 from npu_tune.targets.cpu_onnxruntime.writer import QdqWriter
 from npu_tune.targets.measured.calibration import Histogram, Method, observe_histograms
 from npu_tune.targets.measured.engine import Feed
+from npu_tune.targets.measured.knobs import PRECISION, RANGE, THREADS
 from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
 
 

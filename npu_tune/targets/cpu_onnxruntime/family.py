@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar
 
 from npu_tune.errors import TargetError
@@ -28,14 +27,7 @@ class OnnxRuntimeTarget(MeasuredTarget):
     """onnxruntime on this machine's CPU."""
 
     name: ClassVar[str] = NAME
-
-    @property
-    def library(self) -> str:
-        """With its version."""
-        try:
-            return f"onnxruntime {version('onnxruntime')}"
-        except PackageNotFoundError:
-            return "onnxruntime"
+    package: ClassVar[str] = "onnxruntime"
 
     def _back_end(
         self, network: Network, layered: LayeredGraph, feeds: list[Feed]

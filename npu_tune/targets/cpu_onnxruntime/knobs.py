@@ -8,12 +8,10 @@ from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace
 from npu_tune.targets.cpu_onnxruntime.engine import OPTIMIZATIONS
 from npu_tune.targets.cpu_onnxruntime.plan import changed_by_range, is_quantizable
 from npu_tune.targets.measured.calibration import METHODS
+from npu_tune.targets.measured.knobs import PRECISION, RANGE, thread_knobs
 from npu_tune.targets.measured.layers import LayeredGraph
 
 OPTIMIZATION = f"{NETWORK_SCOPE}/optimization"
-THREADS = f"{NETWORK_SCOPE}/threads"
-PRECISION = "precision"
-RANGE = "range"
 FLOAT, INT8 = "float32", "int8"
 
 
@@ -33,17 +31,7 @@ def make_space(layered: LayeredGraph, threads: Sequence[int]) -> SearchSpace:
             description="how far onnxruntime rewrites the graph",
         )
     ]
-    if len(threads) > 1:
-        knobs.append(
-            Knob(
-                NETWORK_SCOPE,
-                "threads",
-                tuple(threads),
-                threads[0],
-                ordered=True,
-                description="threads of an inference",
-            )
-        )
+    knobs += thread_knobs(threads)
     for layer in layered.layers:
         if is_quantizable(layered, layer):
             knobs += [

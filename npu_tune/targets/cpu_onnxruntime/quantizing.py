@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,8 @@ class QuantizedWeights:
         scales = np.maximum(self.scales, least).astype(np.float32)
         if np.array_equal(scales, self.scales):
             return self
-        along = [1] * self.codes.ndim
-        along[self.axis] = -1
-        codes = np.round(self.codes * (self.scales / scales).reshape(along)).astype(np.int8)
+        shrunk = _along(self.scales / scales, self.axis, self.codes.ndim)
+        codes = np.round(self.codes * shrunk).astype(np.int8)
         return replace(self, codes=codes, scales=scales)
 
     def integer_bias(self, scale: np.float32) -> NDArray[np.int32]:
@@ -77,15 +77,20 @@ def quantize_weights(graph: OnnxGraph, layer: FoldedLayer) -> QuantizedWeights:
     axis = _channel_axis(node, weights)
     others = tuple(a for a in range(weights.ndim) if a != axis)
     scales = np.maximum(np.abs(weights).max(axis=others), 1e-12) / WEIGHT_LEVELS
-    along = [1] * weights.ndim
-    along[axis] = -1
-    codes = np.round(weights / scales.reshape(along))
+    codes = np.round(weights / _along(scales, axis, weights.ndim))
     return QuantizedWeights(
         np.clip(codes, -WEIGHT_LEVELS, WEIGHT_LEVELS).astype(np.int8),
         scales.astype(np.float32),
         axis,
         None if bias is None else bias.reshape(-1).astype(np.float32),
     )
+
+
+def _along(values: NDArray[Any], axis: int, dimensions: int) -> NDArray[Any]:
+    """One value per channel, in a shape that is broadcast over the weights."""
+    shape = [1] * dimensions
+    shape[axis] = -1
+    return values.reshape(shape)
 
 
 def _channel_axis(node: OnnxNode, weights: NDArray[np.float32]) -> int:

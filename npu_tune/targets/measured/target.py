@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar, Self
 
 from npu_tune.errors import TargetError
@@ -39,6 +40,8 @@ class MeasuredTarget:
     rounds: RoundSettings = field(default_factory=RoundSettings)
 
     name: ClassVar[str]
+    package: ClassVar[str]
+    """That is measured, as it is installed."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -91,9 +94,12 @@ class MeasuredTarget:
         }
 
     @property
-    @abstractmethod
     def library(self) -> str:
         """The library and its version."""
+        try:
+            return f"{self.package} {version(self.package)}"
+        except PackageNotFoundError:
+            return self.package
 
     @abstractmethod
     def _back_end(self, network: Network, layered: LayeredGraph, feeds: list[Feed]) -> BackEnd:

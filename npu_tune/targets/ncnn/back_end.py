@@ -10,8 +10,9 @@ from typing import Any
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.measured.calibration import METHODS, Histogram, Method, observe_histograms
 from npu_tune.targets.measured.engine import Feed
+from npu_tune.targets.measured.knobs import PRECISION, RANGE
 from npu_tune.targets.measured.layers import FoldedLayer, LayeredGraph
-from npu_tune.targets.ncnn.choices import PRECISION, RANGE, WINOGRAD, Choices
+from npu_tune.targets.ncnn.choices import WINOGRAD, Choices
 from npu_tune.targets.ncnn.engine import PARAM, NcnnEngine
 from npu_tune.targets.ncnn.files import write_files
 from npu_tune.targets.ncnn.plan import CHAINED, FLOAT, IN_INT8, INT8, range_owners

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
 from npu_tune.targets.measured.calibration import METHODS
+from npu_tune.targets.measured.knobs import PRECISION, RANGE
 from npu_tune.targets.ncnn.plan import CONVOLUTIONS, FLOAT, LayerPlan, range_owners
 from npu_tune.targets.ncnn.program import NcnnLayer, NcnnProgram
 
 FP16 = f"{NETWORK_SCOPE}/fp16"
-THREADS = f"{NETWORK_SCOPE}/threads"
-PRECISION, RANGE, WINOGRAD = "precision", "range", "winograd"
+WINOGRAD = "winograd"
 
 OFF = "off"
 
@@ -28,22 +28,6 @@ class Choices(Protocol):
 
     def options(self, configuration: Mapping[str, Value]) -> Mapping[str, Any]:
         """Of the whole network, for the engine."""
-
-
-def thread_knobs(threads: Sequence[int]) -> list[Knob]:
-    """The choice of threads, where there is any."""
-    if len(threads) == 1:
-        return []
-    return [
-        Knob(
-            NETWORK_SCOPE,
-            "threads",
-            tuple(threads),
-            threads[0],
-            ordered=True,
-            description="threads of an inference",
-        )
-    ]
 
 
 def fp16_knobs(levels: tuple[str, ...]) -> list[Knob]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar
 
 from npu_tune.errors import TargetError
@@ -40,14 +39,7 @@ class NcnnTarget(MeasuredTarget):
     """ncnn on this machine's CPU."""
 
     name: ClassVar[str] = CPU
-
-    @property
-    def library(self) -> str:
-        """With its version."""
-        try:
-            return f"ncnn {version('ncnn')}"
-        except PackageNotFoundError:
-            return "ncnn"
+    package: ClassVar[str] = "ncnn"
 
     def _back_end(self, network: Network, layered: LayeredGraph, feeds: list[Feed]) -> NcnnBackEnd:
         """Translates the network and checks at once what that computes.

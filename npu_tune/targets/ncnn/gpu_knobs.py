@@ -13,16 +13,15 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
+from npu_tune.targets.measured.knobs import THREADS, thread_knobs
 from npu_tune.targets.ncnn.choices import (
     FP16,
-    THREADS,
     channels_per_group,
     chosen_precisions,
     fp16_knobs,
     idle_precisions,
     is_ordinary,
     precision_knobs,
-    thread_knobs,
     with_changes,
 )
 from npu_tune.targets.ncnn.engine import FP16_LEVELS, WINOGRAD_LEVELS

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
+from npu_tune.targets.measured.knobs import THREADS, thread_knobs
 from npu_tune.targets.ncnn.choices import (
     FP16,
     OFF,
-    THREADS,
     WINOGRAD,
     channels_per_group,
     chosen_precisions,
@@ -24,7 +24,6 @@ from npu_tune.targets.ncnn.choices import (
     idle_precisions,
     is_ordinary,
     precision_knobs,
-    thread_knobs,
     with_changes,
 )
 from npu_tune.targets.ncnn.plan import (

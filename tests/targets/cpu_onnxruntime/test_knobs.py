@@ -8,12 +8,8 @@ from small_networks import network_of
 
 from npu_tune.space import Configuration
 from npu_tune.targets.cpu_onnxruntime.back_end import OnnxRuntimeBackEnd
-from npu_tune.targets.cpu_onnxruntime.knobs import (
-    OPTIMIZATION,
-    THREADS,
-    layers_in_int8,
-    make_space,
-)
+from npu_tune.targets.cpu_onnxruntime.knobs import OPTIMIZATION, layers_in_int8, make_space
+from npu_tune.targets.measured.knobs import THREADS
 
 SEPARABLE = graph_of(separable_network())
 BACK_END = OnnxRuntimeBackEnd(SEPARABLE, feeds_of(SEPARABLE.graph), (1,))
