@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +30,15 @@ class MeasuringSetup:
 
     Args:
         engine: the library.
-        reference: that candidates are timed against.
+        references: that candidates are timed against. The first one's time is what ratios are
+            made with; others, which may fail to load, tell of the machine.
         feeds: inputs on which outputs are compared; the first one is what is timed.
         rounds: how long is measured.
         folder: with all files of the problem, removed by who outlives the other; None for none.
     """
 
     engine: Engine
-    reference: WrittenConfiguration
+    references: tuple[WrittenConfiguration, ...]
     feeds: tuple[Feed, ...]
     rounds: RoundSettings
     folder: Path | None = None
@@ -51,12 +51,14 @@ class MeasuringJob:
     Args:
         candidate: what is run.
         timed: True to time it, False for its outputs alone.
-        usual_s: what the reference usually takes; infinite where nobody knows.
+        usual_s: what the references usually take; empty where nobody knows.
+        patience_s: how long to wait for them to take as much.
     """
 
     candidate: WrittenConfiguration
     timed: bool = True
-    usual_s: float = math.inf
+    usual_s: tuple[float, ...] = ()
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Measurement:
         timing: None where it was not timed.
         layer_seconds: by the writer's names; as one run showed it.
         priority: True where it ran before all other programs.
+        drift: by which the second reference took longer than usual, relative to the first.
     """
 
     outputs: tuple[tuple[Array, ...], ...]
@@ -78,6 +81,7 @@ class Measurement:
     timing: Timing | None = None
     layer_seconds: Mapping[str, float] | None = None
     priority: bool = False
+    drift: float = 1.0
 
 
 @dataclass(frozen=True)

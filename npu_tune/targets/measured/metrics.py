@@ -12,7 +12,7 @@ SNR = "snr_db"
 ACCURACY = "accuracy"
 ACCURACY_DROP = "accuracy_drop"
 
-METRICS_VERSION = "1"
+METRICS_VERSION = "2"
 """Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
 PROFILE = ProfileSchema(cost="ms", unit="ms")

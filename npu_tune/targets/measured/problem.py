@@ -97,15 +97,16 @@ class MeasuredProblem(Problem):
         if timing is None:
             raise RuntimeError("Nothing was timed.")
         memory = max(measurement.load_peak_bytes, measurement.run_peak_bytes)
+        profile = self._profile_of(whole, measurement.layer_seconds or {})
         return Evaluation(
             metrics={
-                names.RATIO: timing.ratio,
+                names.RATIO: timing.ratio / measurement.drift ** _share_in_int8(profile),
                 names.LATENCY: timing.candidate_s * 1e3,
                 names.PEAK_MEMORY: float(memory),
                 names.RUN_MEMORY: float(measurement.run_peak_bytes),
                 **found,
             },
-            profile=self._profile_of(whole, measurement.layer_seconds or {}),
+            profile=profile,
             notes=_notes(measurement),
             spread={names.RATIO: timing.spread},
         )
@@ -216,11 +217,14 @@ class MeasuredProblem(Problem):
 
     @cached_property
     def _session(self) -> MeasuringSession:
-        reference = self._folder / "reference"
-        reference.mkdir(exist_ok=True)  # from an attempt that the disk was too full for
+        default = self.space.default
+        in_int8 = self._back_end.in_int8([layer.name for layer in self._back_end.layers])
+        references = {"reference": default, "reference-int8": in_int8}
+        if in_int8 == default:
+            del references["reference-int8"]
         setup = MeasuringSetup(
             self._back_end.engine,
-            self._write(self.space.default, reference),
+            tuple(self._write_reference(*each) for each in references.items()),
             self._fidelity.feeds,
             self._rounds,
             self._folder,
@@ -235,6 +239,11 @@ class MeasuredProblem(Problem):
         with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as name:
             yield self._write(configuration, Path(name))
 
+    def _write_reference(self, name: str, configuration: Configuration) -> WrittenConfiguration:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)  # from an attempt that the disk was too full for
+        return self._write(configuration, folder)
+
     def _write(self, configuration: Configuration, folder: Path) -> WrittenConfiguration:
         """Writes the files of a configuration.
 
@@ -248,6 +257,13 @@ class MeasuredProblem(Problem):
                 f"The files of a configuration cannot be written: {error.strerror or error}.",
                 remedy=remedy_for(error, "Set TMPDIR to a folder that can be written to."),
             ) from error
+
+
+def _share_in_int8(profile: Mapping[str, Mapping[str, float]]) -> float:
+    """The share of the time that layers take which are not in float32."""
+    whole = sum(row["ms"] for row in profile.values())
+    reduced = sum(row["ms"] for row in profile.values() if row["noise"] > 0.0)
+    return reduced / whole if whole > 0.0 else 0.0
 
 
 def _notes(measurement: Measurement) -> tuple[str, ...]:

@@ -1,11 +1,16 @@
-"""Times two networks in turns, until their ratio is known well enough.
+"""Times a network and references in turns, until the ratio of times is known well enough.
 
-Absolute times drift by half within minutes on a shared machine; the ratio of two networks that
-are timed in turns does not. A round runs each of them several times: the first run after a switch
-finds the other's data in the caches and is dropped, and of the others the least counts, as
+Absolute times drift by half within minutes on a shared machine; the ratio of networks that are
+timed in turns does so far less. A round runs each of them several times: the first run after a
+switch finds the other's data in the caches and is dropped, and of the others the least counts, as
 whatever disturbs a run makes it longer. The candidate always comes first, so that every block of
-runs follows one of the other network: with the order reversed in every other round, blocks that
+runs follows one of another network: with the order reversed in every other round, blocks that
 follow one of their own network find warmer caches and are 1 to 2.5 % faster.
+
+A core that is shared with another guest of the host has two states, and changes between them
+after milliseconds or only after minutes; in the slow one int8 takes 1.5 times as long and float
+1.3 times. Of a network's rounds the lower quintile therefore counts, which is a time of the fast
+state as long as a third of the rounds have seen that, and where none have, all is timed again.
 """
 
 from __future__ import annotations
@@ -13,14 +18,20 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Run = Callable[[], object]
 Clock = Callable[[], float]
+
+_QUANTILE = 0.2
+"""Of the rounds: lower ones hang on single rounds, higher ones mix both states of a core."""
+
+_LOOK_EVERY = 4
+"""Rounds between two looks at the standard error, which takes as long as a small network."""
 
 
 @dataclass(frozen=True)
@@ -30,150 +41,187 @@ class RoundSettings:
     Args:
         timed: runs of each network in a round whose times count; for the same number of runs,
             many short rounds give a ratio that varies less than few long ones, as what disturbs
-            both networks changes between their runs.
-        least: rounds; fewer give a median absolute deviation that is too low by chance too often.
+            all networks changes between their runs.
+        least: rounds; fewer have too often no round in the fast state.
         most: rounds; the spread falls with their square root only.
         enough: standard error of the ratio at which measuring ends; 2 %, below which a network
-            against itself should stay, is three of them.
+            against itself should stay, is four of them.
         seconds: after which measuring ends once the least rounds are done.
-        outlier: deviations, as the median of them, beyond which a round is repeated: beyond what
-            chance does once in 1,500 rounds.
-        calm: times the reference's usual time, up to which the processor is the network's alone.
-        attempts: measurements, of which all but the first are made where it is not.
+        calm: times a reference's usual time, and the ratio's uncertainty, up to which the core is
+            the network's alone.
+        patience: seconds that may be spent waiting for that. Waiting uses them up, and what
+            measuring takes is added to them again.
+        waiting: times what measuring took, that may be waited for one measurement.
     """
 
     timed: int = 2
-    least: int = 12
-    most: int = 40
-    enough: float = 0.006
+    least: int = 16
+    most: int = 48
+    enough: float = 0.005
     seconds: float = 10.0
-    outlier: float = 5.0
     calm: float = 1.05
-    attempts: int = 4
+    patience: float = 20.0
+    waiting: float = 10.0
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What the rounds found.
+    """What the rounds found; times of networks are lower quintiles over the rounds.
 
     Args:
-        ratio: of the candidate's time to the reference's.
+        ratio: of the candidate's time to the first reference's.
         spread: relative standard error of the ratio.
-        candidate_s: median over the rounds of the candidate's least time.
-        reference_s: the same of the reference.
-        rounds: that were kept.
+        candidate_s: the candidate's time.
+        references_s: those of the references.
+        rounds: that were made.
         wall_share: wall time by the clock's; well above 1 where others held the processor.
+        measured_s: by the clock, without waiting.
+        waited_s: by the clock, until the core was the network's alone.
     """
 
     ratio: float
     spread: float
     candidate_s: float
-    reference_s: float
+    references_s: tuple[float, ...]
     rounds: int
     wall_share: float
+    measured_s: float = 0.0
+    waited_s: float = 0.0
 
 
-class UsualTime:
-    """What the reference usually takes, by the latest measurements.
+class UsualTimes:
+    """What the references usually take, by the latest measurements.
 
-    Their lower quartile: a neighbour that comes and goes does not raise it, and a machine that has
-    become slower for good does within a dozen measurements.
+    Args:
+        calm: times that, up to which a measurement tells how references compare.
     """
 
-    def __init__(self) -> None:
-        self._latest: deque[float] = deque(maxlen=16)
+    def __init__(self, calm: float = RoundSettings.calm) -> None:
+        self._calm = calm
+        self._latest: deque[tuple[float, ...]] = deque(maxlen=64)
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: Sequence[float]) -> None:
         """Takes a measurement into account."""
-        self._latest.append(seconds)
+        self._latest.append(tuple(seconds))
 
     @property
-    def seconds(self) -> float:
-        """Infinite before the first measurement."""
-        return float(np.quantile(self._latest, 0.25)) if self._latest else math.inf
+    def seconds(self) -> tuple[float, ...]:
+        """One time per reference; none before the first measurement.
+
+        The lower decile: a neighbour that is seldom away does not raise it, and a machine that has
+        become slower for good does in the end.
+        """
+        if not self._latest:
+            return ()
+        lower = np.quantile(self._latest, 0.1, axis=0, method="lower")
+        return tuple(float(each) for each in lower)
+
+    def drift(self, seconds: Sequence[float]) -> float:
+        """By how much the second reference, if there is one, took longer than the first does.
+
+        Args:
+            seconds: of one measurement, which was added.
+        """
+        if len(seconds) < 2:
+            return 1.0
+        usual = self.seconds
+        calm = [each for each in self._latest if _slowness(each, usual) <= self._calm]
+        ratios = [each[1] / each[0] for each in calm or self._latest]
+        return float(seconds[1] / seconds[0] / np.median(ratios))
 
 
 def time_when_calm(
     candidate: Run,
-    reference: Run,
+    references: Sequence[Run],
     *,
     clock: Clock,
     settings: RoundSettings = RoundSettings(),
-    usual_s: float,
+    usual_s: Sequence[float] = (),
+    patience_s: float = math.inf,
 ) -> Timing:
-    """Times a candidate against a reference, again while the reference takes longer than usual.
+    """Times a candidate against references, again while these take longer than usual.
 
-    What a neighbour takes from a core that is shared with it - another guest of the host, say -
-    differs between networks: int8 was seen 1.5 times slower while float was 1.3 times, for seconds.
-    So the measurement counts in which the reference was fastest.
+    The measurement counts in which they were fastest, and the ratio steadiest.
 
     Args:
         candidate: runs once.
-        reference: runs once.
+        references: each runs once.
         clock: seconds.
         settings: how long, and what is calm.
-        usual_s: what the reference usually takes; infinite where nobody knows.
+        usual_s: what the references usually take; empty where nobody knows.
+        patience_s: by the clock, after which what was found has to do.
     """
-    best = time_in_turns(candidate, reference, clock=clock, settings=settings)
-    for _ in range(settings.attempts - 1):
-        if best.reference_s <= settings.calm * usual_s:
-            break
-        again = time_in_turns(candidate, reference, clock=clock, settings=settings)
-        best = min(best, again, key=lambda timing: timing.reference_s)
-    return best
+    best = time_in_turns(candidate, references, clock=clock, settings=settings)
+    if not usual_s:
+        return best
+    measured, waited, started = best.measured_s, 0.0, clock()
+    longest = min(patience_s, settings.waiting * measured)
+    while _unrest(best, usual_s) > settings.calm and waited < longest:
+        again = time_in_turns(candidate, references, clock=clock, settings=settings)
+        best = min(best, again, key=lambda timing: _unrest(timing, usual_s))
+        waited = clock() - started
+    return replace(best, measured_s=measured, waited_s=waited)
 
 
 def time_in_turns(
-    candidate: Run, reference: Run, *, clock: Clock, settings: RoundSettings = RoundSettings()
+    candidate: Run,
+    references: Sequence[Run],
+    *,
+    clock: Clock,
+    settings: RoundSettings = RoundSettings(),
 ) -> Timing:
-    """Times a candidate against a reference.
+    """Times a candidate against references.
 
     Args:
         candidate: runs once.
-        reference: runs once.
+        references: each runs once; the ratio is that to the first.
         clock: seconds; :func:`time.thread_time` leaves out what others do on the processor.
         settings: how long.
     """
     started_wall, started = time.perf_counter(), clock()
-    pairs: list[tuple[float, float]] = []
-    repeated = 0
-    while len(pairs) < settings.most:
-        ours = _least(candidate, clock, settings.timed)
-        pairs.append((ours, _least(reference, clock, settings.timed)))
-        if len(pairs) < settings.least:
-            continue
-        ratios = _ratios(pairs)
-        odd = _outlier(ratios, settings.outlier)
-        if odd is not None and repeated < settings.least:
-            del pairs[odd]
-            repeated += 1
+    networks = (candidate, *references)
+    rounds: list[list[float]] = []
+    while len(rounds) < settings.most:
+        rounds.append([_least(run, clock, settings.timed) for run in networks])
+        if len(rounds) < settings.least or (len(rounds) - settings.least) % _LOOK_EVERY:
             continue
         late = time.perf_counter() - started_wall > settings.seconds
-        if standard_error(ratios) <= settings.enough or late:
+        if late or standard_error(np.array(rounds)[:, :2]) <= settings.enough:
             break
-    ratios = _ratios(pairs)
-    median = float(np.median(ratios))
-    times = np.array(pairs)
+    times = np.quantile(rounds, _QUANTILE, axis=0)
     used, passed = clock() - started, time.perf_counter() - started_wall
     return Timing(
-        ratio=median,
-        spread=standard_error(ratios),
-        candidate_s=float(np.median(times[:, 0])),
-        reference_s=float(np.median(times[:, 1])),
-        rounds=len(pairs),
+        ratio=float(times[0] / times[1]),
+        spread=standard_error(np.array(rounds)[:, :2]),
+        candidate_s=float(times[0]),
+        references_s=tuple(float(each) for each in times[1:]),
+        rounds=len(rounds),
         wall_share=passed / used if used > 0 else 1.0,
+        measured_s=used,
     )
 
 
-def standard_error(ratios: NDArray[np.float64]) -> float:
-    """Relative standard error of the median of ratios, from their median absolute deviation.
+def standard_error(rounds: NDArray[np.float64], *, resamples: int = 100) -> float:
+    """Relative standard error of the ratio of two networks' lower quintiles, by the bootstrap.
 
-    Of normal values the deviation is 1.4826 times that median, and the error of a median sqrt(pi/2)
-    times that of a mean.
+    Args:
+        rounds: times, of shape (rounds, 2).
+        resamples: of as many rounds.
     """
-    median = float(np.median(ratios))
-    deviation = 1.4826 * float(np.median(np.abs(ratios - median)))
-    return math.sqrt(math.pi / 2) * deviation / math.sqrt(len(ratios)) / median
+    drawn = np.random.default_rng(0).integers(len(rounds), size=(resamples, len(rounds)))
+    times = np.quantile(rounds[drawn], _QUANTILE, axis=1)
+    ratios = times[:, 0] / times[:, 1]
+    return float(ratios.std(ddof=1) / ratios.mean())
+
+
+def _unrest(timing: Timing, usual_s: Sequence[float]) -> float:
+    """How many times longer than usual the references took, times how uncertain the ratio is."""
+    return _slowness(timing.references_s, usual_s) * (1.0 + timing.spread)
+
+
+def _slowness(seconds: Sequence[float], usual_s: Sequence[float]) -> float:
+    """How many times longer than usual references took, the one that suffered most."""
+    return max(now / usual for now, usual in zip(seconds, usual_s, strict=True))
 
 
 def _least(run: Run, clock: Clock, timed: int) -> float:
@@ -184,18 +232,3 @@ def _least(run: Run, clock: Clock, timed: int) -> float:
         run()
         least = min(least, clock() - start)
     return least
-
-
-def _ratios(pairs: list[tuple[float, float]]) -> NDArray[np.float64]:
-    both = np.array(pairs)
-    return np.asarray(both[:, 0] / both[:, 1])
-
-
-def _outlier(ratios: NDArray[np.float64], limit: float) -> int | None:
-    """The round furthest from the median, if that is beyond the limit."""
-    away = np.abs(ratios - np.median(ratios))
-    typical = 1.4826 * float(np.median(away))
-    furthest = int(np.argmax(away))
-    # Where rounds are all but equal, a thousandth is no outlier.
-    beyond = away[furthest] > limit * max(typical, 1e-3 * float(np.median(ratios)))
-    return furthest if beyond else None

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from npu_tune.closing import Closing
@@ -29,12 +30,15 @@ from npu_tune.targets.measured.messages import (
     NoFreeCore,
     WrittenConfiguration,
 )
-from npu_tune.targets.measured.rounds import UsualTime
+from npu_tune.targets.measured.rounds import Timing, UsualTimes
 
 ATTEMPTS = 2
 """A crash is not a verdict: it may be the machine's, but hardly twice in a row."""
 
 _ENDING_S = 5.0
+
+_FIRST_LOOKS = 3
+"""Measurements of the second reference from which it is known at first what is usual."""
 
 ENVIRONMENT = {
     **dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
@@ -53,7 +57,8 @@ class MeasuringSession(Closing):
 
     def __init__(self, setup: MeasuringSetup) -> None:
         self._setup = setup
-        self._usual = UsualTime()
+        self._usual = UsualTimes(setup.rounds.calm)
+        self._patience_s = setup.rounds.patience
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
@@ -70,18 +75,35 @@ class MeasuringSession(Closing):
             CompilerCrashError: if it ends its process every time.
             WorkerLostError: if no core becomes free, or the process cannot be started.
         """
-        job = MeasuringJob(candidate, timed, self._usual.seconds)
+        if timed and not self._usual.seconds and self._setup.engine.outlives_fork:
+            self._look_at_machine()
         how = ""
         for _ in range(ATTEMPTS):
-            answer = self._ask(job)
+            answer = self._ask(self._job(candidate, timed=timed))
             if isinstance(answer, Measurement):
-                if answer.timing is not None:
-                    self._usual.add(answer.timing.reference_s)
-                return answer
+                return answer if answer.timing is None else self._judge(answer, answer.timing)
             if not isinstance(answer, CandidateDeath):
                 raise _error_of(answer)
             how = answer.how
         raise CompilerCrashError(f"The process that ran this configuration ended: {how}.")
+
+    def _job(self, candidate: WrittenConfiguration, *, timed: bool) -> MeasuringJob:
+        return MeasuringJob(candidate, timed, self._usual.seconds, self._patience_s)
+
+    def _look_at_machine(self) -> None:
+        """Learns what is usual, where the machine may be slow at first."""
+        for each in self._setup.references[1:]:
+            for _ in range(_FIRST_LOOKS):
+                answer = self._ask(self._job(each, timed=True))
+                if isinstance(answer, Measurement) and answer.timing is not None:
+                    self._judge(answer, answer.timing)
+
+    def _judge(self, measurement: Measurement, timing: Timing) -> Measurement:
+        """Says how the machine was, by what is usual; learns from it for the next measurements."""
+        left = self._patience_s + timing.measured_s - timing.waited_s
+        self._patience_s = min(max(left, 0.0), self._setup.rounds.patience)
+        self._usual.add(timing.references_s)
+        return replace(measurement, drift=self._usual.drift(timing.references_s))
 
     def close(self) -> None:
         """Ends the process."""
@@ -148,6 +170,9 @@ class MeasuringSession(Closing):
                 self._process.kill()
                 status = self._process.wait()
         self._process = self._connection = None
+        self._usual = UsualTimes(
+            self._setup.rounds.calm
+        )  # the next process may have other references
         return status
 
 

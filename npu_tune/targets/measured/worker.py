@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -47,14 +48,14 @@ def main() -> None:
         setup: MeasuringSetup = connection.recv()
         stack.callback(_remove, setup.folder)
         try:
-            reference = _prepare(setup)
+            references = _prepare(setup)
         except Exception as error:  # noqa: BLE001 - whatever a library raises
             connection.send(LibraryRefusal(sentence_of(error)))
             return
         connection.send(MeasurerReady())
         while True:
             job: MeasuringJob = connection.recv()
-            connection.send_bytes(_answer(job, setup, reference, connection))
+            connection.send_bytes(_answer(job, setup, references, connection))
 
 
 def _remove(folder: Path | None) -> None:
@@ -63,18 +64,42 @@ def _remove(folder: Path | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare(setup: MeasuringSetup) -> Runnable | None:
-    """Imports the library; loads the reference where children can go on with it."""
+def _prepare(setup: MeasuringSetup) -> tuple[Runnable, ...]:
+    """Imports the library; loads the references where children can go on with them."""
     setup.engine.prepare()
     if not setup.engine.outlives_fork:
-        return None
-    reference = _load(setup.engine, setup.reference)
-    reference.run(setup.feeds[0])
-    return reference
+        return ()
+    first, *others = setup.references
+    found = [_load_and_run(setup, first)]
+    found += [_load_and_run(setup, each) for each in others if _survives(setup, each)]
+    return tuple(found)
+
+
+def _load_and_run(setup: MeasuringSetup, configuration: WrittenConfiguration) -> Runnable:
+    loaded = _load(setup.engine, configuration)
+    loaded.run(setup.feeds[0])
+    return loaded
+
+
+def _survives(setup: MeasuringSetup, configuration: WrittenConfiguration) -> bool:
+    """Whether a process that runs a configuration, such as this one, outlives that."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _load_and_run(setup, configuration)
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return status == 0
 
 
 def _answer(
-    job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None, connection: Connection
+    job: MeasuringJob,
+    setup: MeasuringSetup,
+    references: tuple[Runnable, ...],
+    connection: Connection,
 ) -> bytes:
     """Measures in a child; ends it where the other side has gone away."""
     give_back()
@@ -82,7 +107,7 @@ def _answer(
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _be_the_child(job, setup, reference, writer)
+        _be_the_child(job, setup, references, writer)
     os.close(writer)
     with open(reader, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor
         content = _read(stream.fileno(), connection, child)
@@ -109,12 +134,12 @@ def _read(descriptor: int, connection: Connection, child: int) -> bytes:
 
 
 def _be_the_child(
-    job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None, writer: int
+    job: MeasuringJob, setup: MeasuringSetup, references: tuple[Runnable, ...], writer: int
 ) -> None:
     """Never returns."""
     code = 1
     try:
-        answer = pickle.dumps(_measure(job, setup, reference), pickle.HIGHEST_PROTOCOL)
+        answer = pickle.dumps(_measure(job, setup, references), pickle.HIGHEST_PROTOCOL)
         with open(writer, "wb") as stream:
             stream.write(answer)
         code = 0
@@ -122,12 +147,12 @@ def _be_the_child(
         os._exit(code)  # without what the parent's copy would do at its end
 
 
-def _measure(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None) -> Answer:
+def _measure(job: MeasuringJob, setup: MeasuringSetup, references: tuple[Runnable, ...]) -> Answer:
     engine, candidate = setup.engine, job.candidate
     try:
         with core_of_its_own(engine.threads):
             if job.timed:
-                return _measured(job, setup, reference)
+                return _measured(job, setup, references)
             loaded = _load(engine, candidate)
             return Measurement(tuple(tuple(loaded.run(feed)) for feed in setup.feeds))
     except WorkerLostError as error:
@@ -138,7 +163,9 @@ def _measure(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | Non
         return LibraryRefusal(sentence_of(error))
 
 
-def _measured(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | None) -> Measurement:
+def _measured(
+    job: MeasuringJob, setup: MeasuringSetup, references: tuple[Runnable, ...]
+) -> Measurement:
     engine, candidate = setup.engine, job.candidate
     memory = PeakMemory()
     loaded = _load(engine, candidate)
@@ -148,14 +175,15 @@ def _measured(job: MeasuringJob, setup: MeasuringSetup, reference: Runnable | No
     loaded.run(setup.feeds[0])
     run_peak = memory.read()
     outputs += [loaded.run(feed) for feed in setup.feeds[1:]]
-    other = reference or _load(engine, setup.reference)
+    others = references or (_load(engine, setup.references[0]),)
     with _first(engine) as priority:
         timing = time_when_calm(
-            lambda: loaded.run(setup.feeds[0]),
-            lambda: other.run(setup.feeds[0]),
+            partial(loaded.run, setup.feeds[0]),
+            [partial(each.run, setup.feeds[0]) for each in others],
             clock=_clock(engine),
             settings=setup.rounds,
             usual_s=job.usual_s,
+            patience_s=job.patience_s,
         )
         loaded.close()
         seconds = _layer_seconds(engine, candidate, setup)

@@ -93,7 +93,7 @@ def _run(program: NcnnProgram, feed: Feed, engine: Engine) -> Sequence[Array]:
         write_files(NcnnWriter(program), plan, lambda _: 1.0, folder)
         candidate = WrittenConfiguration(folder, {})
         with MeasuringSession(
-            MeasuringSetup(engine, candidate, (feed,), RoundSettings())
+            MeasuringSetup(engine, (candidate,), (feed,), RoundSettings())
         ) as session:
             return session.measure(candidate, timed=False).outputs[0]
 

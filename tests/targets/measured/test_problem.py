@@ -27,10 +27,11 @@ from npu_tune.targets import load_target
 from npu_tune.targets.measured import machine, problem
 from npu_tune.targets.measured.fidelity import Fidelity
 from npu_tune.targets.measured.layers import FoldedLayer
+from npu_tune.targets.measured.messages import Measurement
 from npu_tune.targets.measured.problem import MeasuredProblem
 from npu_tune.targets.measured.rounds import RoundSettings, Timing
 
-QUICK = RoundSettings(timed=1, least=4, most=4, seconds=1.0)
+QUICK = RoundSettings(timed=1, least=4, most=4, seconds=1.0, patience=0.0)
 
 
 class ScriptedBackEnd:
@@ -180,8 +181,9 @@ def test_files_live_as_long_as_the_problem(scripted):
     before = temporary_folders()
     scripted.evaluate({})
     (mine,) = temporary_folders() - before
-    # Of what was evaluated nothing is left but the reference.
-    assert [path.name for path in (Path(tempfile.gettempdir()) / mine).iterdir()] == ["reference"]
+    # Of what was evaluated nothing is left but the references.
+    left = {path.name for path in (Path(tempfile.gettempdir()) / mine).iterdir()}
+    assert left == {"reference", "reference-int8"}
     scripted.close()
     assert temporary_folders() <= before
     scripted.close()
@@ -208,7 +210,18 @@ def test_nothing_is_started_before_it_is_needed(scripted):
 
 
 def timing(wall_share: float) -> Timing:
-    return Timing(1.0, 0.01, 1.0, 1.0, 6, wall_share)
+    return Timing(1.0, 0.01, 1.0, (1.0,), 6, wall_share)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ratio"), [({}, 1.0), ({"first/precision": "int8"}, 1 / 1.21)]
+)
+def test_what_int8_lost_to_the_machine_is_given_back_to_the_time_in_int8(scripted, changes, ratio):
+    measurement = Measurement(
+        outputs=(), timing=timing(1.0), layer_seconds={"sum": 0.002}, drift=1.21
+    )
+    evaluation = scripted._evaluation(scripted.space.complete(changes), measurement, {})
+    assert evaluation.metrics["latency_ratio"] == pytest.approx(ratio)
 
 
 def test_a_busy_machine_is_noted_with_how_long_others_had_it():

@@ -12,14 +12,14 @@ from npu_tune.targets.measured.messages import MeasuringSetup, WrittenConfigurat
 from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.measured.session import MeasuringSession
 
-QUICK = RoundSettings(timed=1, least=4, most=4, seconds=1.0)
+QUICK = RoundSettings(timed=1, least=4, most=4, seconds=1.0, patience=0.0)
 FEED = {"x": np.ones((1, 4096), np.float32)}
 
 
 @pytest.fixture
 def session(tmp_path, engine):
     with MeasuringSession(
-        MeasuringSetup(engine, WrittenConfiguration(tmp_path, {}), (FEED,), QUICK)
+        MeasuringSetup(engine, (WrittenConfiguration(tmp_path, {}),), (FEED,), QUICK)
     ) as opened:
         yield opened
 
@@ -67,7 +67,7 @@ def test_what_a_library_refuses_is_a_compiler_error(session, tmp_path):
 
 def test_a_reference_that_is_refused_says_so(tmp_path):
     setup = MeasuringSetup(
-        ScriptedEngine(), WrittenConfiguration(tmp_path, {"does": "refuse"}), (FEED,), QUICK
+        ScriptedEngine(), (WrittenConfiguration(tmp_path, {"does": "refuse"}),), (FEED,), QUICK
     )
     with MeasuringSession(setup) as session, pytest.raises(CompilerError, match="no network"):
         session.measure(WrittenConfiguration(tmp_path, {}))
@@ -75,7 +75,7 @@ def test_a_reference_that_is_refused_says_so(tmp_path):
 
 def test_a_library_that_cannot_be_imported_says_so(tmp_path):
     setup = MeasuringSetup(
-        ScriptedEngine(prepares=False), WrittenConfiguration(tmp_path, {}), (FEED,), QUICK
+        ScriptedEngine(prepares=False), (WrittenConfiguration(tmp_path, {}),), (FEED,), QUICK
     )
     with MeasuringSession(setup) as session, pytest.raises(CompilerError, match="no such library"):
         session.measure(WrittenConfiguration(tmp_path, {}))
@@ -83,10 +83,32 @@ def test_a_library_that_cannot_be_imported_says_so(tmp_path):
 
 def test_a_reference_that_crashes_is_a_lost_worker(tmp_path):
     setup = MeasuringSetup(
-        ScriptedEngine(), WrittenConfiguration(tmp_path, {"does": "crash"}), (FEED,), QUICK
+        ScriptedEngine(), (WrittenConfiguration(tmp_path, {"does": "crash"}),), (FEED,), QUICK
     )
     with MeasuringSession(setup) as session, pytest.raises(WorkerLostError, match="SIGSEGV"):
         session.measure(WrittenConfiguration(tmp_path, {}))
+
+
+@pytest.mark.parametrize("does", ["refuse", "crash"])
+def test_a_second_reference_that_does_not_run_is_left_out(tmp_path, does):
+    first = WrittenConfiguration(tmp_path, {})
+    second = WrittenConfiguration(tmp_path, {"does": does})
+    setup = MeasuringSetup(ScriptedEngine(), (first, second), (FEED,), QUICK)
+    with MeasuringSession(setup) as session:
+        found = session.measure(first)
+    assert len(found.timing.references_s) == 1
+    assert found.drift == 1.0
+
+
+def test_the_drift_of_a_second_reference_is_known_from_the_first_measurement_on(tmp_path):
+    first = WrittenConfiguration(tmp_path, {"work": 400})
+    second = WrittenConfiguration(tmp_path, {"work": 200})
+    setup = MeasuringSetup(ScriptedEngine(), (first, second), (FEED,), QUICK)
+    with MeasuringSession(setup) as session:
+        found = session.measure(first)
+        usual = session._usual
+        assert len(usual._latest) == 4
+        assert found.drift == usual.drift(found.timing.references_s)
 
 
 def test_nothing_is_left_behind_when_it_is_closed(session, tmp_path):
@@ -118,7 +140,7 @@ def test_files_are_removed_when_whoever_measures_was_killed(tmp_path, engine):
     folder = tmp_path / "files"
     folder.mkdir()
     session = MeasuringSession(
-        MeasuringSetup(engine, WrittenConfiguration(folder, {}), (FEED,), QUICK, folder)
+        MeasuringSetup(engine, (WrittenConfiguration(folder, {}),), (FEED,), QUICK, folder)
     )
     session.measure(WrittenConfiguration(folder, {}))
     assert folder.exists()

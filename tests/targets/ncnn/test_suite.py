@@ -9,7 +9,7 @@ from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.ncnn import NcnnFamily
 from npu_tune.testing.suite import TargetSuite
 
-SHORT = RoundSettings(timed=1, least=2, most=2)
+SHORT = RoundSettings(timed=1, least=2, most=2, patience=0.0)
 
 SMALL = """
     c = Conv<pads=[1,1,1,1]>(x, w, b)
