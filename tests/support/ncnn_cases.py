@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -189,11 +187,3 @@ class RefusingEngine(CheckingEngine):
 
     def load(self, folder: Path, options: Mapping[str, Any], *, profile: bool) -> Any:
         raise ValueError("this is not for me")
-
-
-def run_package(folder: Path) -> str:
-    """What the program that is exported in a folder prints."""
-    done = subprocess.run(
-        [sys.executable, "run.py"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout

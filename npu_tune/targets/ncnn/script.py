@@ -8,15 +8,17 @@ from typing import Any
 from npu_tune.targets.ncnn.engine import NcnnEngine
 
 _TEXT = '''\
-"""Runs the network once on input.npz and prints its outputs and its time."""
-import json, time, ncnn, numpy
+"""Runs the network beside it once on input.npz and prints its outputs and its time."""
+import json, os, time, ncnn, numpy
+os.chdir(os.path.dirname(os.path.abspath(__file__)))
 ports, feed, net = json.load(open("model.json")), numpy.load("input.npz"), ncnn.Net()
 for name, value in {options!r}.items():
     setattr(net.opt, name, value)
 net.load_param("model.param"), net.load_model("model.bin")
+inputs = {{b: feed[name].astype("f").reshape(shape) for name, (b, shape) in ports["inputs"].items()}}
 def run(extractor):
-    for name, (blob, shape) in ports["inputs"].items():
-        extractor.input(blob, ncnn.Mat(feed[name].astype("f").reshape(shape)).clone())
+    for blob, value in inputs.items():
+        extractor.input(blob, ncnn.Mat(value).clone())
     return [numpy.array(extractor.extract(blob)[1]).reshape(shape) for blob, shape in ports["outputs"]]
 run(net.create_extractor())
 start = time.perf_counter()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ncnn_cases import NcnnCase, convolutions, run_package
+from ncnn_cases import NcnnCase, convolutions
 
 from npu_tune.targets.ncnn.back_end import NcnnBackEnd
 from npu_tune.targets.ncnn.engine import BIN, PARAM, PORTS, NcnnEngine
@@ -115,14 +115,3 @@ def test_work_is_counted_in_multiply_accumulates(back_end):
     assert back_end.work("c1") == 20 * 16 * 16 * 3 * 9
     assert back_end.work("c3") == 32 * 16 * 16 * 9
     assert back_end.work("y") == 10 * 24
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", [FLOAT, BF16, INT8])
-def test_a_package_runs_by_itself(precision, tmp_path):
-    from npu_tune.targets.ncnn import NcnnFamily
-
-    with NcnnFamily().make("cpu-ncnn", {}).bind(convolutions()) as problem:
-        artifact = problem.build({"c2/precision": precision}, tmp_path)
-    assert artifact.files["script"].is_file()
-    assert " ms\n[[" in run_package(tmp_path)
