@@ -20,6 +20,9 @@ _EQUAL = 0.02
 _FEWEST = 4
 """Number of trials from which on a constraint is looked at."""
 
+_LARGEST_EXPONENT = 30.0
+"""Totals further beyond the limit, in logarithms, all count as so far: larger ones overflow."""
+
 
 @dataclass(frozen=True)
 class ColumnLimit:
@@ -31,12 +34,23 @@ class ColumnLimit:
         scatter: standard deviation of constraints around what the total says, in logarithms of
             the total (``is_logarithmic``) or in its unit.
         is_logarithmic: whether the constraint follows the logarithm of the total, as decibels do.
+        slope: by how much the constraint rises with the total, or with its logarithm.
+        constraint: its name.
     """
 
     aggregate: Aggregate
     most: float
     scatter: float
     is_logarithmic: bool
+    slope: float
+    constraint: str
+
+    def totals_at(self, constraints: Floats) -> Floats:
+        """The totals at which the constraint is expected to have these values."""
+        beyond = constraints / self.slope
+        if self.is_logarithmic:
+            return np.asarray(self.most * np.exp(np.minimum(beyond, _LARGEST_EXPONENT)))
+        return np.asarray(self.most + beyond)
 
     def budget(self, caution: float) -> float:
         """The total that is so many standard deviations on the safe side."""
@@ -49,16 +63,18 @@ def explain_limits(profiles: Profiles) -> tuple[ColumnLimit, ...] | None:
     """Finds, for every constraint that some trial violated, the column that it grows with.
 
     The column is the one whose total has the highest rank correlation with the constraint. Where
-    the constraint is met exactly is read off a line through the trials, those near the limit
-    counting most: every trial that violates it, or meets it more easily than expected, moves it.
+    the constraint is met exactly is read off a line through the trials. All of them tell its slope:
+    those of a search that has come close to the limit have nearly the same total, and would tell
+    none. Those near the limit tell where it crosses 0: every trial that violates it, or meets it
+    more easily than expected, moves it.
 
     Returns:
         One limit per such constraint, none where nothing was violated; None where no column
         explains one of them.
     """
     found: list[ColumnLimit] = []
-    for constraint in _violated(profiles.constraints).values():
-        limit = _explain(profiles, constraint)
+    for name, constraint in _violated(profiles.constraints).items():
+        limit = _explain(profiles, name, constraint)
         if limit is None:
             return None
         found.append(limit)
@@ -95,7 +111,7 @@ def _violated(constraints: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
     return {name: np.array([row.get(name, np.nan) for row in constraints]) for name in names}
 
 
-def _explain(profiles: Profiles, constraint: Floats) -> ColumnLimit | None:
+def _explain(profiles: Profiles, name: str, constraint: Floats) -> ColumnLimit | None:
     usable = np.isfinite(constraint)
     if usable.sum() < _FEWEST:
         return None
@@ -111,38 +127,49 @@ def _explain(profiles: Profiles, constraint: Floats) -> ColumnLimit | None:
     if best < _LEAST_CORRELATION:
         return None
     lines = [
-        _ConstraintLine(rest, crossing, scatter, is_logarithmic, aggregate)
+        line
         for correlation, aggregate, total in options
         if correlation >= best - _EQUAL
         for is_logarithmic in (False, True)
-        for rest, crossing, scatter in _lines(total, constraint, is_logarithmic=is_logarithmic)
+        for line in _lines(total, constraint, aggregate, is_logarithmic=is_logarithmic)
     ]
-    closest = min(lines, key=lambda line: line.rest, default=None)
-    if closest is None:
-        return None
-    most = float(np.exp(closest.crossing)) if closest.is_logarithmic else closest.crossing
-    return ColumnLimit(closest.aggregate, most, closest.scatter, closest.is_logarithmic)
+    closest = min(lines, key=lambda line: line.deviation, default=None)
+    return None if closest is None else closest.limit(name)
 
 
 @dataclass(frozen=True)
 class _ConstraintLine:
-    """A constraint as a line over the total of a column, or over its logarithm."""
+    """A constraint as a line over the total of a column, or over its logarithm.
 
-    rest: float
-    crossing: float
-    scatter: float
-    is_logarithmic: bool
+    Args:
+        aggregate: the column and how it is totalled.
+        is_logarithmic: whether it is a line over logarithms.
+        slope: of the line.
+        crossing: the total, or its logarithm, at which the line is 0.
+        deviation: standard deviation of constraints from the line.
+    """
+
     aggregate: Aggregate
+    is_logarithmic: bool
+    slope: float
+    crossing: float
+    deviation: float
+
+    def limit(self, constraint: str) -> ColumnLimit:
+        most = float(np.exp(self.crossing)) if self.is_logarithmic else self.crossing
+        scatter = self.deviation / self.slope
+        return ColumnLimit(
+            self.aggregate, most, scatter, self.is_logarithmic, self.slope, constraint
+        )
 
 
 def _lines(
-    totals: Floats, constraint: Floats, *, is_logarithmic: bool
-) -> Iterator[tuple[float, float, float]]:
-    """Fits a line, trials near the limit counting most.
+    totals: Floats, constraint: Floats, aggregate: Aggregate, *, is_logarithmic: bool
+) -> Iterator[_ConstraintLine]:
+    """Fits a line: its slope to all trials alike, the rest mostly to those near the limit.
 
     Yields:
-        The deviation from it, where it crosses 0, and the deviation along the totals; nothing
-        where it does not rise.
+        The line; nothing where it does not rise.
     """
     if is_logarithmic:
         positive = totals > 0
@@ -150,21 +177,22 @@ def _lines(
             return
         totals, constraint = totals[positive], constraint[positive]
     places = np.log(totals) if is_logarithmic else totals
+    apart = places - places.mean()
+    spread = float(apart @ apart)
+    if spread <= 0.0:
+        return
+    slope = float(apart @ (constraint - constraint.mean())) / spread
+    if slope <= 0.0:
+        return
     near = float(
         np.sort(np.abs(constraint))[min(len(constraint) - 1, max(3, len(constraint) // 5))]
     )
     weights = 1.0 / (1.0 + (constraint / max(near, 1e-12)) ** 2)
     weights = weights / weights.sum()
-    centre, level = float(weights @ places), float(weights @ constraint)
-    spread = float(weights @ (places - centre) ** 2)
-    if spread <= 0.0:
-        return
-    slope = float(weights @ ((places - centre) * (constraint - level))) / spread
-    if slope <= 0.0:
-        return
-    rest = constraint - level - slope * (places - centre)
-    deviation = float(np.sqrt(weights @ rest**2))
-    yield deviation, centre - level / slope, deviation / slope
+    above = constraint - slope * places
+    level = float(weights @ above)
+    deviation = float(np.sqrt(weights @ (above - level) ** 2))
+    yield _ConstraintLine(aggregate, is_logarithmic, slope, -level / slope, deviation)
 
 
 def _ranks(values: Floats) -> Floats:
