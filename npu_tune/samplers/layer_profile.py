@@ -150,8 +150,9 @@ class LayerProfileSampler(LayeredSampler):
         ):
             return
         relation = learnt.relation(search.view, random)
-        draw = random.random()
-        if draw < settings.predicted_share and learnt.limits():
+        draw, is_limited = random.random(), bool(learnt.limits())
+        share = settings.limited_share if is_limited else settings.predicted_share
+        if draw < share and is_limited:
             home = home_of(learnt.profiles, search.view.scores, margin=max(2 * self._noise, 0.01))
             desk = Desk(
                 *(learnt.profiles, search.view, home, OfflineSettings(), self._noise),
@@ -162,9 +163,9 @@ class LayerProfileSampler(LayeredSampler):
                 if solution.score is not None:
                     expected[solution.point] = solution.score
                 yield solution.point
-        elif draw < settings.predicted_share:
+        elif draw < share:
             yield from self._compositions(search, learnt, relation)
-        elif draw < settings.predicted_share + settings.network_share:
+        elif draw < share + settings.network_share:
             yield _change_network(random, space, search.best)
         yield from _variations(search, learnt, relation, settings)
 

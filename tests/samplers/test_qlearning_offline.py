@@ -16,6 +16,7 @@ from npu_tune.samplers.offline.costs import Observations, pair_tables
 from npu_tune.samplers.offline.episodes import best_walk, explore
 from npu_tune.samplers.offline.optimum import OfflineProblem, Peak, TotalBound, along, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
+from npu_tune.samplers.offline.totals import fit_totals
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,28 @@ def test_tables_meet_what_was_seen_and_add_up_what_was_not():
     assert unseen > tables.totals([0, 0, 0, 2, 2, 2, 2, 2])[0] - 1.0
 
 
+def test_totals_tell_what_rows_do_not():
+    random = np.random.default_rng(0)
+    actions = [ActionNumbers(_parameters(3)) for _ in range(8)]
+    for each in actions:
+        for choice in range(3):
+            each.number((choice,))
+    points = random.integers(3, size=(90, 8))
+    rows = (1.0 + points)[:, :, None]
+    # In truth neighbours of unlike choices cost something that stands in no row.
+    totals = rows.sum(axis=1) + 0.5 * (np.diff(points, axis=1) != 0).sum(axis=1, keepdims=True)
+    settings = OfflineSettings()
+    seen = Observations(actions, points[:60], rows[:60])
+    tables = pair_tables(seen, settings, noise=0.05)
+    fitted = fit_totals(tables, seen, totals[:60], settings, noise=0.02)
+
+    def error(tables):
+        predicted = np.array([tables.totals(point) for point in points[60:]])
+        return float(np.sqrt(np.mean((predicted - totals[60:]) ** 2)))
+
+    assert error(fitted) < 0.2 * error(tables)
+
+
 def test_episodes_find_the_walk_that_costs_least():
     tables = _tables()
     experience = explore(tables, np.random.default_rng(0), episodes=300, batch=10)
@@ -117,6 +140,23 @@ def test_the_sampler_of_profiles_meets_limits_of_a_recorded_cpu_too():
     problem = RecordedCpu("squeezenet", 35.0)
     trials = problem.search(_sampler(problem, 0, LayerProfileSampler, group_column=None), 70)
     assert problem.regret(trials) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (OfflineQLearningSampler, {"evaluations": 100}),
+        (LayerProfileSampler, {"group_column": None}),
+    ],
+    ids=("qlearning-offline", "profile"),
+)
+def test_where_layers_do_not_add_up_to_the_whole_totals_lead_to_what_is_best(make, options):
+    problem = RecordedCpu("squeezenet", 31.0, roughness=0.6)
+    costs = [
+        problem.cost(problem.search(_sampler(problem, seed, make, **options), 100))
+        for seed in (1, 2)
+    ]
+    assert max(costs) < 0.61
 
 
 def test_an_interrupted_search_under_limits_goes_on_as_if_uninterrupted():

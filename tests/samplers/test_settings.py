@@ -49,6 +49,7 @@ def test_other_settings_give_another_search(name, settings):
         (LayerProfileSettings, {"sweep_share": -0.1}),
         (LayerProfileSettings, {"kinds": (0.5, 0.5, 0.5, 0.5)}),
         (LayerProfileSettings, {"predicted_share": 0.95}),
+        (LayerProfileSettings, {"limited_share": 0.95}),
         (LayerProfileSettings, {"sweep_positions": 1}),
         (LayerProfileSettings, {"boldness": ()}),
     ],

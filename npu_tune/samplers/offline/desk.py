@@ -15,6 +15,7 @@ from npu_tune.samplers.offline.costs import Observations, PairTables, pair_table
 from npu_tune.samplers.offline.episodes import Experience, explore
 from npu_tune.samplers.offline.optimum import OfflineProblem, Peak, Tables, TotalBound, solve
 from npu_tune.samplers.offline.settings import OfflineSettings
+from npu_tune.samplers.offline.totals import fit_totals
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
 from npu_tune.samplers.profile.relation import Relation, relate
@@ -217,7 +218,26 @@ class Desk:
         columns = [limit.aggregate.column for limit in self._limits_of(SUM)]
         rows = np.array([self.profiles.rows(n)[:, columns, SUM] for n in self._numbers])
         values = np.concatenate([self._parts[:, :, None], rows], axis=2)
-        return self._tables(values, behind=True)
+        tables = self._tables(values, behind=True)
+        if self.noise == 0.0:
+            return tables
+        return fit_totals(
+            tables,
+            Observations(self._actions, self._taken, values),
+            self._totals(values.sum(axis=1)),
+            self.settings,
+            noise=max(self.noise * self.settings.total_noise, self.settings.least_noise),
+        )
+
+    def _totals(self, sums: Floats) -> Floats:
+        """Totals of the rows, those of limits replaced by what the constraints stand for."""
+        totals = sums.copy()
+        for column, limit in enumerate(self._limits_of(SUM), start=1):
+            rows = (self.profiles.constraints[number] for number in self._numbers)
+            told = np.array([row.get(limit.constraint, np.nan) for row in rows])
+            known = np.isfinite(told)
+            totals[known, column] = limit.totals_at(told[known])
+        return totals
 
     @cached_property
     def _peaks(self) -> PairTables:
