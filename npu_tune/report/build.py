@@ -17,7 +17,7 @@ from npu_tune.targets import Artifact, Problem, Target, load_target
 from npu_tune.tuning import StudyResult, TrialRecord, open_problem, read_study
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import require_same_problem
-from npu_tune.tuning.samples import differences_beyond_noise, likely_spread
+from npu_tune.tuning.samples import differences_beyond_noise
 from npu_tune.validation import key_name
 
 
@@ -118,8 +118,7 @@ def warn_of_difference(
         trial: that was built.
         metrics: of the build.
     """
-    spread = {} if result.deterministic else likely_spread(result.metrics, result.spread)
-    if differing := differences_beyond_noise(metrics, trial.metrics, spread=spread):
+    if differing := differences_beyond_noise(metrics, trial.metrics, spread=result.likely_spread):
         warnings.warn(
             f"The build differs from what trial {trial.number} reported in "
             f"{', '.join(sorted(differing))}.",

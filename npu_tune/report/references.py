@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,9 @@ class Reference:
         beaten_on: of :func:`stated_metrics`, those in which the trial is better.
         lost_on: of :func:`stated_metrics`, those in which the trial is worse.
         is_tie: True where evaluations differ and nobody can tell which is better: the cost lies
-            within the confidence interval of the trial's, or every metric within the noise.
+            within the confidence interval of the trial's, or every metric within the noise. Before
+            anything was repeated, noise is what the target expects; if it expects nothing, all
+            are ties.
     """
 
     label: str
@@ -65,15 +68,18 @@ def _reference(
     better = tuple(name for name, sign in order.items() if sign < 0)
     worse = tuple(name for name, sign in order.items() if sign > 0)
     cost = _cost(result, metrics)
-    is_tie = trial.cost_interval is not None and (
-        not (better or worse) or _is_within(trial.cost_interval, cost)
+    is_tie = not result.deterministic and (
+        not (better or worse) or _is_within_interval(result, trial, cost)
     )
     return Reference(label, metrics, cost, better, worse, is_tie)
 
 
-def _is_within(interval: tuple[float, float], cost: float | None) -> bool:
-    low, high = interval
-    return cost is not None and low <= cost <= high
+def _is_within_interval(result: StudyResult, trial: TrialRecord, cost: float | None) -> bool:
+    """Whether a cost may be the trial's, by its interval; without one where nothing is expected."""
+    low, high = trial.cost_interval or (-math.inf, math.inf)
+    if math.isfinite(high):
+        return cost is not None and low <= cost <= high
+    return not all(result.likely_spread.get(name) for name in stated_metrics(result))
 
 
 def _compare(
@@ -89,7 +95,7 @@ def _compare(
     """
     goals = {**result.goals, **_stated_goals(result)}
     names = {name: 1.0 for name in stated_metrics(result) if name in metrics}
-    noise = noise_between(result.spread, trial.samples, samples)
+    noise = noise_between(result.likely_spread, trial.samples, samples)
     ours, theirs = losses(trial.metrics, names, goals), losses(metrics, names, goals)
     order = {}
     for name, own, other in zip(names, ours, theirs, strict=True):

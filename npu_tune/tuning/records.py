@@ -15,7 +15,7 @@ from npu_tune.pareto import nondominated
 from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Goal, Identity, Metric, ProfileSchema, goal_of
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.samples import merge_repeats, metric_spread
+from npu_tune.tuning.samples import likely_spread, merge_repeats, metric_spread
 from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.trial import BASELINE, TrialRecord
 
@@ -88,6 +88,11 @@ class StudyResult:
     def spread(self) -> Mapping[str, float]:
         """Relative standard deviation of one evaluation by metric; empty if they do not differ."""
         return {} if self.deterministic else metric_spread(self.trials)
+
+    @cached_property
+    def likely_spread(self) -> Mapping[str, float]:
+        """The same, or what the target expects where that is more."""
+        return {} if self.deterministic else likely_spread(self.metrics, self.spread)
 
     @cached_property
     def baseline(self) -> TrialRecord | None:

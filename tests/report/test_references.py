@@ -95,7 +95,18 @@ def test_a_reference_that_was_evaluated_once_ties_within_the_noise_of_one_evalua
     assert (vendor.beaten_on, vendor.lost_on) == ((), ())
 
 
-def test_nothing_is_beaten_before_anything_was_repeated():
+def test_before_anything_was_repeated_noise_is_what_the_target_expects():
+    result = measured_result((), near=7.8, far=8.0)
+    baseline, near, far = compare_with_references(result, result.best)
+    assert [row.is_tie for row in (baseline, near, far)] == [False, True, False]
+    assert baseline.is_beaten
+    assert far.is_beaten
+
+
+def test_nothing_is_beaten_before_anything_was_repeated_where_nothing_is_expected():
     result = measured_result(())
-    (baseline,) = compare_with_references(result, result.best)
+    (latency,) = result.metrics
+    unknown = replace(result, metrics=(replace(latency, spread=0.0),))
+    (baseline,) = compare_with_references(unknown, unknown.best)
     assert baseline.is_tie
+    assert not baseline.is_beaten
