@@ -43,10 +43,11 @@ class RoundSettings:
             many short rounds give a ratio that varies less than few long ones, as what disturbs
             all networks changes between their runs.
         least: rounds; fewer have too often no round in the fast state.
+        fewest: rounds of networks that take so long that the seconds are over before.
         most: rounds; the spread falls with their square root only.
         enough: standard error of the ratio at which measuring ends; 2 %, below which a network
             against itself should stay, is four of them.
-        seconds: after which measuring ends once the least rounds are done.
+        seconds: after which measuring ends once the fewest rounds are done.
         calm: times a reference's usual time, and the ratio's uncertainty, up to which the core is
             the network's alone.
         patience: seconds that may be spent waiting for that. Waiting uses them up, and what
@@ -56,6 +57,7 @@ class RoundSettings:
 
     timed: int = 2
     least: int = 16
+    fewest: int = 5
     most: int = 48
     enough: float = 0.005
     seconds: float = 10.0
@@ -117,10 +119,10 @@ class UsualTimes:
         return tuple(float(each) for each in lower)
 
     def drift(self, seconds: Sequence[float]) -> float:
-        """By how much the second reference, if there is one, took longer than the first does.
+        """By how much longer the second reference took than usual, relative to the first.
 
         Args:
-            seconds: of one measurement, which was added.
+            seconds: of one measurement, which was added; of one reference for 1.
         """
         if len(seconds) < 2:
             return 1.0
@@ -183,10 +185,13 @@ def time_in_turns(
     rounds: list[list[float]] = []
     while len(rounds) < settings.most:
         rounds.append([_least(run, clock, settings.timed) for run in networks])
-        if len(rounds) < settings.least or (len(rounds) - settings.least) % _LOOK_EVERY:
-            continue
+        beyond = len(rounds) - settings.least
         late = time.perf_counter() - started_wall > settings.seconds
-        if late or standard_error(np.array(rounds)[:, :2]) <= settings.enough:
+        if late and len(rounds) >= min(settings.fewest, settings.least):
+            break
+        if beyond < 0 or beyond % _LOOK_EVERY:
+            continue
+        if standard_error(np.array(rounds)[:, :2]) <= settings.enough:
             break
     times = np.quantile(rounds, _QUANTILE, axis=0)
     used, passed = clock() - started, time.perf_counter() - started_wall

@@ -40,6 +40,9 @@ _ENDING_S = 5.0
 _FIRST_LOOKS = 3
 """Measurements of the second reference from which it is known at first what is usual."""
 
+_FIRST_LOOKS_S = 10.0
+"""Processor time from which on there are no more of them: a network may take long."""
+
 ENVIRONMENT = {
     **dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     "OMP_PROC_BIND": "false",
@@ -92,11 +95,14 @@ class MeasuringSession(Closing):
 
     def _look_at_machine(self) -> None:
         """Learns what is usual, where the machine may be slow at first."""
-        for each in self._setup.references[1:]:
-            for _ in range(_FIRST_LOOKS):
-                answer = self._ask(self._job(each, timed=True))
-                if isinstance(answer, Measurement) and answer.timing is not None:
-                    self._judge(answer, answer.timing)
+        seconds = 0.0
+        for _ in range(_FIRST_LOOKS if len(self._setup.references) > 1 else 0):
+            answer = self._ask(self._job(self._setup.references[1], timed=True))
+            if isinstance(answer, Measurement) and answer.timing is not None:
+                self._judge(answer, answer.timing)
+                seconds += answer.timing.measured_s + answer.timing.waited_s
+            if seconds > _FIRST_LOOKS_S:
+                break
 
     def _judge(self, measurement: Measurement, timing: Timing) -> Measurement:
         """Says how the machine was, by what is usual; learns from it for the next measurements."""

@@ -80,6 +80,17 @@ def test_noise_makes_more_rounds_up_to_the_most():
     assert found.spread > 1e-6
 
 
+def test_a_network_that_takes_long_has_fewer_rounds():
+    machine = Machine(noise=0.5)
+    found = time_in_turns(
+        machine.program("a", 2.0),
+        [machine.program("b", 4.0)],
+        clock=machine.clock,
+        settings=RoundSettings(fewest=3, least=5, seconds=0.0),
+    )
+    assert found.rounds == 3
+
+
 def test_the_run_after_a_switch_does_not_count():
     machine = Machine()
     settings = RoundSettings(timed=2, least=4)
