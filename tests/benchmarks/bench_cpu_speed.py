@@ -5,8 +5,8 @@
 Per network three programs run in turns in one process on one core: float32 by im2col and BLAS
 (`tests/support/blas_baseline.py`), onnxruntime's float32 default, and int8 as `cpu-onnxruntime`
 writes it: in all layers, or where that has less than 30 dB against float32, in all but as few of the
-noisiest as it takes. Times are processor time, the least of a round; a ratio is the median over the
-rounds. Weights are seeded.
+noisiest as it takes. Times are processor time, the least of a round, and the lower quintile over the
+rounds, as of a measurement. Weights are seeded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from float_networks import FLOAT_NETWORKS
 
 from npu_tune.targets.measured.folding import float_graph
 from npu_tune.targets.measured.machine import core_of_its_own, machine_name, raise_priority
-from npu_tune.targets.measured.rounds import standard_error
+from npu_tune.targets.measured.rounds import lower_quintiles, standard_error
 
 LEAST = {"resnet50": (4.0, 2.2), "squeezenet": (4.0, 1.5)}
 """Times that int8 should be faster than BLAS and than the library's float."""
@@ -47,7 +47,7 @@ class Row:
         network: its name.
         program: its name.
         decibels: against float32.
-        ms: median over the rounds.
+        ms: lower quintile over the rounds.
         over_blas: times faster.
         over_float: times faster than the library's float.
         error: relative standard error of the latter.
@@ -118,18 +118,18 @@ def _measure(network: str, rounds: int) -> list[Row]:
             for program, run in runs.items()
         }
         times = _time([lambda run=run: run(feeds[0]) for run in runs.values()], rounds)
-    blas, plain = times[0], times[1]
+    seconds = lower_quintiles(np.array(times).T)
     return [
         Row(
             network,
             program,
             decibels[program],
-            float(np.median(taken)) * 1e3,
-            float(np.median(blas / taken)),
-            float(np.median(plain / taken)),
-            standard_error(plain / taken),
+            float(seconds[number]) * 1e3,
+            float(seconds[0] / seconds[number]),
+            float(seconds[1] / seconds[number]),
+            standard_error(np.stack([times[1], times[number]], axis=1)),
         )
-        for program, taken in zip(runs, times, strict=True)
+        for number, program in enumerate(runs)
     ]
 
 

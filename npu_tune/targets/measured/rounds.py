@@ -193,7 +193,7 @@ def time_in_turns(
             continue
         if standard_error(np.array(rounds)[:, :2]) <= settings.enough:
             break
-    times = np.quantile(rounds, _QUANTILE, axis=0)
+    times = lower_quintiles(np.array(rounds))
     used, passed = clock() - started, time.perf_counter() - started_wall
     return Timing(
         ratio=float(times[0] / times[1]),
@@ -206,6 +206,15 @@ def time_in_turns(
     )
 
 
+def lower_quintiles(rounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The time of each network that counts.
+
+    Args:
+        rounds: times, of shape (..., rounds, networks).
+    """
+    return np.asarray(np.quantile(rounds, _QUANTILE, axis=-2))
+
+
 def standard_error(rounds: NDArray[np.float64], *, resamples: int = 100) -> float:
     """Relative standard error of the ratio of two networks' lower quintiles, by the bootstrap.
 
@@ -214,7 +223,7 @@ def standard_error(rounds: NDArray[np.float64], *, resamples: int = 100) -> floa
         resamples: of as many rounds.
     """
     drawn = np.random.default_rng(0).integers(len(rounds), size=(resamples, len(rounds)))
-    times = np.quantile(rounds[drawn], _QUANTILE, axis=1)
+    times = lower_quintiles(rounds[drawn])
     ratios = times[:, 0] / times[:, 1]
     return float(ratios.std(ddof=1) / ratios.mean())
 
