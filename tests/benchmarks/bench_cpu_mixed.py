@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from cpu_problems import LEAST_DB, in_int8, problem_of, target
+from cpu_problems import LEAST_DB, in_int8, problem_of, target, tune_for_time
 from float_networks import FLOAT_NETWORKS
 
-import npu_tune
 from npu_tune.errors import InfeasibleError
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.measured.calibration import METHODS
@@ -42,16 +40,7 @@ def main() -> None:
     reached = True
     for network in options.networks:
         label, uniform = _best_uniform(network)
-        with tempfile.TemporaryDirectory() as folder:
-            result = npu_tune.tune(
-                FLOAT_NETWORKS[network](),
-                target(),
-                study=folder,
-                evaluations=options.evaluations,
-                sampler=options.sampler,
-                limits=f"{SNR} >= {LEAST_DB:g}",
-            )
-        best = result.best
+        best = tune_for_time(network, options.evaluations, sampler=options.sampler).best
         if best is None or best.cost is None:
             raise InfeasibleError(f"Nothing keeps {LEAST_DB:g} dB on {network}.")
         low, high = best.cost_interval or (best.cost, best.cost)

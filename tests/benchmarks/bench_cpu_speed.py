@@ -5,8 +5,8 @@
 Per network three programs run in turns in one process on one core: float32 by im2col and BLAS
 (`tests/support/blas_baseline.py`), onnxruntime's float32 default, and int8 as `cpu-onnxruntime`
 writes it: in all layers, or where that has less than 30 dB against float32, in all but as few of the
-noisiest as it takes. Times are processor time, the least of a round, and the lower quintile over the
-rounds, as of a measurement. Weights are seeded.
+noisiest as it takes. With `--evaluations` the best of a study joins them. Times are processor time,
+the least of a round, and the lower quintile over the rounds, as of a measurement. Weights are seeded.
 """
 
 from __future__ import annotations
@@ -26,9 +26,18 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from blas_baseline import BlasNetwork
-from cpu_problems import LEAST_DB, in_int8, loaded, noisiest_in_float, problem_of, target
+from cpu_problems import (
+    LEAST_DB,
+    in_int8,
+    loaded,
+    noisiest_in_float,
+    problem_of,
+    target,
+    tune_for_time,
+)
 from float_networks import FLOAT_NETWORKS
 
+from npu_tune.space import Configuration
 from npu_tune.targets.measured.folding import float_graph
 from npu_tune.targets.measured.machine import core_of_its_own, machine_name, raise_priority
 from npu_tune.targets.measured.rounds import lower_quintiles, standard_error
@@ -70,8 +79,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     reached = True
     for network in options.networks:
+        tuned = tune_for_time(network, options.evaluations).best if options.evaluations else None
+        found = None if tuned is None else tuned.configuration
         with multiprocessing.get_context("spawn").Pool(1) as fresh:
-            rows = fresh.apply(_measure, (network, options.rounds))
+            rows = fresh.apply(_measure, (network, options.rounds, found))
         for row in rows:
             print(
                 f"| {row.network} | {row.program} | {row.decibels:.1f} | {row.ms:.2f} "
@@ -90,6 +101,9 @@ def _options() -> argparse.Namespace:
         default=["resnet50", "squeezenet", "mobilenetv2"],
     )
     parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument(
+        "--evaluations", type=int, default=0, help="of a study whose best is measured too"
+    )
     return parser.parse_args()
 
 
@@ -99,8 +113,8 @@ def _is_reached(row: Row) -> bool:
     return fast and row.decibels >= LEAST_DB
 
 
-def _measure(network: str, rounds: int) -> list[Row]:
-    """All programs on one network; the last row is int8 of at least 30 dB."""
+def _measure(network: str, rounds: int, tuned: Configuration | None) -> list[Row]:
+    """All programs on one network; the last row has at least 30 dB and is the fastest thought of."""
     with problem_of(network) as problem, tempfile.TemporaryDirectory() as folder:
         default = problem.space.default
         configurations = {FLOAT: default, f"{INT8}, all layers": in_int8(problem.space)}
@@ -109,6 +123,8 @@ def _measure(network: str, rounds: int) -> list[Row]:
             layers = sum(value == INT8 for value in mixed.values())
             every = sum(value == INT8 for value in in_int8(problem.space).values())
             configurations[f"{INT8}, {layers} of {every} layers"] = mixed
+        if tuned is not None:
+            configurations["tuned"] = tuned
         runs = {BLAS: BlasNetwork(float_graph(FLOAT_NETWORKS[network]())).run}
         for number, (program, configuration) in enumerate(configurations.items()):
             runs[program] = loaded(problem, configuration, Path(folder) / str(number)).run

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from float_networks import FLOAT_NETWORKS
 
+import npu_tune
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets.cpu_onnxruntime import OnnxRuntimeTarget
 from npu_tune.targets.cpu_onnxruntime.engine import OnnxRuntimeEngine, OnnxRuntimeNetwork
 from npu_tune.targets.measured.machine import machine_name
+from npu_tune.targets.measured.metrics import SNR
 from npu_tune.targets.measured.problem import MeasuredProblem
+from npu_tune.tuning import StudyResult
 
 LEAST_DB = 30.0
 """Signal to noise from which int8 counts as accurate enough."""
@@ -38,6 +41,19 @@ def in_int8(space: SearchSpace, *, but: frozenset[str] = frozenset()) -> Configu
     return space.default.replace(
         {name: "int8" for name in names if name.rpartition("/")[0] not in but}
     )
+
+
+def tune_for_time(network: str, evaluations: int, *, sampler: str = "profile") -> StudyResult:
+    """A study of the least time of a network that keeps enough signal to noise."""
+    with tempfile.TemporaryDirectory() as folder:
+        return npu_tune.tune(
+            FLOAT_NETWORKS[network](),
+            target(),
+            study=folder,
+            evaluations=evaluations,
+            sampler=sampler,
+            limits=f"{SNR} >= {LEAST_DB:g}",
+        )
 
 
 def loaded(
