@@ -153,21 +153,27 @@ class LayerProfileSampler(LayeredSampler):
         draw, is_limited = random.random(), bool(learnt.limits())
         share = settings.limited_share if is_limited else settings.predicted_share
         if draw < share and is_limited:
-            home = home_of(learnt.profiles, search.view.scores, margin=max(2 * self._noise, 0.01))
-            desk = Desk(
-                *(learnt.profiles, search.view, home, OfflineSettings(), self._noise),
-                episodes=settings.episodes,
-                random=random,
-            )
-            for solution in desk.solutions(number):
-                if solution.score is not None:
-                    expected[solution.point] = solution.score
-                yield solution.point
+            yield from self._solutions(search, learnt, number, expected)
         elif draw < share:
             yield from self._compositions(search, learnt, relation)
         elif draw < share + settings.network_share:
             yield _change_network(random, space, search.best)
         yield from _variations(search, learnt, relation, settings)
+
+    def _solutions(
+        self, search: Search, learnt: Learnt, number: int, expected: dict[Point, float]
+    ) -> Iterator[Point]:
+        """Yields what an offline search finds, and adds the scores that are expected of it."""
+        home = home_of(learnt.profiles, search.view.scores, noise=self._noise)
+        desk = Desk(
+            *(learnt.profiles, search.view, home, OfflineSettings(), self._noise),
+            episodes=self._settings.episodes,
+            random=search.random,
+        )
+        for solution in desk.solutions(number):
+            if solution.score is not None:
+                expected[solution.point] = solution.score
+            yield solution.point
 
     def _compositions(self, search: Search, learnt: Learnt, relation: Relation) -> Iterator[Point]:
         """Yields compositions of what the surrogates predict, more and more boldly."""

@@ -103,7 +103,7 @@ class OfflineQLearningSampler(LayeredSampler):
         profiles = self._derive(history, lambda: self._profiles(history))
         profiles.read(history, study.get_trials(deepcopy=False))
         if len(profiles):
-            home = home_of(profiles, seen.scores, margin=max(2.0 * self._noise, 0.01))
+            home = home_of(profiles, seen.scores, noise=self._noise)
             for point in self._measurements(search, profiles, home):
                 return point
             desk = Desk(profiles, seen, home, settings, self._noise, self._episodes, random)

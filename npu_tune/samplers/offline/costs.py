@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,16 @@ class Observations:
     actions: Sequence[ActionNumbers]
     taken: Numbers
     values: Floats
+
+    @cached_property
+    def before(self) -> Numbers:
+        """The number of the choice before every layer; 0 before the first one."""
+        return np.concatenate([np.zeros_like(self.taken[:, :1]), self.taken[:, :-1]], axis=1)
+
+    @cached_property
+    def scales(self) -> Floats:
+        """Mean cost of every layer, by column; of shape (layers, columns)."""
+        return np.asarray(np.maximum(np.abs(self.values).mean(axis=0), 1e-300))
 
 
 @dataclass(frozen=True)
@@ -77,13 +88,12 @@ def pair_tables(
     costs = [np.zeros((*shape, seen.values.shape[2])) for shape in shapes]
     times = [np.zeros(shape) for shape in shapes]
     for at in range(len(seen.actions)):
-        before = seen.taken[:, at - 1] if at else np.zeros(len(seen.taken), dtype=np.int64)
-        np.add.at(times[at], (before, seen.taken[:, at]), 1.0)
+        np.add.at(times[at], (seen.before[:, at], seen.taken[:, at]), 1.0)
         own, parts = model.fit(at, behind=behind)
         costs[at] += own
         for place, part in parts.items():
             costs[max(at, place)] += part if place < at else part.transpose(1, 0, 2)
-    return PairTables(tuple(costs), tuple(times), model.scales[:, 0])
+    return PairTables(tuple(costs), tuple(times), seen.scales[:, 0])
 
 
 class _PairModel:
@@ -95,7 +105,6 @@ class _PairModel:
         self._noise = noise
         self._alike = [actions.likeness() for actions in seen.actions]
         self._shared = _SharedConversions(seen, settings)
-        self.scales = np.maximum(np.abs(seen.values).mean(axis=0), 1e-300)
 
     def fit(self, at: int, *, behind: bool) -> tuple[Floats, dict[int, Floats]]:
         """Parts of a layer's row: by its own choice, and by neighbour with the neighbour's.
@@ -112,7 +121,7 @@ class _PairModel:
         )
         left = np.zeros((len(contexts), seen.values.shape[2]))
         np.add.at(left, index.reshape(-1), seen.values[:, at])
-        left /= repeats[:, None] * self.scales[at]
+        left /= repeats[:, None] * seen.scales[at]
         own = contexts[:, 0]
         kernel = alike + self._settings.own_share * np.eye(len(alike))
         gram = kernel[np.ix_(own, own)]
@@ -126,7 +135,7 @@ class _PairModel:
         alpha = np.linalg.solve(gram, left - offset)
         for place, theirs in zip(near, contexts.T[1:], strict=True):
             parts[place] = parts[place] + self._pair_means(place, at, theirs, own, alpha)
-        scale = self.scales[at]
+        scale = seen.scales[at]
         means = scale * (offset + kernel[:, own] @ alpha)
         return means, {place: scale * part for place, part in parts.items()}
 

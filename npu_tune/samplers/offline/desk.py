@@ -256,14 +256,16 @@ class Desk:
         return pair_tables(seen, self.settings, noise=noise, behind=behind)
 
 
-def home_of(profiles: Profiles, scores: Sequence[float] | Floats, *, margin: float) -> Point:
+def home_of(profiles: Profiles, scores: Sequence[float] | Floats, *, noise: float) -> Point:
     """The point whose network setting is searched: the best one's, if that is a clear gain.
 
     Args:
         profiles: of the study.
         scores: per point of the history, lower is better.
-        margin: relative gain from which another setting than the first one's is worth a change.
+        noise: relative standard deviation of a trial's values; another setting than the first
+            one's is worth a change from a gain of twice that on, or of 1 %.
     """
+    margin = max(2.0 * noise, 0.01)
     own = np.asarray(scores, dtype=np.float64)[profiles.indices]
     network = profiles.network()
     first = np.flatnonzero((network == network[0]).all(axis=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from npu_tune.samplers.history import Floats
-from npu_tune.samplers.offline.costs import Numbers, Observations, PairTables
+from npu_tune.samplers.offline.costs import Observations, PairTables
 from npu_tune.samplers.offline.settings import OfflineSettings
 
 _LEAST_TOTAL = 0.1
@@ -35,22 +35,21 @@ def fit_totals(
         noise: relative standard deviation of a total.
     """
     kernels = _kernels(seen, settings)
-    scales = settings.total_spread * np.abs(seen.values).mean(axis=0)
+    scales = settings.total_spread * seen.scales
     left = totals - np.array([tables.totals(path) for path in seen.taken])
     size = np.abs(totals)
     deviations = noise * np.maximum(size, _LEAST_TOTAL * size.mean(axis=0)) + 1e-300
     costs = [table.copy() for table in tables.costs]
-    before = _before(seen.taken)
     for column in range(totals.shape[1]):
         gram = np.diag(deviations[:, column] ** 2)
         for at, (pair, own) in enumerate(kernels):
-            there, here = before[:, at], seen.taken[:, at]
+            there, here = seen.before[:, at], seen.taken[:, at]
             alike = (1.0 + pair[np.ix_(there, there)]) * own[np.ix_(here, here)]
             gram += scales[at, column] ** 2 * alike
         alpha = np.linalg.solve(gram, left[:, column])
         for at, (pair, own) in enumerate(kernels):
             weighted = scales[at, column] ** 2 * alpha * own[:, seen.taken[:, at]]
-            costs[at][:, :, column] += (1.0 + pair[:, before[:, at]]) @ weighted.T
+            costs[at][:, :, column] += (1.0 + pair[:, seen.before[:, at]]) @ weighted.T
     return PairTables(tuple(costs), tables.seen, tables.scale)
 
 
@@ -60,8 +59,3 @@ def _kernels(seen: Observations, settings: OfflineSettings) -> list[tuple[Floats
         actions.likeness() + settings.own_share * np.eye(len(actions)) for actions in seen.actions
     ]
     return list(zip([np.ones((1, 1)), *own[:-1]], own, strict=True))
-
-
-def _before(taken: Numbers) -> Numbers:
-    """Per trial and layer the number of the choice before; 0 before the first layer."""
-    return np.concatenate([np.zeros_like(taken[:, :1]), taken[:, :-1]], axis=1)

@@ -31,7 +31,8 @@ class MeasuringSetup:
     Args:
         engine: the library.
         references: that candidates are timed against. The first one's time is what ratios are
-            made with; others, which may fail to load, tell of the machine.
+            made with; a second one, which may fail to load, tells of the machine. It is for
+            engines whose networks outlive a fork.
         feeds: inputs on which outputs are compared; the first one is what is timed.
         rounds: how long is measured.
         folder: with all files of the problem, removed by who outlives the other; None for none.

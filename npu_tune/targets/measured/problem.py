@@ -100,7 +100,7 @@ class MeasuredProblem(Problem):
         profile = self._profile_of(whole, measurement.layer_seconds or {})
         return Evaluation(
             metrics={
-                names.RATIO: timing.ratio / measurement.drift ** _share_in_int8(profile),
+                names.RATIO: timing.ratio / measurement.drift ** _reduced_share(profile),
                 names.LATENCY: timing.candidate_s * 1e3,
                 names.PEAK_MEMORY: float(memory),
                 names.RUN_MEMORY: float(measurement.run_peak_bytes),
@@ -181,7 +181,7 @@ class MeasuredProblem(Problem):
         back_end = self._back_end
         yield Start("default", self.space.default)
         names = [layer.name for layer in back_end.layers]
-        everything = back_end.in_int8(names)
+        everything = self._everything_in_int8
         if everything == self.space.default:
             return
         yield Start("int8", everything)
@@ -210,6 +210,10 @@ class MeasuredProblem(Problem):
         vars(self).pop("_folder", None)
 
     @cached_property
+    def _everything_in_int8(self) -> Configuration:
+        return self._back_end.in_int8([layer.name for layer in self._back_end.layers])
+
+    @cached_property
     def _folder(self) -> Path:
         name = tempfile.mkdtemp(prefix="npu-tune-")
         self._stack.callback(shutil.rmtree, name, ignore_errors=True)
@@ -217,13 +221,12 @@ class MeasuredProblem(Problem):
 
     @cached_property
     def _session(self) -> MeasuringSession:
-        default = self.space.default
-        in_int8 = self._back_end.in_int8([layer.name for layer in self._back_end.layers])
-        references = {"reference": default, "reference-int8": in_int8}
-        if in_int8 == default:
-            del references["reference-int8"]
+        engine, default = self._back_end.engine, self.space.default
+        references = {"reference": default}
+        if engine.outlives_fork and self._everything_in_int8 != default:
+            references["reference-int8"] = self._everything_in_int8
         setup = MeasuringSetup(
-            self._back_end.engine,
+            engine,
             tuple(self._write_reference(*each) for each in references.items()),
             self._fidelity.feeds,
             self._rounds,
@@ -259,7 +262,7 @@ class MeasuredProblem(Problem):
             ) from error
 
 
-def _share_in_int8(profile: Mapping[str, Mapping[str, float]]) -> float:
+def _reduced_share(profile: Mapping[str, Mapping[str, float]]) -> float:
     """The share of the time that layers take which are not in float32."""
     whole = sum(row["ms"] for row in profile.values())
     reduced = sum(row["ms"] for row in profile.values() if row["noise"] > 0.0)

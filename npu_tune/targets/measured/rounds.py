@@ -106,6 +106,10 @@ class UsualTimes:
         """Takes a measurement into account."""
         self._latest.append(tuple(seconds))
 
+    def clear(self) -> None:
+        """Forgets all measurements."""
+        self._latest.clear()
+
     @property
     def seconds(self) -> tuple[float, ...]:
         """One time per reference; none before the first measurement.
@@ -183,21 +187,22 @@ def time_in_turns(
     started_wall, started = time.perf_counter(), clock()
     networks = (candidate, *references)
     rounds: list[list[float]] = []
-    while len(rounds) < settings.most:
+    while True:
         rounds.append([_least(run, clock, settings.timed) for run in networks])
         beyond = len(rounds) - settings.least
         late = time.perf_counter() - started_wall > settings.seconds
-        if late and len(rounds) >= min(settings.fewest, settings.least):
-            break
-        if beyond < 0 or beyond % _LOOK_EVERY:
-            continue
-        if standard_error(np.array(rounds)[:, :2]) <= settings.enough:
-            break
+        is_last = len(rounds) >= settings.most or (
+            late and len(rounds) >= min(settings.fewest, settings.least)
+        )
+        if is_last or (beyond >= 0 and beyond % _LOOK_EVERY == 0):
+            spread = standard_error(np.array(rounds)[:, :2])
+            if is_last or spread <= settings.enough:
+                break
     times = lower_quintiles(np.array(rounds))
     used, passed = clock() - started, time.perf_counter() - started_wall
     return Timing(
         ratio=float(times[0] / times[1]),
-        spread=standard_error(np.array(rounds)[:, :2]),
+        spread=spread,
         candidate_s=float(times[0]),
         references_s=tuple(float(each) for each in times[1:]),
         rounds=len(rounds),

@@ -78,7 +78,7 @@ class MeasuringSession(Closing):
             CompilerCrashError: if it ends its process every time.
             WorkerLostError: if no core becomes free, or the process cannot be started.
         """
-        if timed and not self._usual.seconds and self._setup.engine.outlives_fork:
+        if timed and not self._usual.seconds:
             self._look_at_machine()
         how = ""
         for _ in range(ATTEMPTS):
@@ -94,15 +94,19 @@ class MeasuringSession(Closing):
         return MeasuringJob(candidate, timed, self._usual.seconds, self._patience_s)
 
     def _look_at_machine(self) -> None:
-        """Learns what is usual, where the machine may be slow at first."""
+        """Learns from the second reference, if there is one, what is usual.
+
+        Where it cannot be measured now, nothing is learnt yet.
+        """
         seconds = 0.0
-        for _ in range(_FIRST_LOOKS if len(self._setup.references) > 1 else 0):
-            answer = self._ask(self._job(self._setup.references[1], timed=True))
-            if isinstance(answer, Measurement) and answer.timing is not None:
-                self._judge(answer, answer.timing)
-                seconds += answer.timing.measured_s + answer.timing.waited_s
+        for each in self._setup.references[1:] * _FIRST_LOOKS:
+            answer = self._ask(self._job(each, timed=True))
+            if not isinstance(answer, Measurement) or answer.timing is None:
+                return
+            self._judge(answer, answer.timing)
+            seconds += answer.timing.measured_s + answer.timing.waited_s
             if seconds > _FIRST_LOOKS_S:
-                break
+                return
 
     def _judge(self, measurement: Measurement, timing: Timing) -> Measurement:
         """Says how the machine was, by what is usual; learns from it for the next measurements."""
@@ -176,9 +180,7 @@ class MeasuringSession(Closing):
                 self._process.kill()
                 status = self._process.wait()
         self._process = self._connection = None
-        self._usual = UsualTimes(
-            self._setup.rounds.calm
-        )  # the next process may have other references
+        self._usual.clear()  # the next process may have other references
         return status
 
 
