@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from npu_tune.targets.confidence import Confidence, ExpectedError
-from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.epoch import SCATTERED
 from npu_tune.targets.neural_art.compiler.placement import is_external
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.compiler.scheduler import Run
+from npu_tune.targets.neural_art.compiler.work import shape_of
 from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware, load_hardware
 
@@ -103,7 +103,9 @@ def _decisive(run: Run, hardware: list[Hardware], rule: str, total: float) -> It
     machine = run.machine
     if machine.graph.batch > 1:
         yield f"{machine.graph.batch} samples at a time"
-    maps = [step.placement.placed[0] for step in run.steps] + list(machine.live(machine.start))
+    maps = [step.placement.placed[0] for step in run.steps] + list(
+        machine.live(run.beginning.state)
+    )
     if any(is_external(machine.memory.pool_at(block.start)) for block in maps):
         yield "feature maps in external RAM"
 

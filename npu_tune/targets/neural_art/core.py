@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from npu_tune.errors import IllegalConfigurationError
 from npu_tune.network import Network
 from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
-from npu_tune.targets.neural_art.compiler.choice import DIMC, Choice
+from npu_tune.targets.neural_art.compiler.choice import DIMC, NEUTRAL, Choice
 from npu_tune.targets.neural_art.compiler.epoch import Epoch
+from npu_tune.targets.neural_art.compiler.grouping import Option
 from npu_tune.targets.neural_art.compiler.placement import (
     AUTO,
     BY_SIZE,
@@ -18,7 +19,7 @@ from npu_tune.targets.neural_art.compiler.placement import (
     PING_PONG,
 )
 from npu_tune.targets.neural_art.compiler.rule import cost_rule, memories_of
-from npu_tune.targets.neural_art.compiler.scheduler import Option, Run, Scheduler, Settings
+from npu_tune.targets.neural_art.compiler.scheduler import Run, Scheduler, Settings
 from npu_tune.targets.neural_art.graph import CORE_4_0, OperationGraph, compiled_by, graph_of
 from npu_tune.targets.neural_art.hardware import Hardware, HardwareVariants
 from npu_tune.targets.neural_art.knobs import (
@@ -31,6 +32,11 @@ from npu_tune.targets.neural_art.knobs import (
     network_knobs,
 )
 from npu_tune.targets.neural_art.orders import FILE_ORDER, in_order, with_loads
+
+_OUTSIDE: Mapping[str, Any] = {
+    name: getattr(NEUTRAL, name) for name in ("depth_first", "stripes", "halo")
+}
+"""What has no effect outside of segments."""
 
 _Items = tuple[tuple[str, Value], ...]
 
@@ -92,7 +98,7 @@ class NetworkCompiler:
         self._set_space(hardware, wanted, four_bit_weights=four_bit_weights)
         # Units may not suffice for every wish; the default says what really happens.
         compiled, options = self._options(self.space.default)
-        joined = _joined(compiled.scheduler.epochs(options))
+        joined = _joined(compiled.scheduler.plan(options).epochs)
         is_joined = [position in joined for position in range(len(wanted))]
         if is_joined != wanted:
             self._set_space(hardware, is_joined, four_bit_weights=four_bit_weights)
@@ -197,27 +203,41 @@ class NetworkCompiler:
 
     def _effective(self, configuration: Configuration) -> Configuration:
         compiled, options = self._options(configuration)
-        joined = _joined(compiled.scheduler.epochs(options))
+        epochs = compiled.scheduler.plan(options).epochs
+        joined = _joined(epochs)
         items = list(configuration.items_)
         settings = compiled.scheduler.settings
         if settings.placement == BY_SIZE and not settings.virtual_pools:
             # Blocks cannot be placed together where they may not span pools.
             by_size = (f"{NETWORK_SCOPE}/{PLACEMENT}", BY_SIZE)
             items[items.index(by_size)] = (by_size[0], FIRST_FIT)
-        for position, (start, stop) in enumerate(compiled.ranges):
-            choice = options[position].choice
+        for position, choice in _choices(epochs):
             # What is handed on within an epoch lies in no pool.
             pool = AUTO if position in joined else choice.output_pool
-            choice = choice._replace(chain=position in joined, output_pool=pool)
+            values = choice._replace(chain=position in joined, output_pool=pool)
+            start, stop = compiled.ranges[position]
             for index in range(start, stop):
                 name = items[index][0]
-                items[index] = (name, getattr(choice, name.rpartition("/")[2]))
+                items[index] = (name, getattr(values, name.rpartition("/")[2]))
         return Configuration(tuple(items))
 
 
-def _joined(epochs: list[Epoch]) -> set[int]:
+def _choices(epochs: Iterable[Epoch]) -> Iterator[tuple[int, Choice]]:
+    """Per operation its position and its choice, without what has no effect outside segments."""
+    for epoch in epochs:
+        for position, choice in enumerate(epoch.choices, start=epoch.first):
+            inside = epoch.segment is not None
+            yield position, choice if inside else choice._replace(**_OUTSIDE)
+
+
+def _joined(epochs: Iterable[Epoch]) -> set[int]:
     """Positions of operations that share an epoch with the next one."""
-    return {position for epoch in epochs for position in range(epoch.first, epoch.last)}
+    return {
+        position
+        for epoch in epochs
+        for member in epoch.members
+        for position in range(member.first, member.last)
+    }
 
 
 def _require(knob: Knob, values: Mapping[str, Value]) -> None:

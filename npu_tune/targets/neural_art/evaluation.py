@@ -55,7 +55,7 @@ def evaluation_of(run: Run, hardware: Hardware) -> Evaluation:
             parts += total.parts
         rows = _waited(step, wait) if wait else dict(step.rows)
         profile |= {name: {**row, "epoch": number} for name, row in rows.items()}
-    highest = tuple(map(max, run.machine.first_marks, *[step.placement.marks for step in steps]))
+    highest = tuple(map(max, run.beginning.marks, *[step.placement.marks for step in steps]))
     pools_inside = len(run.machine.memory.internal)
     inside, outside = sum(highest[:pools_inside]), sum(highest[pools_inside:])
     metrics = {
@@ -90,7 +90,7 @@ def _spilled(run: Run) -> tuple[str, ...]:
     """What lies in external RAM, with how much of it."""
     machine = run.machine
     blocks = (
-        *machine.live(machine.start),
+        *machine.live(run.beginning.state),
         *(b for step in run.steps for b in step.placement.placed),
     )
     return tuple(

@@ -18,9 +18,9 @@ from npu_tune.targets.neural_art.compiler.choice import (
     STREAM,
     shares_of,
 )
-from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.epoch import joinable
 from npu_tune.targets.neural_art.compiler.placement import AUTO, PING_PONG, POLICIES
+from npu_tune.targets.neural_art.compiler.work import shape_of
 from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 from npu_tune.targets.neural_art.orders import FILE_ORDER, MEMORY_ORDER, in_order

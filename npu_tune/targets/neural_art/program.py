@@ -36,7 +36,7 @@ def program_document(run: Run, hardware: Hardware) -> dict[str, Any]:
 
 
 def _pools(run: Run) -> list[dict[str, Any]]:
-    marks = [run.machine.first_marks, *(step.marks for step in run.steps)]
+    marks = [run.beginning.marks, *(step.marks for step in run.steps)]
     used = [max(column) for column in zip(*marks, strict=True)]
     return [
         {
@@ -112,7 +112,7 @@ def _buffers(run: Run) -> Iterator[dict[str, Any]]:
         for position in range(step.epoch.first, step.epoch.last + 1)
     }
     end = len(run.steps) - 1
-    for block in run.machine.live(run.machine.start):
+    for block in run.machine.live(run.beginning.state):
         kind = "state" if block.name in run.machine.graph.outputs else "input"
         yield _buffer(run, block, kind, 0, epoch_of.get(block.last, end))
     for index, step in enumerate(run.steps):

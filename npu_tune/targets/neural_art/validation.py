@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from npu_tune.targets.neural_art.compiler.choice import Choice
-from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.placement import PING_PONG
 from npu_tune.targets.neural_art.compiler.rule import VENDOR, cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler, Settings
+from npu_tune.targets.neural_art.compiler.work import shape_of
 from npu_tune.targets.neural_art.graph import (
     FeatureMap,
     Operation,

@@ -7,7 +7,7 @@ from small_graphs import DIMC, STM32N6, chain, image, run, with_units
 
 from npu_tune.network.zoo import zoo_network
 from npu_tune.targets import load_target
-from npu_tune.targets.neural_art.compiler.demand import shape_of
+from npu_tune.targets.neural_art.compiler.work import shape_of
 from npu_tune.targets.neural_art.knobs import (
     default_accelerators,
     joined_by_default,

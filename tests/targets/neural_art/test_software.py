@@ -12,7 +12,7 @@ from two_runtimes import onnx_model, onnx_network
 from npu_tune.errors import NpuTuneWarning
 from npu_tune.network import Network
 from npu_tune.targets import Evaluation, load_target
-from npu_tune.targets.neural_art.compiler.demand import CPU_CYCLES_PER_MAC
+from npu_tune.targets.neural_art.compiler.work import CPU_CYCLES_PER_MAC
 from npu_tune.targets.neural_art.graph import graph_of
 
 RATIO = STM32N6.clock_mhz / STM32N6.cpu_clock_mhz

@@ -123,7 +123,13 @@ def unit_cycles(shape: Shape) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def convolution_cycles(
-    shape: Shape, accelerators: int, over: str, macs_per_cycle: int = _WINDOW_MACS
+    shape: Shape,
+    accelerators: int,
+    over: str,
+    macs_per_cycle: int = _WINDOW_MACS,
+    *,
+    stripes: int = 1,
+    computed: float = 1.0,
 ) -> float:
     """Cycles of a convolution on the best number of accelerators up to a limit.
 
@@ -136,13 +142,19 @@ def convolution_cycles(
         over: the dimension that is split: ``input_channels`` (partial sums pass along a chain),
             ``kernels`` or ``stripes`` (every accelerator writes a part of the output).
         macs_per_cycle: of one accelerator; the rules above hold for 72 and are scaled.
+        stripes: epochs, one after the other, that compute some of its rows; each loads the kernels.
+        computed: rows that all of them compute / rows of the output.
     """
-    slower = _WINDOW_MACS / macs_per_cycle
-    return min(_cycles_on(shape, number, over, slower) for number in range(1, accelerators + 1))
+    slower = _WINDOW_MACS / macs_per_cycle * computed
+    return min(
+        max(cycles * slower, loading * stripes)
+        for number in range(1, accelerators + 1)
+        for cycles, loading in (_cycles_on(shape, number, over),)
+    )
 
 
-def _cycles_on(shape: Shape, accelerators: int, over: str, slower: float) -> float:
-    """Cycles if exactly this many accelerators share a convolution."""
+def _cycles_on(shape: Shape, accelerators: int, over: str) -> tuple[float, float]:
+    """Cycles of computing and of loading kernels, if just so many accelerators share it."""
     depth = shape.channels_in / shape.groups
     kernels = float(shape.channels_out)
     pixels = float(shape.pixels_out)
@@ -168,7 +180,7 @@ def _cycles_on(shape: Shape, accelerators: int, over: str, slower: float) -> flo
         cycles = max(steps, elements_in)
     most = _CHAIN_MACS if chained > 1 else _WINDOW_MACS * accelerators
     cycles = max(cycles, pixels * kernels * depth * chained * shape.taps[0] * shape.taps[1] / most)
-    return max(cycles * slower, loading)
+    return cycles, loading
 
 
 def _pointwise_cycles(depth: float, kernels: float, pixels: float, chained: int) -> float:

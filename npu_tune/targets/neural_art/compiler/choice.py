@@ -7,6 +7,7 @@ from math import ceil
 from typing import NamedTuple
 
 from npu_tune.targets.neural_art.compiler.accelerator import Shape
+from npu_tune.targets.neural_art.compiler.rows import KEEP
 from npu_tune.targets.neural_art.graph import OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 
@@ -18,10 +19,14 @@ SPLITS = (INPUT_CHANNELS, KERNELS, STRIPES)
 STREAM = "stream"
 PRELOAD = "preload"
 
+RESIDENT = "resident"
+
 ACCELERATOR = "accelerator"
 DIMC = "dimc"
-RESIDENT = "resident"
 RELOAD = "reload"
+
+
+FEWEST_STRIPES = 2
 
 
 class Choice(NamedTuple):
@@ -37,8 +42,12 @@ class Choice(NamedTuple):
             stream through, once per buffer full of weights; ``feature``: the other way round.
         weight_bits: 8 or 4; the width that the file has, if that is another one than 8.
         weight_compression: weights are stored compressed.
-        weights: ``stream`` from flash while computing, or ``preload`` into RAM during the epoch
-            before.
+        weights: ``stream`` from flash while computing, ``preload`` into RAM during the epoch
+            before, or ``resident`` in RAM for good.
+        weights_pool: kind of pool for resident weights; ``auto`` is any on the chip.
+        depth_first: go on into the next operation stripe by stripe.
+        stripes: number of stripes of a depth-first segment that starts here.
+        halo: ``keep`` rows around a stripe, or ``recompute`` them, in such a segment.
         output_pool: kind of pool that is preferred for the output, or ``auto``.
         unit: ``accelerator`` or ``dimc``.
         dimc_residency: ``resident`` weights stay in the tiles for good; ``reload`` writes them
@@ -55,6 +64,10 @@ class Choice(NamedTuple):
     weight_bits: int = 8
     weight_compression: bool = False
     weights: str = STREAM
+    weights_pool: str = "auto"
+    depth_first: bool = False
+    stripes: int = FEWEST_STRIPES
+    halo: str = KEEP
     output_pool: str = "auto"
     unit: str = ACCELERATOR
     dimc_residency: str = RESIDENT
@@ -77,14 +90,19 @@ def effective_choice(
         shares: of the operation, as :func:`shares_of` counts them.
         hardware: gives the units.
     """
+    neutral = NEUTRAL._replace(
+        depth_first=choice.depth_first,
+        stripes=choice.stripes,
+        halo=choice.halo,
+        output_pool=choice.output_pool,
+    )
     if shape.kind is not OperationKind.CONVOLUTION:
-        return NEUTRAL._replace(chain=choice.chain, output_pool=choice.output_pool)
+        return neutral._replace(chain=choice.chain)
     # What the file stores in other than 8 bits stays as it is.
     bits = choice.weight_bits if shape.weight_bits == NEUTRAL.weight_bits else shape.weight_bits
     if choice.unit == DIMC and hardware.dimc is not None:
-        return NEUTRAL._replace(
+        return neutral._replace(
             weight_bits=bits,
-            output_pool=choice.output_pool,
             unit=DIMC,
             dimc_residency=choice.dimc_residency,
             dimc_copies=choice.dimc_copies,
@@ -93,17 +111,18 @@ def effective_choice(
         choice.accelerators, hardware.units.accelerators, shares[choice.parallel_over]
     )
     parts = 2 ** (min(choice.parts, shares[choice.parts_over]).bit_length() - 1)
-    return Choice(
-        accelerators,
-        choice.parallel_over if accelerators > 1 else INPUT_CHANNELS,
-        parts,
-        choice.parts_over if parts > 1 else KERNELS,
-        choice.chain and parts == 1,
-        choice.stationarity,
-        bits,
-        choice.weight_compression and hardware.units.decompressors > 0,
-        choice.weights,
-        choice.output_pool,
+    return choice._replace(
+        accelerators=accelerators,
+        parallel_over=choice.parallel_over if accelerators > 1 else INPUT_CHANNELS,
+        parts=parts,
+        parts_over=choice.parts_over if parts > 1 else KERNELS,
+        chain=choice.chain and parts == 1,
+        weight_bits=bits,
+        weight_compression=choice.weight_compression and hardware.units.decompressors > 0,
+        weights_pool=choice.weights_pool if choice.weights == RESIDENT else NEUTRAL.weights_pool,
+        unit=NEUTRAL.unit,
+        dimc_residency=NEUTRAL.dimc_residency,
+        dimc_copies=NEUTRAL.dimc_copies,
     )
 
 

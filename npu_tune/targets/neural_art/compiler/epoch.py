@@ -56,7 +56,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Epoch:
-    """A span with a choice per operation; compared by identity.
+    """A span with a choice per operation, or a depth-first segment; compared by identity.
 
     Args:
         span: the operations.
@@ -65,12 +65,22 @@ class Epoch:
         total: their common demand: cycles of the slowest unit, and sums of everything else, but
             ``reads`` and ``scattered_in`` of the first operation and ``scattered_out`` of the
             last.
+        residents: of each operation with resident weights, the block that holds them and the
+            bytes that are read of it.
+        segment: the epochs of a depth-first segment; None for a single one.
     """
 
     span: Span
     choices: tuple[Choice, ...]
     demands: tuple[Demand, ...]
     total: Demand
+    residents: tuple[tuple[str, int], ...] = ()
+    segment: Segment | None = None
+
+    @property
+    def members(self) -> tuple[Epoch, ...]:
+        """The epochs of a segment, in the order in which a stripe passes through them, or itself."""
+        return (self,) if self.segment is None else self.segment.members
 
     @property
     def first(self) -> int:
@@ -83,6 +93,46 @@ class Epoch:
     @property
     def software(self) -> bool:
         return self.span.software
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a map that a segment holds in memory.
+
+    Args:
+        name: of the map.
+        size_bytes: of the most rows at one time.
+        first: number of the first member that uses them.
+        last: number of the last one.
+    """
+
+    name: str
+    size_bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The inside of a depth-first segment.
+
+    Args:
+        members: its epochs; each runs once for every stripe, but the last one with ``halo`` as
+            ``recompute``, which puts the stripes of the output together.
+        rows: what is in memory between them.
+        stripes: number of them.
+        halo: how the rows around a stripe come.
+    """
+
+    members: tuple[Epoch, ...]
+    rows: tuple[Rows, ...]
+    stripes: int
+    halo: str
+
+
+def resident_name(operation: str) -> str:
+    """Name of the block with the resident weights of an operation."""
+    return f"resident weights of {operation}"
 
 
 def make_span(graph: OperationGraph, first: int, last: int) -> Span:
@@ -128,9 +178,13 @@ def make_span(graph: OperationGraph, first: int, last: int) -> Span:
 
 def make_epoch(span: Span, choices: tuple[Choice, ...], demands: tuple[Demand, ...]) -> Epoch:
     """Makes the epoch of a span, without checking :func:`may_join`."""
-    return Epoch(
-        span, choices, demands, demands[0] if len(demands) == 1 else _sum_demands(demands)
+    residents = tuple(
+        (resident_name(name), demand.taken)
+        for name, demand in zip(span.names, demands, strict=True)
+        if demand.resident
     )
+    total = demands[0] if len(demands) == 1 else _sum_demands(demands)
+    return Epoch(span, choices, demands, total, residents)
 
 
 def _sum_demands(demands: tuple[Demand, ...]) -> Demand:
@@ -138,6 +192,7 @@ def _sum_demands(demands: tuple[Demand, ...]) -> Demand:
     return Demand(
         compute=max(demand.compute for demand in demands),
         reads=first.reads,
+        passes=first.passes,
         scattered_in=first.scattered_in,
         scattered_out=last.scattered_out,
         stored=sum(demand.stored for demand in demands),
@@ -147,12 +202,15 @@ def _sum_demands(demands: tuple[Demand, ...]) -> Demand:
         late=sum(d.late if d.preloaded else d.streamed for d in demands),
         buffer=sum(demand.buffer for demand in demands),
         fetched=sum(demand.fetched for demand in demands),
+        resident=sum(demand.resident for demand in demands),
+        taken=sum(demand.taken for demand in demands),
         partial=sum(demand.partial for demand in demands),
         workspace=tuple(size for demand in demands for size in demand.workspace),
         energy=sum(demand.energy for demand in demands),
         macs=sum(demand.macs for demand in demands),
         accelerators=sum(demand.accelerators for demand in demands),
         decompressors=sum(demand.decompressors for demand in demands),
+        parts=first.parts,
     )
 
 
@@ -204,7 +262,7 @@ def may_join(
         and span.arithmetics <= units.arithmetics
         and span.functions <= units.activations
         and span.line_bytes <= units.line_buffer_bytes
-        and all(demand.reads <= 1 for demand in demands[1:])
+        and all(demand.passes <= 1 for demand in demands[1:])
     )
 
 

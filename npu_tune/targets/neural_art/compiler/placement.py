@@ -105,6 +105,24 @@ class Memory:
                 return start
         return None
 
+    def place_weights(self, live: Live, size: int, kind: str) -> int | None:
+        """Finds the address of weights that stay for good; None where there is no room.
+
+        The memories that feature maps like least come first.
+
+        Args:
+            live: the blocks in use, in order of address.
+            size: in bytes.
+            kind: of pool; ``auto`` for any on the chip.
+        """
+        pools = self.pools if kind != AUTO else self.internal
+        ranges = [(p.base, p.end) for p in reversed(pools) if kind in (AUTO, p.kind)]
+        for low, high in (*ranges, *(self._spans if kind == AUTO else ())):
+            start = _first_gap(live, low, high, size)
+            if start is not None:
+                return start
+        return None
+
     def pool_at(self, address: int) -> MemoryPool:
         """The pool that an address is in."""
         return self.pools[self._index(address)]

@@ -10,34 +10,23 @@ from npu_tune.targets.neural_art.compiler.choice import (
     DIMC,
     RELOAD,
     RESIDENT,
+    STREAM,
     Choice,
     effective_choice,
     shares_of,
 )
-from npu_tune.targets.neural_art.compiler.demand import (
-    Demand,
-    demand_of,
-    shape_of,
-    tiles_needed,
-)
-from npu_tune.targets.neural_art.compiler.epoch import (
-    Epoch,
-    Span,
-    joinable,
-    make_epoch,
-    make_span,
-    may_join,
-)
-from npu_tune.targets.neural_art.compiler.machine import Machine
-from npu_tune.targets.neural_art.compiler.packing import MemoryRequest, addresses
-from npu_tune.targets.neural_art.compiler.placement import (
-    BY_SIZE,
-    FIRST_FIT,
-    Live,
-    Memory,
-)
+from npu_tune.targets.neural_art.compiler.demand import Demand
+from npu_tune.targets.neural_art.compiler.epoch import Epoch, make_epoch
+from npu_tune.targets.neural_art.compiler.grouping import Grouping, Option
+from npu_tune.targets.neural_art.compiler.layout import Resident
+from npu_tune.targets.neural_art.compiler.machine import Beginning, Machine
+from npu_tune.targets.neural_art.compiler.packed import planned_memory
+from npu_tune.targets.neural_art.compiler.placement import BY_SIZE, FIRST_FIT, Memory
+from npu_tune.targets.neural_art.compiler.rows import WHOLE, Cut
 from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.compiler.step import Step
+from npu_tune.targets.neural_art.compiler.tiles import tiles_needed
+from npu_tune.targets.neural_art.compiler.work import demand_of, shape_of
 from npu_tune.targets.neural_art.graph import OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
 
@@ -60,21 +49,17 @@ class Settings:
     external_ram: bool
 
 
-@dataclass(slots=True, eq=False)
-class Option:
-    """A choice for one operation with its demand; compared by identity.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run.
 
     Args:
-        asked: the choice as requested.
-        choice: the effective choice.
-        demand: of the operation.
-        alone: the epoch of this operation only.
+        epochs: in execution order.
+        residents: weights that are in RAM for good.
     """
 
-    asked: Choice
-    choice: Choice
-    demand: Demand
-    alone: Epoch
+    epochs: tuple[Epoch, ...]
+    residents: tuple[Resident, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +68,13 @@ class Run:
 
     Args:
         machine: that simulated it.
+        beginning: of the inference, with all inputs and resident weights in memory.
         steps: one per epoch.
         waits: per epoch, cycles of waiting for its preloaded weights.
     """
 
     machine: Machine
+    beginning: Beginning
     steps: tuple[Step, ...]
     waits: tuple[float, ...]
 
@@ -104,22 +91,13 @@ class Scheduler:
         self._rule = rule
         self._shapes = [shape_of(operation, graph) for operation in graph.operations]
         self._shares = [shares_of(shape) for shape in self._shapes]
-        self._joinable = [joinable(graph, i) for i in range(len(graph.operations))]
+        self.grouping = Grouping(graph, hardware.units, self._demand)
         self._options: list[dict[Any, Option]] = [{} for _ in graph.operations]
-        self._spans: dict[tuple[int, int], Span] = {}
-        self._joined: dict[tuple[int, tuple[Option, ...]], Epoch | None] = {}
         total = sum(operation.macs for operation in graph.operations) or 1
         self._whole = [
             operation.macs / total < settings.split_threshold for operation in graph.operations
         ]
-        policy = FIRST_FIT if settings.placement == BY_SIZE else settings.placement
-        memory = Memory(
-            hardware,
-            virtual_pools=settings.virtual_pools,
-            policy=policy,
-            external=settings.external_ram,
-        )
-        self.machine = Machine(graph, hardware, rule, memory)
+        self.machine = self._new_machine()
 
     def option(self, position: int, choice: Choice, free_tiles: int = 0) -> Option:
         """The effective form and demand of a choice; the same object for the same arguments.
@@ -132,52 +110,45 @@ class Scheduler:
         key = (choice, free_tiles)
         known = self._options[position].get(key)
         if known is None:
-            operation, asked = self.graph.operations[position], choice
+            asked = choice
             if self._whole[position]:
                 choice = choice._replace(accelerators=1, parts=1)
             shape, shares = self._shapes[position], self._shares[position]
             choice = effective_choice(choice, shape, shares, self.hardware)
-            if not self._joinable[position]:
+            if not self.grouping.joinable[position]:
                 choice = choice._replace(chain=False)
-            demand = demand_of(operation, shape, choice, self.hardware, free_tiles=free_tiles)
-            alone = make_epoch(self._span(position, position), (choice,), (demand,))
+            demand = self._demand(position, choice, WHOLE, free_tiles=free_tiles)
+            alone = make_epoch(self.grouping.span(position, position), (choice,), (demand,))
             known = self._options[position][key] = Option(asked, choice, demand, alone)
         return known
 
-    def epochs(self, options: Sequence[Option]) -> list[Epoch]:
-        """Groups operations into epochs: each continues while chained and the units suffice."""
-        epochs: list[Epoch] = []
-        position, end = 0, len(options)
-        while position < end:
-            option = options[position]
-            epoch = option.alone
-            size = 1
-            while option.choice.chain and position + size < end:
-                run = tuple(options[position : position + size + 1])
-                joined = self._join(position, run)
-                if joined is None:
-                    break
-                epoch, option = joined, run[-1]
-                size += 1
-            epochs.append(epoch)
-            position += size
-        return epochs
+    def _demand(self, position: int, choice: Choice, cut: Cut, *, free_tiles: int = 0) -> Demand:
+        return demand_of(
+            self.graph.operations[position],
+            self._shapes[position],
+            choice,
+            self.hardware,
+            free_tiles=free_tiles,
+            cut=cut,
+        )
 
-    def _join(self, position: int, run: tuple[Option, ...]) -> Epoch | None:
-        key = (position, run)
-        if key not in self._joined:
-            span = self._span(position, position + len(run) - 1)
-            choices = tuple([option.choice for option in run])
-            demands = tuple([option.demand for option in run])
-            fits = may_join(span, choices, demands, self.hardware.units)
-            self._joined[key] = make_epoch(span, choices, demands) if fits else None
-        return self._joined[key]
+    def plan(self, options: Sequence[Option]) -> Plan:
+        """Groups operations into epochs and finds out whose resident weights have room.
 
-    def _span(self, first: int, last: int) -> Span:
-        span = self._spans.get((first, last))
-        if span is None:
-            span = self._spans[first, last] = make_span(self.graph, first, last)
-        return span
+        Resident weights for which there is none are streamed.
+        """
+        residents = self._residents(options)
+        if residents:
+            without = self.machine.beginning(residents).without
+            if without:
+                residents = tuple(each for each in residents if each.operation not in without)
+                options = [
+                    self._streaming(position, option)
+                    if self.graph.operations[position].name in without
+                    else option
+                    for position, option in enumerate(options)
+                ]
+        return Plan(tuple(self.grouping.epochs(options)), residents)
 
     def run(self, options: Sequence[Option]) -> Run:
         """Simulates an inference with one option per operation.
@@ -185,19 +156,40 @@ class Scheduler:
         Raises:
             CompilerError: if a block fits into no pool.
         """
-        epochs = self.epochs(options)
+        if self.machine.is_full:
+            self.machine = self._new_machine()
+        plan = self.plan(options)
         machine = self.machine
         if self.settings.placement == BY_SIZE:
-            machine = self._pack_memory(epochs) or machine
+            machine = self._packed_machine(plan) or machine
+        beginning = machine.beginning(plan.residents)
         steps, waits = [], []
-        state, slack = machine.start, 0.0
-        for epoch in epochs:
+        state, slack = beginning.state, 0.0
+        for epoch in plan.epochs:
             step = machine.step(state, epoch)
             costs = step.costs
             waits.append(max(0.0, costs.preloading - slack))
             steps.append(step)
-            state, slack = step.placement.state, costs.slack
-        return Run(machine, tuple(steps), tuple(waits))
+            state, slack = step.state, costs.slack
+        return Run(machine, beginning, tuple(steps), tuple(waits))
+
+    def _residents(self, options: Sequence[Option]) -> tuple[Resident, ...]:
+        return tuple(
+            [
+                Resident(
+                    self.graph.operations[position].name,
+                    option.demand.resident,
+                    option.choice.weights_pool,
+                )
+                for position, option in enumerate(options)
+                if option.demand.resident
+            ]
+        )
+
+    def _streaming(self, position: int, option: Option) -> Option:
+        """The option with weights from flash."""
+        choice = option.asked._replace(weights=STREAM)
+        return self.option(position, choice)
 
     def resolve(self, choices: Sequence[Choice]) -> list[Option]:
         """The options of a choice per operation; assigns in-memory-computing tiles in order.
@@ -231,48 +223,25 @@ class Scheduler:
             for i, choice in enumerate(resolved)
         ]
 
-    def _pack_memory(self, epochs: Sequence[Epoch]) -> Machine | None:
+    def _packed_machine(self, plan: Plan) -> Machine | None:
         """A machine with memory packed for these epochs; None if internal RAM is too small."""
-        planned = None
-        if self.settings.virtual_pools:
-            planned = addresses(self.hardware, self._requests(epochs))
-        if planned is None:
+        if not self.settings.virtual_pools:
             return None
-        memory = _PlannedMemory(self.hardware, self.settings, planned)
-        return Machine(self.graph, self.hardware, self._rule, memory)
-
-    def _requests(self, epochs: Sequence[Epoch]) -> list[MemoryRequest]:
-        """The blocks that the machine will place, in the same order."""
-        graph, end = self.graph, len(epochs) - 1
-        at = {p: i for i, e in enumerate(epochs) for p in range(e.first, e.last + 1)}
-
-        def last(name: str) -> int:
-            return end if name in graph.outputs else max(at[p] for p in graph.readers[name])
-
-        requests = [
-            MemoryRequest(graph.maps[name].size_bytes, 0, last(name)) for name in graph.inputs
-        ]
-        for index, epoch in enumerate(epochs):
-            if epoch.total.buffer:
-                requests.append(MemoryRequest(epoch.total.buffer, max(index - 1, 0), index))
-            requests.append(MemoryRequest(epoch.span.output_bytes, index, last(epoch.span.output)))
-            requests += [
-                MemoryRequest(size, index, last(name)) for name, size in epoch.span.further
-            ]
-            requests += [
-                MemoryRequest(size, index, index) for size in sorted(epoch.total.workspace)
-            ]
-        return requests
-
-
-class _PlannedMemory(Memory):
-    """Returns addresses that were planned before, in order."""
-
-    def __init__(self, hardware: Hardware, settings: Settings, addresses: Sequence[int]) -> None:
-        super().__init__(
-            hardware, virtual_pools=True, policy=FIRST_FIT, external=settings.external_ram
+        memory = planned_memory(
+            self.graph,
+            self.hardware,
+            plan.epochs,
+            plan.residents,
+            external=self.settings.external_ram,
         )
-        self._next = iter(addresses)
+        return None if memory is None else Machine(self.graph, self.hardware, self._rule, memory)
 
-    def place(self, live: Live, size: int, *, prefer: str = "auto", reads: Any = ()) -> int | None:  # noqa: ARG002 - planned before
-        return next(self._next)
+    def _new_machine(self) -> Machine:
+        placement = self.settings.placement
+        memory = Memory(
+            self.hardware,
+            virtual_pools=self.settings.virtual_pools,
+            policy=FIRST_FIT if placement == BY_SIZE else placement,
+            external=self.settings.external_ram,
+        )
+        return Machine(self.graph, self.hardware, self._rule, memory)

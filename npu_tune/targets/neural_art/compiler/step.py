@@ -15,20 +15,18 @@ class Placement(NamedTuple):
     """Where the blocks of an epoch are placed.
 
     Args:
-        state: number of the memory's state while the epoch runs, which the next one starts from.
         placed: blocks that the epoch allocates, the output first.
         marks: per pool, bytes from its base to the end of the highest of these blocks.
         live_bytes: most bytes in use while the epoch runs, or while its weights are preloaded.
         preloads: whether its preloaded weights found room.
-        traffic: what moving a byte of each stream costs.
+        traffics: what moving a byte of each stream costs, one for each member of the epoch.
     """
 
-    state: int
     placed: tuple[Block, ...]
     marks: tuple[int, ...]
     live_bytes: int
     preloads: bool
-    traffic: Traffic
+    traffics: tuple[Traffic, ...]
 
 
 class EpochCosts(NamedTuple):
@@ -64,19 +62,18 @@ class Step:
     """One epoch in one state of the memory; made once, then compared by identity.
 
     Args:
-        epoch: that runs.
+        epoch: that runs, or a depth-first segment.
+        state: number of the memory's state that it leaves.
         placement: of its blocks.
-        costs: without waiting for preloaded weights.
+        members: costs of each of its members.
+        costs: of all of them, without waiting for preloaded weights.
     """
 
     epoch: Epoch
+    state: int
     placement: Placement
+    members: tuple[EpochCosts, ...]
     costs: EpochCosts
-
-    @property
-    def state(self) -> int:
-        """Number of the memory's state that it leaves."""
-        return self.placement.state
 
     @property
     def marks(self) -> tuple[int, ...]:
@@ -97,23 +94,27 @@ class Step:
     def rows(self) -> tuple[tuple[str, dict[str, float]], ...]:
         """Per operation its name and its profile, without waiting for preloaded weights.
 
-        Operations of one epoch share its cycles in proportion to the cycles of their own units.
+        Operations of one epoch share its cycles in proportion to the cycles of their own units;
+        slices and concatenations around stripes count for the operation beside them.
         """
-        demands, costs = self.epoch.demands, self.costs
-        total = sum(demand.compute for demand in demands)
-        rows = []
-        for name, demand in zip(self.epoch.span.names, demands, strict=True):
-            share = demand.compute / total if total else 1 / len(demands)
-            row = {
-                "cycles": costs.cycles * share,
-                "compute_cycles": demand.compute,
-                "ram_cycles": costs.ram_cycles * share,
-                "flash_cycles": costs.flash_cycles * share,
-                "wait_cycles": 0.0,
-                "macs": demand.macs,
-                "live_bytes": self.placement.live_bytes,
-                "ram_bytes": sum(self.placement.marks),
-                "flash_bytes": demand.stored,
-            }
-            rows.append((name, row))
-        return tuple(rows)
+        rows: dict[str, dict[str, float]] = {}
+        for member, costs in zip(self.epoch.members, self.members, strict=True):
+            total = sum(demand.compute for demand in member.demands)
+            for name, demand in zip(member.span.names, member.demands, strict=True):
+                share = demand.compute / total if total else 1 / len(member.demands)
+                own = {
+                    "cycles": costs.cycles * share,
+                    "compute_cycles": demand.compute,
+                    "ram_cycles": costs.ram_cycles * share,
+                    "flash_cycles": costs.flash_cycles * share,
+                    "wait_cycles": 0.0,
+                    "macs": demand.macs,
+                    "flash_bytes": demand.stored,
+                }
+                before = rows.get(name)
+                if before is not None:
+                    own = {key: value + before[key] for key, value in own.items()}
+                rows[name] = own
+        placement = self.placement
+        memory = {"live_bytes": placement.live_bytes, "ram_bytes": sum(placement.marks)}
+        return tuple((name, row | memory) for name, row in rows.items())

@@ -57,6 +57,7 @@ class Traffic(NamedTuple):
         output: tuple[Pieces, int],
         *,
         further: Sequence[tuple[Pieces, int]] = (),
+        weights: Sequence[tuple[Pieces, int]] = (),
         buffer: Pieces | None,
         sums: Pieces | None,
     ) -> Traffic:
@@ -67,6 +68,7 @@ class Traffic(NamedTuple):
             inputs: (pieces, bytes) of each map that is read.
             output: (pieces, bytes) of the map that is written.
             further: (pieces, bytes) of each other map that is written.
+            weights: (pieces, bytes) of resident weights that are read.
             buffer: pieces of the preloaded weights; None for none.
             sums: pieces of the partial sums, of which half the bytes are written and half read;
                 None for none.
@@ -74,6 +76,8 @@ class Traffic(NamedTuple):
         adder = _Adder(pools)
         for position, (pieces, size) in enumerate(inputs):
             adder.add(pieces, size, 0.0, column=1 if position == 0 else 0)
+        for pieces, size in weights:
+            adder.add(pieces, size, 0.0, column=0)
         for pieces, size in (output, *further):
             adder.add(pieces, 0.0, size, column=0)
         if buffer is not None:

@@ -134,7 +134,7 @@ class LabelSearch:
         end = len(self._candidates)
         waiting: list[dict[int, _Bundle]] = [defaultdict(_Bundle) for _ in range(end + 1)]
         start = waiting[0][self._machine.start]
-        start.rows.append(self._columns.initial_label(self._machine.first_marks))
+        start.rows.append(self._columns.initial_label(self._machine.beginning().marks))
         start.parents.append(np.full((1, 3), -1, dtype=np.intp))
         found: list[PositionLabels] = []
         total = 0
@@ -164,7 +164,7 @@ class LabelSearch:
             parents.append(np.concatenate(bundle.parents)[kept])
             states.append(np.full(len(kept), state, dtype=np.intp))
         if not rows:
-            width = self._columns.initial_label(self._machine.first_marks).shape[1]
+            width = self._columns.initial_label(self._machine.beginning().marks).shape[1]
             return PositionLabels(
                 np.empty((0, width)), np.empty(0, np.intp), np.empty((0, 3), np.intp)
             )

@@ -28,8 +28,9 @@ from npu_tune.space import SearchSpace, Value
 from npu_tune.targets.neural_art.compiler.choice import ACCELERATOR, DIMC, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
 from npu_tune.targets.neural_art.compiler.epoch import Epoch, Span, make_epoch, make_span, may_join
+from npu_tune.targets.neural_art.compiler.grouping import Option
 from npu_tune.targets.neural_art.compiler.placement import AUTO
-from npu_tune.targets.neural_art.compiler.scheduler import Option, Scheduler
+from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 
 CHAIN = "chain"
 OUTPUT_POOL = "output_pool"

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_graphs import chain, image
 
-from npu_tune.targets.neural_art.compiler.demand import shape_of
 from npu_tune.targets.neural_art.compiler.weights import (
     stored_weight_bytes,
     streamed_weight_bytes,
 )
+from npu_tune.targets.neural_art.compiler.work import shape_of
 
 
 def layer(channels: int, rows: int, **fields):

@@ -1,0 +1,253 @@
+"""Rows of feature maps in a depth-first segment: which are computed, read and held per stripe.
+
+A *segment* is a run of consecutive operations that goes depth-first: the rows of its last output
+are made in stripes, and for each stripe every operation computes just the rows that the stripe
+needs. Rows around a stripe, which windows need, come in one of two ways:
+
+- ``keep``: every map between the operations is a rolling buffer. An operation computes the rows
+  that are new and reads those that are left from the stripe before. Nothing is computed twice.
+- ``recompute``: every stripe computes all the rows it needs, those of its neighbours too.
+
+Rows are found backwards from the stripes of the output, over all readers of each map, so that
+branches may part and meet again inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from npu_tune.targets.neural_art.graph import FeatureMap, Operation, OperationGraph, OperationKind
+
+KEEP = "keep"
+RECOMPUTE = "recompute"
+HALOS = (KEEP, RECOMPUTE)
+
+_ROW_BY_ROW = frozenset({"Load", "Concat", "CONCATENATION"})
+"""Copies that write each row from the same row of their inputs, if these have as many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How much an operation does in all stripes of a segment together.
+
+    Args:
+        stripes: number of them.
+        computed: rows of the output that it computes / rows of the output.
+        read: rows of the first input that it reads / rows of that input.
+        made: rows of the first input that are computed in the segment / rows of that input; 1 for
+            a map from outside.
+    """
+
+    stripes: int = 1
+    computed: float = 1.0
+    read: float = 1.0
+    made: float = 1.0
+
+
+WHOLE = Cut()
+"""Of an operation that is in no segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRows:
+    """Rows of a segment.
+
+    Args:
+        cuts: one per operation.
+        held: by map between the operations, bytes of the rows that are in memory at one time.
+        taken: by map from outside that is read row by row, bytes of the most rows that one stripe
+            reads, and bytes that all stripes read.
+    """
+
+    cuts: tuple[Cut, ...]
+    held: Mapping[str, int]
+    taken: Mapping[str, tuple[int, int]]
+
+
+def uncuttable(graph: OperationGraph, position: int) -> str:
+    """Why an operation cannot compute its output row by row; "" if it can."""
+    operation = graph.operations[position]
+    output = graph.maps[operation.output]
+    if graph.batch > 1:
+        return "there are several samples at a time"
+    if operation.further_outputs or any(name in graph.inputs for name in operation.outputs):
+        return "it writes more than one map, or state"
+    if output.height < 2:
+        return "its output has one row"
+    if operation.kind is OperationKind.SOFTWARE:
+        return "the CPU computes it"
+    sources = tuple(graph.maps[name] for name in operation.inputs)
+    return _unlike_rows(operation, sources, output)
+
+
+def _unlike_rows(operation: Operation, sources: tuple[FeatureMap, ...], output: FeatureMap) -> str:
+    """Why rows of the output do not come from rows of the inputs; "" if they do."""
+    heights = {source.height for source in sources}
+    match operation.kind:
+        case OperationKind.COPY:
+            if operation.op not in _ROW_BY_ROW or heights != {output.height}:
+                return f"{operation.op} moves rows"
+        case OperationKind.ARITHMETIC:
+            if not heights <= {1, output.height}:
+                return "the rows of its inputs are not those of its output"
+        case OperationKind.ACTIVATION:
+            if heights != {output.height}:
+                return "the rows of its input are not those of its output"
+        case _ if operation.global_pool:
+            return "it needs all rows at once"
+        case _:
+            padding = _padding(operation, sources[0], output)
+            if not -operation.stride[0] < padding <= 2 * (_window(operation) - 1):
+                return "the rows of its input are not those of a window that slides"
+    return ""
+
+
+def segment_ends(graph: OperationGraph, first: int) -> Iterator[int]:
+    """The positions at which segments that start at ``first`` may end, at least one further on.
+
+    No map between the operations of a segment may be read behind it, or leave the network.
+    """
+    open_maps: set[str] = set()
+    for last in range(first, len(graph.operations)):
+        operation = graph.operations[last]
+        if uncuttable(graph, last):
+            return
+        open_maps = {name for name in open_maps if graph.readers[name][-1] > last}
+        if last > first and not open_maps:
+            yield last
+        if operation.output in graph.outputs or not graph.readers[operation.output]:
+            return
+        open_maps.add(operation.output)
+
+
+def segment_rows(
+    graph: OperationGraph, first: int, last: int, *, stripes: int, halo: str
+) -> SegmentRows:
+    """Finds the rows of a segment.
+
+    Args:
+        graph: that is compiled.
+        first: position of the first operation.
+        last: position of the last one, one of :func:`segment_ends`.
+        stripes: of the output, at most its rows.
+        halo: ``keep`` or ``recompute``.
+    """
+    operations = graph.operations[first : last + 1]
+    inside = {operation.output for operation in operations}
+    ends = _stripe_ends(graph.maps[operations[-1].output].height, stripes)
+    # Per map, where the rows that each stripe computes begin and end.
+    begins = {operations[-1].output: [0, *ends[:-1]]}
+    finals = {operations[-1].output: ends}
+    lowest: dict[str, list[int]] = {}
+    for operation in reversed(operations):
+        for name in dict.fromkeys(operation.inputs):
+            source = graph.maps[name]
+            if not _is_cut(operation, source, graph):
+                continue
+            spans = [
+                _rows_read(operation, source, graph, begin, end)
+                for begin, end in zip(
+                    begins[operation.output], finals[operation.output], strict=True
+                )
+            ]
+            low, high = [each[0] for each in spans], [each[1] for each in spans]
+            if name in lowest:
+                low = list(map(min, low, lowest[name]))
+                high = list(map(max, high, finals[name]))
+            lowest[name], finals[name] = low, high
+            if name not in inside:
+                continue
+            if halo == KEEP:
+                high[-1] = source.height
+            begins[name] = [0, *high[:-1]] if halo == KEEP else low
+    cuts = tuple(_cut(operation, graph, begins, finals, stripes) for operation in operations)
+    held = {
+        operation.output: _bytes_of(
+            graph.maps[operation.output],
+            _most(lowest[operation.output], finals[operation.output]),
+        )
+        for operation in operations[:-1]
+    }
+    taken = {
+        name: (
+            _bytes_of(graph.maps[name], _most(lowest[name], finals[name])),
+            _bytes_of(graph.maps[name], _sum(lowest[name], finals[name])),
+        )
+        for name in lowest
+        if name not in inside
+    }
+    return SegmentRows(cuts, held, taken)
+
+
+def _cut(
+    operation: Operation,
+    graph: OperationGraph,
+    begins: Mapping[str, Sequence[int]],
+    finals: Mapping[str, Sequence[int]],
+    stripes: int,
+) -> Cut:
+    begin, end = begins[operation.output], finals[operation.output]
+    computed = _sum(begin, end) / graph.maps[operation.output].height
+    name = operation.inputs[0]
+    source = graph.maps[name]
+    if not _is_cut(operation, source, graph):
+        return Cut(stripes, computed, float(stripes), 1.0)
+    spans = [
+        _rows_read(operation, source, graph, b, e)
+        for b, e in zip(begin, end, strict=True)
+        if e > b
+    ]
+    made = _sum(begins[name], finals[name]) / source.height if name in begins else 1.0
+    return Cut(stripes, computed, sum(e - b for b, e in spans) / source.height, made)
+
+
+def _stripe_ends(rows: int, stripes: int) -> list[int]:
+    """The row behind each stripe; stripes differ by one row at most."""
+    return [rows * (number + 1) // stripes for number in range(stripes)]
+
+
+def _is_cut(operation: Operation, source: FeatureMap, graph: OperationGraph) -> bool:
+    """Tells whether a stripe reads some rows of a map, and not all of one that is broadcast."""
+    output = graph.maps[operation.output]
+    return operation.kind is not OperationKind.ARITHMETIC or source.height == output.height
+
+
+def _rows_read(
+    operation: Operation, source: FeatureMap, graph: OperationGraph, begin: int, end: int
+) -> tuple[int, int]:
+    """Where the rows of an input begin and end that rows ``begin`` to ``end`` of the output need."""
+    if operation.kind not in (OperationKind.CONVOLUTION, OperationKind.POOL):
+        return begin, end
+    above = max(0, _padding(operation, source, graph.maps[operation.output])) // 2
+    stride = operation.stride[0]
+    low = begin * stride - above
+    high = (end - 1) * stride - above + _window(operation)
+    high = min(source.height, max(high, 1))
+    return min(max(low, 0), high), high
+
+
+def _window(operation: Operation) -> int:
+    return (operation.kernel[0] - 1) * operation.dilation[0] + 1
+
+
+def _padding(operation: Operation, source: FeatureMap, output: FeatureMap) -> int:
+    """Rows around the input, above and below together; negative where rows are not read.
+
+    Files may have one row more above than below or the other way round, which the graph does not
+    say; above there is taken to be the smaller half.
+    """
+    return (output.height - 1) * operation.stride[0] + _window(operation) - source.height
+
+
+def _most(begins: Sequence[int], ends: Sequence[int]) -> int:
+    return max(end - begin for begin, end in zip(begins, ends, strict=True))
+
+
+def _sum(begins: Sequence[int], ends: Sequence[int]) -> int:
+    return sum(end - begin for begin, end in zip(begins, ends, strict=True))
+
+
+def _bytes_of(feature_map: FeatureMap, rows: int) -> int:
+    return ceil(feature_map.size_bytes * rows / feature_map.height)
