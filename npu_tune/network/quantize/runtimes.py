@@ -56,6 +56,8 @@ def onnx_session(
     options.graph_optimization_level = (
         levels.ORT_ENABLE_EXTENDED if optimized else levels.ORT_DISABLE_ALL
     )
+    # Otherwise int8 beside int8 is joined on some processors only.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     try:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
