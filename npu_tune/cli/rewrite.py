@@ -41,7 +41,7 @@ def rewrite(model: str, configuration: Path, out: Path, *, force: bool) -> Comma
         "layers": {"before": len(source.layers), "after": len(network.layers)},
         "macs": {"before": before, "after": after},
         "plan": plan_document(made.plan),
-        "check": made.agreement.to_dict(),
+        "agreement": made.agreement.to_dict(),
     }
     more = f" ({after / before - 1:+.1%})" if before else ""
     text = (

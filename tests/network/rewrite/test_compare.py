@@ -27,9 +27,7 @@ def test_a_network_agrees_with_itself_bit_for_bit():
     assert agreement.to_dict() == {
         "least_decibels": 60.0,
         "samples": 3,
-        "outputs": [
-            {"output": name, "identical": True, "decibels": 200.0} for name in ("y", "z")
-        ],
+        "outputs": [{"output": name, "identical": True, "decibels": 200.0} for name in ("y", "z")],
     }
     assert str(agreement) == "every output is the same bit for bit on 3 random inputs"
 

@@ -70,9 +70,7 @@ def test_the_last_window_may_hang_over_the_border(op):
 
 
 def test_averages_count_the_padding_where_they_did():
-    body = (
-        f"{X} {{ y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(x) }}"
-    )
+    body = f"{X} {{ y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(x) }}"
     rewritten(model_of(body), stripes("y"))
 
 
@@ -258,5 +256,5 @@ def test_operators_of_other_vendors_are_refused():
         model.graph.input[0].type.tensor_type.shape
     )
     model.opset_import.add(domain="com.microsoft", version=1)
-    with pytest.raises(UnsupportedOperatorError, match="com.microsoft is no operator set"):
+    with pytest.raises(UnsupportedOperatorError, match=r"com\.microsoft is no operator set"):
         rewrite_model(model, stripes("y"))

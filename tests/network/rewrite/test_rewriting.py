@@ -58,9 +58,9 @@ def test_what_only_replaced_nodes_read_goes_and_what_nobody_read_stays():
     names = {each.name for each in result.graph.initializer}
     assert {"w", "s", "spare", "w/part1", "w/part2"} <= names
     assert operators(result, "Neg") == [""]
-    both = rewritten(source, RewritePlan(splits=tuple(
-        LayerSplit(name, "kernels", 2) for name in "ac"
-    )))
+    both = rewritten(
+        source, RewritePlan(splits=tuple(LayerSplit(name, "kernels", 2) for name in "ac"))
+    )
     assert "w" not in {each.name for each in both.graph.initializer}
 
 
@@ -71,9 +71,9 @@ def test_an_old_file_lists_its_constants_as_inputs():
         onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims)
         for t in source.graph.initializer
     )
-    result = rewritten(source, RewritePlan(
-        (StripedSegment(("c",), 2),), (LayerSplit("a", "kernels", 2),)
-    ))
+    result = rewritten(
+        source, RewritePlan((StripedSegment(("c",), 2),), (LayerSplit("a", "kernels", 2),))
+    )
     listed = {each.name for each in result.graph.input}
     assert listed == {"x", *(each.name for each in result.graph.initializer)}
 

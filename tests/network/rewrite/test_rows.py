@@ -43,9 +43,7 @@ def test_a_window_on_the_rows_read_meets_the_same_rows_as_on_the_whole_map(case,
     start = data.draw(st.integers(0, height - 1))
     stop = data.draw(st.integers(start + 1, height))
     read = read_or_reject(window, Rows(start, stop))
-    part = RowWindow(
-        window.size, read.rows.height, window.stride, window.dilation, read.pad_top
-    )
+    part = RowWindow(window.size, read.rows.height, window.stride, window.dilation, read.pad_top)
     assert 0 <= read.rows.start < read.rows.stop <= window.height
     assert min(read.pad_top, read.pad_bottom) >= 0
     for row in range(start, stop):

@@ -47,7 +47,7 @@ def test_control_flow_is_refused_by_the_name_of_its_node():
         " else_branch = e () => (float b) { b = Neg(x) }> }"
     )
     model.graph.node[0].name = "choice"
-    with pytest.raises(UnsupportedOperatorError, match="'choice'.*control flow") as error:
+    with pytest.raises(UnsupportedOperatorError, match=r"'choice'.*control flow") as error:
         rewrite_model(model, stripes("choice"))
     assert error.value.data == {"node": "choice", "op": "If"}
 
