@@ -121,7 +121,9 @@ class Draft:
         label = self.tensor_name(name)
         if codes is not None:
             tensor = self._dequantize(tensor, codes, f"{label}/dequantize")
-        taken = self._slice(tensor, part, axis, f"{label}/slice" if codes or real else label)
+        is_plain = codes is None and real is None
+        inner = label if is_plain else self.tensor_name(f"{label}/slice")
+        taken = self._slice(tensor, part, axis, inner)
         if codes is not None:
             self.copy(codes, f"{label}/quantize", [taken, *codes.input[1:]], [label])
         if real is not None:

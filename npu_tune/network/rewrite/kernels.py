@@ -8,7 +8,14 @@ from npu_tune.errors import UnsupportedOperatorError, UsageError
 from npu_tune.network.rewrite.draft import Draft
 from npu_tune.network.rewrite.rows import Rows, even_parts
 from npu_tune.network.rewrite.segment import Section
-from npu_tune.network.rewrite.source import SourceModel, attributes_of, is_operator
+from npu_tune.network.rewrite.source import (
+    DEQUANTIZE,
+    QUANTIZE,
+    SourceModel,
+    attributes_of,
+    is_operator,
+)
+from npu_tune.validation import sentence
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def add_kernel_parts(draft: Draft, section: Section, layer: str, count: int) -> 
     if count > kernels.count:
         what = "kernels" if kernels.groups == 1 else "groups, which are not divided"
         raise UsageError(
-            f"{str(section.entry).capitalize()} asks for {count} parts, and the layer has "
+            f"{sentence(str(section.entry))} asks for {count} parts, and the layer has "
             f"{kernels.count} {what}.",
             remedy=f"Ask for {kernels.count} at most.",
             layer=layer,
@@ -88,7 +95,15 @@ def _kernels(source: SourceModel, place: int) -> _Kernels:
     groups = attributes.get("group", 1)
     if groups == 1:
         return _Kernels(weights[0], 0, 1)
+    if _has_scales(source, node.input[0]):
+        raise _refusal(source, place, "reads a map with scales per channel")
     return _Kernels(groups, 0, 1, groups, (weights[0] // groups, weights[1]))
+
+
+def _has_scales(source: SourceModel, tensor: str) -> bool:
+    """Tells whether a map has a scale for each channel."""
+    quantizer = source.quantizer(tensor, DEQUANTIZE) or source.quantizer(tensor, QUANTIZE)
+    return quantizer is not None and source.shapes.get(quantizer.input[1], ()) not in {(), (1,)}
 
 
 def _add_part(draft: Draft, place: int, kernels: _Kernels, part: Rows, suffix: str) -> str:

@@ -111,7 +111,8 @@ def uncuttable(source: SourceModel, place: int, reason: str) -> UnsupportedOpera
 def _elementwise(source: SourceModel, place: int) -> RowRule:
     node, attributes = source.nodes[place], attributes_of(source.nodes[place])
     height = source.shapes[node.output[0]][ROWS]
-    if attributes.get("training_mode", 0):
+    training = source.value(node.input[2]) if node.op_type == "Dropout" and _given(node, 2) else 0
+    if attributes.get("training_mode", 0) or training is None or bool(training):
         raise uncuttable(source, place, "it is in training mode")
     if node.op_type in {QUANTIZE, DEQUANTIZE}:
         scales = source.shapes.get(node.input[1], ())

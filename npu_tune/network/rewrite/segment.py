@@ -9,7 +9,7 @@ from npu_tune.errors import UsageError
 from npu_tune.network.rewrite.operators import ELEMENTWISE
 from npu_tune.network.rewrite.plan import LayerSplit, RewritePlan, StripedSegment
 from npu_tune.network.rewrite.source import DEQUANTIZE, QUANTIZE, SourceModel, is_operator
-from npu_tune.validation import known_remedy
+from npu_tune.validation import known_remedy, sentence
 
 Entry = StripedSegment | LayerSplit
 
@@ -47,7 +47,7 @@ def find_sections(source: SourceModel, plan: RewritePlan) -> tuple[Section, ...]
         for place in core:
             if place in owners:
                 raise UsageError(
-                    f"{str(entry).capitalize()} overlaps {owners[place]} in "
+                    f"{sentence(str(entry))} overlaps {owners[place]} in "
                     f"{source.describe(place)}.",
                     remedy="Let every layer belong to one entry.",
                     layer=source.names[place],
@@ -170,6 +170,8 @@ def _may_follow(source: SourceModel, entry: Entry, place: int) -> bool:
     """Tells whether a node can follow parts of channels: where its constants are numbers."""
     if isinstance(entry, StripedSegment) or entry.over == "rows":
         return True
+    if is_operator(source.nodes[place], "LRN"):  # over neighbouring channels
+        return False
     constants = [name for name in source.nodes[place].input if name in source.constants]
     return all(
         len(shape := source.shapes.get(name, (0, 0))) == 0 or max(shape) == 1 for name in constants

@@ -11,6 +11,7 @@ from npu_tune.network.rewrite.operators import RANK, ROWS, RowRule, pads_of, row
 from npu_tune.network.rewrite.rows import PaddedRows, Rows, even_parts
 from npu_tune.network.rewrite.segment import Section
 from npu_tune.network.rewrite.source import SourceModel, is_operator
+from npu_tune.validation import sentence
 
 _PAD_INPUTS = 11
 
@@ -45,7 +46,7 @@ def add_stripes(draft: Draft, section: Section, count: int) -> None:
     height = source.shapes[section.output][ROWS]
     if count > height:
         raise UsageError(
-            f"{str(section.entry).capitalize()} asks for {count} stripes, and its output "
+            f"{sentence(str(section.entry))} asks for {count} stripes, and its output "
             f"{section.output!r} has {height} rows.",
             remedy=f"Ask for {height} at most.",
             rows=height,
@@ -89,7 +90,7 @@ def _read(
         return rule.read(rows)
     except ValueError as error:
         raise UsageError(
-            f"{str(section.entry).capitalize()} has too many stripes for "
+            f"{sentence(str(section.entry))} has too many stripes for "
             f"{source.describe(place)}: its {error}.",
             remedy="Ask for fewer stripes.",
             layer=source.names[place],

@@ -128,3 +128,19 @@ def test_more_parts_than_kernels_are_refused():
     body = "(float[1,4,9,9] x) => (float y) { y = Conv(x, w) }"
     with pytest.raises(UsageError, match="asks for 4 parts, and the layer has 3 kernels"):
         rewrite_model(model_of(body, w=(3, 4, 3, 3)), split("y", "kernels", 4))
+
+
+def test_maps_with_scales_per_channel_are_not_divided_into_groups():
+    body = (
+        "(int8[1,4,9,9] x) => (float y) { d = DequantizeLinear<axis=1>(x, s)"
+        " y = Conv<group=4>(d, w) }"
+    )
+    model = model_of(body, {"s": np.full(4, 0.1, np.float32)}, w=(4, 1, 3, 3))
+    with pytest.raises(UnsupportedOperatorError, match="reads a map with scales per channel"):
+        rewrite_model(model, split("y", "kernels"))
+
+
+def test_what_looks_at_neighbouring_channels_stays_behind_the_parts():
+    body = "(float[1,4,9,9] x) => (float y) { a = Conv(x, w) y = LRN<size=3>(a) }"
+    result = rewritten(model_of(body, w=(4, 4, 3, 3)), split("a", "kernels"))
+    assert operators(result, "LRN") == [""]

@@ -189,6 +189,7 @@ REFUSED = {
     'Pad<mode="reflect">(x, tall)': "repeats rows",
     "Pad(x, less)": "takes rows away",
     "Pad(x, made)": "its pads are computed",
+    "Dropout(x, s, yes)": "in training mode",
     "DequantizeLinear<axis=2>(q, many)": "scales for parts of its rows",
 }
 
@@ -208,6 +209,7 @@ def test_what_cannot_be_cut_is_refused_by_name(call):
             "less": ints(0, 0, -1, 0, 0, 0, 0, 0),
             "many": np.full(17, 0.5, np.float32),
             "s": np.float32(0.5).reshape(()),
+            "yes": np.array(True),
         },
         w=(4, 2, 3, 3),
         v=(9, 3),

@@ -76,6 +76,13 @@ def test_an_unknown_layer_is_refused_with_those_there_are():
     assert error.value.remedy == "Did you mean 'c'? Known are a, b, c, d, e, f, y."
 
 
+def test_names_keep_their_capitals_in_messages():
+    model = chain()
+    model.graph.node[0].name = "ConvA"
+    with pytest.raises(UsageError, match=r"^The segment 'ConvA' asks for 99 stripes"):
+        rewrite_model(model, stripes("ConvA", count=99))
+
+
 def test_layers_of_constants_are_refused():
     body = "(float[1,4,12,8] x) => (float y) { k = Neg(w) y = Mul(x, k) }"
     with pytest.raises(UsageError, match="'k' of the split of 'k' is computed of constants"):
