@@ -89,6 +89,10 @@ class ConversionError(ModelError):
     """An int8 form that computes something else than its float source, or cannot be compared."""
 
 
+class RewriteError(ModelError):
+    """A rewritten network that computes something else than its source."""
+
+
 class TargetError(NpuTuneError, ValueError):
     """An unknown target, or a target option (system config, memory mode, ...) that is unknown."""
 

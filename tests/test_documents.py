@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shlex
 import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -114,6 +116,52 @@ def test_the_comparison_file_in_the_documentation_is_valid():
 
     (example,) = blocks((ROOT / "docs/compare.md").read_text(), "toml")
     parse_comparison(tomllib.loads(example), base=ROOT)
+
+
+def test_every_key_of_the_configuration_of_a_rewriting_is_documented_and_the_example_is_valid():
+    import json
+
+    from npu_tune.network.rewrite import parse_plan, plan, plan_document
+
+    page = (ROOT / "docs/rewrite.md").read_text()
+    keys = [
+        key
+        for name, field in plan.RewriteFile.model_fields.items()
+        for key in (name, *(f"{name}.{each}" for each in _entry_keys(field.annotation)))
+    ]
+    assert re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE) == keys
+    (example,) = map(json.loads, blocks(page, "json"))
+    assert plan_document(parse_plan(example, source="docs")) == example
+
+
+def _entry_keys(annotation):
+    tables = [kind for kind in get_args(annotation) if hasattr(kind, "model_fields")]
+    return [key for table in tables for key in table.model_fields]
+
+
+@pytest.mark.slow
+def test_the_example_of_a_rewriting_says_what_the_page_says(tmp_path):
+    page = (ROOT / "docs/rewrite.md").read_text()
+    (tmp_path / "plan.json").write_text(*blocks(page, "json"))
+    (line,) = blocks(page, "sh")
+    (said,) = blocks(page, "text")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from npu_tune.cli.main import main; main()",
+            *shlex.split(line)[1:],
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    # Whether sums come out to the last bit is the processor's.
+    assert done.stdout.splitlines()[0] == said.splitlines()[0]
+    (python,) = blocks(page, "python")
+    exec(compile(python, "docs/rewrite.md", "exec"), {})  # noqa: S102 - the example is what is tested
 
 
 def test_every_parameter_of_the_hardware_that_a_study_varies_is_documented():

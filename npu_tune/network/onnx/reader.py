@@ -77,11 +77,10 @@ def _read(
         model_bytes = parsed.SerializeToString(deterministic=True)
     graph = infer_shapes(parsed, name=name, budget=budget).graph
     constants = _constants(graph, name, budget)
-    nodes = [node for node in graph.node if node.op_type != "Constant"]
-    if not nodes:
+    named = named_nodes(graph)
+    if not named:
         raise ModelError(f"The network {name!r} has no operators.", remedy="Give a whole network.")
-    labels = [node.name or next(filter(None, node.output), node.op_type) for node in nodes]
-    inputs = [[*node.input, *captured(node)] for node in nodes]
+    inputs = [[*node.input, *captured(node)] for node in named.values()]
     known = {v.name for v in (*graph.value_info, *graph.output) if known_shape(v) is not None}
     read = {label for names in inputs for label in names}
     layers = tuple(
@@ -93,7 +92,7 @@ def _read(
             outputs=tuple(x if x in known or x in read else "" for x in node.output),
             attributes=_attributes(node, name, budget),
         )
-        for node, layer_name, read_here in zip(nodes, printable_names(labels), inputs, strict=True)
+        for (layer_name, node), read_here in zip(named.items(), inputs, strict=True)
     )
     return Network(
         name=name,
@@ -104,6 +103,17 @@ def _read(
         outputs=tuple(value.name for value in graph.output),
         model_bytes=model_bytes,
     )
+
+
+def named_nodes(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The nodes that become layers, in execution order, by the names of these layers.
+
+    Args:
+        graph: with shapes, see :func:`.shapes.infer_shapes`.
+    """
+    nodes = [node for node in graph.node if node.op_type != "Constant"]
+    labels = [node.name or next(filter(None, node.output), node.op_type) for node in nodes]
+    return dict(zip(printable_names(labels), nodes, strict=True))
 
 
 def _constants(graph: onnx.GraphProto, name: str, budget: ReadingBudget) -> dict[str, Tensor]:

@@ -27,19 +27,37 @@ _ONNX_TYPES = {
 }
 
 
-def onnx_session(model: onnx.ModelProto) -> Any:
+def onnx_session(
+    model: onnx.ModelProto,
+    *,
+    purpose: str = "Calibration",
+    extra: str = "ethos-u",
+    optimized: bool = False,
+) -> Any:
     """Opens a model in onnxruntime.
+
+    Args:
+        model: what is run.
+        purpose: what needs it, as the subject of a sentence.
+        extra: of this package, that brings onnxruntime.
+        optimized: whether operators are joined, so that those between quantizers compute in
+            integers; else each is computed as the file has it.
 
     Raises:
         MissingExtraError: if onnxruntime is not installed.
         ModelError: if it refuses the model.
     """
-    onnxruntime = import_onnxruntime("Calibration", extra="ethos-u")
+    onnxruntime = import_onnxruntime(purpose, extra=extra)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     # One thread sums in one order, so that the same data gives the same file.
     options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_EXTENDED if optimized else levels.ORT_DISABLE_ALL
+    )
+    # Otherwise int8 beside int8 is joined on some processors only.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     try:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -59,17 +77,22 @@ def _onnxruntime_error(verb: str, error: Exception) -> ModelError:
 def run_session(session: Any, outputs: Iterable[str], feed: Feed) -> list[Array]:
     """Runs a session of :func:`onnx_session` on what it reads of a feed.
 
+    Real numbers are brought to the precision of the input; integers and truth values stay.
+
     Raises:
         ModelError: if onnxruntime cannot.
     """
-    given = {
-        value.name: feed[value.name].astype(_ONNX_TYPES.get(value.type, np.float32), copy=False)
-        for value in session.get_inputs()
-    }
+    given = {value.name: _as_input(feed[value.name], value.type) for value in session.get_inputs()}
     try:
         return [np.asarray(result) for result in session.run(list(outputs), given)]
     except Exception as error:
         raise _onnxruntime_error("cannot run", error) from error
+
+
+def _as_input(value: Array, kind: str) -> Array:
+    if value.dtype.kind in "iub" and kind not in _ONNX_TYPES:
+        return value
+    return value.astype(_ONNX_TYPES.get(kind, np.float32), copy=False)
 
 
 def require_litert() -> Any:
