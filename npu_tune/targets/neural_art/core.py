@@ -107,7 +107,11 @@ class NetworkCompiler:
         self, hardware: tuple[Hardware, ...], chained: list[bool], *, four_bit_weights: bool
     ) -> None:
         per_layer = layer_knobs(
-            self.graph, hardware, four_bit_weights=four_bit_weights, chained=chained
+            self.graph,
+            hardware,
+            four_bit_weights=four_bit_weights,
+            external_ram=self._external_ram,
+            chained=chained,
         )
         first = len(self._network_knobs)
         self._places: dict[str, tuple[int, int]] = {}

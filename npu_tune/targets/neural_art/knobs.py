@@ -9,6 +9,7 @@ from npu_tune.targets.neural_art.compiler.accelerator import Shape, convolution_
 from npu_tune.targets.neural_art.compiler.choice import (
     ACCELERATOR,
     DIMC,
+    FEWEST_STRIPES,
     INPUT_CHANNELS,
     KERNELS,
     PRELOAD,
@@ -20,6 +21,7 @@ from npu_tune.targets.neural_art.compiler.choice import (
 )
 from npu_tune.targets.neural_art.compiler.epoch import joinable
 from npu_tune.targets.neural_art.compiler.placement import AUTO, PING_PONG, POLICIES
+from npu_tune.targets.neural_art.compiler.rows import HALOS, KEEP, segment_ends
 from npu_tune.targets.neural_art.compiler.work import shape_of
 from npu_tune.targets.neural_art.graph import Operation, OperationGraph, OperationKind
 from npu_tune.targets.neural_art.hardware import Hardware
@@ -27,6 +29,7 @@ from npu_tune.targets.neural_art.orders import FILE_ORDER, MEMORY_ORDER, in_orde
 
 PARTS = (1, 2, 4, 8)
 COPIES = (1, 2, 4, 8)
+NUMBERS_OF_STRIPES = (FEWEST_STRIPES, 4, 8, 16, 32)
 THRESHOLDS = (0.0, 0.005, 0.01, 0.02, 0.05)
 
 EPOCH_ORDER = "epoch_order"
@@ -67,6 +70,7 @@ def layer_knobs(
     hardware: Sequence[Hardware],
     *,
     four_bit_weights: bool,
+    external_ram: bool,
     chained: Sequence[bool],
 ) -> tuple[tuple[Knob, ...], ...]:
     """The knobs of each operation, in the graph's order.
@@ -75,16 +79,37 @@ def layer_knobs(
         graph: what is compiled.
         hardware: the base first, then every variant that may be chosen.
         four_bit_weights: whether to offer 4 bits.
+        external_ram: whether RAM outside the chip may be used.
         chained: per operation, whether it is joined with the next one by default.
     """
-    return tuple(
-        tuple(
-            _knobs(graph, position, hardware, four_bit_weights, chained[position])
-            if operation.kind is not OperationKind.SOFTWARE
-            else ()
-        )
-        for position, operation in enumerate(graph.operations)
-    )
+    ends = [tuple(segment_ends(graph, first)) for first in range(len(graph.operations))]
+    inside = {
+        position for first, own in enumerate(ends) if own for position in range(first, max(own))
+    }
+    found = []
+    for position, operation in enumerate(graph.operations):
+        own: list[Knob] = []
+        if operation.kind is OperationKind.CONVOLUTION:
+            own += _convolution_knobs(
+                operation, graph, hardware, four_bit_weights, external_ram=external_ram
+            )
+        if joinable(graph, position):
+            following = graph.operations[position + 1].name
+            own.append(
+                Knob(
+                    operation.name,
+                    "chain",
+                    (False, True),
+                    chained[position],
+                    description=f"runs in one epoch with {following}",
+                )
+            )
+        if position in inside:
+            own += _depth_first_knobs(graph, position, starts=bool(ends[position]))
+        if operation.kind is not OperationKind.SOFTWARE:
+            own += _pool_knobs(operation, hardware[0])
+        found.append(tuple(own))
+    return tuple(found)
 
 
 def joined_by_default(graph: OperationGraph, position: int) -> bool:
@@ -126,26 +151,34 @@ def default_accelerators(shape: Shape, hardware: Hardware) -> int:
     return best
 
 
-def _knobs(
-    graph: OperationGraph,
-    position: int,
-    hardware: Sequence[Hardware],
-    four_bit_weights: bool,
-    is_chained: bool,
-) -> Iterator[Knob]:
+def _depth_first_knobs(graph: OperationGraph, position: int, *, starts: bool) -> Iterator[Knob]:
+    """Knobs of an operation in a depth-first segment; of one that starts it, how it is cut too."""
     operation = graph.operations[position]
     layer = operation.name
-    if operation.kind is OperationKind.CONVOLUTION:
-        yield from _convolution_knobs(operation, graph, hardware, four_bit_weights)
-    if joinable(graph, position):
-        yield Knob(
-            layer, "chain", (False, True), is_chained,
-            description=f"runs in one epoch with {graph.operations[position + 1].name}",
-        )  # fmt: skip
-    kinds = tuple(dict.fromkeys(str(pool.kind) for pool in hardware[0].internal))
+    following = graph.operations[position + 1].name
+    yield Knob(
+        layer, "depth_first", (False, True), False,
+        description=f"goes on into {following} stripe by stripe",
+    )  # fmt: skip
+    if not starts:
+        return
+    most = graph.maps[operation.output].height
+    numbers = tuple(number for number in NUMBERS_OF_STRIPES if number <= most)
+    yield Knob(
+        layer, "stripes", numbers, FEWEST_STRIPES, ordered=True,
+        description="number of stripes of a depth-first segment that starts here",
+    )  # fmt: skip
+    yield Knob(
+        layer, "halo", HALOS, KEEP,
+        description="whether such a segment keeps the rows around a stripe or computes them again",
+    )  # fmt: skip
+
+
+def _pool_knobs(operation: Operation, hardware: Hardware) -> Iterator[Knob]:
+    kinds = tuple(dict.fromkeys(str(pool.kind) for pool in hardware.internal))
     if len(kinds) > 1:
         yield Knob(
-            layer, "output_pool", (AUTO, *kinds), AUTO,
+            operation.name, "output_pool", (AUTO, *kinds), AUTO,
             description="kind of the memory pool that is tried first for the output",
         )  # fmt: skip
 
@@ -155,6 +188,8 @@ def _convolution_knobs(
     graph: OperationGraph,
     hardware: Sequence[Hardware],
     four_bit_weights: bool,
+    *,
+    external_ram: bool,
 ) -> Iterator[Knob]:
     layer, base = operation.name, hardware[0]
     shape = shape_of(operation, graph)
@@ -177,8 +212,10 @@ def _convolution_knobs(
          "what stays in the accelerators while the other streams past"),
         ("weight_compression", (False, True)[: 2 if unpacks else 1], False, False,
          "weights are stored compressed"),
-        ("weights", (STREAM, PRELOAD), STREAM, False,
-         "from flash while it computes, or into RAM during the epoch before"),
+        ("weights", (STREAM, PRELOAD, RESIDENT), STREAM, False,
+         "from flash while it computes, into RAM during the epoch before, or in RAM for good"),
+        ("weights_pool", _weight_pools(hardware, external_ram=external_ram), AUTO, False,
+         "kind of the memory pool for weights that are in RAM for good"),
     ]  # fmt: skip
     if four_bit_weights and 4 in base.weight_bits and shape.weight_bits == 8:
         described.append(("weight_bits", (8, 4), 8, True, "bits of a weight"))
@@ -192,3 +229,12 @@ def _convolution_knobs(
     for name, values, value, ordered, text in described:
         if len(values) > 1:
             yield Knob(layer, name, values, value, ordered, text)
+
+
+def _weight_pools(hardware: Sequence[Hardware], *, external_ram: bool) -> tuple[str, ...]:
+    """Kinds of RAM that may hold weights for good, ``auto`` for any on the chip first."""
+    pools = [pool for each in hardware for pool in each.internal]
+    if external_ram:
+        pools += [pool for each in hardware for pool in each.external]
+    kinds = dict.fromkeys(str(pool.kind) for pool in pools)
+    return (AUTO, *kinds) if len(kinds) > 1 else (AUTO,)

@@ -25,7 +25,7 @@ import numpy as np
 
 from npu_tune.pareto import nondominated
 from npu_tune.space import SearchSpace, Value
-from npu_tune.targets.neural_art.compiler.choice import ACCELERATOR, DIMC, Choice
+from npu_tune.targets.neural_art.compiler.choice import ACCELERATOR, DIMC, RESIDENT, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
 from npu_tune.targets.neural_art.compiler.epoch import Epoch, Span, make_epoch, make_span, may_join
 from npu_tune.targets.neural_art.compiler.grouping import Option
@@ -35,6 +35,10 @@ from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 CHAIN = "chain"
 OUTPUT_POOL = "output_pool"
 UNIT = "unit"
+
+
+_LEFT_OUT = frozenset({"depth_first", "stripes", "halo", "weights_pool"})
+"""Knobs of what no label can tell apart: segments, and weights that are in RAM from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,10 @@ def reduce_epochs(
     """
     knobs: dict[str, dict[str, tuple[Value, ...]]] = {}
     for knob in space.knobs:
-        knobs.setdefault(knob.layer, {})[knob.name] = (
-            knob.default,
-            *(value for value in knob.values if value != knob.default),
-        )
+        if knob.name in _LEFT_OUT:
+            continue
+        others = (v for v in knob.values if v not in (knob.default, RESIDENT))
+        knobs.setdefault(knob.layer, {})[knob.name] = (knob.default, *others)
     positions = [
         _Position(scheduler, position, knobs.get(operation.name, {}))
         for position, operation in enumerate(scheduler.graph.operations)
