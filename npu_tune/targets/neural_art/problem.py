@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -71,9 +71,11 @@ class NeuralArtProblem(Problem):
         about = self.write_about(folder, whole, evaluation)
         return Artifact({"model": model, "configuration": about}, evaluation)
 
-    def starts(self) -> tuple[Start, ...]:
-        """The default alone."""
-        return (Start("default", self.space.default),)
+    def starts(self) -> Iterator[Start]:
+        """The default, and what is planned; see :mod:`.plan`."""
+        from npu_tune.targets.neural_art.plan import planned_starts  # noqa: PLC0415 -- seldom asked
+
+        return planned_starts(self.compiler)
 
     def front(
         self,

@@ -99,7 +99,7 @@ class Grouping:
                 if position + size in segments:
                     break
                 run = tuple(options[position : position + size + 1])
-                joined = self._join(position, run)
+                joined = self.joined(position, run)
                 if joined is None:
                     break
                 epoch, option = joined, run[-1]
@@ -154,7 +154,7 @@ class Grouping:
         key = (first, choices)
         segment = self._segments.get(key)
         if segment is None:
-            rows = self._segment_rows(first, last, stripes, choice.halo)
+            rows = self.rows(first, last, stripes, choice.halo)
             operations = [
                 CutOperation(own, self._demand_of(first + index, own, cut), cut)
                 for index, (own, cut) in enumerate(zip(choices, rows.cuts, strict=True))
@@ -164,7 +164,8 @@ class Grouping:
             )
         return segment
 
-    def _segment_rows(self, first: int, last: int, stripes: int, halo: str) -> SegmentRows:
+    def rows(self, first: int, last: int, stripes: int, halo: str) -> SegmentRows:
+        """The rows of a segment."""
         key = (first, last, stripes, halo)
         rows = self._rows.get(key)
         if rows is None:
@@ -173,7 +174,10 @@ class Grouping:
             )
         return rows
 
-    def _join(self, position: int, run: tuple[Option, ...]) -> Epoch | None:
+    def joined(self, position: int, run: tuple[Option, ...]) -> Epoch | None:
+        """The epoch of one option or of several chained ones; None where they cannot share one."""
+        if len(run) == 1:
+            return run[0].alone
         key = (position, run)
         if key not in self._joined:
             span = self.span(position, position + len(run) - 1)

@@ -14,11 +14,18 @@ branches may part and meet again inside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+from numpy.typing import NDArray
+
 from npu_tune.targets.neural_art.graph import FeatureMap, Operation, OperationGraph, OperationKind
+
+_Rows = NDArray[np.int64]
+_Spans = tuple[_Rows, _Rows]
+"""Where rows begin and end, stripe by stripe."""
 
 KEEP = "keep"
 RECOMPUTE = "recompute"
@@ -136,76 +143,56 @@ def segment_rows(
     """
     operations = graph.operations[first : last + 1]
     inside = {operation.output for operation in operations}
-    ends = _stripe_ends(graph.maps[operations[-1].output].height, stripes)
-    # Per map, where the rows that each stripe computes begin and end.
-    begins = {operations[-1].output: [0, *ends[:-1]]}
-    finals = {operations[-1].output: ends}
-    lowest: dict[str, list[int]] = {}
+    height = graph.maps[operations[-1].output].height
+    ends = height * np.arange(1, stripes + 1) // stripes
+    # Per map, the rows that each stripe computes, and those that it reads.
+    computed = {operations[-1].output: (_shifted(ends), ends)}
+    read: dict[str, _Spans] = {}
     for operation in reversed(operations):
+        own = computed[operation.output]
         for name in dict.fromkeys(operation.inputs):
             source = graph.maps[name]
             if not _is_cut(operation, source, graph):
                 continue
-            spans = [
-                _rows_read(operation, source, graph, begin, end)
-                for begin, end in zip(
-                    begins[operation.output], finals[operation.output], strict=True
-                )
-            ]
-            low, high = [each[0] for each in spans], [each[1] for each in spans]
-            if name in lowest:
-                low = list(map(min, low, lowest[name]))
-                high = list(map(max, high, finals[name]))
-            lowest[name], finals[name] = low, high
-            if name not in inside:
-                continue
-            if halo == KEEP:
+            low, high = _rows_read(operation, source, graph, own)
+            if name in read:
+                low, high = np.minimum(low, read[name][0]), np.maximum(high, read[name][1])
+            if name in inside and halo == KEEP:
                 high[-1] = source.height
-            begins[name] = [0, *high[:-1]] if halo == KEEP else low
-    cuts = tuple(_cut(operation, graph, begins, finals, stripes) for operation in operations)
+            read[name] = low, high
+            if name in inside:
+                computed[name] = (_shifted(high) if halo == KEEP else low), high
     held = {
-        operation.output: _bytes_of(
-            graph.maps[operation.output],
-            _most(lowest[operation.output], finals[operation.output]),
-        )
+        operation.output: _bytes_of(graph.maps[operation.output], _most(read[operation.output]))
         for operation in operations[:-1]
     }
     taken = {
-        name: (
-            _bytes_of(graph.maps[name], _most(lowest[name], finals[name])),
-            _bytes_of(graph.maps[name], _sum(lowest[name], finals[name])),
-        )
-        for name in lowest
+        name: (_bytes_of(graph.maps[name], _most(rows)), _bytes_of(graph.maps[name], _sum(rows)))
+        for name, rows in read.items()
         if name not in inside
     }
+    cuts = tuple(_cut(operation, graph, computed, stripes) for operation in operations)
     return SegmentRows(cuts, held, taken)
 
 
 def _cut(
-    operation: Operation,
-    graph: OperationGraph,
-    begins: Mapping[str, Sequence[int]],
-    finals: Mapping[str, Sequence[int]],
-    stripes: int,
+    operation: Operation, graph: OperationGraph, computed: Mapping[str, _Spans], stripes: int
 ) -> Cut:
-    begin, end = begins[operation.output], finals[operation.output]
-    computed = _sum(begin, end) / graph.maps[operation.output].height
+    own = computed[operation.output]
+    share = _sum(own) / graph.maps[operation.output].height
     name = operation.inputs[0]
     source = graph.maps[name]
     if not _is_cut(operation, source, graph):
-        return Cut(stripes, computed, float(stripes), 1.0)
-    spans = [
-        _rows_read(operation, source, graph, b, e)
-        for b, e in zip(begin, end, strict=True)
-        if e > b
-    ]
-    made = _sum(begins[name], finals[name]) / source.height if name in begins else 1.0
-    return Cut(stripes, computed, sum(e - b for b, e in spans) / source.height, made)
+        return Cut(stripes, share, float(stripes), 1.0)
+    low, high = _rows_read(operation, source, graph, own)
+    read = int((high - low)[own[1] > own[0]].sum()) / source.height
+    made = _sum(computed[name]) / source.height if name in computed else 1.0
+    return Cut(stripes, share, read, made)
 
 
-def _stripe_ends(rows: int, stripes: int) -> list[int]:
-    """The row behind each stripe; stripes differ by one row at most."""
-    return [rows * (number + 1) // stripes for number in range(stripes)]
+def _shifted(ends: _Rows) -> _Rows:
+    """Where stripes begin that end at these rows."""
+    return np.concatenate(([0], ends[:-1]))
 
 
 def _is_cut(operation: Operation, source: FeatureMap, graph: OperationGraph) -> bool:
@@ -215,17 +202,15 @@ def _is_cut(operation: Operation, source: FeatureMap, graph: OperationGraph) -> 
 
 
 def _rows_read(
-    operation: Operation, source: FeatureMap, graph: OperationGraph, begin: int, end: int
-) -> tuple[int, int]:
-    """Where the rows of an input begin and end that rows ``begin`` to ``end`` of the output need."""
+    operation: Operation, source: FeatureMap, graph: OperationGraph, own: _Spans
+) -> _Spans:
+    """Where the rows of an input begin and end that rows of the output need, stripe by stripe."""
     if operation.kind not in (OperationKind.CONVOLUTION, OperationKind.POOL):
-        return begin, end
+        return own[0], own[1].copy()
     above = max(0, _padding(operation, source, graph.maps[operation.output])) // 2
     stride = operation.stride[0]
-    low = begin * stride - above
-    high = (end - 1) * stride - above + _window(operation)
-    high = min(source.height, max(high, 1))
-    return min(max(low, 0), high), high
+    high = np.clip((own[1] - 1) * stride - above + _window(operation), 1, source.height)
+    return np.clip(own[0] * stride - above, 0, high), high
 
 
 def _window(operation: Operation) -> int:
@@ -241,12 +226,12 @@ def _padding(operation: Operation, source: FeatureMap, output: FeatureMap) -> in
     return (output.height - 1) * operation.stride[0] + _window(operation) - source.height
 
 
-def _most(begins: Sequence[int], ends: Sequence[int]) -> int:
-    return max(end - begin for begin, end in zip(begins, ends, strict=True))
+def _most(rows: _Spans) -> int:
+    return int((rows[1] - rows[0]).max())
 
 
-def _sum(begins: Sequence[int], ends: Sequence[int]) -> int:
-    return sum(end - begin for begin, end in zip(begins, ends, strict=True))
+def _sum(rows: _Spans) -> int:
+    return int((rows[1] - rows[0]).sum())
 
 
 def _bytes_of(feature_map: FeatureMap, rows: int) -> int:

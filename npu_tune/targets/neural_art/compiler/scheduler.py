@@ -91,7 +91,7 @@ class Scheduler:
         self._rule = rule
         self._shapes = [shape_of(operation, graph) for operation in graph.operations]
         self._shares = [shares_of(shape) for shape in self._shapes]
-        self.grouping = Grouping(graph, hardware.units, self._demand)
+        self.grouping = Grouping(graph, hardware.units, self.demand)
         self._options: list[dict[Any, Option]] = [{} for _ in graph.operations]
         total = sum(operation.macs for operation in graph.operations) or 1
         self._whole = [
@@ -117,12 +117,12 @@ class Scheduler:
             choice = effective_choice(choice, shape, shares, self.hardware)
             if not self.grouping.joinable[position]:
                 choice = choice._replace(chain=False)
-            demand = self._demand(position, choice, WHOLE, free_tiles=free_tiles)
+            demand = self.demand(position, choice, WHOLE, free_tiles=free_tiles)
             alone = make_epoch(self.grouping.span(position, position), (choice,), (demand,))
             known = self._options[position][key] = Option(asked, choice, demand, alone)
         return known
 
-    def _demand(self, position: int, choice: Choice, cut: Cut, *, free_tiles: int = 0) -> Demand:
+    def demand(self, position: int, choice: Choice, cut: Cut, *, free_tiles: int = 0) -> Demand:
         return demand_of(
             self.graph.operations[position],
             self._shapes[position],

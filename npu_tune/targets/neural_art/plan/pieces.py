@@ -1,0 +1,255 @@
+"""The epochs and depth-first segments that a plan is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple
+
+from npu_tune.targets.neural_art.compiler.choice import PRELOAD, RESIDENT, STREAM, Choice
+from npu_tune.targets.neural_art.compiler.demand import Demand
+from npu_tune.targets.neural_art.compiler.epoch import make_epoch
+from npu_tune.targets.neural_art.compiler.grouping import Option
+from npu_tune.targets.neural_art.compiler.rows import RECOMPUTE, Cut, SegmentRows
+from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
+from npu_tune.targets.neural_art.graph import OperationGraph
+from npu_tune.targets.neural_art.plan.estimate import Estimate, Estimator
+from npu_tune.targets.neural_art.plan.layers import LayerChoices
+
+_MOST_OPERATIONS = 16
+"""Of a segment that is planned; longer ones hold more rows than they save."""
+
+_MOST_JOINED = 4
+"""Operations of an epoch that is planned."""
+
+NUMBERS_OF_STRIPES = (2, 4, 8, 16, 32)
+
+
+class Piece(NamedTuple):
+    """One epoch, or one segment.
+
+    Args:
+        last: position of the last operation.
+        cost: cycles, and bytes of resident weights at their price.
+        needs: bytes in use meanwhile, without resident weights.
+        choices: one per operation.
+        streamed: bytes of weights from flash, of a single epoch.
+        estimate: of a single epoch; None for a segment.
+    """
+
+    last: int
+    cost: float
+    needs: int
+    choices: tuple[Choice, ...]
+    streamed: int
+    estimate: Estimate | None
+
+
+class Pieces:
+    """All pieces of one network at one price of RAM for weights.
+
+    Args:
+        scheduler: for the network-wide choices at hand.
+        layers: the cheapest choices of each layer.
+        estimator: of epochs.
+        price: cycles for which a byte of resident weights is worth having; infinite for none.
+        halos: how the rows around a stripe may come.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        layers: LayerChoices,
+        estimator: Estimator,
+        *,
+        price: float,
+        halos: Sequence[str],
+    ) -> None:
+        self._scheduler = scheduler
+        self._graph = scheduler.graph
+        self._layers = layers
+        self._estimator = estimator
+        self._price = price
+        self._halos = halos
+        self._in_stripes: dict[tuple[int, int, str, str], tuple[float, int]] = {}
+        count = len(self._graph.operations)
+        self._carried = carried_bytes(self._graph)
+        self._weights = [self._cheaper_weights(position) for position in range(count)]
+
+    @cached_property
+    def at(self) -> tuple[tuple[Piece, ...], ...]:
+        """The pieces that start at each position."""
+        count = len(self._graph.operations)
+        plain = [tuple(self._epochs(position)) for position in range(count)]
+        alone = [
+            min(piece.needs for piece in own if piece.last == i) for i, own in enumerate(plain)
+        ]
+        return tuple(
+            (*own, *self._segments(position, alone)) for position, own in enumerate(plain)
+        )
+
+    def needs(self) -> tuple[int, ...]:
+        """The bytes that pieces need, each number once, in rising order."""
+        return tuple(sorted({piece.needs for own in self.at for piece in own}))
+
+    def _cheaper_weights(self, position: int) -> str:
+        """Where an operation by itself is cheaper to have its weights."""
+        costs = {}
+        for weights in (STREAM, RESIDENT):
+            option = self._layers.cheapest(position, weights)
+            costs[weights] = self._cost(self._estimator.cycles(option.alone), option.demand)
+        return min(costs, key=lambda weights: costs[weights])
+
+    def _cost(self, cycles: float, demand: Demand) -> float:
+        return cycles + (self._price * demand.resident if demand.resident else 0.0)
+
+    def _epochs(self, first: int) -> Iterator[Piece]:
+        """The operation by itself, and joined with those behind it as long as units suffice."""
+        for length in range(1, _MOST_JOINED + 1):
+            last = first + length - 1
+            if last >= len(self._graph.operations):
+                return
+            if length > 1 and not self._scheduler.grouping.joinable[last - 1]:
+                return
+            piece = self._cheapest_epoch(first, last)
+            if piece is None:
+                return
+            yield piece
+
+    def _cheapest_epoch(self, first: int, last: int) -> Piece | None:
+        best: Piece | None = None
+        positions = range(first, last + 1)
+        options = [
+            tuple(self._layers.by_accelerators(position, self._weights[position]).values())
+            for position in positions
+        ]
+        for combination in product(*options):
+            joined = [
+                self._scheduler.option(position, option.asked._replace(chain=position < last))
+                for position, option in zip(positions, combination, strict=True)
+            ]
+            piece = self._epoch(first, joined)
+            if piece is not None and (best is None or piece.cost < best.cost):
+                best = piece
+        return best
+
+    def _epoch(self, first: int, options: Sequence[Option]) -> Piece | None:
+        """The piece of options that share an epoch; None where they cannot."""
+        epoch = self._scheduler.grouping.joined(first, tuple(options))
+        if epoch is None:
+            return None
+        estimate = self._estimator.estimate(epoch)
+        span, total = epoch.span, epoch.total
+        written = span.output_bytes + sum(size for _, size in span.further)
+        return Piece(
+            epoch.last,
+            self._cost(estimate.cycles, total),
+            self._carried[first] + written + sum(total.workspace),
+            tuple(option.asked for option in options),
+            total.streamed,
+            estimate,
+        )
+
+    def _segments(self, first: int, alone: Sequence[int]) -> Iterator[Piece]:
+        """Segments that need less than the operations by themselves."""
+        for last in self._scheduler.grouping.ends[first]:
+            if last - first >= _MOST_OPERATIONS:
+                return
+            for halo in self._halos:
+                least = max(alone[first : last + 1])
+                height = self._graph.maps[self._graph.operations[last].output].height
+                for stripes in NUMBERS_OF_STRIPES:
+                    if stripes > height:
+                        break
+                    piece = self._segment(first, last, stripes, halo)
+                    if piece.needs < least:
+                        least = piece.needs
+                        yield piece
+
+    def _segment(self, first: int, last: int, stripes: int, halo: str) -> Piece:
+        rows = self._scheduler.grouping.rows(first, last, stripes, halo)
+        choices, cost, buffers = [], 0.0, 0
+        for position, cut in zip(range(first, last + 1), rows.cuts, strict=True):
+            weights, own, buffer = self._cheapest_in_stripes(position, cut, halo)
+            option = self._layers.cheapest(position, STREAM if weights == STREAM else RESIDENT)
+            cost += own
+            buffers += buffer
+            choices.append(
+                option.asked._replace(
+                    weights=weights,
+                    depth_first=position < last,
+                    chain=position < last and self._layers.default(position).chain,
+                )
+            )
+        choices[0] = choices[0]._replace(stripes=stripes, halo=halo)
+        return Piece(
+            last,
+            cost,
+            self._segment_bytes(first, last, rows, halo) + buffers,
+            tuple(choices),
+            0,
+            None,
+        )
+
+    def _segment_bytes(self, first: int, last: int, rows: SegmentRows, halo: str) -> int:
+        output = self._graph.maps[self._graph.operations[last].output].size_bytes
+        before = self._carried[first]
+        if halo != RECOMPUTE:
+            return before + output + sum(rows.held.values())
+        taken = {name: most for name, (most, _) in rows.taken.items()}
+        held = {**rows.held, **taken, self._graph.operations[last].output: 0}
+        at_once = max(
+            held[operation.output] + sum(held.get(name, 0) for name in operation.inputs)
+            for operation in self._graph.operations[first : last + 1]
+        )
+        behind = self._carried[last + 1] if last + 1 < len(self._carried) else output
+        return max(before + output + at_once, behind + output)
+
+    def _cheapest_in_stripes(self, position: int, cut: Cut, halo: str) -> tuple[str, float, int]:
+        """Where the weights should be, with what the operation costs and the room it takes.
+
+        Weights that are preloaded come from flash once, for which the segment is taken to wait.
+        """
+        found = []
+        for weights in (STREAM, PRELOAD, RESIDENT):
+            cost, size = self._cost_in_stripes(position, cut, halo, weights)
+            found.append((cost, weights, size if weights == PRELOAD else 0))
+        cost, weights, buffer = min(found)
+        return weights, cost, buffer
+
+    def _cost_in_stripes(
+        self, position: int, cut: Cut, halo: str, weights: str
+    ) -> tuple[float, int]:
+        """Cost of an operation in stripes; where none are recomputed it hardly depends on others."""
+        key = (position, cut.stripes, halo, weights)
+        if halo != RECOMPUTE and key in self._in_stripes:
+            return self._in_stripes[key]
+        option = self._layers.cheapest(position, STREAM if weights == STREAM else RESIDENT)
+        choice = option.choice._replace(weights=weights)
+        demand = self._scheduler.demand(position, choice, cut)
+        span = self._scheduler.grouping.span(position, position)
+        estimate = self._estimator.estimate(make_epoch(span, (choice,), (demand,)))
+        if weights == PRELOAD:
+            rate = self._estimator.flash_cycles(demand.preloaded)
+            found = max(estimate.others, 0.0) + estimate.fixed + rate, demand.buffer
+        else:
+            found = self._cost(estimate.cycles, demand), 0
+        self._in_stripes[key] = found
+        return found
+
+
+def carried_bytes(graph: OperationGraph) -> list[int]:
+    """Per operation, bytes of the maps that were written before it and are still in use."""
+    last = {
+        name: len(graph.operations) if name in graph.outputs else (readers[-1] if readers else -1)
+        for name, readers in graph.readers.items()
+    }
+    written = set(graph.inputs)
+    carried = []
+    for position, operation in enumerate(graph.operations):
+        carried.append(
+            sum(graph.maps[name].size_bytes for name in written if last[name] >= position)
+        )
+        written.update(operation.outputs)
+    return carried
