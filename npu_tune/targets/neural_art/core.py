@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from npu_tune.errors import IllegalConfigurationError
@@ -32,6 +33,7 @@ from npu_tune.targets.neural_art.knobs import (
     network_knobs,
 )
 from npu_tune.targets.neural_art.orders import FILE_ORDER, in_order, with_loads
+from npu_tune.targets.neural_art.vendor import VendorSetting, vendor_settings
 
 _OUTSIDE: Mapping[str, Any] = {
     name: getattr(NEUTRAL, name) for name in ("depth_first", "stripes", "halo")
@@ -152,6 +154,18 @@ class NetworkCompiler:
         """The compiler for the network-wide knobs of a configuration."""
         return self._compiler(configuration.items_[: len(self._network_knobs)]).scheduler
 
+    def new_scheduler(
+        self, graph: OperationGraph, settings: Settings, *, hardware: Hardware | None = None
+    ) -> Scheduler:
+        """A compiler of a graph for the base hardware, or for another one."""
+        hardware = memories_of(self.rule, hardware or self._variants.base)
+        return Scheduler(graph, hardware, cost_rule(self.rule, hardware), settings)
+
+    @cached_property
+    def vendor_settings(self) -> list[VendorSetting]:
+        """Every network-wide setting of the vendor's compiler, on the base hardware."""
+        return vendor_settings(self.graph, self.new_scheduler, external_ram=self._external_ram)
+
     def forget(self) -> None:
         """Releases all that is remembered of configurations; what is asked again is made again."""
         self._compiled.clear()
@@ -184,14 +198,13 @@ class NetworkCompiler:
                 _require(knob, values)
             order = str(values.get(f"{NETWORK_SCOPE}/{EPOCH_ORDER}", FILE_ORDER))
             graph = in_order(self.graph, order)
-            hardware = memories_of(self.rule, self.hardware(values))
             settings = Settings(
                 placement=str(values.get(f"{NETWORK_SCOPE}/{PLACEMENT}", PING_PONG)),
                 virtual_pools=bool(values.get(f"{NETWORK_SCOPE}/{VIRTUAL_POOLS}", True)),
                 split_threshold=float(values.get(f"{NETWORK_SCOPE}/{SPLIT_THRESHOLD}", 0.0)),
                 external_ram=self._external_ram,
             )
-            scheduler = Scheduler(graph, hardware, cost_rule(self.rule, hardware), settings)
+            scheduler = self.new_scheduler(graph, settings, hardware=self.hardware(values))
             ranges = tuple(self._places[operation.name] for operation in graph.operations)
             compiled = _Compiled(scheduler, ranges, tuple({} for _ in ranges))
             self._compiled[chosen] = compiled

@@ -131,20 +131,26 @@ def joined_by_default(graph: OperationGraph, position: int) -> bool:
     )
 
 
-def default_accelerators(shape: Shape, hardware: Hardware) -> int:
+def default_accelerators(shape: Shape, hardware: Hardware, *, most: int | None = None) -> int:
     """How many accelerators the vendor's compiler chains over the input channels.
 
     For 1 x 1 convolutions as many as give the fewest cycles, of equal numbers the smallest, out
     of 1, 2 and 4 (and so on), the only ones that ST's reports of MobileNetV2 show. One for
     windows: the reports show no other, and the latencies published for SqueezeNet and
     EfficientNet leave no room for more.
+
+    Args:
+        shape: of the convolution.
+        hardware: gives the accelerators.
+        most: that may be chained; all of them if None.
     """
     if shape.taps != (1, 1):
         return 1
     rate = hardware.units.macs_per_cycle
-    most = min(hardware.units.accelerators, shares_of(shape)[INPUT_CHANNELS])
+    offered = hardware.units.accelerators if most is None else most
+    chained = min(offered, hardware.units.accelerators, shares_of(shape)[INPUT_CHANNELS])
     best = 1
-    for count in (2**i for i in range(1, most.bit_length())):
+    for count in (2**i for i in range(1, chained.bit_length())):
         fewer = convolution_cycles(shape, count, INPUT_CHANNELS, rate)
         if fewer < convolution_cycles(shape, best, INPUT_CHANNELS, rate):
             best = count

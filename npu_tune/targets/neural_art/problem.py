@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from npu_tune.targets.neural_art.confidence import confidence_of
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
 from npu_tune.targets.neural_art.program import program_document
+from npu_tune.targets.neural_art.vendor import best_setting
 from npu_tune.targets.oracle import Bound, Front, Progress
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
@@ -76,6 +77,15 @@ class NeuralArtProblem(Problem):
         from npu_tune.targets.neural_art.plan import planned_starts  # noqa: PLC0415 -- seldom asked
 
         return planned_starts(self.compiler)
+
+    def rivals(
+        self, cost: Callable[[Mapping[str, float]], float]
+    ) -> Mapping[str, Mapping[str, float]]:
+        """The best network-wide setting that the vendor's compiler has, in the model."""
+        best = best_setting(self.compiler.vendor_settings, cost)
+        if best is None:
+            return {}
+        return {f"best network-wide setting ({best.options})": best.metrics}
 
     def front(
         self,
