@@ -17,22 +17,14 @@ from npu_tune.targets.neural_art.compiler.placement import (
     AUTO,
     BY_SIZE,
     FIRST_FIT,
-    PING_PONG,
 )
 from npu_tune.targets.neural_art.compiler.rule import cost_rule, memories_of
 from npu_tune.targets.neural_art.compiler.scheduler import Run, Scheduler, Settings
+from npu_tune.targets.neural_art.free import ChoiceSpace, order_of
 from npu_tune.targets.neural_art.graph import CORE_4_0, OperationGraph, compiled_by, graph_of
 from npu_tune.targets.neural_art.hardware import Hardware, HardwareVariants
-from npu_tune.targets.neural_art.knobs import (
-    EPOCH_ORDER,
-    PLACEMENT,
-    SPLIT_THRESHOLD,
-    VIRTUAL_POOLS,
-    joined_by_default,
-    layer_knobs,
-    network_knobs,
-)
-from npu_tune.targets.neural_art.orders import FILE_ORDER, in_order, with_loads
+from npu_tune.targets.neural_art.knobs import PLACEMENT, joined_by_default
+from npu_tune.targets.neural_art.orders import in_order, with_loads
 from npu_tune.targets.neural_art.vendor import VendorSetting, vendor_settings
 
 _OUTSIDE: Mapping[str, Any] = {
@@ -54,11 +46,13 @@ class _Compiled:
     Args:
         scheduler: for one choice of the network-wide knobs.
         ranges: per operation in the scheduler's order, where its knobs stand in a configuration.
+        bases: per operation, the choice but for its own knobs.
         known: per operation, the option that its knob values state.
     """
 
     scheduler: Scheduler
     ranges: tuple[tuple[int, int], ...]
+    bases: tuple[Choice, ...]
     known: tuple[dict[_Items, Option], ...]
 
 
@@ -69,7 +63,7 @@ class NetworkCompiler:
         network: ONNX or TFLite.
         variants: the hardware, and what of it may be chosen.
         rule: ``calibrated`` or ``vendor``.
-        four_bit_weights: whether they are offered.
+        choices: what configurations choose, and what that means.
         external_ram: whether it may be used.
         core: version of the vendor's compiler that is modelled.
     """
@@ -80,41 +74,35 @@ class NetworkCompiler:
         variants: HardwareVariants,
         *,
         rule: str,
-        four_bit_weights: bool,
+        choices: ChoiceSpace,
         external_ram: bool,
         core: str = CORE_4_0,
     ) -> None:
         self.graph: OperationGraph = with_loads(compiled_by(graph_of(network), core))
         self._variants = variants
         self.rule = rule
+        self._choices = choices
         self._external_ram = external_ram
+        self._schedulers: dict[tuple[str, Settings, tuple[Value, ...]], Scheduler] = {}
         self._compiled: dict[_Items, _Compiled] = {}
         self._remembered = 0
         self._hardware: dict[tuple[Value, ...], Hardware] = {}
         self._hardware_defaults = tuple(
             (knob.full_name, knob.default) for knob in variants.knobs()
         )
-        self._network_knobs = (*network_knobs(self.graph), *variants.knobs())
+        self._network_knobs = (*choices.network_knobs(self.graph), *variants.knobs())
         hardware = self.every_hardware()
         wanted = [joined_by_default(self.graph, i) for i in range(len(self.graph.operations))]
-        self._set_space(hardware, wanted, four_bit_weights=four_bit_weights)
+        self._set_space(hardware, wanted)
         # Units may not suffice for every wish; the default says what really happens.
         compiled, options = self._options(self.space.default)
         joined = _joined(compiled.scheduler.plan(options).epochs)
         is_joined = [position in joined for position in range(len(wanted))]
         if is_joined != wanted:
-            self._set_space(hardware, is_joined, four_bit_weights=four_bit_weights)
+            self._set_space(hardware, is_joined)
 
-    def _set_space(
-        self, hardware: tuple[Hardware, ...], chained: list[bool], *, four_bit_weights: bool
-    ) -> None:
-        per_layer = layer_knobs(
-            self.graph,
-            hardware,
-            four_bit_weights=four_bit_weights,
-            external_ram=self._external_ram,
-            chained=chained,
-        )
+    def _set_space(self, hardware: tuple[Hardware, ...], chained: list[bool]) -> None:
+        per_layer = self._choices.layer_knobs(self.graph, hardware, chained)
         first = len(self._network_knobs)
         self._places: dict[str, tuple[int, int]] = {}
         for operation, knobs in zip(self.graph.operations, per_layer, strict=True):
@@ -124,7 +112,7 @@ class NetworkCompiler:
             (*self._network_knobs, *(knob for knobs in per_layer for knob in knobs)),
             effective=self._effective,
         )
-        self._compiled.clear()
+        self.forget()
 
     def run(self, configuration: Configuration) -> Run:
         """Compiles and simulates a configuration.
@@ -154,6 +142,10 @@ class NetworkCompiler:
         """The compiler for the network-wide knobs of a configuration."""
         return self._compiler(configuration.items_[: len(self._network_knobs)]).scheduler
 
+    def choices(self, configuration: Configuration) -> tuple[Choice, ...]:
+        """The choice of each operation that a configuration asks for, in the compiler's order."""
+        return tuple(option.asked for option in self._options(configuration)[1])
+
     def new_scheduler(
         self, graph: OperationGraph, settings: Settings, *, hardware: Hardware | None = None
     ) -> Scheduler:
@@ -169,6 +161,7 @@ class NetworkCompiler:
     def forget(self) -> None:
         """Releases all that is remembered of configurations; what is asked again is made again."""
         self._compiled.clear()
+        self._schedulers.clear()
         self._hardware.clear()
         self._remembered = 0
 
@@ -196,24 +189,30 @@ class NetworkCompiler:
             values = dict(chosen)
             for knob in self._network_knobs:
                 _require(knob, values)
-            order = str(values.get(f"{NETWORK_SCOPE}/{EPOCH_ORDER}", FILE_ORDER))
-            graph = in_order(self.graph, order)
-            settings = Settings(
-                placement=str(values.get(f"{NETWORK_SCOPE}/{PLACEMENT}", PING_PONG)),
-                virtual_pools=bool(values.get(f"{NETWORK_SCOPE}/{VIRTUAL_POOLS}", True)),
-                split_threshold=float(values.get(f"{NETWORK_SCOPE}/{SPLIT_THRESHOLD}", 0.0)),
-                external_ram=self._external_ram,
-            )
-            scheduler = self.new_scheduler(graph, settings, hardware=self.hardware(values))
+            scheduler = self._scheduler(values)
+            graph, hardware = scheduler.graph, scheduler.hardware
             ranges = tuple(self._places[operation.name] for operation in graph.operations)
-            compiled = _Compiled(scheduler, ranges, tuple({} for _ in ranges))
+            bases = self._choices.choices(graph, hardware, values)
+            compiled = _Compiled(scheduler, ranges, bases, tuple({} for _ in ranges))
             self._compiled[chosen] = compiled
         return compiled
+
+    def _scheduler(self, values: Mapping[str, Value]) -> Scheduler:
+        order, settings = order_of(values), self._choices.settings(values)
+        hardware = tuple(values.get(name, own) for name, own in self._hardware_defaults)
+        key = (order, settings, hardware)
+        found = self._schedulers.get(key)
+        if found is None:
+            found = self._schedulers[key] = self.new_scheduler(
+                in_order(self.graph, order), settings, hardware=self.hardware(values)
+            )
+        return found
 
     def _read(self, compiled: _Compiled, position: int, values: _Items) -> Option:
         skip = len(compiled.scheduler.graph.operations[position].name) + 1
         named: dict[str, Any] = {name[skip:]: value for name, value in values}
-        option = compiled.scheduler.option(position, Choice(**named))
+        choice = compiled.bases[position]._replace(**named)
+        option = compiled.scheduler.option(position, choice)
         compiled.known[position][values] = option
         self._remembered += 1
         return option

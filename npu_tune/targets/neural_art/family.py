@@ -68,6 +68,11 @@ class NeuralArtOptions(Table):
     external_ram: bool = Field(
         default=True, description="false to do without RAM outside the chip"
     )
+    deployable: bool = Field(
+        default=False,
+        description="true to offer only what the vendor's real tools take: options of the whole "
+        "network, pools, and stripes that an exported ONNX file holds",
+    )
     core: Annotated[Literal["3.0", "4.0"], BeforeValidator(_version), OptionInfo(flag=True)] = (
         Field(
             default="4.0",
@@ -119,6 +124,7 @@ class NeuralArtFamily:
             rule=read.rule,
             four_bit_weights=read.four_bit_weights,
             external_ram=read.external_ram,
+            deployable=read.deployable,
             core=read.core,
         )
 

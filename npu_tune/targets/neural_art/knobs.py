@@ -82,10 +82,7 @@ def layer_knobs(
         external_ram: whether RAM outside the chip may be used.
         chained: per operation, whether it is joined with the next one by default.
     """
-    ends = [tuple(segment_ends(graph, first)) for first in range(len(graph.operations))]
-    inside = {
-        position for first, own in enumerate(ends) if own for position in range(first, max(own))
-    }
+    depth_first = depth_first_knobs(graph)
     found = []
     for position, operation in enumerate(graph.operations):
         own: list[Knob] = []
@@ -104,8 +101,7 @@ def layer_knobs(
                     description=f"runs in one epoch with {following}",
                 )
             )
-        if position in inside:
-            own += _depth_first_knobs(graph, position, starts=bool(ends[position]))
+        own += depth_first[position]
         if operation.kind is not OperationKind.SOFTWARE:
             own += _pool_knobs(operation, hardware[0])
         found.append(tuple(own))
@@ -157,7 +153,21 @@ def default_accelerators(shape: Shape, hardware: Hardware, *, most: int | None =
     return best
 
 
-def _depth_first_knobs(graph: OperationGraph, position: int, *, starts: bool) -> Iterator[Knob]:
+def depth_first_knobs(graph: OperationGraph) -> tuple[tuple[Knob, ...], ...]:
+    """The knobs of each operation that make depth-first segments."""
+    ends = [tuple(segment_ends(graph, first)) for first in range(len(graph.operations))]
+    inside = {
+        position for first, own in enumerate(ends) if own for position in range(first, max(own))
+    }
+    return tuple(
+        tuple(_segment_knobs(graph, position, starts=bool(ends[position])))
+        if position in inside
+        else ()
+        for position in range(len(graph.operations))
+    )
+
+
+def _segment_knobs(graph: OperationGraph, position: int, *, starts: bool) -> Iterator[Knob]:
     """Knobs of an operation in a depth-first segment; of one that starts it, how it is cut too."""
     operation = graph.operations[position]
     layer = operation.name

@@ -20,6 +20,11 @@ from npu_tune.targets.neural_art.vendor import best_setting
 from npu_tune.targets.oracle import Bound, Front, Progress
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
+SIMULATED = (
+    "Everything here is simulated, and most of what is chosen has no switch in the vendor's tools: "
+    "not for flashing. -O deployable=true offers what can be carried over, and exports files for it."
+)
+
 
 class NeuralArtProblem(Problem):
     """A network on a model of the accelerator; it knows its optima too (:class:`.Oracle`).
@@ -28,13 +33,22 @@ class NeuralArtProblem(Problem):
         target: what is compiled for.
         network: what is compiled.
         compiler: of this network for this target.
+        deployable: whether its space is what the vendor's tools take, and files for them are built.
     """
 
     profile = ProfileSchema(cost="cycles", unit="cycles", group="epoch")
 
-    def __init__(self, target: Target, network: Network, compiler: NetworkCompiler) -> None:
+    def __init__(
+        self,
+        target: Target,
+        network: Network,
+        compiler: NetworkCompiler,
+        *,
+        deployable: bool = False,
+    ) -> None:
         super().__init__(target, network)
         self.compiler = compiler
+        self._deployable = deployable
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -56,7 +70,10 @@ class NeuralArtProblem(Problem):
             return evaluation_of(compiler.run(whole), compiler.hardware(whole))
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
-        """Writes the compiled program as JSON, the configuration and its metrics."""
+        """Writes the compiled program as JSON, the configuration and its metrics.
+
+        With the option ``deployable`` also the files that the vendor's tools take.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         whole = self.space.complete(configuration)
         hardware = self.compiler.hardware(whole)
@@ -64,13 +81,34 @@ class NeuralArtProblem(Problem):
         evaluation = evaluation_of(run, hardware)
         name = self.target.name
         document = {"network": self.network.name, "target": name, "rule": self.compiler.rule}
-        model = folder / f"{self.network.name}_{name}.json"
-        model.write_text(
+        program = folder / f"{self.network.name}_{name}.json"
+        program.write_text(
             json.dumps(document | program_document(run, hardware), indent=2) + "\n",
             encoding="utf-8",
         )
         about = self.write_about(folder, whole, evaluation)
-        return Artifact({"model": model, "configuration": about}, evaluation)
+        files = {"model": program, "configuration": about}
+        if self._deployable:
+            from npu_tune.targets.neural_art.deploy import (  # noqa: PLC0415 -- loads onnx
+                vendor_options,
+                write_deployable,
+            )
+
+            written = write_deployable(
+                folder,
+                self.network,
+                run,
+                hardware,
+                vendor_options(whole),
+                metrics=evaluation.metrics,
+                settings=self.compiler.vendor_settings,
+            )
+            files = {**written, "configuration": about, "program": program}
+        return Artifact(files, evaluation)
+
+    def notes(self) -> tuple[str, ...]:
+        """That nothing of it can be flashed, where that is so."""
+        return () if self._deployable else (SIMULATED,)
 
     def starts(self) -> Iterator[Start]:
         """The default, and what is planned; see :mod:`.plan`."""

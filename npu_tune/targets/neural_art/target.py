@@ -11,7 +11,9 @@ from npu_tune.network import Network
 from npu_tune.targets.metrics import Metric
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.core import NetworkCompiler
+from npu_tune.targets.neural_art.deploy import DeployableSpace
 from npu_tune.targets.neural_art.evaluation import METRICS
+from npu_tune.targets.neural_art.free import ChoiceSpace, FreeSpace
 from npu_tune.targets.neural_art.graph import CORE_4_0
 from npu_tune.targets.neural_art.hardware import HardwareVariants
 from npu_tune.targets.neural_art.problem import NeuralArtProblem
@@ -30,6 +32,7 @@ class NeuralArtTarget:
         rule: how cycles are counted: ``calibrated`` or ``vendor``.
         four_bit_weights: offer weights of 4 bits; what they do to accuracy is not modelled.
         external_ram: RAM outside the chip may be used.
+        deployable: offer only what a person can carry over to the vendor's tools.
         core: version of the vendor's compiler that is modelled.
     """
 
@@ -38,6 +41,7 @@ class NeuralArtTarget:
     rule: str = CALIBRATED
     four_bit_weights: bool = False
     external_ram: bool = True
+    deployable: bool = False
     core: str = CORE_4_0
 
     @property
@@ -59,19 +63,30 @@ class NeuralArtTarget:
                 NpuTuneWarning,
                 stacklevel=2,
             )
+        if self.deployable and network.format != "onnx":
+            raise ModelError(
+                f"The option deployable rewrites ONNX files, and {network.name!r} is "
+                f"{network.format}.",
+                remedy="Export the network as ONNX, or leave the option out.",
+            )
         try:
             compiler = NetworkCompiler(
                 network,
                 self.variants,
                 rule=self.rule,
-                four_bit_weights=self.four_bit_weights,
+                choices=self._choices(),
                 external_ram=self.external_ram,
                 core=self.core,
             )
             _require_flash(network, compiler)
         except EvaluationError as error:
             raise ModelError(error.message, remedy=error.remedy, **error.data) from error
-        return NeuralArtProblem(self, network, compiler)
+        return NeuralArtProblem(self, network, compiler, deployable=self.deployable)
+
+    def _choices(self) -> ChoiceSpace:
+        if self.deployable:
+            return DeployableSpace(external_ram=self.external_ram)
+        return FreeSpace(four_bit_weights=self.four_bit_weights, external_ram=self.external_ram)
 
     def fingerprint(self) -> Mapping[str, str]:
         """Hardware with all its variants, rule and options."""
@@ -85,6 +100,8 @@ class NeuralArtTarget:
         }
         if self.core != CORE_4_0:
             parts["core"] = self.core
+        if self.deployable:
+            parts["deployable"] = "true"
         if self.variants.variants:
             parts["hardware_variants"] = self.variants.text
         return parts

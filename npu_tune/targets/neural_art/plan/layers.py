@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -24,6 +24,7 @@ class LayerChoices:
     Args:
         scheduler: for the network-wide choices at hand.
         space: gives the knobs of the layers.
+        choices: of each operation where nothing is planned.
         estimator: of epochs.
     """
 
@@ -31,20 +32,17 @@ class LayerChoices:
         self,
         scheduler: Scheduler,
         space: SearchSpace,
+        choices: Sequence[Choice],
         estimator: Estimator,
     ) -> None:
         self._scheduler = scheduler
         self._estimator = estimator
-        knobs: dict[str, dict[str, tuple[Value, ...]]] = {}
-        self._defaults: dict[str, dict[str, Any]] = {}
+        self._choices = choices
+        self._knobs: dict[str, dict[str, tuple[Value, ...]]] = {}
         for knob in space.knobs:
             others = (value for value in knob.values if value != knob.default)
-            knobs.setdefault(knob.layer, {})[knob.name] = (knob.default, *others)
-            self._defaults.setdefault(knob.layer, {})[knob.name] = knob.default
-        self._best = [
-            self._cheapest(position, knobs.get(operation.name, {}))
-            for position, operation in enumerate(scheduler.graph.operations)
-        ]
+            self._knobs.setdefault(knob.layer, {})[knob.name] = (knob.default, *others)
+        self._best = [self._cheapest(position) for position in range(len(choices))]
 
     def by_accelerators(self, position: int, weights: str) -> Mapping[int, Option]:
         """The cheapest option by the number of accelerators it takes, 0 for none.
@@ -60,23 +58,30 @@ class LayerChoices:
         options = self.by_accelerators(position, weights).values()
         return min(options, key=lambda option: self._estimator.cycles(option.alone))
 
-    def default(self, position: int) -> Choice:
-        """The choice that the space has by default."""
-        name = self._scheduler.graph.operations[position].name
-        return Choice(**self._defaults.get(name, {}))
+    def usual(self, position: int) -> Choice:
+        """The choice of an operation where nothing is planned."""
+        return self._choices[position]
 
-    def _cheapest(
-        self, position: int, knobs: Mapping[str, tuple[Value, ...]]
-    ) -> dict[str, dict[int, Option]]:
+    def offers(self, position: int, name: str, value: Value) -> bool:
+        """Tells whether a field of the choice may have a value."""
+        values = self._offered(position).get(name)
+        if values is None:
+            return bool(getattr(self._choices[position], name) == value)
+        return value in values
+
+    def _offered(self, position: int) -> Mapping[str, tuple[Value, ...]]:
+        return self._knobs.get(self._scheduler.graph.operations[position].name, {})
+
+    def _cheapest(self, position: int) -> dict[str, dict[int, Option]]:
+        knobs = self._offered(position)
         names = [name for name in _TRIED if name in knobs]
-        default = self.default(position)._replace(chain=False)
+        usual = self._choices[position]._replace(chain=False, depth_first=False)
         found: dict[str, dict[int, tuple[float, Option]]] = {weights: {} for weights in WEIGHTS}
         for weights in WEIGHTS:
-            may = weights in knobs.get("weights", (STREAM,))
+            own = weights if self.offers(position, "weights", weights) else usual.weights
             for values in product(*(knobs[name] for name in names)):
                 named: dict[str, Any] = dict(zip(names, values, strict=True))
-                named["weights"] = weights if may else STREAM
-                option = self._scheduler.option(position, default._replace(**named))
+                option = self._scheduler.option(position, usual._replace(weights=own, **named))
                 cycles = self._estimator.cycles(option.alone)
                 units = option.demand.accelerators
                 known = found[weights].get(units)

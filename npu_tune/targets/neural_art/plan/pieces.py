@@ -15,7 +15,7 @@ from npu_tune.targets.neural_art.compiler.rows import RECOMPUTE, Cut, SegmentRow
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.plan.estimate import Estimate, Estimator
-from npu_tune.targets.neural_art.plan.layers import LayerChoices
+from npu_tune.targets.neural_art.plan.layers import WEIGHTS, LayerChoices
 
 _MOST_OPERATIONS = 16
 """Of a segment that is planned; longer ones hold more rows than they save."""
@@ -82,9 +82,7 @@ class Pieces:
         """The pieces that start at each position."""
         count = len(self._graph.operations)
         plain = [tuple(self._epochs(position)) for position in range(count)]
-        alone = [
-            min(piece.needs for piece in own if piece.last == i) for i, own in enumerate(plain)
-        ]
+        alone = [min(piece.needs for piece in own) for own in plain]
         return tuple(
             (*own, *self._segments(position, alone)) for position, own in enumerate(plain)
         )
@@ -96,7 +94,7 @@ class Pieces:
     def _cheaper_weights(self, position: int) -> str:
         """Where an operation by itself is cheaper to have its weights."""
         costs = {}
-        for weights in (STREAM, RESIDENT):
+        for weights in WEIGHTS:
             option = self._layers.cheapest(position, weights)
             costs[weights] = self._cost(self._estimator.cycles(option.alone), option.demand)
         return min(costs, key=lambda weights: costs[weights])
@@ -110,12 +108,24 @@ class Pieces:
             last = first + length - 1
             if last >= len(self._graph.operations):
                 return
-            if length > 1 and not self._scheduler.grouping.joinable[last - 1]:
+            if length > 1 and not self._may_join(last - 1):
                 return
             piece = self._cheapest_epoch(first, last)
             if piece is None:
                 return
-            yield piece
+            # What is always joined with the next one ends no epoch, but where units do not suffice.
+            if self._layers.offers(last, "chain", False) or not self._continues(piece, last):
+                yield piece
+
+    def _may_join(self, position: int) -> bool:
+        joinable = self._scheduler.grouping.joinable[position]
+        return joinable and self._layers.offers(position, "chain", True)
+
+    def _continues(self, piece: Piece, last: int) -> bool:
+        return (
+            self._may_join(last)
+            and self._cheapest_epoch(last - len(piece.choices) + 1, last + 1) is not None
+        )
 
     def _cheapest_epoch(self, first: int, last: int) -> Piece | None:
         best: Piece | None = None
@@ -179,7 +189,7 @@ class Pieces:
                 option.asked._replace(
                     weights=weights,
                     depth_first=position < last,
-                    chain=position < last and self._layers.default(position).chain,
+                    chain=position < last and self._layers.usual(position).chain,
                 )
             )
         choices[0] = choices[0]._replace(stripes=stripes, halo=halo)
@@ -213,6 +223,8 @@ class Pieces:
         """
         found = []
         for weights in (STREAM, PRELOAD, RESIDENT):
+            if not self._layers.offers(position, "weights", weights):
+                continue
             cost, size = self._cost_in_stripes(position, cut, halo, weights)
             found.append((cost, weights, size if weights == PRELOAD else 0))
         cost, weights, buffer = min(found)

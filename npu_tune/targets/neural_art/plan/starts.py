@@ -8,18 +8,22 @@ from math import inf
 
 import numpy as np
 
-from npu_tune.space import NETWORK_SCOPE, Configuration, Value
+from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace, Value
 from npu_tune.targets.neural_art.compiler.choice import Choice
 from npu_tune.targets.neural_art.compiler.placement import BY_SIZE, PING_PONG
 from npu_tune.targets.neural_art.compiler.rows import HALOS
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.core import NetworkCompiler
+from npu_tune.targets.neural_art.deploy.space import CONSTANTS_POOL
+from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.knobs import PLACEMENT
 from npu_tune.targets.neural_art.plan.estimate import Estimator
 from npu_tune.targets.neural_art.plan.layers import LayerChoices
 from npu_tune.targets.neural_art.plan.paths import cheapest_path, with_preloading
 from npu_tune.targets.neural_art.plan.pieces import Pieces
 from npu_tune.targets.problem import Start
+
+_CONSTANTS = f"{NETWORK_SCOPE}/{CONSTANTS_POOL}"
 
 _LIMITS = 8
 """Limits on memory between the least and what the fastest plan needs."""
@@ -48,35 +52,52 @@ class Plan:
 
 def plans(compiler: NetworkCompiler) -> list[Plan]:
     """Plans from little memory to little time, each configuration once."""
-    default = compiler.space.default
-    scheduler = compiler.scheduler(default)
+    found: dict[Configuration, Plan] = {}
+    for base in _bases(compiler.space):
+        for plan in _plans_upon(compiler, base):
+            found.setdefault(plan.configuration, plan)
+    return list(found.values())
+
+
+def _bases(space: SearchSpace) -> list[Configuration]:
+    """The default, and where the whole network says where weights are, each of these."""
+    knob = space.by_name.get(_CONSTANTS)
+    return (
+        [space.default.replace({_CONSTANTS: v}) for v in knob.values] if knob else [space.default]
+    )
+
+
+def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan]:
+    space, scheduler = compiler.space, compiler.scheduler(base)
     estimator = Estimator(scheduler.hardware, cost_rule(compiler.rule, scheduler.hardware))
-    layers = LayerChoices(scheduler, compiler.space, estimator)
-    run = compiler.run(default)
+    usual = compiler.choices(base)
+    layers = LayerChoices(scheduler, space, usual, estimator)
+    run = compiler.run(space.default)
     cycles = sum(step.cycles for step in run.steps) + sum(run.waits)
     ram = sum(map(max, zip(run.beginning.marks, *(step.marks for step in run.steps), strict=True)))
-    found: dict[Configuration, Plan] = {}
-    for relative in PRICES:
+    offered = {knob.name: knob.values for knob in space.knobs}
+    halos = tuple(halo for halo in HALOS[:1] if halo in offered.get("halo", ())) or HALOS[1:]
+    for relative in PRICES if "weights" in offered else (0.0,):
         price = relative * cycles / ram
-        pieces = Pieces(scheduler, layers, estimator, price=price, halos=HALOS[:1])
+        pieces = Pieces(scheduler, layers, estimator, price=price, halos=halos)
         for limit in _limits(pieces):
             path = cheapest_path(pieces.at, limit)
             if path is None:
                 continue
-            path = with_preloading(path, limit)
+            if "weights" in offered:
+                path = with_preloading(path, limit)
             choices = [choice for piece in path for choice in piece.choices]
-            configuration = _configuration(compiler, choices)
             residents = sum(
-                option.demand.resident
-                for option in (scheduler.option(i, c) for i, c in enumerate(choices))
+                scheduler.option(i, choice).demand.resident for i, choice in enumerate(choices)
             )
             spent = sum(piece.cost for piece in path) - (price * residents if residents else 0.0)
             needs = max(piece.needs for piece in path)
-            found.setdefault(
-                configuration,
-                Plan(f"planned, {needs / 1024:.0f} KiB", configuration, spent, needs + residents),
+            yield Plan(
+                f"planned, {needs / 1024:.0f} KiB",
+                _configuration(scheduler.graph, space, base, choices),
+                spent,
+                needs + residents,
             )
-    return list(found.values())
 
 
 def planned_starts(compiler: NetworkCompiler) -> Iterator[Start]:
@@ -112,12 +133,14 @@ def _limits(pieces: Pieces) -> Sequence[float]:
     return (*np.geomspace(levels[low], most, _LIMITS)[:-1], inf)
 
 
-def _configuration(compiler: NetworkCompiler, choices: Sequence[Choice]) -> Configuration:
+def _configuration(
+    graph: OperationGraph, space: SearchSpace, base: Configuration, choices: Sequence[Choice]
+) -> Configuration:
     values: dict[str, Value] = {}
-    for operation, choice in zip(compiler.graph.operations, choices, strict=True):
+    for operation, choice in zip(graph.operations, choices, strict=True):
         for name, value in choice._asdict().items():
             full = f"{operation.name}/{name}"
-            knob = compiler.space.by_name.get(full)
+            knob = space.by_name.get(full)
             if knob is not None and value in knob.values:
                 values[full] = value
-    return compiler.space.configuration(values)
+    return space.effective(base.replace(values))

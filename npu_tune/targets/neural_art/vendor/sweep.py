@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from npu_tune.errors import CompilerError
@@ -85,7 +85,7 @@ def settings_of(options: VendorOptions, *, external_ram: bool) -> Settings:
 
 
 def best_setting(
-    settings: list[VendorSetting], cost: Callable[[Mapping[str, float]], float]
+    settings: Sequence[VendorSetting], cost: Callable[[Mapping[str, float]], float]
 ) -> VendorSetting | None:
     """The setting of least cost, of equal ones the first; None where all miss the limits."""
     best = min(settings, key=lambda each: cost(each.metrics), default=None)
