@@ -22,6 +22,7 @@ from npu_tune.tuning.fields import (
     Seconds,
     SecondsOrZero,
     StorageField,
+    TrueOrCount,
     Weights,
 )
 from npu_tune.validation import Table
@@ -65,6 +66,9 @@ class StudySection(Table):
         wall_time: in seconds, over all runs of the study; ``2h`` or ``90s`` in the file.
         duplicates_in_a_row: so many proposals without a new configuration end the study.
         store: folder of evaluations that are shared with other studies; none if absent.
+        polish: whether changes of the best that gain nothing are reverted at the end, or at most
+            how many evaluations of the budget that takes; where evaluations repeat exactly and
+            the sampler sees one cost if absent.
     """
 
     name: NameField | None = None
@@ -76,6 +80,7 @@ class StudySection(Table):
     evaluations: PositiveInt | None = None
     wall_time: Seconds | None = None
     duplicates_in_a_row: PositiveInt = 1000
+    polish: TrueOrCount | None = None
 
     @property
     def budget(self) -> int | None:

@@ -33,6 +33,7 @@ class Progress:
         elapsed_s: in all runs of the study.
         time_left_s: until the budget is used up, as far as can be told.
         stopping: True once the study was asked to stop and waits for what is running.
+        polishing: True while changes of the best that gain nothing are taken back.
     """
 
     evaluations: int
@@ -48,6 +49,7 @@ class Progress:
     elapsed_s: float = 0.0
     time_left_s: float | None = None
     stopping: bool = False
+    polishing: bool = False
 
 
 class Listener(Protocol):
@@ -100,9 +102,14 @@ class ProgressMeter:
         return self._earlier_s + self._clock() - self._started
 
     @property
+    def time_used(self) -> float:
+        """Share of the wall time that is used up; 0 where there is none."""
+        return 0.0 if self._wall_time_s is None else self.elapsed_s / self._wall_time_s
+
+    @property
     def out_of_time(self) -> bool:
         """True where the wall time is used up."""
-        return self._wall_time_s is not None and self.elapsed_s >= self._wall_time_s
+        return self.time_used >= 1
 
     def count(self, record: TrialRecord, *, earlier: bool = False) -> None:
         """Takes a trial into account; ``earlier`` ones do not enter this run's speed."""
@@ -120,7 +127,7 @@ class ProgressMeter:
         point = losses(record.metrics, objective.weights, objective.directions)
         self._front = extend_front(self._front, np.array(point, dtype=float))
 
-    def progress(self, *, running: int, stopping: bool) -> Progress:
+    def progress(self, *, running: int, stopping: bool, polishing: bool = False) -> Progress:
         """How far the study has come."""
         here_s = max(self._clock() - self._started, 1e-9)
         return Progress(
@@ -135,6 +142,7 @@ class ProgressMeter:
             elapsed_s=self.elapsed_s,
             time_left_s=self._time_left_s(here_s),
             stopping=stopping,
+            polishing=polishing,
         )
 
     def _time_left_s(self, here_s: float) -> float | None:
