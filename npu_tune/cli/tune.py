@@ -52,8 +52,9 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
 @click.option(
     "--sampler",
-    help="layerwise (default), profile, annealing, qlearning, qlearning-offline, "
-    "tpe, nsga2, nsga3, gp or random.",
+    help="profile, layerwise, annealing, qlearning, qlearning-offline, tpe, nsga2, nsga3, gp or "
+    "random. [default: the study's own; of a new one profile, or layerwise where the target reports "
+    "no profiles]",
 )
 @click.option(
     "--polish/--no-polish",

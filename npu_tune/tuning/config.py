@@ -44,8 +44,6 @@ class _OpenSection(Table):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    name: str
-
     @property
     def options(self) -> dict[str, Any]:
         """Every key beside the name."""
@@ -107,11 +105,17 @@ class ModelSection(Table):
 class TargetSection(_OpenSection):
     """``[target]``: the target's name and its options."""
 
+    name: str
+
 
 class SamplerSection(_OpenSection):
-    """``[sampler]``: the sampler's name and its options."""
+    """``[sampler]``: the sampler's name and its options.
 
-    name: str = "layerwise"
+    Args:
+        name: that of the study in the folder, or else what suits the target, if absent.
+    """
+
+    name: str | None = None
 
 
 class ObjectiveSection(Table):
@@ -212,8 +216,8 @@ class StudyFile(Table):
         wall_time = "2h"
 
         [sampler]
-        name = "layerwise"
-        beam_width = 4                  # every further key is an option of the sampler
+        name = "profile"
+        beam_width = 6                  # every further key is an option of the sampler
 
         [objective]
         metrics = ["latency_ms", "sram_bytes"]

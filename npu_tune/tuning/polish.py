@@ -24,7 +24,10 @@ class PolishSettings:
     """How a study polishes its best configuration.
 
     Args:
-        share: of the budget, evaluations and wall time, that is kept for polishing at most.
+        share: of the budget, evaluations and wall time, that is kept for polishing at most. Of 200
+            evaluations on mobilenet-v1-0.25-96 and ethos-u55-128, 20 took back 28 of 83 changes at no
+            cost and 40 took back 30 and lowered the cost by half a per cent; on mobilenet-v2-0.35-128
+            and neural-art-stm32n6 the last 20 evaluations of a search may still gain more than that.
         per_change: evaluations that are kept for every change of the best; each is asked once and,
             after the last gain, once more.
         most: evaluations of one polishing; None for the share of the budget.

@@ -44,7 +44,7 @@ from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers, sampler_kind
 from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
-from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings
+from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.validation import key_name
 
@@ -113,7 +113,12 @@ class _Session:
         listener: Listener | None,
         polish: int | None,
     ) -> None:
-        self._study = study
+        kept = kept_settings(study.folder)
+        section = stated_sampler(study.sampler, kept=kept, problem=problem)
+        self._is_named = sampler is None and study.sampler.name is not None
+        self._study = study.model_copy(update={"sampler": section})
+        self._sampler_name = section.name or ""
+        self._kept = kept
         self._problem = problem
         self._stop = stop
         self._sampler = sampler
@@ -129,9 +134,8 @@ class _Session:
     def run(self) -> StudyResult:
         study, objective = self._study, self._objective
         # What the folder of a study names may have been the default, which copes.
-        named = self._sampler is None and "name" in study.sampler.model_fields_set
-        if named and not is_study_folder(study.folder):
-            require_layers(study.sampler.name, self._problem.space)
+        if self._is_named and not is_study_folder(study.folder):
+            require_layers(self._sampler_name, self._problem.space)
         return self._run(
             new_search(
                 study.sampler,
@@ -152,10 +156,9 @@ class _Session:
             if is_begun and self._alone is None and self._is_done(ledger, trials):
                 return result_of(ledger)
             self._explain_sampler()
-            kept = kept_settings(study.folder)
             self._claim(ledger, None if is_begun else identity)
             first = trials[-1].number + 1 if trials else 0
-            record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=kept)
+            record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=self._kept)
             if self._alone is None:
                 write_study_folder(study, network)
             ledger.watch_folder(study.folder)
@@ -184,7 +187,7 @@ class _Session:
         """Says what a sampler for several objectives does with one."""
         if self._sampler is not None or len(self._objective.study_directions) > 1:
             return
-        kind = sampler_kind(self._study.sampler.name)
+        kind = sampler_kind(self._sampler_name)
         if kind.of_one_objective:
             warnings.warn(
                 f"With one objective, the sampler {kind.name} {kind.of_one_objective}.",

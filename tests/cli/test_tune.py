@@ -419,8 +419,9 @@ def test_the_end_of_the_budget_goes_into_taking_back_what_gains_nothing(npu_tune
     ended = npu_tune("tune", model, *many)
     assert ended.code == 0, ended.err
     assert "80/80" in ended.err
-    assert "Polished in 8 evaluations: " in ended.out
+    assert "Polished in " in ended.out
     polished = npu_tune("show", "s", "--json").document["polished"]
+    assert 0 < polished["evaluations"] <= 8
     assert polished["after"]["cost"] <= polished["before"]["cost"]
     assert polished["after"]["changes"] <= polished["before"]["changes"]
 
