@@ -43,16 +43,20 @@ class KnownTrials:
 
 
 def new_starts(
-    starts: Callable[[], Iterable[Start]], records: Iterable[TrialRecord]
-) -> Iterator[tuple[Configuration, str]]:
+    starts: Callable[[], Iterable[Start | None]], records: Iterable[TrialRecord]
+) -> Iterator[tuple[Configuration, str] | None]:
     """Starts that no trial has evaluated yet, each with the origin of its trial.
 
     Args:
-        starts: finds them one by one; called when the first is asked for.
+        starts: finds them one by one; called when the first is asked for. None stands for a
+            proposal of the sampler before the next one.
         records: of the study.
     """
     known = {record.origin for record in records}
     for start in starts():
+        if start is None:
+            yield None
+            continue
         origin = f"start: {start.label}"
         if origin not in known:
             yield start.configuration, origin

@@ -97,6 +97,11 @@ class ProgressMeter:
         return self._counts["finished"] + self._counts["failed"]
 
     @property
+    def best_cost(self) -> float | None:
+        """Of the best feasible trial so far."""
+        return self._best.cost if self._best else None
+
+    @property
     def elapsed_s(self) -> float:
         """How long the study has run, earlier runs included."""
         return self._earlier_s + self._clock() - self._started
@@ -135,7 +140,7 @@ class ProgressMeter:
             planned=self._planned,
             **self._counts,
             running=running,
-            best_cost=self._best.cost if self._best else None,
+            best_cost=self.best_cost,
             best_metrics=self._best.metrics if self._best else {},
             front_size=len(self._front),
             trials_per_second=(sum(self._counts.values()) - self._trials_before) / here_s,

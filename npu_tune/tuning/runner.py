@@ -44,7 +44,8 @@ class Runner:
         budget: when to end.
         meter: keeps count, with the earlier trials in it.
         stop: whether somebody asked to stop.
-        starts: finds configurations to evaluate before the search; asked only when needed.
+        starts: finds configurations to evaluate before the search, asked only when needed; None
+            among them lets the sampler propose first.
         polish: how the best is polished; None to leave it as it is.
         listener: is told of the progress.
     """
@@ -61,7 +62,7 @@ class Runner:
         budget: Budget,
         meter: ProgressMeter,
         stop: StopRequest,
-        starts: Callable[[], Iterable[Start]] = tuple,
+        starts: Callable[[], Iterable[Start | None]] = tuple,
         polish: PolishSettings | None = None,
         listener: Listener | None = None,
     ) -> None:
@@ -168,7 +169,7 @@ class Runner:
         request = Request(configuration, key, self._known.samples(key), fresh)
         return evaluate_alone(self._evaluator, request, stop=self._stop, tick=self._tick)
 
-    def _fill(self, starts: Iterator[tuple[Configuration, str]]) -> None:
+    def _fill(self, starts: Iterator[tuple[Configuration, str] | None]) -> None:
         """Gives every free worker something new to do, as far as there is something."""
         while (
             self._evaluator.free > 0
@@ -180,7 +181,7 @@ class Runner:
             self._start(proposal)
             self._report()
 
-    def _next(self, starts: Iterator[tuple[Configuration, str]]) -> Proposal | None:
+    def _next(self, starts: Iterator[tuple[Configuration, str] | None]) -> Proposal | None:
         """What to evaluate next; None where nothing may be started now."""
         if self._stop.requested or self._left() == 0:
             return None
