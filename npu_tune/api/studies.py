@@ -27,6 +27,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "study.seed": "seed",
     "study.evaluations": "evaluations",
     "study.wall_time": "wall_time",
+    "study.polish": "polish",
     "sampler.name": "sampler",
     "sampler": "sampler_options",
     "objective": "objective",
@@ -58,6 +59,7 @@ def tune(
     calibration: str | os.PathLike[str] | None = None,
     check: bool = True,
     seed: int = 0,
+    polish: bool | int | None = None,
     executor: str = "process",
     workers: int | None = None,
     timeout: str | float | None = None,
@@ -88,6 +90,8 @@ def tune(
         calibration: an ``.npz`` with inputs by which a float ONNX model is made int8.
         check: whether such a model is compared with its int8 form.
         seed: of the sampler.
+        polish: whether the end of the budget goes into taking back changes of the best that gain
+            nothing, or at most how many evaluations; where they repeat exactly if None.
         executor: ``process``, ``inline`` or ``ray``.
         workers: evaluations at a time; the usable processors if None.
         timeout: what one evaluation may take, such as ``"5m"``, or seconds.
@@ -125,6 +129,7 @@ def tune(
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,
+            "polish": polish,
         },
         "sampler": {
             "name": sampler if isinstance(sampler, str) else None,

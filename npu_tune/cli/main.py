@@ -19,6 +19,7 @@ from npu_tune.cli.export import export
 from npu_tune.cli.failures import InternalError, InterruptError
 from npu_tune.cli.front import front
 from npu_tune.cli.output import echo_document, echo_error
+from npu_tune.cli.polish import polish
 from npu_tune.cli.rewrite import rewrite
 from npu_tune.cli.show import show
 from npu_tune.cli.space import space
@@ -43,7 +44,9 @@ def commands() -> None:
     """Tunes how a neural network is compiled for an edge accelerator, layer by layer."""
 
 
-for _command in (tune, run, space, targets, show, front, export, convert, rewrite, compare):
+for _command in (
+    tune, run, polish, space, targets, show, front, export, convert, rewrite, compare,
+):  # fmt: skip
     commands.add_command(_command)
 
 

@@ -107,6 +107,7 @@ def describe(progress: Progress) -> str:
     best = "-" if progress.best_cost is None else f"{progress.best_cost:.3f}"
     parts = [
         f"{progress.evaluations}{planned}",
+        *(["polishing"] if progress.polishing else []),
         f"best {best} of baseline",
         f"front {progress.front_size}",
         f"{progress.failed} failed",

@@ -52,8 +52,15 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
 @click.option(
     "--sampler",
-    help="layerwise (default), profile, annealing, qlearning, qlearning-offline, "
-    "tpe, nsga2, nsga3, gp or random.",
+    help="profile, layerwise, annealing, qlearning, qlearning-offline, tpe, nsga2, nsga3, gp or "
+    "random. [default: the study's own; of a new one profile, or layerwise where the target reports "
+    "no profiles]",
+)
+@click.option(
+    "--polish/--no-polish",
+    default=None,
+    help="Whether the end of the budget goes into taking back changes that gain nothing. "
+    "[default: where evaluations repeat exactly]",
 )
 @click.option(
     "--objective",
@@ -96,6 +103,7 @@ def tune(
     timeout: str | None,
     seed: int,
     sampler: str | None,
+    polish: bool | None,
     objective: str | None,
     maximize: tuple[str, ...],
     limits: tuple[str, ...],
@@ -124,6 +132,7 @@ def tune(
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,
+            "polish": polish,
         },
         "sampler": {"name": sampler},
         "objective": {
@@ -140,7 +149,7 @@ def tune(
         },
     }
     study = parse_study(without_none(document), base=Path.cwd(), source="command line")
-    return _search(study, quiet=quiet)
+    return search(study, quiet=quiet)
 
 
 @click.command(short_help="Runs or resumes a study file.")
@@ -151,10 +160,20 @@ def run(study: Path, *, quiet: bool) -> CommandResult:
     """Runs or resumes the study that the file STUDY describes (docs/study_file.md)."""
     from npu_tune.tuning import load_study_file  # noqa: PLC0415 -- keeps --help fast
 
-    return _search(load_study_file(study), quiet=quiet)
+    return search(load_study_file(study), quiet=quiet)
 
 
-def _search(study: StudyFile, *, quiet: bool) -> CommandResult:
+def search(
+    study: StudyFile, *, quiet: bool, opening: str | None = None, polish: int | None = None
+) -> CommandResult:
+    """Runs or resumes a study.
+
+    Args:
+        study: what to do.
+        quiet: whether to show no progress.
+        opening: what is said once the study has begun; that it starts or resumes if None.
+        polish: with at most so many further evaluations, to do nothing but polish the best.
+    """
     import optuna  # noqa: PLC0415 -- keeps --help fast
 
     from npu_tune.report import study_document, study_text  # noqa: PLC0415
@@ -164,9 +183,9 @@ def _search(study: StudyFile, *, quiet: bool) -> CommandResult:
     # Its notes on the study in memory mean nothing to a person; the progress says what matters.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     does = "Resumes" if is_study_folder(study.folder) else "Starts"
-    opening = f"{does} the study in {study.folder}"
+    opening = opening or f"{does} the study in {study.folder}"
     with progress_listener(quiet=quiet, opening=opening) as listener:
-        result = run_study(study, listener=listener)
+        result = run_study(study, polish=polish, listener=listener)
     more = f"`npu-tune show {study.folder}` shows what changed in each layer."
     return CommandResult(
         study_document(result, folder=study.folder),

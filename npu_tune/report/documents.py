@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from npu_tune.report.layers import LayerChange, layer_changes
+from npu_tune.report.polished import polished_document
 from npu_tune.report.predictions import prediction_errors
 from npu_tune.report.references import compare_with_references
 from npu_tune.targets import Metric
@@ -46,6 +47,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "layers": [] if best is None else layers_document(result, best),
         "trials": trial_counts(result),
         "predictions": _predictions(result),
+        "polished": polished_document(result),
         "searches": [asdict(each) for each in result.searches],
         "failures": [_failure(result, trial) for trial in result.trials if trial.failure],
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from npu_tune.report.documents import trial_counts
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.pick import knee
+from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
 from npu_tune.report.references import Reference, compare_with_references, stated_metrics
 from npu_tune.report.tables import format_ratio, format_value, table
@@ -160,6 +161,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
         beats_line(references, stated_metrics(result)),
         ties_line(result),
         *cheaper_lines(references, best),
+        polished_line(result),
         predictions_line(result),
         "" if result.confidence is None else result.confidence.sentence,
         *best.notes,

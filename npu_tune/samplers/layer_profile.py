@@ -61,6 +61,8 @@ class LayerProfileSampler(LayeredSampler):
             equally well.
         group_column: the profile's column with one value in neighbouring rows of layers that ran
             together; None where there is none.
+        starts: share of the budget that whoever runs the search may spend on configurations that
+            were planned for the problem, before and between this sampler's proposals.
         noise: relative standard deviation of a trial's values. With noise the model smooths
             costs instead of interpolating them, and the mean over the trials of a point counts.
         settings: tuned numbers of the search.
@@ -79,6 +81,7 @@ class LayerProfileSampler(LayeredSampler):
         profile_key: str = "profile",
         cost_column: str = "cycles",
         group_column: str | None = "epoch",
+        starts: float = 0.25,
         noise: float = 0.0,
         settings: LayerProfileSettings = LayerProfileSettings(),  # noqa: B008 - a frozen value
         seed: int | None = None,
@@ -93,6 +96,7 @@ class LayerProfileSampler(LayeredSampler):
         check_count("beam_width", beam_width)
         check_count("first_trials", first_trials, least=0)
         check_share("first_share", first_share, most=1.0)
+        check_share("starts", starts, most=1.0)
         for name, text in (("profile_key", profile_key), ("cost_column", cost_column)):
             if not isinstance(text, str):
                 raise TypeError(f"`{name}` must be a string, but it is {text!r}.")
@@ -102,6 +106,7 @@ class LayerProfileSampler(LayeredSampler):
         self._profile_key = profile_key
         self._cost_column = cost_column
         self._group_column = group_column
+        self.starts = starts
         self._plan = SweepPlan()
         self._settings = settings
 

@@ -29,6 +29,7 @@ class BaseTarget(ABC):
     name: str
     metrics: tuple[Metric, ...]
     deterministic: ClassVar[bool] = True
+    reports_profiles: ClassVar[bool] = True
     version: ClassVar[str] = "1"
     """Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
@@ -80,6 +81,7 @@ class _StatelessProblem(Problem):
     def __init__(self, target: BaseTarget, network: Network) -> None:
         super().__init__(target, network)
         self.deterministic = target.deterministic
+        self.reports_profiles = target.reports_profiles
 
     @cached_property
     def space(self) -> SearchSpace:

@@ -98,6 +98,7 @@ class Problem(Closing):
 
     Attributes:
         profile: what the columns of evaluations' profiles mean.
+        reports_profiles: whether evaluations have profiles, which samplers learn from.
         deterministic: True where the same configuration always gets the same evaluation. A
             measured problem says False: its evaluations are samples, repeated on request.
         most_workers: evaluations at a time on one machine beyond which they only wait for one
@@ -105,6 +106,7 @@ class Problem(Closing):
     """
 
     profile: ProfileSchema = ProfileSchema()
+    reports_profiles: bool = True
     deterministic: bool = True
     most_workers: int | None = None
 

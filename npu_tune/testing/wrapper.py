@@ -82,6 +82,7 @@ class WrappedProblem(Problem):
         self.inner = inner
         self.profile = inner.profile
         self.deterministic = inner.deterministic
+        self.reports_profiles = inner.reports_profiles
         self._evaluations = 0
 
     @property

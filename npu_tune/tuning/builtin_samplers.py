@@ -125,6 +125,7 @@ _PROFILE_SAMPLER_OPTIONS = {
     "first_share": "share of all parameters that such a trial changes",
     **_PROFILE_OPTIONS,
     "group_column": "column of the profile that tells which layers ran together",
+    "starts": "share of the budget for planned configurations, in comparisons",
     **_LAYERED_OPTIONS,
     **_NOISE_OPTION,
 }

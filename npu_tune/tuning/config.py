@@ -22,6 +22,7 @@ from npu_tune.tuning.fields import (
     Seconds,
     SecondsOrZero,
     StorageField,
+    TrueOrCount,
     Weights,
 )
 from npu_tune.validation import Table
@@ -43,8 +44,6 @@ class _OpenSection(Table):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    name: str
-
     @property
     def options(self) -> dict[str, Any]:
         """Every key beside the name."""
@@ -65,6 +64,9 @@ class StudySection(Table):
         wall_time: in seconds, over all runs of the study; ``2h`` or ``90s`` in the file.
         duplicates_in_a_row: so many proposals without a new configuration end the study.
         store: folder of evaluations that are shared with other studies; none if absent.
+        polish: whether changes of the best that gain nothing are reverted at the end, or at most
+            how many evaluations of the budget that takes; where evaluations repeat exactly and
+            the sampler sees one cost if absent.
     """
 
     name: NameField | None = None
@@ -76,6 +78,7 @@ class StudySection(Table):
     evaluations: PositiveInt | None = None
     wall_time: Seconds | None = None
     duplicates_in_a_row: PositiveInt = 1000
+    polish: TrueOrCount | None = None
 
     @property
     def budget(self) -> int | None:
@@ -102,11 +105,17 @@ class ModelSection(Table):
 class TargetSection(_OpenSection):
     """``[target]``: the target's name and its options."""
 
+    name: str
+
 
 class SamplerSection(_OpenSection):
-    """``[sampler]``: the sampler's name and its options."""
+    """``[sampler]``: the sampler's name and its options.
 
-    name: str = "layerwise"
+    Args:
+        name: that of the study in the folder, or else what suits the target, if absent.
+    """
+
+    name: str | None = None
 
 
 class ObjectiveSection(Table):
@@ -207,8 +216,8 @@ class StudyFile(Table):
         wall_time = "2h"
 
         [sampler]
-        name = "layerwise"
-        beam_width = 4                  # every further key is an option of the sampler
+        name = "profile"
+        beam_width = 6                  # every further key is an option of the sampler
 
         [objective]
         metrics = ["latency_ms", "sram_bytes"]

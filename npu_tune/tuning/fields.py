@@ -64,6 +64,12 @@ def _numbers_by_name(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _true_or_count(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, int) and value > 0):
+        return value
+    raise ValueError("it takes true, false or a number of evaluations above 0")
+
+
 def _without_zero_byte(value: object) -> object:
     if isinstance(value, str) and "\0" in value:
         raise ValueError("it holds a zero byte, which no file's name does")
@@ -80,6 +86,7 @@ PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
 SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_duration)]
 StorageField = Annotated[str, BeforeValidator(_storage)]
+TrueOrCount = Annotated[bool | int, BeforeValidator(_true_or_count)]
 PathField = Annotated[Path, Field(strict=False), BeforeValidator(_without_zero_byte)]
 NameField = Annotated[str, Field(min_length=1), BeforeValidator(_file_name)]
 Limits = Annotated[

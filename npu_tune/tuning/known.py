@@ -1,11 +1,14 @@
-"""Which configurations of a study are known already."""
+"""Which configurations of a study are known already, and which starts are not."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from npu_tune.errors import WorkerLostError
+from npu_tune.space import Configuration
+from npu_tune.targets import Start
 from npu_tune.tuning.trial import TrialRecord
 
 
@@ -37,3 +40,28 @@ class KnownTrials:
         number = self._samples[key]
         self._samples[key] += 1
         return number
+
+
+def new_starts(
+    starts: Callable[[], Iterable[Start | None]], records: Iterable[TrialRecord]
+) -> Iterator[tuple[Configuration, str] | None]:
+    """Starts that no trial has evaluated yet, each with the origin of its trial.
+
+    Args:
+        starts: finds them one by one; called when the first is asked for. None stands for a
+            proposal of the sampler before the next one.
+        records: of the study.
+    """
+    known = {record.origin for record in records}
+    for start in starts():
+        if start is None:
+            yield None
+            continue
+        origin = f"start: {start.label}"
+        if origin not in known:
+            yield start.configuration, origin
+
+
+def trailing_duplicates(records: Sequence[TrialRecord]) -> int:
+    """Number of duplicates since the latest trial that was evaluated."""
+    return sum(1 for _ in takewhile(lambda r: r.duplicate_of is not None, reversed(records)))

@@ -33,6 +33,7 @@ class Progress:
         elapsed_s: in all runs of the study.
         time_left_s: until the budget is used up, as far as can be told.
         stopping: True once the study was asked to stop and waits for what is running.
+        polishing: True while changes of the best that gain nothing are taken back.
     """
 
     evaluations: int
@@ -48,6 +49,7 @@ class Progress:
     elapsed_s: float = 0.0
     time_left_s: float | None = None
     stopping: bool = False
+    polishing: bool = False
 
 
 class Listener(Protocol):
@@ -95,14 +97,24 @@ class ProgressMeter:
         return self._counts["finished"] + self._counts["failed"]
 
     @property
+    def best_cost(self) -> float | None:
+        """Of the best feasible trial so far."""
+        return self._best.cost if self._best else None
+
+    @property
     def elapsed_s(self) -> float:
         """How long the study has run, earlier runs included."""
         return self._earlier_s + self._clock() - self._started
 
     @property
+    def time_used(self) -> float:
+        """Share of the wall time that is used up; 0 where there is none."""
+        return 0.0 if self._wall_time_s is None else self.elapsed_s / self._wall_time_s
+
+    @property
     def out_of_time(self) -> bool:
         """True where the wall time is used up."""
-        return self._wall_time_s is not None and self.elapsed_s >= self._wall_time_s
+        return self.time_used >= 1
 
     def count(self, record: TrialRecord, *, earlier: bool = False) -> None:
         """Takes a trial into account; ``earlier`` ones do not enter this run's speed."""
@@ -120,7 +132,7 @@ class ProgressMeter:
         point = losses(record.metrics, objective.weights, objective.directions)
         self._front = extend_front(self._front, np.array(point, dtype=float))
 
-    def progress(self, *, running: int, stopping: bool) -> Progress:
+    def progress(self, *, running: int, stopping: bool, polishing: bool = False) -> Progress:
         """How far the study has come."""
         here_s = max(self._clock() - self._started, 1e-9)
         return Progress(
@@ -128,13 +140,14 @@ class ProgressMeter:
             planned=self._planned,
             **self._counts,
             running=running,
-            best_cost=self._best.cost if self._best else None,
+            best_cost=self.best_cost,
             best_metrics=self._best.metrics if self._best else {},
             front_size=len(self._front),
             trials_per_second=(sum(self._counts.values()) - self._trials_before) / here_s,
             elapsed_s=self.elapsed_s,
             time_left_s=self._time_left_s(here_s),
             stopping=stopping,
+            polishing=polishing,
         )
 
     def _time_left_s(self, here_s: float) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from npu_tune.pareto import nondominated
 from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Goal, Identity, Metric, ProfileSchema, goal_of
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.polish import Polished, best_trial, polished
 from npu_tune.tuning.samples import likely_spread, merge_repeats, metric_spread
 from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.trial import BASELINE, TrialRecord
@@ -104,16 +106,21 @@ class StudyResult:
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The feasible configuration of the lowest cost; the earliest of equals.
+        """The feasible configuration of the lowest cost; of equals that with the fewest changes.
 
         Where evaluations differ: the one that was chosen and then confirmed, or before that the
         one whose cost is lowest at the upper end of its confidence interval.
         """
-        feasible = [t for t in self.distinct if t.feasible and t.cost is not None]
         if self.deterministic:
-            return min(feasible, key=lambda t: (t.cost or 0.0, t.number), default=None)
+            return best_trial(self.distinct, self.default)
+        feasible = [t for t in self.distinct if t.feasible and t.cost is not None]
         confirmed = [trial for trial in feasible if trial.confirmed]
         return min(confirmed or feasible, key=_at_worst, default=None)
+
+    @cached_property
+    def polished(self) -> Polished | None:
+        """What the latest polishing came to; None where there was none."""
+        return polished(self.trials, self.default) if self.deterministic else None
 
     @cached_property
     def ties(self) -> tuple[TrialRecord, ...]:
@@ -145,7 +152,22 @@ class StudyResult:
         if not feasible:
             return ()
         rows = np.array([self._losses_at_worst(trial) for trial in feasible], dtype=float)
-        return tuple(feasible[position] for position in nondominated(rows))
+        front = [feasible[position] for position in nondominated(rows)]
+        return tuple(map(self._simplest, front)) if self.deterministic else tuple(front)
+
+    def _simplest(self, trial: TrialRecord) -> TrialRecord:
+        """Of the trials with the same losses that with the fewest changes."""
+        equals = self._by_losses[self.losses(trial.metrics)]
+        return min(equals, key=lambda t: (t.changes(self.default), t.number))
+
+    @cached_property
+    def _by_losses(self) -> Mapping[tuple[float, ...], Sequence[TrialRecord]]:
+        """The feasible trials by their losses."""
+        groups: defaultdict[tuple[float, ...], list[TrialRecord]] = defaultdict(list)
+        for trial in self.distinct:
+            if trial.feasible:
+                groups[self.losses(trial.metrics)].append(trial)
+        return groups
 
     def _losses_at_worst(self, trial: TrialRecord) -> tuple[float, ...]:
         """The losses; where evaluations differ, a standard error of the mean worse.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import takewhile
 
 from optuna.trial import FrozenTrial
 
@@ -16,19 +15,20 @@ from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.space import Configuration, from_params, to_params
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.agenda import Agenda
+from npu_tune.tuning.alone import TICK_S, evaluate_alone, require_evaluation
 from npu_tune.tuning.budget import Budget
-from npu_tune.tuning.known import KnownTrials
+from npu_tune.tuning.known import KnownTrials, new_starts, trailing_duplicates
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.polish import Polish, PolishSettings
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.recorder import Proposal, Recorder, TrialWriter
+from npu_tune.tuning.reverts import Revert
 from npu_tune.tuning.samples import likely_spread, metric_spread, warn_of_drift
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
-TICK_S = 0.5
-"""How long the loop sleeps at most before it looks at the clock, the ledger and at Ctrl-C."""
-
-_ALONE = -1
+EXHAUSTED = "search space exhausted"
+POLISHED = "polished"
 
 
 class Runner:
@@ -44,7 +44,9 @@ class Runner:
         budget: when to end.
         meter: keeps count, with the earlier trials in it.
         stop: whether somebody asked to stop.
-        starts: finds configurations to evaluate before the search; asked only when needed.
+        starts: finds configurations to evaluate before the search, asked only when needed; None
+            among them lets the sampler propose first.
+        polish: how the best is polished; None to leave it as it is.
         listener: is told of the progress.
     """
 
@@ -60,7 +62,8 @@ class Runner:
         budget: Budget,
         meter: ProgressMeter,
         stop: StopRequest,
-        starts: Callable[[], Iterable[Start]] = tuple,
+        starts: Callable[[], Iterable[Start | None]] = tuple,
+        polish: PolishSettings | None = None,
         listener: Listener | None = None,
     ) -> None:
         self._problem = problem
@@ -89,7 +92,7 @@ class Runner:
             self._recorder.learn(record)
         self._running: dict[int, Proposal] = {}
         self._followers: defaultdict[str, list[Proposal]] = defaultdict(list)
-        self._duplicates_in_a_row = _trailing_duplicates(self._trials)
+        self._duplicates_in_a_row = trailing_duplicates(self._trials)
         self._tickets = 0
         self._agenda = Agenda(
             self._trials,
@@ -98,6 +101,7 @@ class Runner:
             deterministic=problem.deterministic,
             evaluations=budget.evaluations,
         )
+        self._polish = Polish(self._trials, problem.space, polish, evaluations=budget.evaluations)
         self._ended: str | None = None
 
     def run(self) -> str:
@@ -111,10 +115,11 @@ class Runner:
         self._report()
         if self._recorder.baseline is None:
             self._evaluate_baseline()
-        starts = self._new_starts()
+        starts = new_starts(self._starts, self._trials)
         while True:
             self._fill(starts)
-            if not self._running and (reason := self._reason()) is not None:
+            reason = None if self._running or self._polishing()[0] else self._reason()
+            if reason is not None:
                 if reason == "interrupted":
                     return reason
                 self._ended = reason
@@ -126,8 +131,7 @@ class Runner:
             finished = self._evaluator.wait(TICK_S)
             if finished is not None:
                 self._finish(finished.ticket, finished.answer)
-            self._ledger.tick()
-            self._report()
+            self._tick()
 
     def evaluate_baseline_again(self) -> Mapping[str, float] | None:
         """Evaluates the default once more and warns where the metrics have moved.
@@ -153,42 +157,19 @@ class Runner:
 
     def _evaluate_baseline(self) -> None:
         default = self._problem.space.default
-        outcome = self._evaluate_now(default)
-        if outcome is None:
-            return
-        if outcome.error is not None or outcome.evaluation is None:
-            error = outcome.error or EvaluationError("no answer")
-            message = f"The default configuration cannot be evaluated: {error.message}"
-            raise type(error)(message, remedy=error.remedy, **error.data) from error
-        self._objective.require_baseline(outcome.evaluation.metrics)
-        self._record(self._enqueued(default, BASELINE), outcome)
+        if (outcome := self._evaluate_now(default)) is not None:
+            self._objective.require_baseline(require_evaluation(outcome).metrics)
+            self._record(self._enqueued(default, BASELINE), outcome)
 
     def _evaluate_now(
         self, configuration: Configuration, *, fresh: bool = False
     ) -> Outcome | None:
         """Evaluates one configuration alone; None where the study was asked to stop first."""
-        submitted = False
         key = self._problem.key(configuration)
-        while not self._stop.requested:
-            if not submitted and self._evaluator.free > 0:
-                request = Request(configuration, key, self._known.samples(key), fresh)
-                self._evaluator.submit(_ALONE, request)
-                submitted = True
-            finished = self._evaluator.wait(TICK_S)
-            if finished is not None:
-                return finished.answer
-            self._ledger.tick()
-            self._report()
-        return None
+        request = Request(configuration, key, self._known.samples(key), fresh)
+        return evaluate_alone(self._evaluator, request, stop=self._stop, tick=self._tick)
 
-    def _new_starts(self) -> Iterator[tuple[Configuration, str]]:
-        known = {record.origin for record in self._trials}
-        for start in self._starts():
-            origin = f"start: {start.label}"
-            if origin not in known:
-                yield start.configuration, origin
-
-    def _fill(self, starts: Iterator[tuple[Configuration, str]]) -> None:
+    def _fill(self, starts: Iterator[tuple[Configuration, str] | None]) -> None:
         """Gives every free worker something new to do, as far as there is something."""
         while (
             self._evaluator.free > 0
@@ -200,13 +181,16 @@ class Runner:
             self._start(proposal)
             self._report()
 
-    def _next(self, starts: Iterator[tuple[Configuration, str]]) -> Proposal | None:
+    def _next(self, starts: Iterator[tuple[Configuration, str] | None]) -> Proposal | None:
         """What to evaluate next; None where nothing may be started now."""
         if self._stop.requested or self._left() == 0:
             return None
         repeat = self._agenda.repeat(p.origin for p in self._running.values())
         if repeat is not None:
             return self._enqueued(*repeat, is_repeat=True)
+        is_polishing, revert = self._polishing()
+        if is_polishing:
+            return self._enqueued(revert.configuration, revert.origin) if revert else None
         if self._reason() is not None:
             return None
         start = next(starts, None)
@@ -274,6 +258,18 @@ class Runner:
             return None
         return max(self._budget.evaluations - self._meter.evaluations - len(self._running), 0)
 
+    def _polishing(self) -> tuple[bool, Revert | None]:
+        """Whether changes of the best are to be taken back now, and which, if not to wait."""
+        reason = self._reason()
+        if reason not in {None, EXHAUSTED, POLISHED}:
+            return False, None
+        return self._polish.turn(
+            [(proposal.configuration, proposal.origin) for proposal in self._running.values()],
+            left=self._left(),
+            time_used=self._meter.time_used,
+            is_last=reason is not None,
+        )
+
     def _reason(self) -> str | None:
         """Why the search may start nothing more; None while it may."""
         left = self._left()
@@ -286,15 +282,19 @@ class Runner:
         if self._meter.out_of_time:
             return "wall time"
         if self._duplicates_in_a_row >= self._budget.duplicates_in_a_row:
-            return "search space exhausted"
-        return None
+            return EXHAUSTED
+        return POLISHED if self._polish.alone else None
+
+    def _tick(self) -> None:
+        self._ledger.tick()
+        self._report()
 
     def _report(self) -> None:
         if self._listener is not None:
             self._listener(
-                self._meter.progress(running=len(self._running), stopping=self._stop.requested)
+                self._meter.progress(
+                    running=len(self._running),
+                    stopping=self._stop.requested,
+                    polishing=self._polish.is_on,
+                )
             )
-
-
-def _trailing_duplicates(records: list[TrialRecord]) -> int:
-    return sum(1 for _ in takewhile(lambda r: r.duplicate_of is not None, reversed(records)))

@@ -16,6 +16,7 @@ from npu_tune.targets import Problem, Start
 from npu_tune.tuning.config import SamplerSection
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.samplers import SamplerContext, make_sampler
+from npu_tune.tuning.settings import default_sampler
 
 
 def new_search(
@@ -30,7 +31,7 @@ def new_search(
     """An Optuna study in memory with the sampler that a section asks for.
 
     Args:
-        section: names the sampler.
+        section: names the sampler; where it does not, the problem decides.
         seed: the study's.
         problem: what is searched.
         objective: what is optimised.
@@ -57,7 +58,9 @@ def new_search(
         profile_cost=problem.profile.cost,
         profile_group=problem.profile.group,
     )
-    made = make_sampler(sampler or section.name, section.options, context=context)
+    made = make_sampler(
+        sampler or section.name or default_sampler(problem), section.options, context=context
+    )
     return SearchStudy(made, directions, distributions)
 
 

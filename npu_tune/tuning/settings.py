@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from npu_tune.errors import NpuTuneError, NpuTuneWarning
-from npu_tune.tuning.config import StudyFile
+from npu_tune.space import NETWORK_SCOPE
+from npu_tune.targets import Problem
+from npu_tune.tuning.config import SamplerSection, StudyFile
 from npu_tune.tuning.folder import is_study_folder, read_study_folder
 from npu_tune.tuning.ledger import Ledger
+from npu_tune.tuning.samplers import sampler_names
 
 SEARCHES = "searches"
 """The study attribute that lists them."""
@@ -36,7 +39,7 @@ class SearchSettings:
     @classmethod
     def of(cls, study: StudyFile, *, first_trial: int = 0) -> SearchSettings:
         options = study.sampler.model_dump(mode="json", exclude={"name"})
-        return cls(first_trial, study.sampler.name, study.study.seed, options)
+        return cls(first_trial, study.sampler.name or "", study.study.seed, options)
 
     def differences(self, earlier: SearchSettings) -> Iterator[str]:
         """What is not as it was, in words."""
@@ -58,6 +61,29 @@ def kept_settings(folder: Path) -> SearchSettings | None:
         return SearchSettings.of(read_study_folder(folder))
     except NpuTuneError:
         return None
+
+
+def default_sampler(problem: Problem) -> str:
+    """The sampler of a study that names none: one that learns from profiles where there are any."""
+    has_layers = bool(set(problem.space.layers) - {NETWORK_SCOPE})
+    return "profile" if has_layers and problem.reports_profiles else "layerwise"
+
+
+def stated_sampler(
+    asked: SamplerSection, *, kept: SearchSettings | None, problem: Problem
+) -> SamplerSection:
+    """A sampler section that names its sampler.
+
+    Args:
+        asked: what the study says.
+        kept: what the study's folder said before; None where there is none.
+        problem: what is searched, which decides where nothing is said.
+    """
+    if asked.name is not None:
+        return asked
+    if kept is None or kept.sampler not in sampler_names():  # one that was made in Python
+        return asked.model_copy(update={"name": default_sampler(problem)})
+    return SamplerSection(name=kept.sampler, **{**kept.options, **asked.options})
 
 
 def record_settings(ledger: Ledger, now: SearchSettings, *, kept: SearchSettings | None) -> None:

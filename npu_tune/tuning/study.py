@@ -35,6 +35,7 @@ from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, PatientLedger, open_ledger
 from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.reading import AGAIN, PLANNED, RIVALS, STOPPED, result_of
@@ -43,7 +44,7 @@ from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers, sampler_kind
 from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
-from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings
+from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.validation import key_name
 
@@ -58,6 +59,7 @@ def run_study(
     network: Network | None = None,
     target: Target | None = None,
     sampler: BaseSampler | None = None,
+    polish: int | None = None,
     listener: Listener | None = None,
 ) -> StudyResult:
     """Runs a study, or resumes it where its ledger has trials already.
@@ -70,6 +72,7 @@ def run_study(
         network: instead of the one the study names.
         target: instead of the one the study names.
         sampler: instead of the one the study names, as it is.
+        polish: with at most so many further evaluations, to do nothing but polish the best.
         listener: is told of the progress.
 
     Raises:
@@ -94,7 +97,7 @@ def run_study(
         stop_on_signals() as stop,
         no_empty_folder(study.folder),
     ):
-        return _Session(study, problem, stop, sampler, listener).run()
+        return _Session(study, problem, stop, sampler, listener=listener, polish=polish).run()
 
 
 class _Session:
@@ -106,21 +109,33 @@ class _Session:
         problem: Problem,
         stop: StopRequest,
         sampler: BaseSampler | None,
+        *,
         listener: Listener | None,
+        polish: int | None,
     ) -> None:
-        self._study = study
+        kept = kept_settings(study.folder)
+        section = stated_sampler(study.sampler, kept=kept, problem=problem)
+        self._is_named = sampler is None and study.sampler.name is not None
+        self._study = study.model_copy(update={"sampler": section})
+        self._sampler_name = section.name or ""
+        self._kept = kept
         self._problem = problem
         self._stop = stop
         self._sampler = sampler
         self._listener = listener
         self._objective = Objective.of(study.objective, study.limits, problem.metrics)
+        self._alone = polish
+        self._polish = settings_of(
+            polish or study.study.polish,
+            deterministic=problem.deterministic,
+            objectives=len(self._objective.study_directions),
+        )
 
     def run(self) -> StudyResult:
         study, objective = self._study, self._objective
         # What the folder of a study names may have been the default, which copes.
-        named = self._sampler is None and "name" in study.sampler.model_fields_set
-        if named and not is_study_folder(study.folder):
-            require_layers(study.sampler.name, self._problem.space)
+        if self._is_named and not is_study_folder(study.folder):
+            require_layers(self._sampler_name, self._problem.space)
         return self._run(
             new_search(
                 study.sampler,
@@ -138,14 +153,14 @@ class _Session:
             identity = study_identity(self._problem, self._objective)
             is_begun = require_same_study(ledger, identity)
             trials = own_trials(ledger.trials())
-            if is_begun and self._is_done(ledger, trials):
+            if is_begun and self._alone is None and self._is_done(ledger, trials):
                 return result_of(ledger)
             self._explain_sampler()
-            kept = kept_settings(study.folder)
             self._claim(ledger, None if is_begun else identity)
             first = trials[-1].number + 1 if trials else 0
-            record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=kept)
-            write_study_folder(study, network)
+            record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=self._kept)
+            if self._alone is None:
+                write_study_folder(study, network)
             ledger.watch_folder(study.folder)
             with rescuing(ledger, study, network, self._objective):
                 with contextlib.ExitStack() as stack:
@@ -172,7 +187,7 @@ class _Session:
         """Says what a sampler for several objectives does with one."""
         if self._sampler is not None or len(self._objective.study_directions) > 1:
             return
-        kind = sampler_kind(self._study.sampler.name)
+        kind = sampler_kind(self._sampler_name)
         if kind.of_one_objective:
             warnings.warn(
                 f"With one objective, the sampler {kind.name} {kind.of_one_objective}.",
@@ -200,7 +215,8 @@ class _Session:
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
             ledger.set_attribute(STUDY, identity | about)
-        ledger.set_attribute(PLANNED, self._study.study.budget)
+        if self._alone is None:
+            ledger.set_attribute(PLANNED, self._study.study.budget)
         ledger.set_attribute(STOPPED, None)
 
     def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
@@ -242,10 +258,15 @@ class _Session:
             deterministic=problem.deterministic,
         )
         search.add(trials)
+        evaluations, wall_time, polish = section.budget, section.wall_time, self._polish
+        if self._alone is not None:
+            done = sum(record.duplicate_of is None for record in earlier)
+            evaluations, wall_time = done + self._alone, None
+            polish = PolishSettings(most=self._alone, alone=True)
         meter = ProgressMeter(
             objective,
-            evaluations=section.budget,
-            wall_time_s=section.wall_time,
+            evaluations=evaluations,
+            wall_time_s=wall_time,
             elapsed_s=max((t.user_attrs.get(ELAPSED, 0.0) for t in trials), default=0.0),
         )
         for record in earlier:
@@ -257,10 +278,11 @@ class _Session:
             earlier=earlier,
             ledger=ledger,
             evaluator=evaluator,
-            budget=Budget(section.budget, section.duplicates_in_a_row),
+            budget=Budget(evaluations, section.duplicates_in_a_row),
             meter=meter,
             stop=self._stop,
             starts=partial(problem_starts, problem),
+            polish=polish,
             listener=self._listener,
         )
         evaluations_before = meter.evaluations
@@ -272,3 +294,6 @@ class _Session:
             if again is not None and not ledger.attributes().get(RIVALS):
                 ledger.set_attribute(RIVALS, problem_rivals(problem, objective, again))
         ledger.set_attribute(STOPPED, reason)
+        planned = ledger.attributes().get(PLANNED)
+        if planned is not None and meter.evaluations > planned:
+            ledger.set_attribute(PLANNED, meter.evaluations)

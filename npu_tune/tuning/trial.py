@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from npu_tune.space import Configuration
+from npu_tune.space import Configuration, Value
 
 BASELINE = "baseline"
 """Origin of the first trial: the default configuration."""
@@ -22,6 +22,9 @@ FINALIST = "repeat: finalist"
 CONFIRMATION = "repeat: confirmation"
 """Origin of another evaluation of the chosen best, of which its stated cost is made."""
 
+POLISH = "polish: "
+"""What the origin of a trial begins with that takes back changes of the best."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
@@ -37,7 +40,8 @@ class TrialRecord:
         failure: None, or the failure's class (``illegal``, ``compiler-error``, ``crash``,
             ``timeout``, ``inaccurate``, ``infrastructure``).
         message: what the failure said.
-        origin: ``baseline``, ``start: <label>``, ``sampler`` or ``repeat: <why>``.
+        origin: ``baseline``, ``start: <label>``, ``sampler``, ``repeat: <why>`` or
+            ``polish: <what is reverted>``.
         duplicate_of: the number of the trial with the same effective configuration, whose
             outcome this one repeats without an evaluation; None for a trial that was evaluated.
         seconds: what the evaluation took.
@@ -75,6 +79,10 @@ class TrialRecord:
         """True where the trial was evaluated and every limit is met."""
         return self.failure is None and all(v <= 0 for v in self.violations.values())
 
+    def changes(self, default: Mapping[str, Value]) -> int:
+        """Number of knobs whose value is not the default."""
+        return sum(default.get(name) != value for name, value in self.configuration.items_)
+
 
 def is_reference(trial: TrialRecord) -> bool:
     """True for an evaluation of the baseline that costs are taken against."""
@@ -84,3 +92,8 @@ def is_reference(trial: TrialRecord) -> bool:
 def is_repeat(trial: TrialRecord) -> bool:
     """True for a further evaluation of a configuration that was evaluated before."""
     return trial.origin in (REFERENCE, FINALIST, CONFIRMATION)
+
+
+def is_polish(trial: TrialRecord) -> bool:
+    """True for a configuration that takes back changes of the best."""
+    return trial.origin.startswith(POLISH)

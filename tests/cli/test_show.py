@@ -134,10 +134,10 @@ def test_an_export_leaves_other_files_of_the_folder_alone(npu_tune, study):
 def test_show_says_which_trials_another_sampler_proposed(npu_tune, study):
     command = ["tune", "ds-cnn", "--target", "fake-failing", "--workers", 1, "--study", study]
     more = npu_tune(*command, "--evaluations", 45, "--sampler", "random", "--seed", 7, "--quiet")
-    assert "the sampler is random, which was layerwise" in more.err
+    assert "the sampler is random, which was profile" in more.err
     searches = npu_tune("show", study, "--json").document["searches"]
     assert [(each["sampler"], each["seed"]) for each in searches] == [
-        ("layerwise", 0),
+        ("profile", 0),
         ("random", 7),
     ]
     shown = npu_tune("show", study).out

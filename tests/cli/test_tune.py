@@ -412,3 +412,36 @@ def test_ctrl_c_keeps_what_finished_and_the_same_command_goes_on(
     shown = npu_tune("show", "s", "--json").document
     assert shown["trials"]["finished"] == finished
     assert shown["stopped"] == "interrupted"
+
+
+def test_the_end_of_the_budget_goes_into_taking_back_what_gains_nothing(npu_tune, model):
+    many = (*QUICK[:-3], 80, *QUICK[-2:], "--sampler", "random", "--study", "s")
+    ended = npu_tune("tune", model, *many)
+    assert ended.code == 0, ended.err
+    assert "80/80" in ended.err
+    assert "Polished in " in ended.out
+    polished = npu_tune("show", "s", "--json").document["polished"]
+    assert 0 < polished["evaluations"] <= 8
+    assert polished["after"]["cost"] <= polished["before"]["cost"]
+    assert polished["after"]["changes"] <= polished["before"]["changes"]
+
+
+def test_a_study_may_be_polished_later(npu_tune, model):
+    many = (*QUICK[:-3], 40, *QUICK[-2:], "--sampler", "random", "--study", "s")
+    npu_tune("tune", model, *many, "--no-polish", "--quiet")
+    assert npu_tune("show", "s", "--json").document["polished"] is None
+
+    ended = npu_tune("polish", "s", "--json")
+
+    assert ended.code == 0, ended.err
+    assert "Polishes the best of the study in s" in ended.err
+    document = ended.document
+    assert (document["command"], document["stopped"]) == ("polish", "polished")
+    assert document["polished"]["after"]["cost"] <= document["polished"]["before"]["cost"]
+    assert document["trials"]["planned"] == document["trials"]["finished"]
+
+
+def test_only_a_study_can_be_polished(npu_tune, here):
+    ended = npu_tune("polish", "nowhere")
+    assert ended.code == 2
+    assert "no study" in ended.err

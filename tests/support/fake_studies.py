@@ -20,14 +20,14 @@ SUPPORT = Path(__file__).parent
 
 
 def study_document(folder: Path, evaluations: int = 20, **sections: Any) -> dict[str, Any]:
-    """The contents of a study file for a fake target; inline and random unless told otherwise."""
+    """The contents of a study file for a fake target; inline, random and not polished by default."""
     document: dict[str, Any] = {
         "model": {"path": "fake"},
         "target": {"name": "fake-npu"},
         "sampler": {"name": "random"},
         "executor": {"kind": "inline"},
     }
-    study = {"name": "test", "folder": str(folder), "evaluations": evaluations}
+    study = {"name": "test", "folder": str(folder), "evaluations": evaluations, "polish": False}
     document |= {key: value for key, value in sections.items() if key != "study"}
     return document | {"study": study | sections.get("study", {})}
 

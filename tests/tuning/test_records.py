@@ -56,6 +56,13 @@ def test_of_equal_trials_the_front_keeps_the_earliest():
     assert numbers(result(trial(4, 1.0, 1.0), trial(2, 1.0, 1.0)).front) == [2]
 
 
+def test_of_equal_trials_best_and_front_are_those_with_the_fewest_changes():
+    changed, plain = trial(1, 1.0, 1.0), replace(trial(2, 1.0, 1.0), configuration=DEFAULT)
+
+    assert result(changed, plain).best.number == 2
+    assert numbers(result(changed, plain).front) == [2]
+
+
 def test_the_front_looks_for_more_of_a_maximised_metric():
     trials = [trial(0, 1.0, 1.0), trial(1, 1.0, 2.0)]
 

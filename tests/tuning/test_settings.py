@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import pytest
-from fake_studies import run_fake
+from fake_studies import fake_study, run_fake, story
+from fake_targets import LayeredTarget, NoisyTarget, fake_network
+from optuna.samplers import RandomSampler
 
 from npu_tune.errors import NpuTuneWarning
-from npu_tune.tuning import read_study
+from npu_tune.space import SearchSpace
+from npu_tune.tuning import read_study, run_study
 from npu_tune.tuning.folder import STUDY_FILE
 from npu_tune.tuning.ledger import open_ledger
 from npu_tune.tuning.settings import SEARCHES, SearchSettings, record_settings, searches
@@ -68,6 +72,67 @@ def test_settings_by_which_nothing_was_proposed_leave_no_trace(tmp_path):
             SearchSettings(0, "random", 1),
             SearchSettings(7, "random", 3),
         )
+
+
+class WithoutProfiles(LayeredTarget):
+    reports_profiles = False
+
+    def evaluate(self, network, configuration):
+        return dataclasses.replace(super().evaluate(network, configuration), profile={})
+
+
+class WithoutLayers(LayeredTarget):
+    def space(self, network):
+        return SearchSpace(super().space(network).knobs[:1])
+
+    def evaluate(self, network, configuration):
+        whole = LayeredTarget.space(self, network).configuration(configuration)
+        return super().evaluate(network, whole)
+
+
+@pytest.mark.parametrize(
+    ("target", "sampler"),
+    [
+        (LayeredTarget(), "profile"),
+        (NoisyTarget(LayeredTarget()), "profile"),
+        (WithoutProfiles(), "layerwise"),
+        (NoisyTarget(WithoutProfiles()), "layerwise"),
+        (WithoutLayers(), "layerwise"),
+    ],
+)
+def test_a_study_that_names_no_sampler_learns_from_profiles_where_there_are_any(
+    tmp_path, target, sampler
+):
+    result = run_fake(tmp_path / "s", 3, target=target, sampler={})
+
+    assert [each.sampler for each in result.searches] == [sampler]
+    assert f'name = "{sampler}"' in (tmp_path / "s" / STUDY_FILE).read_text()
+
+
+@pytest.mark.parametrize("before", [{"name": "layerwise", "beam_width": 2}, ANNEALING])
+def test_a_study_that_goes_on_without_naming_a_sampler_keeps_its_own(tmp_path, before):
+    folder = tmp_path / "s"
+    run_fake(folder, 6, sampler=before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NpuTuneWarning)
+        result = run_fake(folder, 9, sampler={})
+    whole = run_fake(tmp_path / "whole", 9, sampler=before)
+
+    assert [s.sampler for s in result.searches] == [before["name"]]
+    if before is not ANNEALING:  # which plans for its budget
+        assert story(result) == story(whole)
+
+
+def test_a_study_whose_sampler_was_made_in_python_says_which_one_goes_on(tmp_path):
+    made = run_study(
+        fake_study(tmp_path / "s", 4),
+        network=fake_network(),
+        target=LayeredTarget(),
+        sampler=RandomSampler(seed=1),
+    )
+    assert [each.sampler for each in made.searches] == ["RandomSampler"]
+    with pytest.warns(NpuTuneWarning, match="sampler is profile, which was RandomSampler"):
+        run_fake(tmp_path / "s", 8, sampler={})
 
 
 @pytest.mark.parametrize("asked", [4, 11])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,13 +17,14 @@ from npu_tune.compare.runs.recording import (
     RunName,
     RunRecord,
 )
+from npu_tune.compare.runs.starts import sampler_starts
 from npu_tune.errors import EvaluationError, UsageError
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import EvaluationTask, Evaluator, Request, StoredEvaluator
 from npu_tune.evaluation.pool import Finished, Watch
 from npu_tune.evaluation.pool.attempts import LOSSES
 from npu_tune.evaluation.store import Store
-from npu_tune.targets import Problem
+from npu_tune.targets import Problem, Start
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import ProgressMeter
@@ -43,7 +44,8 @@ class RunOrder:
         objective: what is optimised.
         evaluations: the budget.
         duplicates_in_a_row: end the run.
-        starts: whether the target's own proposals come first.
+        starts: whether the target's own proposals come first; else those samplers get them alone
+            that ask for them.
         replay: whether only stored evaluations may be used.
     """
 
@@ -83,22 +85,31 @@ def perform_run(
     direct = _DirectEvaluator(order, problem, verdicts=verdicts, watch=watch)
     stored = None if store is None else StoredEvaluator(direct, store)
     history = _History(objective.asked, stored)
+    meter = ProgressMeter(objective, evaluations=order.evaluations, wall_time_s=None)
+    search = new_search(
+        order.sampler,
+        seed=order.name.seed,
+        problem=problem,
+        objective=objective,
+        evaluations=order.evaluations,
+    )
+
+    def starts() -> Iterable[Start | None]:
+        if order.starts:
+            return problem_starts(problem)
+        sampler = search.study.sampler
+        return sampler_starts(problem, sampler, meter, evaluations=order.evaluations)
+
     runner = Runner(
         problem,
         objective,
-        search=new_search(
-            order.sampler,
-            seed=order.name.seed,
-            problem=problem,
-            objective=objective,
-            evaluations=order.evaluations,
-        ),
+        search=search,
         ledger=history,
         evaluator=stored or direct,
         budget=Budget(order.evaluations, order.duplicates_in_a_row),
-        meter=ProgressMeter(objective, evaluations=order.evaluations, wall_time_s=None),
+        meter=meter,
         stop=StopRequest(),
-        starts=lambda: problem_starts(problem) if order.starts else (),
+        starts=starts,
     )
     stopped = runner.run()
     rows = history.rows()

@@ -52,10 +52,12 @@ def written(result, folder):
     return {path.relative_to(folder): path.read_bytes() for path in paths}
 
 
-def order(sampler="random", seed=0, evaluations=12, **more):
+def order(sampler="random", seed=0, evaluations=12, options=None, **more):
     name = RunName(ProblemName("net", "npu", "weighted"), sampler, seed)
     return RunOrder(
-        name, "", ComparedSampler(name=sampler), ComparedObjective(), evaluations, 50, **more
+        *(name, "", ComparedSampler(name=sampler, **(options or {})), ComparedObjective()),
+        *(evaluations, 50),
+        **more,
     )
 
 
@@ -429,3 +431,18 @@ def test_ray_finds_what_one_process_finds(comparison):
     asked = {"evaluations": 8, "seeds": 2, "folder": "ray"}
     on_ray = comparison(compare=asked, executor={"kind": "ray", "workers": 2})
     assert rows(run_comparison(on_ray)) == rows(inline)
+
+
+def test_profile_begins_with_planned_configurations_within_its_budget(tmp_path):
+    target = LayeredTarget(start_labels=("a", "b"))
+    runs = {
+        share: run(target, tmp_path, sampler="profile", options={"starts": share})
+        for share in (0.25, 0.0)
+    }
+
+    planned = [
+        target.evaluate(fake_network(3), s.configuration) for s in target.starts(fake_network(3))
+    ]
+    assert runs[0.25].rows["cycles"][1:3].tolist() == [e.metrics["cycles"] for e in planned]
+    assert runs[0.0].rows["cycles"][1:3].tolist() != [e.metrics["cycles"] for e in planned]
+    assert [len(each.rows) for each in runs.values()] == [12, 12]
