@@ -16,6 +16,7 @@ from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.space import Configuration, from_params, to_params
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.agenda import Agenda
+from npu_tune.tuning.alone import all_metrics, evaluate_alone, fill_in
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.known import KnownTrials
 from npu_tune.tuning.objective import Objective
@@ -27,8 +28,6 @@ from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
 TICK_S = 0.5
 """How long the loop sleeps at most before it looks at the clock, the ledger and at Ctrl-C."""
-
-_ALONE = -1
 
 
 class Runner:
@@ -90,6 +89,7 @@ class Runner:
         self._running: dict[int, Proposal] = {}
         self._followers: defaultdict[str, list[Proposal]] = defaultdict(list)
         self._duplicates_in_a_row = _trailing_duplicates(self._trials)
+        self._all_metrics = all_metrics(problem, objective)
         self._tickets = 0
         self._agenda = Agenda(
             self._trials,
@@ -126,8 +126,7 @@ class Runner:
             finished = self._evaluator.wait(TICK_S)
             if finished is not None:
                 self._finish(finished.ticket, finished.answer)
-            self._ledger.tick()
-            self._report()
+            self._tick()
 
     def evaluate_baseline_again(self) -> Mapping[str, float] | None:
         """Evaluates the default once more and warns where the metrics have moved.
@@ -135,7 +134,7 @@ class Runner:
         Returns:
             Its metrics, or None if it failed or the study was asked to stop.
         """
-        outcome = self._evaluate_now(self._problem.space.default, fresh=True)
+        outcome = self._evaluate_now(self._problem.space.default, self._all_metrics, fresh=True)
         if outcome is None:
             return None
         if outcome.evaluation is None:
@@ -153,7 +152,7 @@ class Runner:
 
     def _evaluate_baseline(self) -> None:
         default = self._problem.space.default
-        outcome = self._evaluate_now(default)
+        outcome = self._evaluate_now(default, self._all_metrics)
         if outcome is None:
             return
         if outcome.error is not None or outcome.evaluation is None:
@@ -163,23 +162,23 @@ class Runner:
         self._objective.require_baseline(outcome.evaluation.metrics)
         self._record(self._enqueued(default, BASELINE), outcome)
 
+    def fill_in(self, trials: Iterable[TrialRecord]) -> Mapping[str, Mapping[str, float]]:
+        """As :func:`npu_tune.tuning.alone.fill_in`, once the study has run."""
+        return fill_in(trials, self._problem, evaluate=self._evaluate_now)
+
     def _evaluate_now(
-        self, configuration: Configuration, *, fresh: bool = False
+        self, configuration: Configuration, metrics: tuple[str, ...], *, fresh: bool = False
     ) -> Outcome | None:
         """Evaluates one configuration alone; None where the study was asked to stop first."""
-        submitted = False
         key = self._problem.key(configuration)
-        while not self._stop.requested:
-            if not submitted and self._evaluator.free > 0:
-                request = Request(configuration, key, self._known.samples(key), fresh)
-                self._evaluator.submit(_ALONE, request)
-                submitted = True
-            finished = self._evaluator.wait(TICK_S)
-            if finished is not None:
-                return finished.answer
-            self._ledger.tick()
-            self._report()
-        return None
+        request = Request(configuration, key, self._known.samples(key), fresh, metrics)
+        return evaluate_alone(
+            self._evaluator, request, stop=self._stop, tick_s=TICK_S, tick=self._tick
+        )
+
+    def _tick(self) -> None:
+        self._ledger.tick()
+        self._report()
 
     def _new_starts(self) -> Iterator[tuple[Configuration, str]]:
         known = {record.origin for record in self._trials}
@@ -235,7 +234,8 @@ class Runner:
             self._record(proposal, Outcome.failed(error))
             return
         self._running[self._tickets] = proposal
-        request = Request(proposal.configuration, proposal.key, proposal.sample)
+        needed = self._objective.asked
+        request = Request(proposal.configuration, proposal.key, proposal.sample, metrics=needed)
         self._evaluator.submit(self._tickets, request)
         self._tickets += 1
 
