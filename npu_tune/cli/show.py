@@ -21,9 +21,10 @@ from npu_tune.cli.output import CommandResult, print_result
 def show(study: Path, plot: Path | None) -> CommandResult:
     """Shows the best, the front, what changed per layer and the failures of STUDY, a folder."""
     from npu_tune.report import plot_study, study_document, study_text  # noqa: PLC0415
+    from npu_tune.report.build import fill_in_best  # noqa: PLC0415
     from npu_tune.tuning import read_study  # noqa: PLC0415 -- keeps --help fast
 
-    result = read_study(study)
+    result = fill_in_best(study, read_study(study))
     if plot is not None:
         plot_study(result, plot)
     return CommandResult(study_document(result, folder=study), study_text(result))

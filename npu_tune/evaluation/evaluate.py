@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from npu_tune.errors import (
@@ -29,11 +29,25 @@ _SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What a machine runs out of, whatever the configuration; another try may go well."""
 
 
-def evaluate(problem: Problem, configuration: Configuration) -> Outcome:
-    """Evaluates one configuration; whatever goes wrong in the target becomes an outcome."""
+def evaluate(
+    problem: Problem, configuration: Configuration, metrics: Collection[str] | None = None
+) -> Outcome:
+    """Evaluates one configuration; whatever goes wrong in the target becomes an outcome.
+
+    Args:
+        problem: what is evaluated.
+        configuration: the effective one.
+        metrics: names of those that are needed, without which metrics on request may be left
+            out; None for all.
+    """
     started, this_process = time.perf_counter(), os.getpid()
     try:
-        evaluation, error = _plain(problem.evaluate(configuration)), None
+        made = (
+            problem.evaluate(configuration)
+            if metrics is None
+            else problem.evaluate_some(configuration, metrics)
+        )
+        evaluation, error = _plain(made), None
     except EvaluationError as failure:
         evaluation, error = None, plain_error(failure)
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything

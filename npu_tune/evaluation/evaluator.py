@@ -25,12 +25,19 @@ class Request:
         sample: which of several evaluations of the same configuration is meant, from 0; above 0
             only where evaluations differ.
         fresh: True where no earlier outcome will do.
+        metrics: names of those that are needed; others that are on request may be left out.
     """
 
     configuration: Configuration
     key: str
     sample: int = 0
     fresh: bool = False
+    metrics: tuple[str, ...] = ()
+
+    def is_answered_by(self, outcome: Outcome) -> bool:
+        """False for an evaluation that was made without a metric that is needed here."""
+        evaluation = outcome.evaluation
+        return evaluation is None or evaluation.metrics.keys() >= set(self.metrics)
 
 
 class Evaluator(Closing):
@@ -67,7 +74,7 @@ class EvaluationTask(Task[Outcome]):
 
     def run(self, problem: Problem, watch: Watch) -> Outcome:
         watch(self.request.key)
-        outcome = evaluate(problem, self.request.configuration)
+        outcome = evaluate(problem, self.request.configuration, self.request.metrics)
         watch(None)
         return outcome
 
@@ -146,7 +153,7 @@ class StoredEvaluator(Evaluator):
     def submit(self, ticket: int, request: Request) -> None:
         may_find = self._reuse and not request.fresh
         found = self._store.find(request.key, request.sample) if may_find else None
-        if found is not None:
+        if found is not None and request.is_answered_by(found):
             self.hits += 1
             self._found.append(Finished(ticket, found))
             return

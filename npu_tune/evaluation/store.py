@@ -102,15 +102,25 @@ class Store(Closing):
 
         Args:
             key: of the configuration.
-            outcome: an evaluation, or what the target always says about the configuration.
+            outcome: an evaluation, or what the target always says about the configuration. One
+                with more metrics takes the place of one that was made without them; otherwise
+                the first one stays.
             sample: number of the evaluation of this configuration; every one is kept.
         """
         if isinstance(outcome.error, _NOT_A_VERDICT):
             return
+        packed = _packed(outcome)
         with self._errors():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?)", (key, sample, _packed(outcome))
+            added = self._connection.execute(
+                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?)", (key, sample, packed)
             )
+        known = None if added.rowcount else self.find(key, sample)
+        if known is not None and _says_more(outcome, known):
+            with self._errors():
+                self._connection.execute(
+                    "UPDATE outcomes SET outcome = ? WHERE key = ? AND sample = ?",
+                    (packed, key, sample),
+                )
 
     def add_sample(self, key: str, outcome: Outcome) -> None:
         """Keeps an outcome as :meth:`learn` does, beside all samples that are there already."""
@@ -164,6 +174,13 @@ class Store(Closing):
             except OSError as cause:
                 return cause
         return OSError(_ERRNO.get(code, 0), str(error))
+
+
+def _says_more(outcome: Outcome, known: Outcome) -> bool:
+    """True where one evaluation has all metrics of another, and more."""
+    if outcome.evaluation is None or known.evaluation is None:
+        return False
+    return outcome.evaluation.metrics.keys() > known.evaluation.metrics.keys()
 
 
 def _packed(outcome: Outcome) -> bytes:

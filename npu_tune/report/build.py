@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from npu_tune.errors import NpuTuneWarning, StudyMismatchError, UsageError
+from npu_tune.errors import NpuTuneError, NpuTuneWarning, StudyMismatchError, UsageError
+from npu_tune.evaluation import quiet
 from npu_tune.files import storage_errors
 from npu_tune.network import load_network
 from npu_tune.report.pick import pick_trial
-from npu_tune.targets import Artifact, Problem, Target, load_target
+from npu_tune.targets import Artifact, Problem, Target, load_target, missing_metrics
 from npu_tune.tuning import StudyResult, TrialRecord, open_problem, read_study
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import require_same_problem
@@ -63,8 +64,34 @@ def build_trial(
             built = problem.build(trial.configuration, Path(staged))
             files = _put(built.files, Path(staged), out, force=force)
         artifact = replace(built, files=files)
-    warn_of_difference(result, trial, artifact.evaluation.metrics)
-    return BuiltTrial(result, trial, artifact)
+    exact = artifact.evaluation.metrics
+    warn_of_difference(result, trial, exact)
+    return BuiltTrial(result, _filled_in(trial, exact), artifact)
+
+
+def fill_in_best(folder: Path, result: StudyResult) -> StudyResult:
+    """Works out the metrics on request that the best trial was evaluated without.
+
+    A study does so itself when it ends. The result stays as it is where nothing is missing, or
+    where model or target are not there to ask.
+
+    Args:
+        folder: of the study.
+        result: the study.
+    """
+    best = result.best
+    if best is None or not missing_metrics(result.metrics, best.metrics):
+        return result
+    try:
+        with _open(folder, result, None) as problem, quiet():
+            filled = _filled_in(best, problem.evaluate(best.configuration).metrics)
+    except NpuTuneError:
+        return result
+    return replace(result, trials=tuple(filled if t is best else t for t in result.trials))
+
+
+def _filled_in(trial: TrialRecord, metrics: Mapping[str, float]) -> TrialRecord:
+    return replace(trial, metrics={**metrics, **trial.metrics})
 
 
 def _open(folder: Path, result: StudyResult, target: Target | None) -> Problem:
@@ -118,7 +145,9 @@ def warn_of_difference(
         trial: that was built.
         metrics: of the build.
     """
-    if differing := differences_beyond_noise(metrics, trial.metrics, spread=result.likely_spread):
+    left_out = missing_metrics(result.metrics, trial.metrics)
+    known = {name: value for name, value in metrics.items() if name not in left_out}
+    if differing := differences_beyond_noise(known, trial.metrics, spread=result.likely_spread):
         warnings.warn(
             f"The build differs from what trial {trial.number} reported in "
             f"{', '.join(sorted(differing))}.",

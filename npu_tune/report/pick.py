@@ -37,6 +37,12 @@ def pick_trial(result: StudyResult, how: str) -> TrialRecord:
     if how == "knee":
         return knee(result)
     feasible = [trial for trial in result.distinct if trial.feasible and how in trial.metrics]
+    if not feasible:
+        raise UsageError(
+            f"No trial of the study says its {how}, which is worked out on request.",
+            remedy="Pick the best or the knee, or let the study come to its end.",
+            pick=how,
+        )
     return min(
         feasible,
         key=lambda t: (*losses(t.metrics, {how: 1.0}, result.goals), t.cost or 0.0, t.number),

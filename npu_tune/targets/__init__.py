@@ -20,6 +20,7 @@ from npu_tune.targets.metrics import (
     ProfileSchema,
     default_objective,
     goal_of,
+    missing_metrics,
 )
 from npu_tune.targets.problem import Artifact, CalibratedTarget, Problem, Start, Target
 
@@ -47,6 +48,7 @@ __all__ = [
     "default_objective",
     "goal_of",
     "load_target",
+    "missing_metrics",
     "target_families",
 ]
 

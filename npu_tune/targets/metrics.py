@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ class Metric:
         stated: name of the metric in which vendors state what this one completes, such as the
             vendor's own cycle count; references are compared in that one. None where it is the
             same.
+        on_request: True where an evaluation takes much longer for it. A search leaves it out
+            where neither objective nor limits need it, and fills it in for what is shown.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Metric:
     objective: bool = False
     spread: float = 0.0
     stated: str | None = None
+    on_request: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; what stands at its default is left out beyond the description.
@@ -91,6 +94,16 @@ def default_objective(metrics: Iterable[Metric]) -> tuple[str, ...]:
     every = tuple(metrics)
     marked = tuple(metric.name for metric in every if metric.objective)
     return marked or tuple(metric.name for metric in every[:2])
+
+
+def missing_metrics(metrics: Iterable[Metric], reported: Collection[str]) -> tuple[str, ...]:
+    """Names of the metrics on request that an evaluation has left out.
+
+    Args:
+        metrics: of the target.
+        reported: names of those that the evaluation has.
+    """
+    return tuple(m.name for m in metrics if m.on_request and m.name not in reported)
 
 
 def goal_of(metric: Metric) -> Goal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +130,22 @@ class Problem(Closing):
         Raises:
             EvaluationError: where it cannot be compiled.
         """
+
+    def evaluate_some(
+        self, configuration: Mapping[str, Value], metrics: Collection[str]
+    ) -> Evaluation:
+        """The same evaluation, which may leave out metrics on request; by default it leaves none.
+
+        Args:
+            configuration: as of :meth:`evaluate`.
+            metrics: names of those that are needed. All that is reported is what
+                :meth:`evaluate` reports, and where one fails the other fails too.
+
+        Raises:
+            EvaluationError: where it cannot be compiled.
+        """
+        del metrics
+        return self.evaluate(configuration)
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
         """Writes what is deployed into ``folder``; its metrics are those of an evaluation.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -67,6 +68,7 @@ def trial_records(
     default: Configuration,
     objective: Objective,
     deterministic: bool = True,
+    filled_in: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> list[TrialRecord]:
     """The records behind a ledger's trials, in order; see :func:`own_trials`.
 
@@ -75,6 +77,7 @@ def trial_records(
         default: configurations are kept as their difference from it.
         objective: makes costs and violations.
         deterministic: False where costs are taken against nearby evaluations of the baseline.
+        filled_in: by key, metrics that were worked out after the trial.
 
     Raises:
         StorageError: if a trial's attributes are damaged; names the trial.
@@ -90,6 +93,8 @@ def trial_records(
         with _named(trial):
             record = _record(trial, default, shared)
             key = trial.user_attrs[KEY]
+            if key in filled_in and record.metrics:
+                record = dataclasses.replace(record, metrics={**record.metrics, **filled_in[key]})
             original = evaluated.get(record.configuration) or by_key.get(key)
             if "duplicate_of" in trial.user_attrs and original is not None:
                 records.append(as_duplicate(record, original))
@@ -196,6 +201,7 @@ def study_result(
     stopped: str | None,
     baseline_again: Mapping[str, float] | None,
     rivals: Mapping[str, Mapping[str, float]],
+    filled_in: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> StudyResult:
     """The result behind a ledger's attributes and trials.
 
@@ -208,6 +214,7 @@ def study_result(
         stopped: why the last run ended.
         baseline_again: the baseline's metrics at the end.
         rivals: references that were found at the end.
+        filled_in: as of :func:`trial_records`.
     """
     default = Configuration.of(about["default"])
     deterministic = about.get("deterministic", True)
@@ -227,7 +234,11 @@ def study_result(
         default=default,
         trials=tuple(
             trial_records(
-                trials, default=default, objective=objective, deterministic=deterministic
+                trials,
+                default=default,
+                objective=objective,
+                deterministic=deterministic,
+                filled_in=filled_in,
             )
         ),
         references={**about["references"], **rivals},

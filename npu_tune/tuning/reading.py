@@ -18,6 +18,7 @@ PLANNED = "evaluations_planned"
 STOPPED = "stopped"
 AGAIN = "baseline_again"
 RIVALS = "rivals"
+FILLED_IN = "filled_in"
 """Attributes of a study's ledger."""
 
 
@@ -62,4 +63,5 @@ def result_of(ledger: Ledger) -> StudyResult:
         stopped=attributes.get(STOPPED),
         baseline_again=attributes.get(AGAIN),
         rivals=attributes.get(RIVALS) or {},
+        filled_in=attributes.get(FILLED_IN) or {},
     )

@@ -138,6 +138,13 @@ class StudyResult:
         """The evaluated trial with the smallest relative violation of the limits."""
         return min(self.distinct, key=self._relative_violation, default=None)
 
+    @property
+    def shown(self) -> tuple[TrialRecord, ...]:
+        """Whose metrics a report states: the best, or what comes closest to it, and the front."""
+        best = self.best or self.least_infeasible
+        chosen = self.front if best is None else (best, *self.front)
+        return tuple({trial.number: trial for trial in chosen}.values())
+
     def _relative_violation(self, trial: TrialRecord) -> tuple[float, int]:
         shares = self.objective.constraints(trial.metrics).values()
         return (sum(max(share, 0.0) for share in shares), trial.number)

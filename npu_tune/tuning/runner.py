@@ -15,7 +15,13 @@ from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.space import Configuration, from_params, to_params
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.agenda import Agenda
-from npu_tune.tuning.alone import TICK_S, evaluate_alone, require_evaluation
+from npu_tune.tuning.alone import (
+    TICK_S,
+    all_metrics,
+    evaluate_alone,
+    fill_in,
+    require_evaluation,
+)
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.known import KnownTrials, new_starts, trailing_duplicates
 from npu_tune.tuning.objective import Objective
@@ -93,6 +99,7 @@ class Runner:
         self._running: dict[int, Proposal] = {}
         self._followers: defaultdict[str, list[Proposal]] = defaultdict(list)
         self._duplicates_in_a_row = trailing_duplicates(self._trials)
+        self._all_metrics = all_metrics(problem, objective)
         self._tickets = 0
         self._agenda = Agenda(
             self._trials,
@@ -139,7 +146,7 @@ class Runner:
         Returns:
             Its metrics, or None if it failed or the study was asked to stop.
         """
-        outcome = self._evaluate_now(self._problem.space.default, fresh=True)
+        outcome = self._evaluate_now(self._problem.space.default, self._all_metrics, fresh=True)
         if outcome is None:
             return None
         if outcome.evaluation is None:
@@ -157,16 +164,20 @@ class Runner:
 
     def _evaluate_baseline(self) -> None:
         default = self._problem.space.default
-        if (outcome := self._evaluate_now(default)) is not None:
+        if (outcome := self._evaluate_now(default, self._all_metrics)) is not None:
             self._objective.require_baseline(require_evaluation(outcome).metrics)
             self._record(self._enqueued(default, BASELINE), outcome)
 
+    def fill_in(self, trials: Iterable[TrialRecord]) -> Mapping[str, Mapping[str, float]]:
+        """As :func:`npu_tune.tuning.alone.fill_in`, once the study has run."""
+        return fill_in(trials, self._problem, evaluate=self._evaluate_now)
+
     def _evaluate_now(
-        self, configuration: Configuration, *, fresh: bool = False
+        self, configuration: Configuration, metrics: tuple[str, ...], *, fresh: bool = False
     ) -> Outcome | None:
         """Evaluates one configuration alone; None where the study was asked to stop first."""
         key = self._problem.key(configuration)
-        request = Request(configuration, key, self._known.samples(key), fresh)
+        request = Request(configuration, key, self._known.samples(key), fresh, metrics)
         return evaluate_alone(self._evaluator, request, stop=self._stop, tick=self._tick)
 
     def _fill(self, starts: Iterator[tuple[Configuration, str] | None]) -> None:
@@ -219,7 +230,8 @@ class Runner:
             self._record(proposal, Outcome.failed(error))
             return
         self._running[self._tickets] = proposal
-        request = Request(proposal.configuration, proposal.key, proposal.sample)
+        needed = self._objective.asked
+        request = Request(proposal.configuration, proposal.key, proposal.sample, metrics=needed)
         self._evaluator.submit(self._tickets, request)
         self._tickets += 1
 

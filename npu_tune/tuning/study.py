@@ -38,7 +38,7 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
-from npu_tune.tuning.reading import AGAIN, PLANNED, RIVALS, STOPPED, result_of
+from npu_tune.tuning.reading import AGAIN, FILLED_IN, PLANNED, RIVALS, STOPPED, result_of
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
@@ -293,7 +293,18 @@ class _Session:
             ledger.set_attribute(AGAIN, dict(again) if again is not None else None)
             if again is not None and not ledger.attributes().get(RIVALS):
                 ledger.set_attribute(RIVALS, problem_rivals(problem, objective, again))
+        if reason != "interrupted":
+            self._fill_in(ledger, runner)
         ledger.set_attribute(STOPPED, reason)
         planned = ledger.attributes().get(PLANNED)
         if planned is not None and meter.evaluations > planned:
             ledger.set_attribute(PLANNED, meter.evaluations)
+
+    def _fill_in(self, ledger: Ledger, runner: Runner) -> None:
+        """Adds to the trials that are shown what they were evaluated without."""
+        if not any(metric.on_request for metric in self._problem.metrics):
+            return
+        known = ledger.attributes().get(FILLED_IN) or {}
+        found = runner.fill_in(result_of(ledger).shown)
+        if found:
+            ledger.set_attribute(FILLED_IN, {**known, **found})

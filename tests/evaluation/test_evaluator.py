@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 
 import pytest
@@ -10,6 +11,7 @@ from fake_targets import (
     CrashingTarget,
     FailingTarget,
     LayeredTarget,
+    Thrifty,
     Where,
 )
 
@@ -225,3 +227,27 @@ def test_a_fresh_request_is_neither_answered_by_the_store_nor_kept(store):
 
     assert ask(evaluator, fresh).answer == outcome(2.0)
     assert store.find("key0", 1) is None
+
+
+def test_what_was_evaluated_without_a_metric_is_no_answer_to_who_needs_it(store):
+    whole = Outcome(Evaluation({"cycles": 1.0, "flash": 2.0}), None)
+    inner = Scripted([outcome(1.0), whole])
+    evaluator = StoredEvaluator(inner, store)
+    needs_flash = dataclasses.replace(request(), metrics=("cycles", "flash"))
+
+    assert ask(evaluator, request()).answer == outcome(1.0)
+    assert ask(evaluator, request()).answer == outcome(1.0)
+    assert ask(evaluator, needs_flash).answer == whole
+    assert ask(evaluator, needs_flash).answer == whole
+    assert ask(evaluator, request()).answer == whole
+    assert evaluator.hits == 3
+    assert [each.metrics for each in inner.asked] == [(), ("cycles", "flash")]
+
+
+def test_a_task_leaves_out_what_is_not_needed():
+    problem = Thrifty(LayeredTarget()).bind(NETWORK)
+    lean = EvaluationTask(request()).run(problem, lambda _: None)
+    asking = dataclasses.replace(request(), metrics=("share",))
+
+    assert "share" not in lean.evaluation.metrics
+    assert "share" in EvaluationTask(asking).run(problem, lambda _: None).evaluation.metrics

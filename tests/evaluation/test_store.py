@@ -138,3 +138,14 @@ def test_another_compiler_version_has_another_file():
         store_path(Path(), Identity("0" * 64, "npu", {"version": version})) for version in "12"
     )
     assert one != two
+
+
+def test_an_evaluation_with_more_metrics_takes_the_place_of_one_with_fewer(path):
+    lean, whole = outcome(1.0), Outcome(Evaluation({"cycles": 1.0, "flash": 2.0}), None)
+    with Store(path) as store:
+        store.learn("key", lean)
+        store.learn("key", whole)
+        assert store.find("key") == whole
+        for later in (lean, outcome(3.0), Outcome.failed(CompilerError("No."))):
+            store.learn("key", later)
+            assert store.find("key") == whole

@@ -53,6 +53,7 @@ def test_a_metric_says_all_that_its_target_says_of_it():
         "objective": False,
         "spread": 0.0,
         "stated": None,
+        "on_request": False,
     }
 
 

@@ -7,7 +7,7 @@ from study_results import infeasible_result, measured_result, objective_of, stud
 
 from npu_tune.errors import InfeasibleError, UsageError
 from npu_tune.report import knee, pick_trial
-from npu_tune.targets import Goal
+from npu_tune.targets import Goal, Kind, Metric
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,11 @@ def test_where_evaluations_differ_all_those_of_a_configuration_are_picked_togeth
     assert pick_trial(result, "latency_ms") is result.best
     assert pick_trial(result, "1") is result.best
     assert pick_trial(result, "4").samples == 1
+
+
+def test_a_metric_that_no_trial_says_cannot_be_picked_by():
+    result = study_result()
+    extra = Metric("flash_bytes", "bytes", Kind.ESTIMATED, on_request=True)
+    without = replace(result, metrics=(*result.metrics, extra))
+    with pytest.raises(UsageError, match="flash_bytes, which is worked out on request"):
+        pick_trial(without, "flash_bytes")

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +57,7 @@ __all__ = [
     "SelectiveTarget",
     "SlowTarget",
     "Spoiling",
+    "Thrifty",
     "Unready",
     "Waiting",
     "Where",
@@ -98,6 +99,29 @@ class Lone(WrappedTarget):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         return self.inner.metrics[:1]
+
+
+@dataclass(frozen=True)
+class Thrifty(WrappedTarget):
+    """Works out ``share`` on request only."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(
+            dataclasses.replace(metric, on_request=metric.name == "share")
+            for metric in self.inner.metrics
+        )
+
+    def bind(self, network: Network) -> Problem:
+        return _ThriftyProblem(self, self.inner.bind(network))
+
+
+class _ThriftyProblem(WrappedProblem):
+    def evaluate_some(self, configuration: Configuration, metrics: Collection[str]) -> Evaluation:
+        evaluation = self.evaluate(configuration)
+        known = evaluation.metrics.items()
+        kept = {name: v for name, v in known if name != "share" or name in metrics}
+        return dataclasses.replace(evaluation, metrics=kept)
 
 
 @dataclass(frozen=True)

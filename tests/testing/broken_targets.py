@@ -336,6 +336,21 @@ class Worn(Wrapping):
     problem = Wearing
 
 
+class Skimping(WrappedProblem):
+    @property
+    def metrics(self):
+        return tuple(replace(m, on_request=m.name == "share") for m in super().metrics)
+
+    def evaluate_some(self, configuration, metrics):
+        found = self.evaluate(configuration)
+        return replace(found, metrics={n: v for n, v in found.metrics.items() if n != "share"})
+
+
+@caught_by("what_an_evaluation_of_some_metrics_reports_is_what_a_whole_one_does")
+class Deaf(Wrapping):
+    problem = Skimping
+
+
 class Anonymous(WrappedProblem):
     @property
     def identity(self):

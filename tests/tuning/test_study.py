@@ -14,6 +14,7 @@ from fake_targets import (
     Flat,
     LayeredTarget,
     Spoiling,
+    Thrifty,
     Where,
     fake_network,
 )
@@ -481,3 +482,36 @@ def test_a_study_of_the_first_schema_about_something_else_is_refused(tmp_path):
 
     with pytest.raises(StudyMismatchError, match="compiler"):
         run_fake(tmp_path / "s", 5, target=LayeredTarget(compiler="2"))
+
+
+def test_only_what_is_shown_has_metrics_on_request(tmp_path):
+    result = run_fake(tmp_path / "s", 30, target=Thrifty(LayeredTarget()))
+    shown = {trial.number for trial in (result.baseline, *result.shown)}
+
+    assert {t.number for t in evaluated(result) if "share" in t.metrics} == shown
+    assert "share" in result.baseline_again
+    assert [t.metrics for t in read_study(tmp_path / "s").shown] == [
+        t.metrics for t in result.shown
+    ]
+    whole = run_fake(tmp_path / "whole", 30)
+    assert [t.configuration for t in whole.trials] == [t.configuration for t in result.trials]
+
+
+def test_a_longer_run_fills_in_what_is_shown_then(tmp_path):
+    target = Thrifty(LayeredTarget())
+    run_fake(tmp_path / "s", 10, target=target)
+    result = run_fake(tmp_path / "s", 40, target=target)
+
+    assert all("share" in trial.metrics for trial in result.shown)
+
+
+@pytest.mark.parametrize(
+    "asking", [{"objective": {"metrics": ["share"]}}, {"limits": ["share<=1"]}]
+)
+def test_an_objective_that_needs_a_metric_on_request_has_it_in_every_trial(tmp_path, asking):
+    store = {"study": {"store": str(tmp_path / "store")}}
+    target = Thrifty(LayeredTarget())
+    run_fake(tmp_path / "cycles", 12, target=target, **store)
+    result = run_fake(tmp_path / "share", 12, target=target, **store, **asking)
+
+    assert all("share" in trial.metrics for trial in result.trials)

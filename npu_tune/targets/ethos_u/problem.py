@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from npu_tune.network import Network
 from npu_tune.network.tflite.graphs import require_no_control_flow
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.ethos_u.compiler.back_end import write_model
-from npu_tune.targets.ethos_u.compiler.metrics import network_metrics
+from npu_tune.targets.ethos_u.compiler.metrics import bytes_name, network_metrics
 from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices, operator_choices
 from npu_tune.targets.ethos_u.compiler.session import Session
 from npu_tune.targets.ethos_u.compiler.settings import make_architecture
@@ -210,11 +210,23 @@ class PythonCoreProblem(EthosUProblem):
 
     def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
         """Everything a build does but for writing files."""
+        return self._evaluate(configuration, stream=True)
+
+    def evaluate_some(
+        self, configuration: Mapping[str, Value], metrics: Collection[str]
+    ) -> Evaluation:
+        """The same without the command stream where no metric depends on it."""
+        return self._evaluate(
+            configuration, stream=bytes_name(self._session.stream_area) in metrics
+        )
+
+    def _evaluate(self, configuration: Mapping[str, Value], *, stream: bool) -> Evaluation:
         session = self._session
-        graph = session.compile(self.plan(configuration, self._operator_names))
+        plan = self.plan(configuration, self._operator_names)
+        graph = session.compile(plan, stream=stream)
         rows = session.operator_rows()
         return Evaluation(
-            network_metrics(graph, session.arch),
+            network_metrics(graph, session.arch, has_stream=session.has_stream),
             dict(zip(self._operator_names, rows, strict=True)),
             cpu_notes(session.operators[1]),
         )

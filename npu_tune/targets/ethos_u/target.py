@@ -44,8 +44,17 @@ METRICS = (
         "cycles", "cycles", _E, "Vela's estimate of one inference; CPU operators left out", _MIN
     ),
     Metric("latency_ms", "ms", _E, "cycles at the system's clock", _MIN),
-    Metric("flash_bytes", "bytes", _E, "constants and command stream in flash", _MIN),
-    Metric("dram_bytes", "bytes", _E, "constants, command stream and feature maps in DRAM", _MIN),
+    Metric(
+        "flash_bytes", "bytes", _E, "constants and command stream in flash", _MIN, on_request=True
+    ),
+    Metric(
+        "dram_bytes",
+        "bytes",
+        _E,
+        "constants, command stream and feature maps in DRAM",
+        _MIN,
+        on_request=True,
+    ),
     Metric("traffic_off_chip_bytes", "bytes", _E, "read from and written to flash and DRAM", _MIN),
     Metric("traffic_sram_bytes", "bytes", _E, "read from and written to SRAM", _MIN),
     Metric("npu_share", "", _E, "operators that run on the NPU, of all", Goal.MAXIMIZE),

@@ -28,6 +28,24 @@ class EvaluationTests(SuiteFixtures):
             assert set(evaluation.spread) <= declared
             assert all(isinstance(note, str) for note in evaluation.notes)
 
+    def test_what_an_evaluation_of_some_metrics_reports_is_what_a_whole_one_does(
+        self, problem: Problem, chosen: list[Configuration]
+    ) -> None:
+        on_request = {metric.name for metric in problem.metrics if metric.on_request}
+        if not on_request:
+            pytest.skip("evaluations leave out nothing")
+        for configuration in chosen:
+            whole = outcome_of(problem, configuration)
+            for needed in (set(), on_request):
+                some = outcome_of(problem, configuration, needed)
+                if isinstance(whole, str) or isinstance(some, str):
+                    assert some == whole
+                    continue
+                assert set(whole.metrics) - set(some.metrics) <= on_request - needed
+                if problem.deterministic:
+                    assert some.metrics == {name: whole.metrics[name] for name in some.metrics}
+                    assert some.profile == whole.profile
+
     def test_an_evaluation_repeats_whatever_was_evaluated_in_between(
         self, problem: Problem, chosen: list[Configuration]
     ) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from npu_tune.errors import EvaluationError
 from npu_tune.space import Configuration
 from npu_tune.targets import Evaluation, Problem
 
 
-def outcome_of(problem: Problem, configuration: Configuration) -> Evaluation | str:
-    """An evaluation, or the words in which the target refuses; nothing else may be raised."""
+def outcome_of(
+    problem: Problem, configuration: Configuration, metrics: Collection[str] | None = None
+) -> Evaluation | str:
+    """An evaluation, or the words in which the target refuses; nothing else may be raised.
+
+    Args:
+        problem: what is evaluated.
+        configuration: of it.
+        metrics: names of those that are needed; None for all.
+    """
     try:
+        if metrics is not None:
+            return problem.evaluate_some(configuration, metrics)
         return problem.evaluate(configuration)
     except EvaluationError as error:
         return f"{error.failure}: {error}"

@@ -16,12 +16,13 @@ from ethosu.vela import (
     tflite_writer,
 )
 from ethosu.vela.nn_graph import PassPlacement, TensorAllocator
+from ethosu.vela.operation import Op, create_activation_function
 from ethosu.vela.tensor import MemType
 
 
 def generate(graph: Any, arch: Any, kind: Any, options: Any) -> None:
     """Does what ``ethosu.vela.compiler_driver`` does once the passes are scheduled."""
-    npu = [sg for sg in graph.subgraphs if sg.placement == PassPlacement.Npu]
+    npu = _npu_subgraphs(graph)
     _allocate_npu_constants(graph, arch, npu)
     scratch = scratch_fast = flash = None
     for subgraph in npu:
@@ -53,6 +54,33 @@ def generate(graph: Any, arch: Any, kind: Any, options: Any) -> None:
         cpu_tensor_alignment=options.cpu_tensor_alignment,
     )
     npu_performance.calc_new_performance_for_network(graph, arch, kind, False)
+
+
+def estimate(graph: Any, arch: Any, kind: Any) -> None:
+    """Estimates performance as :func:`generate` does, without constants and command streams.
+
+    SRAM has its addresses from the scheduler already.
+    """
+    for subgraph in _npu_subgraphs(graph):
+        for op in subgraph.sched_ops:
+            _note_activation(op.parent_ps)
+    npu_performance.calc_new_performance_for_network(graph, arch, kind, False)
+
+
+def _note_activation(ps: Any) -> None:
+    """Notes an activation that shares its pass with another operator.
+
+    ``generate_high_level_commands_for_sched_op`` of Vela 5.2.0 does it, and the estimate reads it.
+    """
+    for op in ps.ops:
+        if op.type.is_relu_op() or op.type in (Op.Tanh, Op.Sigmoid):
+            ps.primary_op.activation = create_activation_function(
+                op.type, min=op.attrs.get("min"), max=op.attrs.get("max")
+            )
+
+
+def _npu_subgraphs(graph: Any) -> list[Any]:
+    return [sg for sg in graph.subgraphs if sg.placement == PassPlacement.Npu]
 
 
 def _allocate_npu_constants(graph: Any, arch: Any, npu: list[Any]) -> None:

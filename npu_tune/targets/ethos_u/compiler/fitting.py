@@ -68,6 +68,12 @@ def whole_block(op: Any, block: OfmBlock, *, part_kernel: bool) -> Any:
     return _fitted_block(op, block, ifm_shape, ifm2_shape, ofm_shape, part_kernel)
 
 
+def striped_block(op: Any, block: OfmBlock, cost: Any, *, part_kernel: bool) -> Any:
+    """The same for the stripes of an entry in a schedule."""
+    shapes = cost.stripe_input, cost.stripe_input2, cost.stripe
+    return _fitted_block(op, block, *shapes, part_kernel)
+
+
 def planned_block(
     block: OfmBlock | None, vendor_block: OfmBlock, *, part_kernel: bool
 ) -> Callable[..., Any]:

@@ -18,8 +18,10 @@ _OFF_CHIP = (MemArea.Dram, MemArea.OffChipFlash)
 _NOT_OPERATORS = (Op.Const, Op.Placeholder, Op.CustomNpuOp, Op.SubgraphInput)
 
 
-def network_metrics(graph: Any, arch: Any) -> dict[str, float]:
+def network_metrics(graph: Any, arch: Any, *, has_stream: bool = True) -> dict[str, float]:
     """Metric by name, as Vela's summary states them.
+
+    Without constants and command streams, the bytes of the memory that they are in are left out.
 
     ``cycles`` is the sum over operators of the largest of NPU, SRAM, DRAM and flash cycles;
     operators on the CPU are not in it. ``full_cycles`` adds the copying of weights inside
@@ -30,7 +32,7 @@ def network_metrics(graph: Any, arch: Any) -> dict[str, float]:
     npu, on_cpu = (len(operators) for operators in placed_operators(graph))
     every = npu + on_cpu
     uncounted = _uncounted_cycles(graph, arch)
-    return {
+    metrics = {
         "cycles": cycles,
         "full_cycles": cycles + uncounted,
         "latency_ms": cycles / arch.core_clock * 1e3,
@@ -41,6 +43,14 @@ def network_metrics(graph: Any, arch: Any) -> dict[str, float]:
         "traffic_sram_bytes": float(np.sum(graph.bandwidths[MemArea.Sram])),
         "npu_share": npu / every if every else 0.0,
     }
+    if not has_stream:
+        del metrics[bytes_name(arch.permanent_storage_mem_area)]
+    return metrics
+
+
+def bytes_name(area: MemArea) -> str:
+    """The metric that says how much of a memory is used."""
+    return {MemArea.Sram: "sram_bytes", MemArea.Dram: "dram_bytes"}.get(area, "flash_bytes")
 
 
 def _uncounted_cycles(graph: Any, arch: Any) -> float:

@@ -16,7 +16,7 @@ from ethosu.vela.tensor import TensorAddressMap
 
 from npu_tune.errors import CompilerError, IllegalConfigurationError
 from npu_tune.network import Network, printable_names
-from npu_tune.targets.ethos_u.compiler.back_end import generate
+from npu_tune.targets.ethos_u.compiler.back_end import estimate, generate
 from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
 from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
 from npu_tune.targets.ethos_u.compiler.reasons import Reasons
@@ -28,6 +28,7 @@ from npu_tune.targets.ethos_u.compiler.settings import (
 )
 from npu_tune.targets.ethos_u.compiler.shortcuts import Shortcuts
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
+from npu_tune.targets.ethos_u.compiler.stream_rules import StreamRules
 from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
 from npu_tune.targets.ethos_u.plan import VENDOR, NetworkPlan
@@ -69,6 +70,8 @@ class Session:
         self._own_arena_limit = self.arch.arena_cache_size
         self._encoder = WeightEncoder()
         self._shortcuts = Shortcuts()
+        self._stream_rules = StreamRules()
+        self.has_stream = False
         self._vendor: dict[tuple[str, int], list[VendorSchedule]] = {}
         sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
         _empty_tables()
@@ -129,10 +132,20 @@ class Session:
             for index, op in enumerate(operators)
         ]
 
-    def compile(self, plan: NetworkPlan) -> Any:
+    @property
+    def stream_area(self) -> Any:
+        """The memory that constants and command streams are in."""
+        return self.arch.permanent_storage_mem_area
+
+    def compile(self, plan: NetworkPlan, *, stream: bool = True) -> Any:
         """Compiles the network as planned and returns Vela's graph with everything in it.
 
         The graph is valid until the next call.
+
+        Args:
+            plan: what to compile.
+            stream: False to leave out what is in ``stream_area``, provided that Vela would make
+                it without complaint; ``has_stream`` tells. Nothing else is any different.
 
         Raises:
             IllegalConfigurationError: where the plan breaks a rule of the hardware.
@@ -141,7 +154,12 @@ class Session:
         self.schedule(plan)
         self._rows = OperatorRows()
         with self._vela(plan), self._rows.recording():
-            generate(self.graph, self.arch, self.kind, compiler_options(plan))
+            rules, subgraphs = self._stream_rules, self.npu_subgraphs
+            self.has_stream = stream or not rules.hold(self.graph, subgraphs, self.arch)
+            if self.has_stream:
+                generate(self.graph, self.arch, self.kind, compiler_options(plan))
+            else:
+                estimate(self.graph, self.arch, self.kind)
         return self.graph
 
     def schedule(self, plan: NetworkPlan) -> list[Any]:

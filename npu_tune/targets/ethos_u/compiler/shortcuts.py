@@ -10,12 +10,20 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
+from itertools import combinations, islice
 from operator import attrgetter
 from typing import Any
 from unittest.mock import patch
 
-from ethosu.vela import architecture_allocator, live_range, scheduler
+from ethosu.vela import (
+    architecture_allocator,
+    live_range,
+    npu_performance,
+    scheduler,
+    tensor_allocation,
+    weight_compressor,
+)
 from ethosu.vela.api import NpuDataType
 from ethosu.vela.ethos_u55_regs.ethos_u55_regs import cmd0, cmd1
 from ethosu.vela.live_range import LiveRange, LiveRangeGraph
@@ -29,12 +37,20 @@ class Shortcuts:
 
     def __init__(self) -> None:
         self._blocks: dict[Any, Any] = {}
+        self._estimates = Estimates()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Puts the stand-ins in their places."""
         with (
             patch.object(scheduler, "find_block_config", self._find_block_config),
+            patch.object(npu_performance, "measure_cycle_cost", self._estimates.cycle_cost),
+            patch.object(
+                npu_performance, "measure_element_access", self._estimates.element_access
+            ),
+            patch.object(tensor_allocation, "verify_allocation", _verify_allocation),
+            patch.object(weight_compressor, "encode_bias", _encode_bias),
+            patch.object(weight_compressor, "quantise_scale", _quantise_scale),
             patch.object(scheduler, "namedtuple", _named_tuple),
             patch.object(live_range, "namedtuple", _named_tuple),
             patch.object(LiveRangeGraph, "get_or_create_range", _get_or_create_range),
@@ -52,9 +68,71 @@ class Shortcuts:
 
 
 def _hashable(item: Any) -> Any:
-    if hasattr(item, "dilation"):  # a kernel
-        return (item.width, item.height, item.stride, item.dilation)
-    return item
+    return _kernel(item) if hasattr(item, "dilation") else item
+
+
+def _kernel(kernel: Any) -> Any:
+    return kernel.width, kernel.height, kernel.stride, kernel.dilation
+
+
+class Estimates:
+    """Vela's estimates of an operator by itself, each made once per question."""
+
+    _cycle_cost = staticmethod(npu_performance.measure_cycle_cost)
+    _element_access = staticmethod(npu_performance.measure_element_access)
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def cycle_cost(self, arch: Any, op_type: Any, faf_type: Any, query: Any) -> Any:
+        """As ``measure_cycle_cost``."""
+        key = (op_type, faf_type, *_question(query))
+        if key not in self._known:
+            self._known[key] = self._cycle_cost(arch, op_type, faf_type, query)
+        return self._known[key]
+
+    def element_access(self, arch: Any, query: Any) -> Any:
+        """As ``measure_element_access``."""
+        key = _question(query)
+        if key not in self._known:
+            self._known[key] = self._element_access(arch, query)
+        return self._known[key]
+
+
+def _question(query: Any) -> tuple[Any, ...]:
+    """All that a ``PerformanceQuery`` asks."""
+    values = vars(query).copy()
+    config, kernel = values.pop("config"), values.pop("kernel")
+    ifm, ofm = config.ifm_block, config.ofm_block
+    return (
+        *values.values(),
+        *_kernel(kernel),
+        (ifm.width, ifm.height, ifm.depth, ofm.width, ofm.height, ofm.depth),
+        (config.acc_type, config.is_partkernel),
+    )
+
+
+_quantise_scale = lru_cache(maxsize=1 << 16)(weight_compressor.quantise_scale)
+_packed_bias = lru_cache(maxsize=1 << 18)(weight_compressor.encode_bias)
+
+
+def _encode_bias(bias: Any, scale: int, shift: int) -> Any:
+    """Packs a bias with its scale; the channels of a network are packed for each block depth."""
+    return _packed_bias(bias, scale, shift)
+
+
+def _verify_allocation(live_ranges: Any, alignment: int) -> None:
+    """Leaves it to Vela to say what is wrong where two live ranges share time and memory."""
+    for one, other in combinations(live_ranges.lrs, 2):
+        if one.start_time <= other.end_time and other.start_time <= one.end_time:
+            here, there = one.tensors[0].address, other.tensors[0].address
+            if here < there + other.size and there < here + one.size:
+                _verify_with_vela(live_ranges, alignment)
+                return
+    tensor_allocation.verify_alignment(live_ranges, alignment)
+
+
+_verify_with_vela = tensor_allocation.verify_allocation
 
 
 @cache
@@ -69,18 +147,21 @@ def _named_tuple(name: str, fields: list[str]) -> Any:
 
 def _get_or_create_range(self: Any, tens: Any, alignment: int = Tensor.AllocationQuantum) -> Any:
     """Finds a tensor's live range by its key instead of comparing it with every tensor."""
-    known = self.__dict__.setdefault("_by_equivalence", {})
-    if len(known) < len(self.ranges):
-        for tensor, found in self.ranges.items():
-            known.setdefault(tensor.equivalence_id, found)
-    live = known.get(tens.equivalence_id)
+    own = self.__dict__
+    known = own.setdefault("_by_equivalence", {})
+    if (seen := own.get("_seen", 0)) < len(self.ranges):  # Vela has fused some since
+        for tensor, found in islice(self.ranges.items(), seen, None):
+            known.setdefault(tensor.equivalence_id.int, found)
+    key = tens.equivalence_id.int
+    live = known.get(key)
     if live is None:
         live = LiveRange(tens, alignment)
-        known[tens.equivalence_id] = live
+        known[key] = live
         self.ranges[tens] = live
         self.lrs.append(live)
     else:
         live.set_alignment(alignment)
+    own["_seen"] = len(self.ranges)
     return live
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 from ethosu.vela import weight_compressor
 from ethosu.vela.api import NpuBlockTraversal
 
@@ -23,6 +26,12 @@ MEMORY_BYTES = 256 << 20
 """Encoded weights remembered per process; some hundred encodings of a large network."""
 
 
+SUBSTREAM_BYTES = 64 << 20
+"""The same of slices."""
+
+_TRAVERSALS = {False: NpuBlockTraversal.DEPTH_FIRST, True: NpuBlockTraversal.PART_KERNEL_FIRST}
+
+
 class WeightEncoder:
     """Stands in for Vela's encoder: same answers, each computed once per process.
 
@@ -35,6 +44,7 @@ class WeightEncoder:
     def __init__(self) -> None:
         self._memo: OrderedDict[Any, tuple[Any, Any]] = OrderedDict()
         self._memo_bytes = 0
+        self._substreams = _Substreams()
         self._forced: dict[Any, bool] = {}
 
     def begin(self) -> None:
@@ -70,6 +80,17 @@ class WeightEncoder:
             _, (weights, _) = self._memo.popitem(last=False)
             self._memo_bytes -= len(weights.buffer)
 
+    def _encoded(self, arguments: tuple[Any, ...], part_kernel: bool | None) -> tuple[Any, Any]:
+        """Encodes with Vela, in a traversal of ours where one is forced."""
+        traversal = None
+        if part_kernel is not None:
+            traversal = _TRAVERSALS[part_kernel]
+        with patch.object(weight_compressor, "encode_weights", self._substreams.encode(traversal)):
+            weights, scales = _encode(*arguments)
+        if traversal is not None:
+            weights.hw_traversal = traversal
+        return weights, scales
+
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Puts this encoder in the place of Vela's."""
@@ -100,9 +121,12 @@ class WeightEncoder:
             kernel.dilation,
         )
         arguments = (arch, op, weight_tens, scale_tens, kernel, block_config, slices)
-        if key in _Cache.cache:
-            cached: tuple[Any, Any] = _encode(*arguments)
-            return cached
+        cached = _Cache.cache.get(key)
+        if cached is not None:
+            if cached.scale_compression_config == _scales(scale_tens):
+                return cached, None
+            other_scales: tuple[Any, Any] = _encode(*arguments)
+            return other_scales
         scales = scale_tens and (
             scale_tens.value_id,
             weight_compressor._get_input_quantization(op).scale_f32,  # noqa: SLF001
@@ -110,12 +134,63 @@ class WeightEncoder:
         )
         found = self._memo.get((key, scales, op))
         if found is None:
-            found = _encode(*arguments) if forced is None else _in_traversal(arguments, forced)
+            found = self._encoded(arguments, forced)
             self._remember((key, scales, op), found)
         elif scale_tens:
             scale_tens.element_size_bytes = SCALE_BYTES  # the encoder's one side effect
         _Cache.add(found[0])
         return found
+
+
+def _scales(scale_tens: Any) -> Any:
+    """What a tensor of biases and scales is encoded by, as Vela notes it with the weights."""
+    if not scale_tens:
+        return weight_compressor.ScaleCompressionConfig(scale_tens, scale_tens, scale_tens)
+    consumer = scale_tens.consumer_list[0]
+    return weight_compressor.ScaleCompressionConfig(
+        scale_tens.value_id,
+        weight_compressor._get_input_quantization(consumer).scale_f32,  # noqa: SLF001
+        weight_compressor._get_output_quantization(consumer).scale_f32,  # noqa: SLF001
+    )
+
+
+class _Substreams:
+    """Encoded slices of weights, which many ways of slicing have in common.
+
+    A slice is known by its own values, so that it is found wherever it comes from. Blocks that
+    are deeper than it encode it like one of its own depth.
+    """
+
+    def __init__(self) -> None:
+        self._memo: OrderedDict[Any, Any] = OrderedDict()
+        self._memo_bytes = 0
+
+    def encode(self, traversal: Any) -> Callable[..., Any]:
+        """A function that stands in for Vela's ``encode_weights``.
+
+        Args:
+            traversal: to encode in; None for the one that Vela chooses.
+        """
+
+        def encode_weights(**given: Any) -> Any:
+            asked = given if traversal is None else {**given, "block_traversal": traversal}
+            volume, depth = asked["weights_volume"], asked["ofm_block_depth"]
+            rest = {k: v for k, v in asked.items() if k != "weights_volume"}
+            rest["ofm_block_depth"] = min(depth, volume.shape[0])
+            digest = blake2b(np.ascontiguousarray(volume).data, digest_size=16).digest()
+            key = (digest, volume.shape, *rest.values())
+            if key not in self._memo:
+                self._remember(key, _encode_weights(**asked))
+            return self._memo[key]
+
+        return encode_weights
+
+    def _remember(self, key: Any, found: Any) -> None:
+        self._memo[key] = found
+        self._memo_bytes += len(found[0])
+        while self._memo_bytes > SUBSTREAM_BYTES and len(self._memo) > 1:
+            _, (encoded, _) = self._memo.popitem(last=False)
+            self._memo_bytes -= len(encoded)
 
 
 class _Traversed(list[int]):
@@ -127,20 +202,3 @@ class _Traversed(list[int]):
 
     def __str__(self) -> str:
         return f"{list(self)} part_kernel={self.part_kernel}"
-
-
-def _in_traversal(arguments: tuple[Any, ...], part_kernel: bool) -> tuple[Any, Any]:
-    traversal = (
-        NpuBlockTraversal.PART_KERNEL_FIRST if part_kernel else NpuBlockTraversal.DEPTH_FIRST
-    )
-
-    def encode_weights(**kwargs: Any) -> Any:
-        return _encode_weights(**{**kwargs, "block_traversal": traversal})
-
-    weight_compressor.encode_weights = encode_weights
-    try:
-        weights, scales = _encode(*arguments)
-    finally:
-        weight_compressor.encode_weights = _encode_weights
-    weights.hw_traversal = traversal
-    return weights, scales
