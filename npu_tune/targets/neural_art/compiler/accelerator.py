@@ -149,11 +149,11 @@ def convolution_cycles(
     return min(
         max(cycles * slower, loading * stripes)
         for number in range(1, accelerators + 1)
-        for cycles, loading in (_cycles_on(shape, number, over),)
+        for cycles, loading in (_cycles_on(shape, number, over, stripes),)
     )
 
 
-def _cycles_on(shape: Shape, accelerators: int, over: str) -> tuple[float, float]:
+def _cycles_on(shape: Shape, accelerators: int, over: str, stripes: int) -> tuple[float, float]:
     """Cycles of computing and of loading kernels, if just so many accelerators share it."""
     depth = shape.channels_in / shape.groups
     kernels = float(shape.channels_out)
@@ -164,7 +164,8 @@ def _cycles_on(shape: Shape, accelerators: int, over: str) -> tuple[float, float
         depth, chained = depth / accelerators, accelerators
         elements_in /= accelerators
     elif over == "stripes":
-        pixels = shape.pixels_out * ceil(shape.rows_out / accelerators) / shape.rows_out
+        rows = ceil(shape.rows_out / stripes)
+        pixels = shape.pixels_out * ceil(rows / accelerators) / rows
         elements_in /= accelerators
     else:
         kernels = ceil(kernels / accelerators)

@@ -44,6 +44,10 @@ class Option:
     alone: Epoch
 
 
+_MOST_SEGMENTS = 10_000
+"""Segments that are remembered before all are forgotten: there is one for every combination of choices
+of its operations, of which a long search sees ever more."""
+
 DemandOf = Callable[[int, Choice, Cut], Demand]
 """The demand of an operation, by position, under a choice and what stripes compute of it."""
 
@@ -154,6 +158,8 @@ class Grouping:
         key = (first, choices)
         segment = self._segments.get(key)
         if segment is None:
+            if len(self._segments) >= _MOST_SEGMENTS:
+                self._segments.clear()
             rows = self.rows(first, last, stripes, choice.halo)
             operations = [
                 CutOperation(own, self._demand_of(first + index, own, cut), cut)

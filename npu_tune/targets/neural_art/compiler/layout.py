@@ -62,6 +62,10 @@ class Layout:
         }
         self._traffics: dict[Any, Traffic] = {}
 
+    def forget(self) -> None:
+        """Releases what is remembered of epochs."""
+        self._traffics.clear()
+
     def inputs(self) -> Live:
         """The inputs of the network, and its state.
 

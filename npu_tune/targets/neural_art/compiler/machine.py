@@ -102,6 +102,7 @@ class Machine:
             if len(self._steps) > _CACHED_STEPS:
                 self._steps.clear()
                 self._placements.clear()
+                self._layout.forget()
                 self._beginnings.clear()
             step = self._steps[key] = self._cost(epoch, *self._placement(state, epoch))
         return step

@@ -10,7 +10,7 @@ from npu_tune.targets.neural_art.compiler.layout import Resident
 from npu_tune.targets.neural_art.compiler.packing import MemoryRequest, addresses
 from npu_tune.targets.neural_art.compiler.placement import FIRST_FIT, Live, Memory
 from npu_tune.targets.neural_art.graph import OperationGraph
-from npu_tune.targets.neural_art.hardware import Hardware
+from npu_tune.targets.neural_art.hardware import Hardware, PoolKind
 
 
 def planned_memory(
@@ -50,7 +50,8 @@ def _requests(
     for name in graph.inputs:
         yield MemoryRequest(graph.maps[name].size_bytes, 0, last(name))
     for resident in residents:
-        yield MemoryRequest(resident.size, 0, end)
+        if resident.pool != PoolKind.EXTERNAL:
+            yield MemoryRequest(resident.size, 0, end)
     for index, epoch in enumerate(epochs):
         span = epoch.span
         if epoch.total.buffer:
@@ -82,5 +83,7 @@ class _PlannedMemory(Memory):
     def place(self, live: Live, size: int, *, prefer: str = "auto", reads: Any = ()) -> int | None:  # noqa: ARG002 - planned before
         return next(self._next)
 
-    def place_weights(self, live: Live, size: int, kind: str) -> int | None:  # noqa: ARG002 - planned before
+    def place_weights(self, live: Live, size: int, kind: str) -> int | None:
+        if kind == PoolKind.EXTERNAL:
+            return super().place_weights(live, size, kind)
         return next(self._next)

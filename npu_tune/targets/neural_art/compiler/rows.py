@@ -34,6 +34,8 @@ HALOS = (KEEP, RECOMPUTE)
 _ROW_BY_ROW = frozenset({"Load", "Concat", "CONCATENATION"})
 """Copies that write each row from the same row of their inputs, if these have as many rows."""
 
+_TRANSPOSED = frozenset({"ConvTranspose", "TRANSPOSE_CONV"})
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -45,12 +47,14 @@ class Cut:
         read: rows of the first input that it reads / rows of that input.
         made: rows of the first input that are computed in the segment / rows of that input; 1 for
             a map from outside.
+        most: rows of the output that it computes in one stripe, at most / rows of the output.
     """
 
     stripes: int = 1
     computed: float = 1.0
     read: float = 1.0
     made: float = 1.0
+    most: float = 1.0
 
 
 WHOLE = Cut()
@@ -104,6 +108,8 @@ def _unlike_rows(operation: Operation, sources: tuple[FeatureMap, ...], output: 
                 return "the rows of its input are not those of its output"
         case _ if operation.global_pool:
             return "it needs all rows at once"
+        case _ if operation.op in _TRANSPOSED:
+            return "its window does not slide over rows of its input"
         case _:
             padding = _padding(operation, sources[0], output)
             if not -operation.stride[0] < padding <= 2 * (_window(operation) - 1):
@@ -178,16 +184,16 @@ def segment_rows(
 def _cut(
     operation: Operation, graph: OperationGraph, computed: Mapping[str, _Spans], stripes: int
 ) -> Cut:
-    own = computed[operation.output]
-    share = _sum(own) / graph.maps[operation.output].height
+    own, height = computed[operation.output], graph.maps[operation.output].height
+    share, most = _sum(own) / height, _most(own) / height
     name = operation.inputs[0]
     source = graph.maps[name]
     if not _is_cut(operation, source, graph):
-        return Cut(stripes, share, float(stripes), 1.0)
+        return Cut(stripes, share, float(stripes), 1.0, most)
     low, high = _rows_read(operation, source, graph, own)
     read = int((high - low)[own[1] > own[0]].sum()) / source.height
     made = _sum(computed[name]) / source.height if name in computed else 1.0
-    return Cut(stripes, share, read, made)
+    return Cut(stripes, share, read, made, most)
 
 
 def _shifted(ends: _Rows) -> _Rows:

@@ -120,22 +120,36 @@ def _cut_span(graph: OperationGraph, first: int, run: Sequence[CutOperation]) ->
     """The span of operations, with the bytes that all stripes together move."""
     last = first + len(run) - 1
     span = make_span(graph, first, last)
-    cut, height = run[-1].cut, graph.maps[span.output].height
-    inputs = tuple(
-        (name, size if place == 0 else _moved(graph, name, size, cut, height))
-        for place, (name, size) in enumerate(span.inputs)
-    )
+    cut = run[-1].cut
     return replace(
         span,
-        inputs=inputs,
+        inputs=tuple(_inputs(graph, span, run)),
         output_bytes=round(span.output_bytes * cut.computed),
         scattered_out=span.scattered_out * cut.computed,
     )
 
 
-def _moved(graph: OperationGraph, name: str, size: int, cut: Cut, height: int) -> int:
-    """Bytes of another operand than the first: rows as computed, or all of it for each stripe."""
-    return round(size * (cut.computed if graph.maps[name].height == height else cut.stripes))
+def _inputs(
+    graph: OperationGraph, span: Span, run: Sequence[CutOperation]
+) -> Iterator[tuple[str, int]]:
+    """The maps that a span reads, with bytes; of the first one, by which demands count, of one read.
+
+    Of another operand, rows are read as they are computed, or all of it for each stripe.
+    """
+    operations = graph.operations[span.first : span.last + 1]
+    inside = {operation.output for operation in operations[:-1]}
+    readers = [
+        (graph.maps[operation.output].height, each.cut)
+        for operation, each in zip(operations, run, strict=True)
+        for name in operation.inputs
+        if name not in inside
+    ]
+    yield span.inputs[0]
+    for (name, size), (height, cut) in zip(span.inputs[1:], readers[1:], strict=True):
+        yield (
+            name,
+            round(size * (cut.computed if graph.maps[name].height == height else cut.stripes)),
+        )
 
 
 def _with_moves(
@@ -144,8 +158,9 @@ def _with_moves(
     """The epochs between slices of what they read from outside and a concatenation."""
     size = graph.maps[output].size_bytes
     names = {name: slice_of(name) for name in rows.taken} | {output: stripes_of(output)}
+    first, last = members[0], members[-1]
     slices = [
-        _move(name, slice_of(name), moved, members[0], stripes)
+        _move(first.first, first.span.names[0], (name, slice_of(name)), moved, times=stripes)
         for name, (_, moved) in rows.taken.items()
     ]
     renamed = [
@@ -159,15 +174,20 @@ def _with_moves(
         )
         for member in members
     ]
-    return [*slices, *renamed, _move(stripes_of(output), output, size, members[-1], 1)]
+    together = (stripes_of(output), output)
+    joined = _move(last.last, last.span.names[-1], together, size, times=1)
+    return [*slices, *renamed, joined]
 
 
-def _move(source: str, target: str, size_bytes: int, beside: Epoch, times: int) -> Epoch:
-    """An epoch that copies rows; it costs the last operation of the epoch beside it."""
+def _move(
+    position: int, name: str, moved: tuple[str, str], size_bytes: int, *, times: int
+) -> Epoch:
+    """An epoch that copies rows from one map into another; it counts for the operation beside it."""
+    source, target = moved
     span = Span(
-        first=beside.last,
-        last=beside.last,
-        names=beside.span.names[-1:],
+        first=position,
+        last=position,
+        names=(name,),
         inputs=((source, size_bytes),),
         output=target,
         output_bytes=size_bytes,

@@ -18,11 +18,18 @@ kernels (ResNet50 v2, SqueezeNext), 6.000 with 96 (SqueezeNet v1.0); why is not 
 the chip has room for the output and another map of its size."""
 
 
-def partial_sums(shape: Shape, choice: Choice) -> tuple[int, tuple[int, ...]]:
+def partial_sums(
+    shape: Shape, choice: Choice, *, share: float | None = None
+) -> tuple[int, tuple[int, ...]]:
     """Bytes of partial sums that are moved, and blocks of RAM for them.
 
     Parts over kernels or stripes are finished one after the other, so that each needs room for its
     own sums alone.
+
+    Args:
+        shape: of the operation.
+        choice: effective.
+        share: of the output, the most that a stripe of a depth-first segment computes; None outside.
     """
     over_channels = choice.parts_over == INPUT_CHANNELS
     passes = shape.rounds * (choice.parts if over_channels else 1)
@@ -32,6 +39,8 @@ def partial_sums(shape: Shape, choice: Choice) -> tuple[int, tuple[int, ...]]:
     if choice.parts_over == KERNELS:
         kernels = ceil(kernels / choice.parts)
     together = shape.elements_out if over_channels else ceil(shape.elements_out / choice.parts)
+    if share is not None:
+        together = round(shape.elements_out * share)
     moved = 2 * PARTIAL_SUM_BYTES * shape.elements_out * (passes - 1)
     if shape.rounds == 1:
         return moved, (PARTIAL_SUM_BYTES * together,)

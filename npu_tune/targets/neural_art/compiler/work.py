@@ -162,7 +162,7 @@ def _accelerator_demand(
     if choice.weight_compression:
         decompressors = min(units.decompressors, choice.accelerators)
         compute = max(compute, plain * repeats / decompressors)
-    partial, workspace = partial_sums(shape, choice)
+    partial, workspace = partial_sums(shape, choice, share=None if cut is WHOLE else cut.most)
     preloaded, late, buffer = _preloading(choice, streamed)
     is_resident = choice.weights == RESIDENT
     scattered = shape.is_depthwise
@@ -184,10 +184,10 @@ def _accelerator_demand(
         fetched=streamed * repeats if preloaded else 0,
         resident=streamed if is_resident else 0,
         taken=streamed * repeats if is_resident else 0,
-        partial=ceil(partial * cut.computed),
+        partial=round(partial * cut.computed),
         workspace=workspace,
         energy=operation.macs * hardware.energy.mac * cut.computed,
-        macs=ceil(operation.macs * cut.computed),
+        macs=round(operation.macs * cut.computed),
         accelerators=choice.accelerators,
         decompressors=decompressors,
         parts=choice.parts,
@@ -212,8 +212,8 @@ def _traffic(
     pieces = stripes * (choice.accelerators if choice.parallel_over == STRIPES else 1)
     halo = _halo(operation, shape, pieces)
     if cut is not WHOLE:
-        # The rows around the segment's own stripes are known.
-        halo += cut.read - _halo(operation, shape, stripes)
+        # The rows around the segment's own stripes are known; what accelerators read more is not.
+        halo = cut.read + (halo - _halo(operation, shape, stripes))
     again = parts if choice.parts_over == KERNELS else 1
     if choice.stationarity == "kernel":
         sharing = 1 if choice.parallel_over == STRIPES else choice.accelerators
@@ -221,7 +221,7 @@ def _traffic(
         passes = max(1, ceil(held / units.kernel_buffer_bytes))
         return halo * again * passes, stripes
     sharing = 1 if choice.parallel_over == KERNELS else choice.accelerators
-    held = shape.input_bytes / sharing / (1 if choice.parts_over == KERNELS else parts)
+    held = shape.input_bytes * cut.read / sharing / (1 if choice.parts_over == KERNELS else parts)
     tiles = max(1, ceil(held / units.feature_buffer_bytes))
     return halo * again, tiles * stripes
 

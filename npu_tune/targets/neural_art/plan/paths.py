@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import inf
 
 from npu_tune.targets.neural_art.compiler.choice import PRELOAD, STREAM
@@ -49,24 +48,27 @@ def with_preloading(path: Sequence[Piece], most_bytes: float) -> list[Piece]:
         path: of pieces.
         most_bytes: that may be in use at one time.
     """
-    found = [path[0]] if path else []
+    found = list(path[:1])
     slack = _slack(path[0]) if path else 0.0
-    for before, piece in pairwise(path):
-        chosen = piece
+    # Bytes in use while the piece before runs, its own preloaded weights among them.
+    in_use = path[0].needs if path else 0
+    for piece in path[1:]:
+        chosen, own_bytes = piece, piece.needs
         own = piece.estimate
         if own is not None and own.flash > 0 and all(c.weights == STREAM for c in piece.choices):
             streamed = own.cycles
             preloaded = max(0.0, own.flash - slack) + own.others + own.fixed
-            fits = max(before.needs, piece.needs) + piece.streamed <= most_bytes
-            if fits and preloaded < streamed:
+            needs = max(in_use, piece.needs) + piece.streamed
+            if needs <= most_bytes and preloaded < streamed:
+                own_bytes += piece.streamed
                 chosen = piece._replace(
                     cost=piece.cost + preloaded - streamed,
-                    needs=piece.needs + piece.streamed,
+                    needs=needs,
                     choices=tuple(choice._replace(weights=PRELOAD) for choice in piece.choices),
                     estimate=own._replace(flash=0.0),
                 )
         found.append(chosen)
-        slack = _slack(chosen)
+        slack, in_use = _slack(chosen), own_bytes
     return found
 
 
