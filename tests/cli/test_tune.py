@@ -46,7 +46,7 @@ def test_tune_shows_a_table_and_where_to_look_further(npu_tune, model):
     assert "Study s: small on fake-npu" in ended.out
     assert "npu-tune show" in ended.out
     assert "Starts the study in" in ended.err
-    assert "12/12, best" in ended.err
+    assert "12/12, " in ended.err
 
 
 def test_without_a_study_folder_one_is_named_after_model_and_target(npu_tune, model):
