@@ -68,6 +68,11 @@ class NeuralArtOptions(Table):
     external_ram: bool = Field(
         default=True, description="false to do without RAM outside the chip"
     )
+    chains: Literal["any", "reported"] = Field(
+        default="any",
+        description="which layers may share an epoch: any that units allow, or such only as the "
+        "vendor's reports show; any by default",
+    )
     deployable: bool = Field(
         default=False,
         description="true to offer only what the vendor's real tools take: options of the whole "
@@ -124,6 +129,7 @@ class NeuralArtFamily:
             rule=read.rule,
             four_bit_weights=read.four_bit_weights,
             external_ram=read.external_ram,
+            reported_chains=read.chains == "reported",
             deployable=read.deployable,
             core=read.core,
         )

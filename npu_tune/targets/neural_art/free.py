@@ -59,10 +59,12 @@ class FreeSpace:
     Args:
         four_bit_weights: whether weights of 4 bits are offered.
         external_ram: whether RAM outside the chip may be used.
+        reported_chains: whether only such chains are offered as the vendor's reports show.
     """
 
     four_bit_weights: bool
     external_ram: bool
+    reported_chains: bool = False
 
     def network_knobs(self, graph: OperationGraph) -> tuple[Knob, ...]:
         """Order, placement, and where convolutions are split."""
@@ -77,6 +79,7 @@ class FreeSpace:
             hardware,
             four_bit_weights=self.four_bit_weights,
             external_ram=self.external_ram,
+            reported_chains=self.reported_chains,
             chained=chained,
         )
 

@@ -72,6 +72,7 @@ def layer_knobs(
     four_bit_weights: bool,
     external_ram: bool,
     chained: Sequence[bool],
+    reported_chains: bool = False,
 ) -> tuple[tuple[Knob, ...], ...]:
     """The knobs of each operation, in the graph's order.
 
@@ -81,6 +82,7 @@ def layer_knobs(
         four_bit_weights: whether to offer 4 bits.
         external_ram: whether RAM outside the chip may be used.
         chained: per operation, whether it is joined with the next one by default.
+        reported_chains: whether only such chains are offered as the vendor's reports show.
     """
     depth_first = depth_first_knobs(graph)
     found = []
@@ -90,7 +92,7 @@ def layer_knobs(
             own += _convolution_knobs(
                 operation, graph, hardware, four_bit_weights, external_ram=external_ram
             )
-        if joinable(graph, position):
+        if joinable(graph, position) and (not reported_chains or _is_reported(graph, position)):
             following = graph.operations[position + 1].name
             own.append(
                 Knob(
@@ -106,6 +108,19 @@ def layer_knobs(
             own += _pool_knobs(operation, hardware[0])
         found.append(tuple(own))
     return tuple(found)
+
+
+def _is_reported(graph: OperationGraph, position: int) -> bool:
+    """Tells whether the vendor's reports show an operation in one epoch with the next one.
+
+    Beside what is joined by default that is a depthwise convolution with the 1 x 1 convolution
+    behind it.
+    """
+    if joined_by_default(graph, position):
+        return True
+    before, after = (shape_of(graph.operations[i], graph) for i in (position, position + 1))
+    both = before.kind is after.kind is OperationKind.CONVOLUTION
+    return both and before.is_depthwise and after.taps == (1, 1)
 
 
 def joined_by_default(graph: OperationGraph, position: int) -> bool:

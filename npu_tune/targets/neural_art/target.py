@@ -32,6 +32,7 @@ class NeuralArtTarget:
         rule: how cycles are counted: ``calibrated`` or ``vendor``.
         four_bit_weights: offer weights of 4 bits; what they do to accuracy is not modelled.
         external_ram: RAM outside the chip may be used.
+        reported_chains: offer only such chains as the vendor's reports show.
         deployable: offer only what a person can carry over to the vendor's tools.
         core: version of the vendor's compiler that is modelled.
     """
@@ -41,6 +42,7 @@ class NeuralArtTarget:
     rule: str = CALIBRATED
     four_bit_weights: bool = False
     external_ram: bool = True
+    reported_chains: bool = False
     deployable: bool = False
     core: str = CORE_4_0
 
@@ -86,7 +88,11 @@ class NeuralArtTarget:
     def _choices(self) -> ChoiceSpace:
         if self.deployable:
             return DeployableSpace(external_ram=self.external_ram)
-        return FreeSpace(four_bit_weights=self.four_bit_weights, external_ram=self.external_ram)
+        return FreeSpace(
+            four_bit_weights=self.four_bit_weights,
+            external_ram=self.external_ram,
+            reported_chains=self.reported_chains,
+        )
 
     def fingerprint(self) -> Mapping[str, str]:
         """Hardware with all its variants, rule and options."""
@@ -100,6 +106,8 @@ class NeuralArtTarget:
         }
         if self.core != CORE_4_0:
             parts["core"] = self.core
+        if self.reported_chains:
+            parts["chains"] = "reported"
         if self.deployable:
             parts["deployable"] = "true"
         if self.variants.variants:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import inf
 
 import numpy as np
@@ -33,7 +34,7 @@ PRICES = (inf, 1.0, 0.25, 0.0)
 objective that weighs both alike is 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A planned configuration.
 
@@ -93,7 +94,7 @@ def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan
             spent = sum(piece.cost for piece in path) - (price * residents if residents else 0.0)
             needs = max(piece.needs for piece in path)
             yield Plan(
-                f"planned, {needs / 1024:.0f} KiB",
+                f"maps of {needs / 1024:.0f} KiB, weights of {residents / 1024:.0f} KiB",
                 _configuration(scheduler.graph, space, base, choices),
                 spent,
                 needs + residents,
@@ -101,19 +102,28 @@ def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan
 
 
 def planned_starts(compiler: NetworkCompiler) -> Iterator[Start]:
-    """The default, then plans in the order of a cost that weighs time and memory alike."""
-    default = compiler.space.default
-    yield Start("default", default)
+    """The default, then plans: in turn the best of time and memory alike, of each alone, and so on."""
+    yield Start("default", compiler.space.default)
     made = plans(compiler)
-    if not made:
-        return
-    fastest = min(plan.cycles for plan in made)
-    least = min(plan.ram_bytes for plan in made)
-    made.sort(key=lambda plan: plan.cycles / fastest + plan.ram_bytes / least)
-    for plan in made:
+    for number, plan in enumerate(_in_turn(made), start=1):
         for policy in (BY_SIZE, PING_PONG):
             placed = plan.configuration.replace({f"{NETWORK_SCOPE}/{PLACEMENT}": policy})
-            yield Start(f"{plan.label}, {policy}", compiler.space.effective(placed))
+            label = f"plan {number} ({plan.label}), {policy}"
+            yield Start(label, compiler.space.effective(placed))
+
+
+def _in_turn(made: Sequence[Plan]) -> list[Plan]:
+    """Each plan once: whoever weighs time and memory otherwise than alike finds theirs early too."""
+    if not made:
+        return []
+    fastest = min(plan.cycles for plan in made)
+    least = min(plan.ram_bytes for plan in made)
+    orders = (
+        sorted(made, key=lambda plan: plan.cycles / fastest + plan.ram_bytes / least),
+        sorted(made, key=lambda plan: plan.cycles),
+        sorted(made, key=lambda plan: plan.ram_bytes),
+    )
+    return list(dict.fromkeys(chain.from_iterable(zip(*orders, strict=True))))
 
 
 def _limits(pieces: Pieces) -> Sequence[float]:
