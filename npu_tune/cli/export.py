@@ -44,5 +44,11 @@ def export(study: Path, pick: str, out: Path, *, force: bool) -> CommandResult:
             "metrics": dict(exact),
             "confidence": None if result.confidence is None else result.confidence.to_dict(),
         },
-        f"Built trial {trial.number}:\n{written}\n\n{metrics_text(exact, result.metrics)}",
+        "\n".join(
+            [
+                f"Built trial {trial.number}:\n{written}\n",
+                metrics_text(exact, result.metrics),
+                *result.notes,
+            ]
+        ),
     )

@@ -42,6 +42,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "yardsticks": [] if best is None else references_document(result, best),
         "references": {label: dict(metrics) for label, metrics in result.references.items()},
         "confidence": None if result.confidence is None else result.confidence.to_dict(),
+        "notes": list(result.notes),
         "cost_column": result.profile.cost,
         "cost_unit": result.profile.unit,
         "layers": [] if best is None else layers_document(result, best),

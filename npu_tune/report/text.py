@@ -164,6 +164,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
         polished_line(result),
         predictions_line(result),
         "" if result.confidence is None else result.confidence.sentence,
+        *result.notes,
         *best.notes,
     ]
     return "\n".join(part for part in parts if part)

@@ -177,6 +177,8 @@ def study_attributes(
     }
     if problem.confidence is not None:
         about["confidence"] = problem.confidence.to_dict()
+    if notes := problem.notes():
+        about["notes"] = list(notes)
     return about if problem.deterministic else about | {"deterministic": False}
 
 
@@ -243,6 +245,7 @@ def study_result(
         ),
         references={**about["references"], **rivals},
         confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
+        notes=tuple(about.get("notes", ())),
         searches=searches,
         evaluations_planned=evaluations_planned,
         profile=ProfileSchema(**about.get("profile", {})),

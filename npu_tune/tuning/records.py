@@ -42,6 +42,7 @@ class StudyResult:
         references: yardsticks that are no trials, by label: value by metric name.
         evaluations_planned: the budget.
         confidence: in the metrics, for this network; None where nothing is stated.
+        notes: on the network on this target, for people.
         searches: by which sampler, options and seed trials were proposed, in order; empty in a
             study of an earlier version.
         profile: what the columns of the trials' profiles mean.
@@ -62,6 +63,7 @@ class StudyResult:
     references: Mapping[str, Mapping[str, float]]
     evaluations_planned: int | None
     confidence: Confidence | None = None
+    notes: tuple[str, ...] = ()
     searches: tuple[SearchSettings, ...] = ()
     profile: ProfileSchema = field(default_factory=ProfileSchema)
     deterministic: bool = True

@@ -22,6 +22,8 @@ from npu_tune.targets.problem import Target
 from npu_tune.validation import Table, known_remedy
 
 PREFIX = "neural-art-"
+DEPLOYABLE = "stm32n6"
+"""The hardware that the vendor's tools compile for."""
 CUSTOM = f"{PREFIX}custom"
 """The target whose hardware the user describes."""
 
@@ -120,6 +122,8 @@ class NeuralArtFamily:
         hardware = _hardware(name, read.hardware_file)
         variants = HardwareVariants.of(hardware, read.hardware)
         _require_four_bits(hardware, asked=read.four_bit_weights)
+        if read.deployable:
+            _require_real_hardware(hardware, variants)
         # The compiler is imported once everything is known to be in order.
         from npu_tune.targets.neural_art.target import NeuralArtTarget  # noqa: PLC0415
 
@@ -161,4 +165,16 @@ def _require_four_bits(hardware: Hardware, *, asked: bool) -> None:
             f"The option four_bit_weights is true, but {hardware.name!r} has no weights of 4 bits.",
             remedy="Leave it out.",
             option="four_bit_weights",
+        )
+
+
+def _require_real_hardware(hardware: Hardware, variants: HardwareVariants) -> None:
+    if hardware.name != DEPLOYABLE or variants.variants:
+        raise TargetError(
+            "The option deployable is true, and the vendor's tools know no such hardware as "
+            f"{hardware.name!r} with parameters of your own."
+            if variants.variants
+            else f"The option deployable is true, and nothing can be deployed to {hardware.name!r}.",
+            remedy=f"Take the target {PREFIX}{DEPLOYABLE} as it is, or leave the option out.",
+            option="deployable",
         )

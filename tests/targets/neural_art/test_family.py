@@ -31,6 +31,8 @@ class HandedOver:
     four_bit_weights: bool
     external_ram: bool
     core: str
+    reported_chains: bool = False
+    deployable: bool = False
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +126,8 @@ def test_every_option_is_described():
         "rule",
         "four_bit_weights",
         "external_ram",
+        "chains",
+        "deployable",
         "core",
     }
     assert all(texts.values())
@@ -168,3 +172,13 @@ def test_a_version_of_the_compiler_may_be_a_number(given):
 def test_other_versions_of_the_compiler_are_refused(given):
     with pytest.raises(TargetError, match="core"):
         NeuralArtFamily().make(N6, {"core": given})
+
+
+def test_what_is_deployable_is_offered_for_the_real_hardware_alone():
+    target: Any = load_target(N6, {"deployable": True, "chains": "reported"})
+    assert target.deployable
+    assert target.reported_chains
+    with pytest.raises(TargetError, match="nothing can be deployed to 'dimc'"):
+        load_target("neural-art-dimc", {"deployable": True})
+    with pytest.raises(TargetError, match="parameters of your own"):
+        load_target(N6, {"deployable": True, "hardware": {"accelerators": [1, 2]}})
