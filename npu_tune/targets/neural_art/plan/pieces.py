@@ -36,6 +36,7 @@ class Piece(NamedTuple):
         choices: one per operation.
         streamed: bytes of weights from flash, of a single epoch.
         estimate: of a single epoch; None for a segment.
+        early: bytes of preloaded weights, which arrive while the piece before is in memory.
     """
 
     last: int
@@ -44,6 +45,7 @@ class Piece(NamedTuple):
     choices: tuple[Choice, ...]
     streamed: int
     estimate: Estimate | None
+    early: int = 0
 
 
 class Pieces:
@@ -190,6 +192,7 @@ class Pieces:
             tuple(choices),
             0,
             None,
+            buffers,
         )
 
     def _segment_bytes(self, first: int, last: int, rows: SegmentRows, halo: str) -> int:
