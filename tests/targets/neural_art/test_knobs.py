@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from small_graphs import DIMC, STM32N6, chain, image, run, with_units
+from small_graphs import DIMC, STM32N6, chain, image, run, with_pools, with_units
 
 from npu_tune.network.zoo import zoo_network
 from npu_tune.targets import load_target
 from npu_tune.targets.neural_art.compiler.work import shape_of
+from npu_tune.targets.neural_art.graph import OperationKind
 from npu_tune.targets.neural_art.knobs import (
     default_accelerators,
     joined_by_default,
@@ -16,12 +19,13 @@ from npu_tune.targets.neural_art.knobs import (
 )
 
 
-def knobs_of(graph, *hardware, four_bit_weights=False):
+def knobs_of(graph, *hardware, four_bit_weights=False, external_ram=True):
     """Per layer, knobs by name."""
     found = layer_knobs(
         graph,
         hardware or (STM32N6,),
         four_bit_weights=four_bit_weights,
+        external_ram=external_ram,
         chained=[False] * len(graph.operations),
     )
     return [{knob.name: knob for knob in knobs} for knobs in found]
@@ -42,9 +46,14 @@ def test_a_convolution_has_every_knob():
         "stationarity",
         "weight_compression",
         "weights",
+        "weights_pool",
         "chain",
+        "depth_first",
+        "stripes",
+        "halo",
         "output_pool",
     ]
+    assert knobs["weights"].values == ("stream", "preload", "resident")
     assert knobs["accelerators"].values == (1, 2, 3, 4)
     assert knobs["parts"].values == (1, 2, 4, 8)
     assert knobs["accelerators"].ordered
@@ -70,6 +79,48 @@ def test_the_last_layer_has_none_to_be_joined_with():
     first, last = knobs_of(chain(image(8, 8), {"kernels": 8}, {"kernels": 8}))
     assert "chain" in first
     assert "chain" not in last
+
+
+def test_layers_go_on_depth_first_where_some_segment_goes_past_them():
+    graph = chain(image(8, 16), *[{"kernels": 8, "taps": 3}] * 3)
+    first, second, last = knobs_of(graph)
+    assert [k["depth_first"].default for k in (first, second)] == [False, False]
+    assert "depth_first" not in last
+    assert {"stripes", "halo"} <= first.keys() & second.keys()
+    assert (first["halo"].values, first["halo"].default) == (("keep", "recompute"), "keep")
+
+
+@pytest.mark.parametrize(("rows", "numbers"), [(2, (2,)), (9, (2, 4, 8)), (64, (2, 4, 8, 16, 32))])
+def test_as_many_stripes_are_offered_as_there_are_rows(rows, numbers):
+    first, _ = knobs_of(chain(image(8, rows), {"kernels": 8}, {"kernels": 8}))
+    assert first["stripes"].values == numbers
+    assert first["stripes"].default == 2
+
+
+def test_layers_without_rows_or_on_the_cpu_are_in_no_segment():
+    names = {"depth_first", "stripes", "halo"}
+    assert not names & set().union(*knobs_of(chain(image(8, 1), {"kernels": 8}, {"kernels": 8})))
+    graph = chain(image(8, 8), *[{"kernels": 8}] * 3)
+    second = replace(graph.operations[1], kind=OperationKind.SOFTWARE)
+    graph = replace(graph, operations=(graph.operations[0], second, graph.operations[2]))
+    assert not names & set().union(*knobs_of(graph))
+
+
+def test_no_layer_goes_on_where_a_map_would_be_left_open():
+    graph = chain(image(8, 8), *[{"kernels": 8}] * 3)
+    last = replace(graph.operations[2], kind=OperationKind.SOFTWARE, inputs=("a.out", "b.out"))
+    graph = replace(graph, operations=(*graph.operations[:2], last))
+    assert not any("depth_first" in knobs for knobs in knobs_of(graph))
+
+
+def test_weights_may_be_in_any_kind_of_ram():
+    graph = chain(image(8, 8), {"kernels": 8})
+    (knobs,) = knobs_of(graph)
+    assert knobs["weights_pool"].values == ("auto", "npu", "cpu", "external")
+    (knobs,) = knobs_of(graph, external_ram=False)
+    assert knobs["weights_pool"].values == ("auto", "npu", "cpu")
+    (knobs,) = knobs_of(graph, with_pools(1 << 20), external_ram=False)
+    assert "weights_pool" not in knobs
 
 
 def test_weights_of_four_bits_are_offered_where_they_are_asked_for():

@@ -278,6 +278,195 @@ def test_units_that_unpack_weights_limit_how_fast_they_arrive():
     assert found.costs.compute_cycles >= 512 * 512
 
 
+def test_resident_weights_take_ram_and_no_flash_traffic():
+    wide = Choice(accelerators=4)
+    streamed = metrics_of(HEAVY, wide)
+    resident = metrics_of(HEAVY, wide._replace(weights="resident"))
+    weights = sum(operation.weights.elements for operation in HEAVY.operations)
+    assert streamed["traffic_flash_bytes"] == weights
+    assert resident["traffic_flash_bytes"] == 0
+    assert resident["peak_live_bytes"] == streamed["peak_live_bytes"] + weights
+    assert resident["flash_bytes"] == streamed["flash_bytes"]
+    assert resident["traffic_ram_bytes"] == streamed["traffic_ram_bytes"] + weights
+    assert resident["cycles"] < streamed["cycles"]
+
+
+@given(graph=layers(), chosen=choices)
+@settings(max_examples=80, deadline=None)
+def test_resident_weights_never_slow_a_layer_down_that_waits_for_flash_or_its_units(graph, chosen):
+    chosen = chosen._replace(unit="accelerator", weights_pool="npu")
+    streamed = step(graph, chosen._replace(weights="stream"))
+    resident = step(graph, chosen._replace(weights="resident"))
+    assume(resident.costs.ram_cycles <= streamed.cycles - STM32N6.calibration.epoch_cycles)
+    assert resident.cycles <= streamed.cycles + 1e-6
+
+
+def test_resident_weights_are_slower_in_external_ram():
+    graph = chain(image(512, 2), {"kernels": 512})
+    near, far = (
+        metrics_of(graph, Choice(weights="resident", weights_pool=kind), rule=VENDOR)
+        for kind in ("npu", "external")
+    )
+    assert near["cycles"] < far["cycles"] < metrics_of(graph, rule=VENDOR)["cycles"]
+    assert near["energy"] < far["energy"]
+    assert far["external_ram_bytes"] == far["traffic_external_bytes"] == 512 * 512
+
+
+def test_compressed_weights_take_less_ram_for_good():
+    graph = chain(image(64, 8), {"kernels": 256, "entropy_bits": 2.0})
+    kept = Choice(weights="resident")
+    plain, packed = (
+        metrics_of(graph, kept),
+        metrics_of(graph, kept._replace(weight_compression=True)),
+    )
+    saved = plain["peak_live_bytes"] - packed["peak_live_bytes"]
+    assert saved > 0.65 * 64 * 256
+
+
+def test_a_network_whose_weights_have_room_is_faster_with_them_there():
+    with load_target("neural-art-stm32n6").bind(zoo_network("mobilenet-v2-0.35-96")) as problem:
+        space = problem.space
+        kept = {k.full_name: "resident" for k in space.knobs if k.name == "weights"}
+        streamed = problem.evaluate(space.default).metrics
+        resident = problem.evaluate(space.effective(space.configuration(kept))).metrics
+    assert resident["traffic_flash_bytes"] < 0.01 * streamed["traffic_flash_bytes"]
+    assert resident["latency_ms"] < streamed["latency_ms"]
+    assert resident["ram_bytes"] > streamed["ram_bytes"]
+
+
+# Depth-first segments ---------------------------------------------------------------------
+
+DEEP = Choice(depth_first=True, stripes=4)
+WIDE = chain(
+    image(8, 32),
+    {"kernels": 48},
+    {"kernels": 48, "taps": 3, "depthwise": True},
+    {"kernels": 8},
+)
+"""An inverted residual: the maps between are six times as large as its ends."""
+
+
+def in_stripes(halo: str, graph=WIDE, **changes) -> list[dict]:
+    """Metrics with 2, 4, 8 and so on stripes."""
+    chosen = DEEP._replace(halo=halo, **changes)
+    return [metrics_of(graph, chosen._replace(stripes=number)) for number in (2, 4, 8, 16, 32)]
+
+
+@pytest.mark.parametrize("halo", ["keep", "recompute"])
+def test_more_stripes_need_less_memory_and_more_time(halo):
+    whole, cut = metrics_of(WIDE), in_stripes(halo)
+    for fewer, more in pairwise([whole, *cut]):
+        assert more["peak_live_bytes"] < fewer["peak_live_bytes"]
+        assert more["cycles"] > fewer["cycles"]
+        assert more["traffic_flash_bytes"] > fewer["traffic_flash_bytes"]
+
+
+@pytest.mark.parametrize("halo", ["keep", "recompute"])
+def test_stripes_of_a_segment_stream_weights_again_unless_these_are_in_ram(halo):
+    whole = metrics_of(WIDE)["traffic_flash_bytes"]
+    streamed = in_stripes(halo)
+    assert [m["traffic_flash_bytes"] / whole for m in streamed] == [2, 4, 8, 16, 32]
+    preloaded = in_stripes(halo, weights="preload")
+    assert {m["traffic_flash_bytes"] for m in preloaded} == {whole}
+    resident = in_stripes(halo, weights="resident")
+    assert {m["traffic_flash_bytes"] for m in resident} == {0}
+    assert len({m["flash_bytes"] for m in (*streamed, *preloaded, *resident)}) == 1
+
+
+def test_epochs_are_counted_for_every_stripe():
+    assert [m["hardware_epochs"] for m in in_stripes("keep")] == [6, 12, 24, 48, 96]
+    # A slice and the three layers for each stripe, and what puts the stripes together.
+    assert [m["hardware_epochs"] for m in in_stripes("recompute")] == [9, 17, 33, 65, 129]
+
+
+def test_fixed_costs_count_for_every_stripe():
+    rule = CostRule(0.0, 1e9, 0.0, 0.0)
+    for stripes in (2, 8, 32):
+        (found,) = run(WIDE, DEEP._replace(stripes=stripes), rule=rule).steps
+        assert found.cycles == pytest.approx(3 * stripes * 1e9, rel=1e-3)
+
+
+def test_kept_rows_are_computed_once_and_read_again():
+    whole, kept = metrics_of(WIDE), metrics_of(WIDE, DEEP)
+    between = WIDE.maps["a.out"]
+    again = 3 * 2 * between.width * between.channels
+    assert kept["traffic_ram_bytes"] - whole["traffic_ram_bytes"] == pytest.approx(again)
+    (found,) = run(WIDE, DEEP).steps
+    assert found.epoch.total.macs == sum(operation.macs for operation in WIDE.operations)
+
+
+def test_recomputing_costs_more_products_reads_and_energy_than_keeping():
+    (kept,), (again,) = (
+        run(WIDE, DEEP._replace(halo=halo)).steps for halo in ("keep", "recompute")
+    )
+    assert again.epoch.total.macs > kept.epoch.total.macs
+    assert again.costs.compute_cycles > kept.costs.compute_cycles
+    assert again.costs.ram_bytes > kept.costs.ram_bytes
+    assert again.costs.energy > kept.costs.energy
+    # The rows on both sides of three cuts are expanded again.
+    extra = 3 * 2 / 32 * WIDE.operations[0].macs
+    assert again.epoch.total.macs - kept.epoch.total.macs == pytest.approx(extra)
+
+
+def test_a_segment_without_windows_reads_nothing_again():
+    graph = chain(image(8, 32), {"kernels": 48}, {"kernels": 8})
+    whole = metrics_of(graph)["traffic_ram_bytes"]
+    assert metrics_of(graph, DEEP)["traffic_ram_bytes"] == whole
+    # What is cut out and put together again is copied.
+    copied = 2 * graph.maps["in"].size_bytes + 2 * graph.maps["b.out"].size_bytes
+    again = metrics_of(graph, DEEP._replace(halo="recompute"))
+    assert again["traffic_ram_bytes"] == whole + copied
+
+
+@pytest.mark.parametrize("halo", ["keep", "recompute"])
+def test_kernels_are_loaded_again_for_every_stripe(halo):
+    graph = chain(image(512, 8, 1), {"kernels": 512}, {"kernels": 512})
+    loading = 512 * 512 / 3
+    for stripes in (2, 4, 8):
+        chosen = DEEP._replace(stripes=stripes, halo=halo)
+        (found,) = run(graph, chosen, rule=COMPUTE_ONLY).steps
+        assert found.costs.compute_cycles == pytest.approx(2 * stripes * loading)
+
+
+def test_kernels_are_loaded_again_for_parts_over_stripes_and_not_for_others():
+    graph = chain(image(512, 8, 1), {"kernels": 512})
+    whole = step(graph, rule=COMPUTE_ONLY).costs.compute_cycles
+    cycles = {
+        over: step(graph, Choice(parts=4, parts_over=over), rule=COMPUTE_ONLY).costs.compute_cycles
+        for over in OVERS
+    }
+    assert cycles["stripes"] == pytest.approx(4 * whole)
+    assert cycles["kernels"] == cycles["input_channels"] == whole
+
+
+def test_accelerators_that_share_the_rows_of_a_stripe_stand_idle_where_these_do_not_go_round():
+    graph = chain(image(8, 12, 64), {"kernels": 64, "taps": 3}, {"kernels": 64, "taps": 3})
+    shared = DEEP._replace(accelerators=2, parallel_over="stripes", stripes=4)
+    alone = run(graph, DEEP, rule=COMPUTE_ONLY).steps[0].costs.compute_cycles
+    # Of the three rows of a stripe one computes two.
+    (found,) = run(graph, shared, rule=COMPUTE_ONLY).steps
+    assert found.costs.compute_cycles == pytest.approx(alone * 2 / 3)
+
+
+@pytest.mark.parametrize("rule", ["calibrated", "vendor"])
+def test_a_segment_never_takes_less_time_than_its_operations_by_themselves(rule):
+    whole = metrics_of(WIDE, rule=rule)["cycles"]
+    for halo, stripes in product(("keep", "recompute"), (2, 4, 8, 16, 32)):
+        cut = metrics_of(WIDE, DEEP._replace(stripes=stripes, halo=halo), rule=rule)
+        assert cut["cycles"] >= whole - 1e-6
+
+
+def test_a_segment_keeps_a_large_map_on_the_chip():
+    graph = chain(
+        image(3, 64), {"kernels": 64, "taps": 3}, {"kernels": 16, "taps": 3, "stride": 2}
+    )
+    hardware = with_pools(64 * 1024, external=1 << 24)
+    whole = metrics_of(graph, hardware=hardware)
+    cut = metrics_of(graph, DEEP._replace(stripes=16), hardware=hardware)
+    assert whole["external_ram_bytes"] > 0
+    assert cut["external_ram_bytes"] == cut["traffic_external_bytes"] == 0
+
+
 # Epochs -----------------------------------------------------------------------------------
 
 

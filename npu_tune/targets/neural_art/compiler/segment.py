@@ -93,6 +93,12 @@ def slice_of(name: str) -> str:
     return f"slice of {name}"
 
 
+def moves_rows(member: Epoch) -> bool:
+    """Tells whether an epoch of a segment is a slice or the concatenation, which no layer asks for."""
+    source, target = member.span.inputs[0][0], member.span.output
+    return target == slice_of(source) or source == stripes_of(target)
+
+
 def _members(
     graph: OperationGraph, first: int, operations: Sequence[CutOperation], units: Units
 ) -> Iterator[Epoch]:

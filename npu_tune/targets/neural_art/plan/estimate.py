@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
 
 class Estimator:
-    """Estimates epochs, as if what they read and write lay in two memories, each the fastest.
+    """Estimates epochs, as if what they read and write lay in memories of their own, the fastest.
 
     Args:
         hardware: gives the memories.
@@ -53,13 +53,13 @@ class Estimator:
     def estimate(self, epoch: Epoch) -> Estimate:
         """Estimates a single epoch."""
         rule, total, span = self._rule, epoch.total, epoch.span
-        read = float(sum(size for _, size in span.inputs[1:]) + total.fetched + total.taken)
+        read = float(sum(size for _, size in span.inputs[1:]) + total.fetched)
         if span.inputs:
             read += span.inputs[0][1] * total.reads
         written = span.output_bytes + sum(size for _, size in span.further) + total.partial
         others = max(
             total.compute * rule.compute_factor,
-            max(read, written) * self._byte,
+            max(read, written, total.taken) * self._byte,
             max(total.scattered_in, total.scattered_out or span.scattered_out) * self._access,
         )
         fixed = rule.software_epoch_cycles if span.software else rule.epoch_cycles * total.parts

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from typing import NamedTuple
 
 from npu_tune.targets.neural_art.compiler.choice import PRELOAD, STREAM
 from npu_tune.targets.neural_art.plan.pieces import Piece
+
+
+class _Way(NamedTuple):
+    """The pieces from some position to the end.
+
+    Args:
+        cost: of all of them.
+        early: of the first one.
+        piece: the first one; None at the end.
+        rest: the others.
+    """
+
+    cost: float
+    early: int
+    piece: Piece | None = None
+    rest: _Way | None = None
 
 
 def cheapest_path(pieces: Sequence[Sequence[Piece]], most_bytes: float) -> list[Piece] | None:
@@ -14,27 +30,30 @@ def cheapest_path(pieces: Sequence[Sequence[Piece]], most_bytes: float) -> list[
 
     Args:
         pieces: that start at each position.
-        most_bytes: that a piece may need.
+        most_bytes: that may be in use at one time, also while weights of the next piece arrive.
 
     Returns:
-        None where some operation needs more in every piece.
+        None where every path needs more.
     """
     end = len(pieces)
-    best = [inf] * end + [0.0]
-    taken: list[Piece | None] = [None] * end
+    ways: list[list[_Way]] = [*([] for _ in range(end)), [_Way(0.0, 0)]]
     for position in reversed(range(end)):
-        for piece in pieces[position]:
-            cost = piece.cost + best[piece.last + 1]
-            if piece.needs <= most_bytes and cost < best[position]:
-                best[position], taken[position] = cost, piece
-    path: list[Piece] = []
-    position = 0
-    while position < end:
-        chosen = taken[position]
-        if chosen is None:
-            return None
-        path.append(chosen)
-        position = chosen.last + 1
+        found = [
+            _Way(piece.cost + rest.cost, piece.early, piece, rest)
+            for piece in pieces[position]
+            if piece.needs <= most_bytes
+            for rest in ways[piece.last + 1]
+            if piece.needs + rest.early <= most_bytes
+        ]
+        for way in sorted(found, key=lambda each: each[:2]):
+            if not ways[position] or way.early < ways[position][-1].early:
+                ways[position].append(way)
+    if not ways[0]:
+        return None
+    path, way = [], ways[0][0]
+    while way.piece is not None and way.rest is not None:
+        path.append(way.piece)
+        way = way.rest
     return path
 
 
@@ -52,13 +71,15 @@ def with_preloading(path: Sequence[Piece], most_bytes: float) -> list[Piece]:
     slack = _slack(path[0]) if path else 0.0
     # Bytes in use while the piece before runs, its own preloaded weights among them.
     in_use = path[0].needs if path else 0
-    for piece in path[1:]:
-        chosen, own_bytes = piece, piece.needs
+    following = (*path[2:], None)
+    for piece, after in zip(path[1:], following, strict=True):
+        needs = max(piece.needs, in_use + piece.early)
+        chosen, own_bytes = piece._replace(needs=needs), piece.needs
         own = piece.estimate
         if own is not None and own.flash > 0 and all(c.weights == STREAM for c in piece.choices):
             streamed = own.cycles
             preloaded = max(0.0, own.flash - slack) + own.others + own.fixed
-            needs = max(in_use, piece.needs) + piece.streamed
+            needs = max(in_use, piece.needs + (after.early if after else 0)) + piece.streamed
             if needs <= most_bytes and preloaded < streamed:
                 own_bytes += piece.streamed
                 chosen = piece._replace(

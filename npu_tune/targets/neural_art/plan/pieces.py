@@ -36,6 +36,7 @@ class Piece(NamedTuple):
         choices: one per operation.
         streamed: bytes of weights from flash, of a single epoch.
         estimate: of a single epoch; None for a segment.
+        early: bytes of preloaded weights, which arrive while the piece before is in memory.
     """
 
     last: int
@@ -44,6 +45,7 @@ class Piece(NamedTuple):
     choices: tuple[Choice, ...]
     streamed: int
     estimate: Estimate | None
+    early: int = 0
 
 
 class Pieces:
@@ -179,12 +181,13 @@ class Pieces:
 
     def _segment(self, first: int, last: int, stripes: int, halo: str) -> Piece:
         rows = self._scheduler.grouping.rows(first, last, stripes, halo)
-        choices, cost, buffers = [], 0.0, 0
+        choices, cost, buffers, sums = [], 0.0, 0, []
         for position, cut in zip(range(first, last + 1), rows.cuts, strict=True):
             weights, own, buffer = self._cheapest_in_stripes(position, cut, halo)
             option = self._layers.cheapest(position, STREAM if weights == STREAM else RESIDENT)
             cost += own
             buffers += buffer
+            sums.append(self._sums_in_stripes(position, option, cut))
             choices.append(
                 option.asked._replace(
                     weights=weights,
@@ -196,25 +199,44 @@ class Pieces:
         return Piece(
             last,
             cost,
-            self._segment_bytes(first, last, rows, halo) + buffers,
+            self._segment_bytes(first, last, rows, halo, sums) + buffers,
             tuple(choices),
             0,
             None,
+            buffers,
         )
 
-    def _segment_bytes(self, first: int, last: int, rows: SegmentRows, halo: str) -> int:
+    def _segment_bytes(
+        self, first: int, last: int, rows: SegmentRows, halo: str, sums: Sequence[int]
+    ) -> int:
         output = self._graph.maps[self._graph.operations[last].output].size_bytes
         before = self._carried[first]
         if halo != RECOMPUTE:
-            return before + output + sum(rows.held.values())
+            return before + output + sum(rows.held.values()) + max(sums)
         taken = {name: most for name, (most, _) in rows.taken.items()}
         held = {**rows.held, **taken, self._graph.operations[last].output: 0}
+        written: dict[str, int] = {}
+        until: dict[str, int] = {}
+        for place, operation in enumerate(self._graph.operations[first : last + 1]):
+            written[operation.output] = place
+            until |= dict.fromkeys(operation.inputs, place)
+        # Slices are there from the start, rows from their writer on, both until they are read.
         at_once = max(
-            held[operation.output] + sum(held.get(name, 0) for name in operation.inputs)
-            for operation in self._graph.operations[first : last + 1]
+            room
+            + sum(
+                size
+                for name, size in held.items()
+                if written.get(name, 0) <= place <= until.get(name, place)
+            )
+            for place, room in enumerate(sums)
         )
-        behind = self._carried[last + 1] if last + 1 < len(self._carried) else output
-        return max(before + output + at_once, behind + output)
+        return max(before + output + at_once, self._carried[last + 1] + output)
+
+    def _sums_in_stripes(self, position: int, option: Option, cut: Cut) -> int:
+        """Bytes of partial sums of an operation in stripes."""
+        if not option.demand.workspace:
+            return 0
+        return sum(self._scheduler.demand(position, option.choice, cut).workspace)
 
     def _cheapest_in_stripes(self, position: int, cut: Cut, halo: str) -> tuple[str, float, int]:
         """Where the weights should be, with what the operation costs and the room it takes.
@@ -252,16 +274,17 @@ class Pieces:
 
 
 def carried_bytes(graph: OperationGraph) -> list[int]:
-    """Per operation, bytes of the maps that were written before it and are still in use."""
+    """Per operation, and at the end, bytes of maps that were written before and are still in use."""
     last = {
         name: len(graph.operations) if name in graph.outputs else (readers[-1] if readers else -1)
         for name, readers in graph.readers.items()
     }
     written = set(graph.inputs)
     carried = []
-    for position, operation in enumerate(graph.operations):
+    for position in range(len(graph.operations) + 1):
         carried.append(
             sum(graph.maps[name].size_bytes for name in written if last[name] >= position)
         )
-        written.update(operation.outputs)
+        if position < len(graph.operations):
+            written.update(graph.operations[position].outputs)
     return carried
