@@ -147,53 +147,81 @@ def segment_rows(
         stripes: of the output, at most its rows.
         halo: ``keep`` or ``recompute``.
     """
-    operations = graph.operations[first : last + 1]
-    inside = {operation.output for operation in operations}
-    height = graph.maps[operations[-1].output].height
-    ends = height * np.arange(1, stripes + 1) // stripes
-    # Per map, the rows that each stripe computes, and those that it reads.
-    computed = {operations[-1].output: (_shifted(ends), ends)}
-    read: dict[str, _Spans] = {}
-    for operation in reversed(operations):
-        own = computed[operation.output]
-        for name in dict.fromkeys(operation.inputs):
-            source = graph.maps[name]
-            if not _is_cut(operation, source, graph):
-                continue
-            low, high = _rows_read(operation, source, graph, own)
-            if name in read:
-                low, high = np.minimum(low, read[name][0]), np.maximum(high, read[name][1])
-            if name in inside and halo == KEEP:
-                high[-1] = source.height
-            read[name] = low, high
-            if name in inside:
-                computed[name] = (_shifted(high) if halo == KEEP else low), high
-    held = {
-        operation.output: _bytes_of(graph.maps[operation.output], _most(read[operation.output]))
-        for operation in operations[:-1]
-    }
+    steps = list(rows_from_behind(graph, first, last, stripes=stripes, halo=halo))
+    made = {graph.operations[step.position].output: step.computed for step in steps[1:]}
+    cuts = tuple(
+        Cut(stripes, step.computed, step.read, made.get(step.source, 1.0), step.most)
+        for step in reversed(steps)
+    )
+    held = {graph.operations[step.position].output: step.held for step in reversed(steps[1:])}
     taken = {
-        name: (_bytes_of(graph.maps[name], _most(rows)), _bytes_of(graph.maps[name], _sum(rows)))
-        for name, rows in read.items()
-        if name not in inside
+        name: (most_bytes(graph, name, rows), all_bytes(graph, name, rows))
+        for name, rows in steps[-1].waiting.items()
     }
-    cuts = tuple(_cut(operation, graph, computed, stripes) for operation in operations)
     return SegmentRows(cuts, held, taken)
 
 
-def _cut(
-    operation: Operation, graph: OperationGraph, computed: Mapping[str, _Spans], stripes: int
-) -> Cut:
-    own, height = computed[operation.output], graph.maps[operation.output].height
-    share, most = _sum(own) / height, _most(own) / height
-    name = operation.inputs[0]
-    source = graph.maps[name]
-    if not _is_cut(operation, source, graph):
-        return Cut(stripes, share, float(stripes), 1.0, most)
-    low, high = _rows_read(operation, source, graph, own)
-    read = int((high - low)[own[1] > own[0]].sum()) / source.height
-    made = _sum(computed[name]) / source.height if name in computed else 1.0
-    return Cut(stripes, share, read, made, most)
+@dataclass(frozen=True, slots=True)
+class RowsStep:
+    """What an operation does in every segment that ends at one position.
+
+    Args:
+        position: of the operation.
+        computed: rows of the output that it computes / rows of the output.
+        most: of these, in one stripe.
+        source: the first input if it is read row by row, else "".
+        read: rows of the first input that it reads / rows of that input.
+        held: bytes of the output that are in memory at one time.
+        waiting: by map that is written before the operation and that it or a later one reads row
+            by row, the rows that these read.
+    """
+
+    position: int
+    computed: float
+    most: float
+    source: str
+    read: float
+    held: int
+    waiting: Mapping[str, _Spans]
+
+
+def rows_from_behind(
+    graph: OperationGraph, first: int, last: int, *, stripes: int, halo: str
+) -> Iterator[RowsStep]:
+    """Follows the rows of a segment from its last operation to its first.
+
+    Where the segment starts makes no difference to the operations in it.
+    """
+    height = graph.maps[graph.operations[last].output].height
+    ends = height * np.arange(1, stripes + 1) // stripes
+    waiting: dict[str, _Spans] = {graph.operations[last].output: (_shifted(ends), ends)}
+    for position in range(last, first - 1, -1):
+        operation = graph.operations[position]
+        output = graph.maps[operation.output]
+        low, high = waiting.pop(operation.output)
+        if halo == KEEP:
+            # Rows that nothing reads are computed with the last stripe.
+            high = np.append(high[:-1], output.height)
+        own = (_shifted(high) if halo == KEEP else low), high
+        source, read = "", float(stripes)
+        for number, name in enumerate(dict.fromkeys(operation.inputs)):
+            feature_map = graph.maps[name]
+            if not _is_cut(operation, feature_map, graph):
+                continue
+            low_read, high_read = _rows_read(operation, feature_map, graph, own)
+            if number == 0:
+                used = own[1] > own[0]
+                source, read = name, int((high_read - low_read)[used].sum()) / feature_map.height
+            if name in waiting:
+                known = waiting[name]
+                low_read, high_read = (
+                    np.minimum(low_read, known[0]),
+                    np.maximum(high_read, known[1]),
+                )
+            waiting[name] = low_read, high_read
+        held = most_bytes(graph, operation.output, (low, high))
+        computed, most = _sum(own) / output.height, _most(own) / output.height
+        yield RowsStep(position, computed, most, source, read, held, dict(waiting))
 
 
 def _shifted(ends: _Rows) -> _Rows:
@@ -230,6 +258,16 @@ def _padding(operation: Operation, source: FeatureMap, output: FeatureMap) -> in
     say; above there is taken to be the smaller half.
     """
     return (output.height - 1) * operation.stride[0] + _window(operation) - source.height
+
+
+def most_bytes(graph: OperationGraph, name: str, rows: _Spans) -> int:
+    """Bytes of the most rows of a map that one stripe reads."""
+    return _bytes_of(graph.maps[name], _most(rows))
+
+
+def all_bytes(graph: OperationGraph, name: str, rows: _Spans) -> int:
+    """Bytes of the rows of a map that all stripes read."""
+    return _bytes_of(graph.maps[name], _sum(rows))
 
 
 def _most(rows: _Spans) -> int:

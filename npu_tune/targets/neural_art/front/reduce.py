@@ -15,7 +15,7 @@ also join the other one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -35,10 +35,13 @@ from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 CHAIN = "chain"
 OUTPUT_POOL = "output_pool"
 UNIT = "unit"
+WEIGHTS = "weights"
 
-
-_LEFT_OUT = frozenset({"depth_first", "stripes", "halo", "weights_pool"})
+DEPTH_FIRST = "depth_first"
+_LEFT_OUT = frozenset({DEPTH_FIRST, "stripes", "halo", "weights_pool"})
 """Knobs of what no label can tell apart: segments, and weights that are in RAM from the start."""
+
+_Fields = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +65,62 @@ class Reduced:
         candidates: by the position of the first operation.
         configurations: number of combinations of the per-layer knobs, before any reduction.
         on_accelerators_only: whether layers could also be computed in memory, which is left out.
+        without_segments: whether layers could also go on depth-first, which is left out.
+        without_residents: whether weights could also be in RAM for good, which is left out.
     """
 
     candidates: tuple[tuple[Candidate, ...], ...]
     configurations: int
     on_accelerators_only: bool
+    without_segments: bool
+    without_residents: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dominance:
+    """Which epochs dominate others.
+
+    Args:
+        group: fields that must be equal.
+        epoch: fields that must be at most equal.
+        part: the same, for the beginning of an epoch that others may join.
+        placed: whether it matters which kind of pool the output prefers.
+        residents: whether weights may be in RAM for good.
+    """
+
+    group: Callable[[Demand], Hashable]
+    epoch: Callable[[Demand], _Fields]
+    part: Callable[[Demand], _Fields]
+    placed: bool
+    residents: bool
 
 
 def reduce_epochs(
-    scheduler: Scheduler, space: SearchSpace, *, progress: Callable[[int, int], None] | None = None
+    scheduler: Scheduler,
+    space: SearchSpace,
+    *,
+    dominance: Dominance | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Reduced:
     """Finds the nondominated epochs that the per-layer knobs can make at each position.
 
     Args:
         scheduler: for given network-wide knobs.
         space: gives the values of the per-layer knobs.
+        dominance: :data:`SIMULATED` if None.
         progress: is told how many positions are done, of how many.
     """
-    knobs: dict[str, dict[str, tuple[Value, ...]]] = {}
-    for knob in space.knobs:
-        if knob.name in _LEFT_OUT:
-            continue
-        others = (v for v in knob.values if v not in (knob.default, RESIDENT))
-        knobs.setdefault(knob.layer, {})[knob.name] = (knob.default, *others)
+    dominance = dominance or SIMULATED
+    knobs = knobs_by_layer(space)
+    without_segments = any(True in own.get(DEPTH_FIRST, ()) for own in knobs.values())
+    has_residents = any(RESIDENT in own.get(WEIGHTS, ()) for own in knobs.values())
+    for own in knobs.values():
+        for name in _LEFT_OUT & own.keys():
+            del own[name]
+        if not dominance.residents and WEIGHTS in own:
+            own[WEIGHTS] = tuple(v for v in own[WEIGHTS] if v != RESIDENT)
     positions = [
-        _Position(scheduler, position, knobs.get(operation.name, {}))
+        _Position(scheduler, position, knobs.get(operation.name, {}), dominance)
         for position, operation in enumerate(scheduler.graph.operations)
     ]
     found = []
@@ -98,18 +132,35 @@ def reduce_epochs(
         tuple(found),
         math.prod(len(values) for own in knobs.values() for values in own.values()),
         any(DIMC in own.get(UNIT, ()) for own in knobs.values()),
+        without_segments,
+        has_residents and not dominance.residents,
     )
+
+
+def knobs_by_layer(space: SearchSpace) -> dict[str, dict[str, tuple[Value, ...]]]:
+    """The values of the knobs of each layer, by the knob's name, the default first."""
+    knobs: dict[str, dict[str, tuple[Value, ...]]] = {}
+    for knob in space.knobs:
+        others = (v for v in knob.values if v != knob.default)
+        knobs.setdefault(knob.layer, {})[knob.name] = (knob.default, *others)
+    return knobs
 
 
 class _Position:
     """The nondominated options of one operation: alone, as the first of an epoch, or later."""
 
     def __init__(
-        self, scheduler: Scheduler, position: int, knobs: dict[str, tuple[Value, ...]]
+        self,
+        scheduler: Scheduler,
+        position: int,
+        knobs: dict[str, tuple[Value, ...]],
+        dominance: Dominance,
     ) -> None:
         self.index = position
+        self.dominance = dominance
         self._scheduler = scheduler
-        self._pools = tuple(str(value) for value in knobs.get(OUTPUT_POOL, (AUTO,)))
+        pools = knobs.get(OUTPUT_POOL, (AUTO,)) if dominance.placed else (AUTO,)
+        self._pools = tuple(str(value) for value in pools)
         self._may_chain = True in knobs.get(CHAIN, ())
         names = [n for n in knobs if n not in (CHAIN, OUTPUT_POOL)]
         values = [(ACCELERATOR,) if name == UNIT else knobs[name] for name in names]
@@ -118,11 +169,12 @@ class _Position:
             named: dict[str, Any] = dict(zip(names, combination, strict=True))
             option = scheduler.option(position, Choice(**named))
             options.setdefault(option.choice, option)
-        self.alone = _nondominated_items(options.values(), lambda option: option.demand, _as_epoch)
+        group, part = dominance.group, dominance.part
+        self.alone = _nondominated_items(options.values(), _demand, group, dominance.epoch)
         whole = [option for option in options.values() if option.choice.parts == 1]
-        self.first = _nondominated_items(whole, lambda option: option.demand, _as_part)
+        self.first = _nondominated_items(whole, _demand, group, part)
         behind = [option for option in whole if option.demand.reads <= 1]
-        self.behind = _nondominated_items(behind, lambda option: option.demand, _as_part)
+        self.behind = _nondominated_items(behind, _demand, group, part)
 
     def chain(self, option: Option) -> Option | None:
         """The option, chained to the next operation; None if it cannot be."""
@@ -143,6 +195,11 @@ def _candidates(
     for option in first.alone:
         for ending in first.endings(option):
             yield Candidate((ending,), ending.alone)
+    group, as_epoch, as_part = (
+        first.dominance.group,
+        first.dominance.epoch,
+        first.dominance.part,
+    )
     begun = [(option,) for option in first.first]
     for last in positions[first.index + 1 :]:
         before = positions[last.index - 1]
@@ -157,8 +214,8 @@ def _candidates(
             for run in [(*head, option)]
             if _joins(scheduler, span, run)
         ]
-        begun = _nondominated_items(longer, partial(_total, span), _as_part)
-        for run in _nondominated_items(begun, partial(_total, span), _as_epoch):
+        begun = _nondominated_items(longer, partial(_total, span), group, as_part)
+        for run in _nondominated_items(begun, partial(_total, span), group, as_epoch):
             for ending in last.endings(run[-1]):
                 options = (*run[:-1], ending)
                 yield Candidate(options, _epoch(span, options))
@@ -168,6 +225,10 @@ def _joins(scheduler: Scheduler, span: Span, run: tuple[Option, ...]) -> bool:
     choices = tuple(option.choice for option in run)
     demands = tuple(option.demand for option in run)
     return may_join(span, choices, demands, scheduler.hardware.units)
+
+
+def _demand(option: Option) -> Demand:
+    return option.demand
 
 
 def _total(span: Span, run: tuple[Option, ...]) -> Demand:
@@ -206,16 +267,26 @@ def _as_part(demand: Demand) -> tuple[float, ...]:
     return (*_as_epoch(demand), demand.accelerators, demand.decompressors)
 
 
+def _sizes(demand: Demand) -> tuple[int, tuple[int, ...]]:
+    """What placement depends on."""
+    return demand.buffer, demand.workspace
+
+
+SIMULATED = Dominance(_sizes, _as_epoch, _as_part, placed=True, residents=False)
+"""Whatever the rest of the network does, the simulator finds the others no better."""
+
+
 def _nondominated_items(
     items: Iterable[Any],
     demand: Callable[[Any], Demand],
-    fields: Callable[[Demand], tuple[float, ...]],
+    group_of: Callable[[Demand], Hashable],
+    fields: Callable[[Demand], _Fields],
 ) -> list[Any]:
-    """The items that no other item with equal buffer and workspace dominates."""
-    groups: dict[tuple[int, tuple[int, ...]], list[Any]] = {}
+    """The items that no other item of the same group dominates."""
+    groups: dict[Hashable, list[Any]] = {}
     for item in items:
         own = demand(item)
-        groups.setdefault((own.buffer, own.workspace), []).append((item, fields(own)))
+        groups.setdefault(group_of(own), []).append((item, fields(own)))
     kept = []
     for group in groups.values():
         rows = np.array([row for _, row in group], dtype=np.float64)
