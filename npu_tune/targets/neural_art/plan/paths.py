@@ -71,15 +71,15 @@ def with_preloading(path: Sequence[Piece], most_bytes: float) -> list[Piece]:
     slack = _slack(path[0]) if path else 0.0
     # Bytes in use while the piece before runs, its own preloaded weights among them.
     in_use = path[0].needs if path else 0
-    following = (*path[2:], None)
-    for piece, after in zip(path[1:], following, strict=True):
+    for number, piece in enumerate(path[1:], start=2):
         needs = max(piece.needs, in_use + piece.early)
         chosen, own_bytes = piece._replace(needs=needs), piece.needs
         own = piece.estimate
         if own is not None and own.flash > 0 and all(c.weights == STREAM for c in piece.choices):
             streamed = own.cycles
             preloaded = max(0.0, own.flash - slack) + own.others + own.fixed
-            needs = max(in_use, piece.needs + (after.early if after else 0)) + piece.streamed
+            arriving = path[number].early if number < len(path) else 0
+            needs = max(in_use, piece.needs + arriving) + piece.streamed
             if needs <= most_bytes and preloaded < streamed:
                 own_bytes += piece.streamed
                 chosen = piece._replace(
