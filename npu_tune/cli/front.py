@@ -78,6 +78,8 @@ def front(
 ) -> CommandResult:
     """Prints the exact front of MODEL over all choices of its layers, or else a lower bound.
 
+    Ethos-U55 and U65 know a bound only.
+
     The choices of the whole network stand at their defaults, with --study at those of its best
     trial.
     """
@@ -120,13 +122,13 @@ def _find_optimum(
     progress: Progress | None,
 ) -> Optimum:
     from npu_tune.report.optimum import Optimum  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.targets.oracle import require_oracle  # noqa: PLC0415
+    from npu_tune.targets.oracle import require_bounded, require_oracle  # noqa: PLC0415
 
-    oracle = require_oracle(problem)
+    bounded = require_bounded(problem)
     base = _base(problem.space, result)
     found, reason = None, ""
     try:
-        found = oracle.front(
+        found = require_oracle(problem).front(
             objectives=tuple(weights),
             base=base,
             tolerance=tolerance,
@@ -135,7 +137,7 @@ def _find_optimum(
         )
     except TargetError as error:
         reason = str(error)
-    bound = oracle.bound(base=base)
+    bound = bounded.bound(base=base)
     return Optimum(
         problem.metrics,
         problem.space.default,
@@ -181,7 +183,9 @@ def _base(space: SearchSpace, result: StudyResult | None) -> Configuration:
     """What stands for the choices of the whole network."""
     if result is None or result.best is None:
         return space.default
-    chosen = _of_network(result.best.configuration)
+    from npu_tune.tuning.bounds import network_choices  # noqa: PLC0415 -- keeps --help fast
+
+    chosen = network_choices(result.best.configuration)
     try:
         return space.configuration(chosen)
     except IllegalConfigurationError as error:
@@ -193,19 +197,13 @@ def _base(space: SearchSpace, result: StudyResult | None) -> Configuration:
         ) from error
 
 
-def _of_network(configuration: Configuration) -> dict[str, Any]:
-    from npu_tune.space import NETWORK_SCOPE  # noqa: PLC0415 -- keeps --help fast
-
-    scope = f"{NETWORK_SCOPE}/"
-    return {name: value for name, value in configuration.items() if name.startswith(scope)}
-
-
 def _standing(
     result: StudyResult, best: Front | Bound, weights: Mapping[str, float], base: Configuration
 ) -> Standing:
     from npu_tune.report.optimum import Standing  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.targets.oracle import Front, gap, hypervolume_share  # noqa: PLC0415
     from npu_tune.tuning import require_feasible  # noqa: PLC0415
+    from npu_tune.tuning.bounds import network_choices  # noqa: PLC0415
 
     trial = require_feasible(result)
     baseline = result.baseline
@@ -215,9 +213,9 @@ def _standing(
         )
     share = None
     if isinstance(best, Front):
-        chosen = _of_network(base)
+        chosen = network_choices(base)
         # Other choices of the whole network belong to another front.
-        own = [t.metrics for t in result.front if _of_network(t.configuration) == chosen]
+        own = [t.metrics for t in result.front if network_choices(t.configuration) == chosen]
         share = hypervolume_share(best, own, baseline=baseline.metrics)
     found = gap(best, trial.metrics, weights=weights, baseline=baseline.metrics)
     return Standing(result.name, trial.number, found, share)

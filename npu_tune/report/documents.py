@@ -41,6 +41,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "least_infeasible": None if best else _optional(result, result.least_infeasible),
         "yardsticks": [] if best is None else references_document(result, best),
         "references": {label: dict(metrics) for label, metrics in result.references.items()},
+        "bound": _bound(result),
         "confidence": None if result.confidence is None else result.confidence.to_dict(),
         "notes": list(result.notes),
         "cost_column": result.profile.cost,
@@ -133,6 +134,17 @@ def _as_cycles(result: StudyResult, row: LayerChange) -> Document:
     return {
         "cycles_before": row.cost_before if is_cycles else None,
         "cycles_after": row.cost_after if is_cycles else None,
+    }
+
+
+def _bound(result: StudyResult) -> Document | None:
+    bound = result.bound
+    if bound is None:
+        return None
+    return {
+        "metrics": dict(bound.metrics),
+        "notes": list(bound.notes),
+        "excess": None if result.gap is None else result.gap.excess,
     }
 
 

@@ -9,6 +9,7 @@ from npu_tune.report.tables import format_value, table
 from npu_tune.space import Configuration
 from npu_tune.targets import Metric
 from npu_tune.targets.oracle import Bound, Front, Gap
+from npu_tune.tuning.records import StudyResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,22 @@ class Optimum:
     bound: Bound
     reason: str = ""
     standing: Standing | None = None
+
+
+def bound_cells(result: StudyResult, name: str) -> tuple[str, ...]:
+    """How far the best trial is above the bound, for the column that says so, if there is one.
+
+    Args:
+        result: of a study.
+        name: of a metric, or ``cost``.
+    """
+    best, bound, gap = result.best, result.bound, result.gap
+    if gap is None or best is None or bound is None:
+        return ()
+    if name == "cost":
+        return (f"{gap.excess:.1%}",)
+    least = bound.metrics.get(name)
+    return (f"{best.metrics[name] / least - 1.0:.1%}" if least else "-",)
 
 
 def optimum_text(optimum: Optimum) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from npu_tune.report.documents import trial_counts
 from npu_tune.report.layers import LayerChange, layer_changes
+from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
@@ -143,17 +144,19 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
             str(metric.kind),
             _value(best.metrics[metric.name], metric.unit),
             _of_baseline(result, best, metric.name),
+            *bound_cells(result, metric.name),
             *(_value(row.metrics.get(metric.name), metric.unit) for row in references),
         ]
         for metric in shown
     ]
     costs = ["-" if row.cost is None else f"{row.cost:.4f}" for row in references]
-    body.append(["cost", "", _cost_text(best), "", *costs])
+    body.append(["cost", "", _cost_text(best), "", *bound_cells(result, "cost"), *costs])
     header = [
         "metric",
         "kind",
         f"best (trial {best.number})",
         "of baseline",
+        *(["above the bound"] if result.gap else []),
         *(row.label for row in references),
     ]
     parts = [

@@ -64,7 +64,20 @@ class Bound:
 
 
 @runtime_checkable
-class Oracle(Protocol):
+class Bounded(Protocol):
+    """A problem that can tell what no configuration of it falls below."""
+
+    def bound(self, *, base: Configuration | None = None) -> Bound:
+        """A lower bound of some metrics.
+
+        Args:
+            base: gives the choices of the whole network; the default ones if None. A bound that
+                holds for all of them needs none.
+        """
+
+
+@runtime_checkable
+class Oracle(Bounded, Protocol):
     """A problem that can tell how good a configuration of it can be at best."""
 
     def front(
@@ -89,9 +102,6 @@ class Oracle(Protocol):
         Choices of the whole network that gain nothing over another one may be left out.
         """
 
-    def bound(self, *, base: Configuration | None = None) -> Bound:
-        """A lower bound of some metrics over the same configurations."""
-
 
 def require_oracle(problem: Problem) -> Oracle:
     """The problem as an oracle.
@@ -99,14 +109,36 @@ def require_oracle(problem: Problem) -> Oracle:
     Raises:
         TargetError: if it is none.
     """
-    if not isinstance(problem, Oracle):
-        name = problem.target.name
+    if isinstance(problem, Oracle):
+        return problem
+    name = problem.target.name
+    if isinstance(problem, Bounded):
         raise TargetError(
-            f"The target {name!r} knows no optima: its compiler can only be tried.",
-            remedy="Take a target that can tell, or compare studies with each other.",
+            f"The target {name!r} knows no exact front of this network, only what nothing falls "
+            "below.",
+            remedy="Ask for its bound.",
             target=name,
         )
-    return problem
+    raise _nothing_known(name)
+
+
+def require_bounded(problem: Problem) -> Bounded:
+    """The problem as one that knows a bound at least.
+
+    Raises:
+        TargetError: if it does not.
+    """
+    if isinstance(problem, Bounded):
+        return problem
+    raise _nothing_known(problem.target.name)
+
+
+def _nothing_known(name: str) -> TargetError:
+    return TargetError(
+        f"The target {name!r} knows no optima: its compiler can only be tried.",
+        remedy="Take a target that can tell, or compare studies with each other.",
+        target=name,
+    )
 
 
 @dataclass(frozen=True, slots=True)

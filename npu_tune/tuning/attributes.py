@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from npu_tune.errors import StorageError, WorkerLostError
 from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Identity, Metric, Problem, ProfileSchema
+from npu_tune.targets.oracle import Bound
 from npu_tune.targets.profiles import pack_profile
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.packed import LazyProfile, SharedPairs, pack_attributes
@@ -204,6 +205,7 @@ def study_result(
     baseline_again: Mapping[str, float] | None,
     rivals: Mapping[str, Mapping[str, float]],
     filled_in: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    bound: Bound | None = None,
 ) -> StudyResult:
     """The result behind a ledger's attributes and trials.
 
@@ -217,6 +219,7 @@ def study_result(
         baseline_again: the baseline's metrics at the end.
         rivals: references that were found at the end.
         filled_in: as of :func:`trial_records`.
+        bound: what no configuration falls below.
     """
     default = Configuration.of(about["default"])
     deterministic = about.get("deterministic", True)
@@ -252,4 +255,5 @@ def study_result(
         deterministic=deterministic,
         stopped=stopped,
         baseline_again=baseline_again,
+        bound=bound,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from npu_tune.errors import StorageError
 from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.attributes import study_result
+from npu_tune.tuning.bounds import bound_of
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
@@ -19,6 +20,7 @@ STOPPED = "stopped"
 AGAIN = "baseline_again"
 RIVALS = "rivals"
 FILLED_IN = "filled_in"
+BOUND = "bound"
 """Attributes of a study's ledger."""
 
 
@@ -64,4 +66,5 @@ def result_of(ledger: Ledger) -> StudyResult:
         baseline_again=attributes.get(AGAIN),
         rivals=attributes.get(RIVALS) or {},
         filled_in=attributes.get(FILLED_IN) or {},
+        bound=bound_of(attributes.get(BOUND)),
     )

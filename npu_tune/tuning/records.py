@@ -15,6 +15,7 @@ from npu_tune.errors import InfeasibleError
 from npu_tune.pareto import nondominated
 from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Goal, Identity, Metric, ProfileSchema, goal_of
+from npu_tune.targets.oracle import Bound, Gap, gap
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.polish import Polished, best_trial, polished
 from npu_tune.tuning.samples import likely_spread, merge_repeats, metric_spread
@@ -51,6 +52,8 @@ class StudyResult:
             ``search space exhausted``); None while it runs or where it was killed.
         baseline_again: the metrics of the baseline evaluated once more at the end; None where
             the study did not come to its end.
+        bound: what no configuration falls below, with what the best chooses for the whole
+            network; None where the target cannot tell, or before the study came to its end.
     """
 
     name: str
@@ -69,6 +72,7 @@ class StudyResult:
     deterministic: bool = True
     stopped: str | None = None
     baseline_again: Mapping[str, float] | None = None
+    bound: Bound | None = None
 
     @property
     def target(self) -> str:
@@ -146,6 +150,18 @@ class StudyResult:
         best = self.best or self.least_infeasible
         chosen = self.front if best is None else (best, *self.front)
         return tuple({trial.number: trial for trial in chosen}.values())
+
+    @cached_property
+    def gap(self) -> Gap | None:
+        """How far the best is from the bound; None where that leaves out what is optimised."""
+        best, baseline, bound = self.best, self.baseline, self.bound
+        weights = self.objective.weights
+        if best is None or baseline is None or bound is None:
+            return None
+        is_covered = bound.metrics.keys() >= weights.keys()
+        if not is_covered or Goal.MAXIMIZE in self.objective.directions.values():
+            return None
+        return gap(bound, best.metrics, weights=weights, baseline=baseline.metrics)
 
     def _relative_violation(self, trial: TrialRecord) -> tuple[float, int]:
         shares = self.objective.constraints(trial.metrics).values()

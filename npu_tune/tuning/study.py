@@ -22,6 +22,7 @@ from npu_tune.tuning.attributes import (
     study_attributes,
     trial_records,
 )
+from npu_tune.tuning.bounds import bound_attribute, problem_bound
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.config import SamplerSection, StudyFile
 from npu_tune.tuning.folder import (
@@ -38,7 +39,7 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
-from npu_tune.tuning.reading import AGAIN, FILLED_IN, PLANNED, RIVALS, STOPPED, result_of
+from npu_tune.tuning.reading import AGAIN, BOUND, FILLED_IN, PLANNED, RIVALS, STOPPED, result_of
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
@@ -294,17 +295,19 @@ class _Session:
             if again is not None and not ledger.attributes().get(RIVALS):
                 ledger.set_attribute(RIVALS, problem_rivals(problem, objective, again))
         if reason != "interrupted":
-            self._fill_in(ledger, runner)
+            self._complete(ledger, runner)
         ledger.set_attribute(STOPPED, reason)
         planned = ledger.attributes().get(PLANNED)
         if planned is not None and meter.evaluations > planned:
             ledger.set_attribute(PLANNED, meter.evaluations)
 
-    def _fill_in(self, ledger: Ledger, runner: Runner) -> None:
-        """Adds to the trials that are shown what they were evaluated without."""
-        if not any(metric.on_request for metric in self._problem.metrics):
-            return
-        known = ledger.attributes().get(FILLED_IN) or {}
-        found = runner.fill_in(result_of(ledger).shown)
+    def _complete(self, ledger: Ledger, runner: Runner) -> None:
+        """Adds what is said of the trials that are shown, and of them alone."""
+        result = result_of(ledger)
+        found = runner.fill_in(result.shown)
         if found:
+            known = ledger.attributes().get(FILLED_IN) or {}
             ledger.set_attribute(FILLED_IN, {**known, **found})
+        bound = problem_bound(self._problem, result.best)
+        if bound is not None:
+            ledger.set_attribute(BOUND, bound_attribute(bound))

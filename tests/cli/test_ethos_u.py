@@ -84,3 +84,16 @@ def test_a_ray_cluster_out_of_reach_is_an_executor_error(in_shell):
     ended = in_shell("tune", "ds-cnn", *QUICK, "--ray", "127.0.0.1:1", "--study", "s")
     assert ended.code == 8, ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_study_is_held_against_what_nothing_falls_below(npu_tune, here):
+    tuned = npu_tune("tune", "st-mnist", *QUICK, "--study", "s", "--quiet")
+    assert "above the bound" in tuned.out
+    shown = npu_tune("show", "s", "--json").document
+    told = npu_tune("front", "st-mnist", *TARGET, "--study", "s", "--json", "--quiet").document
+    assert told["kind"] == "bound"
+    assert "knows no exact front" in told["reason"]
+    assert told["bound"]["metrics"] == shown["bound"]["metrics"]
+    assert told["standing"]["excess"] == pytest.approx(shown["bound"]["excess"])
+    text = npu_tune("front", "st-mnist", *TARGET, "--study", "s", "--quiet").out
+    assert "above the bound: an optimum may lie anywhere between" in text

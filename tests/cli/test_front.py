@@ -186,7 +186,7 @@ def test_a_study_is_held_against_the_optimum_in_the_documented_schema(npu_tune, 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("front", "ds-cnn", "--target", "ethos-u55-128"), 4, "knows no optima"),
+        (("front", "ds-cnn", "--target", "ethos-u85-256"), 4, "knows no optima"),
         (("front", "ds-cnn", *N6, "--objective", "latency"), 2, "no metric|does not report"),
         (("front", "ds-cnn", *N6, "--study", "nowhere"), 2, "no study"),
     ],

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from study_results import objective_of, study_result
 
-from npu_tune.report.optimum import Optimum, Standing, optimum_document, optimum_text
+from npu_tune.report import study_document, study_text
+from npu_tune.report.optimum import (
+    Optimum,
+    Standing,
+    bound_cells,
+    optimum_document,
+    optimum_text,
+)
 from npu_tune.space import Configuration
 from npu_tune.targets import Kind, Metric
 from npu_tune.targets.oracle import Bound, Front, FrontPoint, Gap
@@ -88,3 +97,30 @@ def test_the_document_of_a_bound_has_no_front():
     assert document["standing"]["nearest"] is None
     assert document["standing"]["hypervolume_share"] is None
     assert optimum_document(known())["standing"] is None
+
+
+def test_a_study_says_how_far_its_best_is_above_the_bound():
+    result = replace(study_result(), bound=Bound({"cycles": 800.0, "sram_bytes": 30 * 1024.0}))
+    assert bound_cells(result, "cycles") == ("6.2%",)
+    assert bound_cells(result, "sram_bytes") == ("100.0%",)
+    assert bound_cells(result, "npu_share") == ("-",)
+    assert bound_cells(result, "cost") == ("31.8%",)
+    header = next(line for line in study_text(result).splitlines() if line.startswith("metric"))
+    assert "of baseline  above the bound" in header
+    document = study_document(result, folder=None)["bound"]
+    assert document["metrics"] == dict(result.bound.metrics)
+    assert document["excess"] == pytest.approx(0.725 / 0.55 - 1)
+
+
+@pytest.mark.parametrize("metrics", [{"cycles": 800.0}, {}])
+def test_a_bound_that_leaves_out_what_is_optimised_says_nothing_of_the_best(metrics):
+    result = replace(study_result(), bound=Bound(metrics))
+    assert bound_cells(result, "cost") == ()
+    assert "above the bound" not in study_text(result)
+    assert study_document(result, folder=None)["bound"]["excess"] is None
+
+
+def test_a_bound_of_metrics_of_which_more_is_better_says_nothing():
+    objective = objective_of("cycles", directions={"cycles": "maximize"})
+    result = replace(study_result(), objective=objective, bound=Bound({"cycles": 1.0}))
+    assert result.gap is None

@@ -12,6 +12,7 @@ from npu_tune.targets.oracle import (
     FrontPoint,
     gap,
     hypervolume_share,
+    require_bounded,
     require_oracle,
 )
 
@@ -86,11 +87,20 @@ def test_a_problem_that_can_only_be_tried_is_no_oracle():
             return Evaluation(dict.fromkeys(configuration, 0.0))
 
     problem = Tried(load_target("neural-art-stm32n6"), zoo_network("st-mnist"))
-    with pytest.raises(TargetError, match="knows no optima") as caught:
-        require_oracle(problem)
-    assert caught.value.exit_code == 4
+    for require in (require_oracle, require_bounded):
+        with pytest.raises(TargetError, match="knows no optima") as caught:
+            require(problem)
+        assert caught.value.exit_code == 4
 
 
 def test_a_problem_that_knows_its_optima_is_one():
     problem = load_target("neural-art-stm32n6").bind(zoo_network("st-mnist"))
     assert require_oracle(problem) is problem
+    assert require_bounded(problem) is problem
+
+
+def test_a_problem_may_know_a_bound_without_a_front():
+    with load_target("ethos-u55-128").bind(zoo_network("st-mnist", format="tflite")) as problem:
+        assert require_bounded(problem) is problem
+        with pytest.raises(TargetError, match="knows no exact front"):
+            require_oracle(problem)

@@ -26,7 +26,11 @@ from npu_tune.targets.ethos_u.starts import network_starts, python_core_starts
 from npu_tune.targets.ethos_u.system import System
 from npu_tune.targets.ethos_u.translation import translate
 from npu_tune.targets.metrics import Evaluation, ProfileSchema
+from npu_tune.targets.oracle import Bound
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
+
+_HOLDS_FOR = "It holds for everything that can be chosen, for the whole network too."
+_SLOW_MAPS = "Feature maps may all be in slow memory here, so that none of the SRAM is needed."
 
 CPP_LABEL = "Vela C++ core, default (its own estimate)"
 
@@ -257,6 +261,14 @@ class PythonCoreProblem(EthosUProblem):
         }
         own = {} if point.name == "default" else {f"{label} (its own estimate)": point.metrics}
         return own | same
+
+    def bound(self, *, base: Configuration | None = None) -> Bound:
+        """What no configuration falls below, whatever the whole network chooses; see :mod:`.bound`."""
+        del base
+        cycles, sram = self._session.bounds([choices.traversals for choices in self.choices])
+        spills = self._session.arch.is_spilling_enabled()
+        notes = (_HOLDS_FOR, *([_SLOW_MAPS] if spills else []))
+        return Bound({"full_cycles": cycles, "sram_bytes": sram}, notes)
 
     def frames(self, configuration: Configuration) -> tuple[Frame, ...] | None:
         """The cascades of a configuration, and what feature maps take in them.

@@ -35,13 +35,20 @@ class BlockCost:
     costs: tuple[float, ...]
 
 
-def legal_blocks(op: Any, *, part_kernel: bool) -> Iterator[tuple[Block, Any]]:
+def legal_blocks(
+    op: Any, *, part_kernel: bool, rows: int | None = None
+) -> Iterator[tuple[Block, Any]]:
     """Every block the hardware takes for an operator, with Vela's description of it.
 
     The steps are those of Vela's own search: whole micro-blocks in height and width, and in
     depth also whole slices of 16 unless the block takes the full depth.
+
+    Args:
+        op: Vela's operator.
+        part_kernel: the traversal.
+        rows: of a stripe of the OFM; None for the whole OFM.
     """
-    arch, shape = op.arch, op.ofm.shape
+    arch, shape = op.arch, op.ofm.shape if rows is None else op.ofm.shape.with_height(rows)
     unit, split = arch.ofm_ublock, ArchitectureFeatures.OFMSplitDepth
     most = Shape4D.min(shape, Shape4D(arch.ofm_block_max.to_hwc()))
     most = Shape4D.round_up(most, Shape4D(unit.to_hwc()))
@@ -51,7 +58,7 @@ def legal_blocks(op: Any, *, part_kernel: bool) -> Iterator[tuple[Block, Any]]:
         for height in range(unit.height, most.height + 1, unit.height):
             for width in range(unit.width, most.width + 1, unit.width):
                 block = (height, width, depth)
-                config = whole_block(op, block, part_kernel=part_kernel)
+                config = whole_block(op, block, part_kernel=part_kernel, rows=rows)
                 if config is None:
                     break  # wider ones do not fit either
                 yield block, config
@@ -65,12 +72,12 @@ def block_costs(scheduler: Any, op: Any, *, part_kernel: bool) -> list[BlockCost
 
 def block_cost(scheduler: Any, op: Any, block: Block, config: Any) -> BlockCost:
     """The cost of one block of an operator."""
-    query = _query(op)
+    query = performance_query(op)
     query.config = config
     cycles = scheduler.estimate_op_performance(op, config, op.ofm.shape.depth).op_cycles
     access = npu_performance.measure_element_access(op.arch, query)
-    ifm = _transfer(op.arch, query, "ifm", access.ifm_read[0])
-    ofm = _transfer(op.arch, query, "ofm", access.ofm_write)
+    ifm = bus_bytes(op.arch, query, "ifm", access.ifm_read[0])
+    ofm = bus_bytes(op.arch, query, "ofm", access.ofm_write)
     encoding = min(block[2], op.ofm.shape.depth) if op.parent_op.weights else 0
     costs = (float(cycles), ifm, ofm, float(access.const_read[0]))
     total = max(cycles, *_memory_cycles(op, ifm, ofm))
@@ -117,7 +124,8 @@ def _front(group: list[BlockCost]) -> list[BlockCost]:
     return front
 
 
-def _query(op: Any) -> Any:
+def performance_query(op: Any) -> Any:
+    """What Vela's estimate is asked about an operator, but for its block and its constants."""
     query = npu_performance.PerformanceQuery(op.op_type.npu_block_type)
     query.ifm_shape = op.ifm_read_shape
     query.ifm_format = op.ifm.format
@@ -133,17 +141,25 @@ def _query(op: Any) -> Any:
     return query
 
 
-def _transfer(arch: Any, query: Any, side: str, elements: float) -> float:
-    """Bytes on the bus for some elements of a feature map, with the burst efficiency."""
+def bus_bytes(arch: Any, query: Any, side: str, elements: float) -> float:
+    """Bytes on the bus for some elements of a feature map, with the burst efficiency.
+
+    Args:
+        arch: Vela's architecture.
+        query: about the operator.
+        side: ``ifm``, ``ifm2`` or ``ofm``.
+        elements: that are moved.
+    """
     bits = getattr(query, f"{side}_bits")
+    block = query.config.ofm_block if side == "ofm" else query.config.ifm_block
     return float(
         npu_performance._estimate_memory_transfer_efficiency(  # noqa: SLF001
             arch,
-            side == "ifm",
+            side != "ofm",
             getattr(query, f"{side}_memory_area"),
             getattr(query, f"{side}_format"),
             bits,
-            getattr(query.config, f"{side}_block"),
+            block,
             getattr(query, f"{side}_shape"),
             elements * bits / 8,
         )

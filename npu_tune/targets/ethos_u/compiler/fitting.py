@@ -62,9 +62,14 @@ def whole_shapes(op: Any) -> tuple[Any, Any, bool, Any]:
     return op.ifm.shape, op.ifm2.shape if op.ifm2 else None, op.uses_scalar, op.ofm.shape
 
 
-def whole_block(op: Any, block: OfmBlock, *, part_kernel: bool) -> Any:
-    """Vela's description of a block for an operator that is not striped; None if illegal."""
+def whole_block(op: Any, block: OfmBlock, *, part_kernel: bool, rows: int | None = None) -> Any:
+    """Vela's description of a block for an operator that is not striped; None if illegal.
+
+    With ``rows`` for a stripe of so many rows of the OFM, of which only the height matters.
+    """
     ifm_shape, ifm2_shape, _, ofm_shape = whole_shapes(op)
+    if rows is not None:
+        ofm_shape = ofm_shape.with_height(rows)
     return _fitted_block(op, block, ifm_shape, ifm2_shape, ofm_shape, part_kernel)
 
 

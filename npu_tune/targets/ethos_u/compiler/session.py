@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -16,8 +16,11 @@ from ethosu.vela.tensor import TensorAddressMap
 
 from npu_tune.errors import CompilerError, IllegalConfigurationError
 from npu_tune.network import Network, printable_names
+from npu_tune.targets.ethos_u.bound import least_cycles, least_memory
 from npu_tune.targets.ethos_u.compiler.back_end import estimate, generate
 from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
+from npu_tune.targets.ethos_u.compiler.least import least_costs
+from npu_tune.targets.ethos_u.compiler.lives import map_lives, map_ways
 from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
 from npu_tune.targets.ethos_u.compiler.reasons import Reasons
 from npu_tune.targets.ethos_u.compiler.scheduling import PlannedScheduler
@@ -31,7 +34,7 @@ from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.ethos_u.compiler.stream_rules import StreamRules
 from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
-from npu_tune.targets.ethos_u.plan import VENDOR, NetworkPlan
+from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan, OperatorPlan
 from npu_tune.targets.ethos_u.system import System
 from npu_tune.targets.garbage import Frozen, no_collection
 
@@ -175,6 +178,29 @@ class Session:
             return PlannedScheduler(*arguments, plans=plans, vendor=decided, encoder=self._encoder)
 
         return self._run_scheduler(plan, make)
+
+    def bounds(self, traversals: Sequence[bool]) -> tuple[float, float]:
+        """Lower bounds of ``full_cycles`` and of the peak of SRAM over all plans.
+
+        Args:
+            traversals: by operator, whether the traversal of its weights can be chosen.
+        """
+        alone = OperatorPlan(cascade=False, weight_slices=UNBUFFERED)
+        plan = NetworkPlan(operators=dict.fromkeys(range(len(traversals)), alone))
+        schedulers, chosen = self.schedule(plan), iter(traversals)
+        cycles = sram = 0.0
+        needs_sram = not self.arch.is_spilling_enabled()
+        with self._vela(plan):
+            for made in schedulers:
+                ways = map_ways(made)
+                costs = [
+                    least_costs(made, op, ways, self._encoder, traversals=next(chosen))
+                    for op in made.sched_ops
+                ]
+                cycles += least_cycles(costs)
+                if needs_sram:
+                    sram = max(sram, least_memory(*map_lives(made, ways)))
+        return float(cycles), float(sram)
 
     def vendor_schedule(self, plan: NetworkPlan) -> list[VendorSchedule]:
         """What Vela decides by itself under the plan's network-wide options, per subgraph."""

@@ -72,6 +72,24 @@ class WeightEncoder:
         )
         return bool(encoded.hw_traversal == NpuBlockTraversal.PART_KERNEL_FIRST)
 
+    def encoded_bytes(self, op: Any, block_config: Any, *, part_kernel: bool | None) -> int:
+        """Bytes of an operator's weights and scales, all in one piece.
+
+        Args:
+            op: Vela's operator.
+            block_config: the block that they are encoded for.
+            part_kernel: the traversal; None for the encoder's own.
+        """
+        self.begin()
+        if part_kernel is not None:
+            self.force_traversal(op.parent_op, part_kernel=part_kernel)
+        weights, bias = op.parent_op.weights, op.parent_op.bias
+        slices = [0, op.ofm.shape.depth]
+        arguments = (op.arch, op.parent_op, weights, bias, op.kernel, block_config, slices)
+        encoded, _ = self.encode(*arguments)
+        self.begin()
+        return len(encoded.buffer)
+
     def _remember(self, key: Any, found: tuple[Any, Any]) -> None:
         """Keeps an answer, and drops the oldest ones where there are too many."""
         self._memo[key] = found
