@@ -205,8 +205,8 @@ def test_a_segment_does_everything_that_its_operations_do(graph, data):
         done = [name for m in epoch.members if not moves_rows(m) for name in m.span.names]
         assert done == list(epoch.span.names)
         exact = sum(graph.operations[p].macs for p in range(epoch.first, epoch.last + 1))
+        # Rows that nothing reads are not computed where stripes compute what they need alone.
         if epoch.segment.halo == "keep":
             assert epoch.total.macs == exact
-        assert epoch.total.macs >= exact * 0.99
         whole = sum(demand.stored for demand in epoch.demands)
         assert epoch.total.stored == whole
