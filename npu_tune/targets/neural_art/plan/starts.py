@@ -34,7 +34,7 @@ PRICES = (inf, 1.0, 0.25, 0.0)
 objective that weighs both alike is 1."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Plan:
     """A planned configuration.
 
