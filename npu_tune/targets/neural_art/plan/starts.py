@@ -89,10 +89,10 @@ def planned_starts(compiler: NetworkCompiler) -> Iterator[Start]:
     fastest = min(plan.cycles for plan in made)
     least = min(plan.ram_bytes for plan in made)
     made.sort(key=lambda plan: plan.cycles / fastest + plan.ram_bytes / least)
-    for plan in made:
+    for number, plan in enumerate(made, start=1):
         for policy in (BY_SIZE, PING_PONG):
             placed = plan.configuration.replace({f"{NETWORK_SCOPE}/{PLACEMENT}": policy})
-            yield Start(f"{plan.label}, {policy}", compiler.space.effective(placed))
+            yield Start(f"{plan.label} ({number}), {policy}", compiler.space.effective(placed))
 
 
 def _limits(pieces: Pieces) -> Sequence[float]:
