@@ -18,7 +18,7 @@ from npu_tune.targets.neural_art.graph import CORE_4_0
 from npu_tune.targets.neural_art.hardware import HardwareVariants
 from npu_tune.targets.neural_art.problem import NeuralArtProblem
 
-METRICS_VERSION = "3"
+METRICS_VERSION = "4"
 """Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
 
