@@ -136,10 +136,10 @@ class _Option:
         weights, scales = self.reads[0], self.reads[1] * SCALE_BYTES
         moved = (weights * (encoded - scales) / elements + scales) / width
         traffic = min(
-            max(moved + way.get(area, 0.0), *(c for other, c in way.items() if other != area))
+            max(cycles + (moved if where == area else 0.0) for where, cycles in way.items())
             for way in self.traffic
         )
-        return max(self.slow_cycles, traffic)
+        return max(self.slow_cycles, traffic, moved)
 
 
 class _Search:
