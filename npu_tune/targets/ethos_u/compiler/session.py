@@ -19,7 +19,7 @@ from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.bound import least_cycles, least_memory
 from npu_tune.targets.ethos_u.compiler.back_end import estimate, generate
 from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
-from npu_tune.targets.ethos_u.compiler.least import least_costs
+from npu_tune.targets.ethos_u.compiler.least import LeastCosts
 from npu_tune.targets.ethos_u.compiler.lives import map_lives, map_ways
 from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
 from npu_tune.targets.ethos_u.compiler.reasons import Reasons
@@ -193,11 +193,10 @@ class Session:
         with self._vela(plan):
             for made in schedulers:
                 ways = map_ways(made)
-                costs = [
-                    least_costs(made, op, ways, self._encoder, traversals=next(chosen))
-                    for op in made.sched_ops
-                ]
-                cycles += least_cycles(costs)
+                least = LeastCosts(made, ways, self._encoder)
+                cycles += least_cycles(
+                    [least.costs(op, traversals=next(chosen)) for op in made.sched_ops]
+                )
                 if needs_sram:
                     sram = max(sram, least_memory(*map_lives(made, ways)))
         return float(cycles), float(sram)
