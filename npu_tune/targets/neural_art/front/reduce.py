@@ -65,14 +65,14 @@ class Reduced:
         candidates: by the position of the first operation.
         configurations: number of combinations of the per-layer knobs, before any reduction.
         on_accelerators_only: whether layers could also be computed in memory, which is left out.
-        without_segments: whether layers could also go on depth-first, which is left out.
+        segments: whether layers could also go on depth-first, of which there is nothing here.
         without_residents: whether weights could also be in RAM for good, which is left out.
     """
 
     candidates: tuple[tuple[Candidate, ...], ...]
     configurations: int
     on_accelerators_only: bool
-    without_segments: bool
+    segments: bool
     without_residents: bool
 
 
@@ -112,7 +112,7 @@ def reduce_epochs(
     """
     dominance = dominance or SIMULATED
     knobs = knobs_by_layer(space)
-    without_segments = any(True in own.get(DEPTH_FIRST, ()) for own in knobs.values())
+    segments = any(True in own.get(DEPTH_FIRST, ()) for own in knobs.values())
     has_residents = any(RESIDENT in own.get(WEIGHTS, ()) for own in knobs.values())
     for own in knobs.values():
         for name in _LEFT_OUT & own.keys():
@@ -132,7 +132,7 @@ def reduce_epochs(
         tuple(found),
         math.prod(len(values) for own in knobs.values() for values in own.values()),
         any(DIMC in own.get(UNIT, ()) for own in knobs.values()),
-        without_segments,
+        segments,
         has_residents and not dominance.residents,
     )
 
