@@ -13,7 +13,7 @@ from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.front.exact import CYCLES, LATENCY, LIVE, RAM, restrictions
 from npu_tune.targets.neural_art.front.paths import Paths
-from npu_tune.targets.neural_art.front.reduce import knobs_by_layer, reduce_epochs
+from npu_tune.targets.neural_art.front.reduce import Reduced, knobs_by_layer, reduce_epochs
 from npu_tune.targets.neural_art.front.relaxed import RELAXED, Relaxed
 from npu_tune.targets.neural_art.front.segments import SegmentBounds
 from npu_tune.targets.neural_art.front.stripes import Prices, Striped
@@ -44,26 +44,45 @@ def lower_bound(core: NetworkCompiler, *, rule: str, base: Configuration | None 
     """
     base = base or core.space.default
     scheduler = core.scheduler(base)
-    costs = cost_rule(rule, scheduler.hardware)
     hardware = core.hardware(base)
     usual = evaluation_of(core.run(core.space.default), hardware).metrics
-    unit = usual[CYCLES] / usual[RAM]
-    prices = Prices(
-        np.array(_RELATIVE_PRICES) * unit, np.array(_BUFFER_PRICES) * costs.flash_cycles_per_byte
-    )
     reduced = reduce_epochs(scheduler, core.space, dominance=RELAXED)
-    relaxed = Relaxed(scheduler, costs, reduced.candidates)
-    segments = _segments(scheduler, costs, core.space, prices) if reduced.segments else ()
-    paths = Paths(relaxed.epochs, segments, prices)
-    memory = paths.least_memory()
-    lines = [(float(p), paths.least_cost(number)) for number, p in enumerate(prices.residents)]
+    corners = relaxed_optima(
+        scheduler, cost_rule(rule, scheduler.hardware), core.space, reduced,
+        price=usual[CYCLES] / usual[RAM],
+    )  # fmt: skip
     per_ms = hardware.clock_mhz * 1e3
 
     def metrics(cycles: float, size: float) -> dict[str, float]:
         return {LATENCY: cycles / per_ms, CYCLES: cycles, RAM: size, LIVE: size}
 
-    front = tuple(metrics(*corner) for corner in _corners(lines, memory))
-    return Bound(metrics(lines[0][1], memory), (*restrictions(reduced), _HOLDS_FOR), front)
+    return Bound(
+        metrics(corners[0][0], corners[-1][1]),
+        (*restrictions(reduced), _HOLDS_FOR),
+        tuple(metrics(*corner) for corner in corners),
+    )
+
+
+def relaxed_optima(
+    scheduler: Scheduler, rule: CostRule, space: SearchSpace, reduced: Reduced, *, price: float
+) -> list[tuple[float, float]]:
+    """(Cycles, bytes) of relaxed optima, the fastest first.
+
+    Args:
+        scheduler: for given network-wide knobs.
+        rule: turns demands into cycles.
+        space: gives the values of the per-layer knobs.
+        reduced: epochs by :data:`~.relaxed.RELAXED`.
+        price: cycles for which a byte is worth having, of the cost that matters most.
+    """
+    prices = Prices(
+        np.array(_RELATIVE_PRICES) * price, np.array(_BUFFER_PRICES) * rule.flash_cycles_per_byte
+    )
+    relaxed = Relaxed(scheduler, rule, reduced.candidates)
+    segments = _segments(scheduler, rule, space, prices) if reduced.segments else ()
+    paths = Paths(relaxed.epochs, segments, prices)
+    lines = [(float(p), paths.least_cost(number)) for number, p in enumerate(prices.residents)]
+    return _corners(lines, paths.least_memory())
 
 
 def _segments(

@@ -22,6 +22,20 @@ _GAIN = 1e-3
 share of the cost that may be lost to an interval that is not."""
 
 
+class _Segments(NamedTuple):
+    """The segments from one position to another.
+
+    Args:
+        last: position of the last operation.
+        needs: bytes, of shape (segments,).
+        cycles: of shape (segments, 2, prices of residents, prices of buffers).
+    """
+
+    last: int
+    needs: Floats
+    cycles: Floats
+
+
 class _Rest(NamedTuple):
     """Least costs from a position on, by limit on memory, as a function of the slack before it.
 
@@ -66,15 +80,18 @@ class Paths:
     ) -> None:
         self._prices = prices
         self._epochs = epochs
-        self._segments: list[list[SegmentBound]] = [[] for _ in epochs]
+        found: dict[tuple[int, int], list[SegmentBound]] = {}
         for segment in segments:
-            self._segments[segment.first].append(segment)
-        self._slack = [0.0] * (len(epochs) + 1)
-        for own in self._segments:
-            for segment in own:
-                self._slack[segment.last] = max(self._slack[segment.last], segment.slack)
+            found.setdefault((segment.first, segment.last), []).append(segment)
+        self._segments: list[list[_Segments]] = [[] for _ in epochs]
+        self._slack = [0.0] * len(epochs)
+        for (first, last), own in found.items():
+            needs_of = np.array([segment.needs for segment in own])
+            costs = np.array([segment.cycles for segment in own])
+            self._segments[first].append(_Segments(last, needs_of, costs))
+            self._slack[last] = max(self._slack[last], *(segment.slack for segment in own))
         needs = [each.needs for each in epochs]
-        needs += [np.array([segment.needs for segment in own]) for own in self._segments]
+        needs += [each.needs for own in self._segments for each in own]
         self.needs = np.unique(np.concatenate(needs))
         self._least = self.least_memory()
 
@@ -85,8 +102,8 @@ class Paths:
         for position in reversed(range(end)):
             own = self._epochs[position]
             best = np.maximum(own.needs, least[own.last + 1]).min()
-            for segment in self._segments[position]:
-                best = min(best, max(segment.needs, least[segment.last + 1]))
+            for segments in self._segments[position]:
+                best = min(best, np.maximum(segments.needs, least[segments.last + 1]).min())
             least[position] = best
         return float(least[0])
 
@@ -105,8 +122,11 @@ class Paths:
         found = needs[np.searchsorted(needs, wanted * (1 - 1e-9))]
         new = np.unique([*found, needs[0] - 1, _UNLIMITED])
         costs: dict[float, float] = {}
+        epochs = [_cheapest(own, price) for own in self._epochs]
         for _ in range(_ROUNDS):
-            costs |= zip(new.tolist(), self._least_costs(number, new).tolist(), strict=True)
+            costs |= zip(
+                new.tolist(), self._least_costs(epochs, number, new).tolist(), strict=True
+            )
             levels = np.array(sorted(costs))
             cycles = np.array([costs[level] for level in levels.tolist()])
             low = np.append(0.0, levels[:-1] + 1)
@@ -119,10 +139,13 @@ class Paths:
                 break
         return float(least.min())
 
-    def _least_costs(self, number: int, levels: Floats) -> Floats:
+    def _least_costs(
+        self, cheapest: Sequence[RelaxedEpochs], number: int, levels: Floats
+    ) -> Floats:
         """Least cycles, and price of resident weights, below each limit on memory.
 
         Args:
+            cheapest: epochs at this price.
             number: of the price of residents.
             levels: limits in bytes, rising.
         """
@@ -131,9 +154,11 @@ class Paths:
         never = np.full((2, len(levels)), np.inf)
         no_lines = np.empty(0), np.empty(0), np.empty((0, len(levels)))
         rests = {end: _Rest(nothing, *no_lines, never)}
-        price = self._prices.residents[number]
+        behind: dict[int, Floats] = {}
         for position in reversed(range(end)):
-            epochs = _cheapest(self._epochs[position], price)
+            slack = np.array([self._slack[position]])
+            behind[position] = rests[position + 1].after(slack, np.zeros(1), levels)
+            epochs = cheapest[position]
             total = np.empty((len(epochs.last), len(levels)))
             for last in np.unique(epochs.last):
                 here = epochs.last == last
@@ -142,33 +167,38 @@ class Paths:
             total[epochs.needs[:, None] > levels] = np.inf
             late = epochs.preloading > 0
             plain = total[~late].min(axis=0) if (~late).any() else never[0]
-            segments = self._least_segments(position, number, levels, rests)
+            segments = self._least_segments(position, number, levels, behind)
+            kept = np.flatnonzero(late)[_worth_keeping(epochs, total, late, plain)]
             rests[position] = _Rest(
-                plain, epochs.preloading[late], epochs.buffers[late], total[late], segments
+                plain, epochs.preloading[kept], epochs.buffers[kept], total[kept], segments
             )
         zero = np.zeros(1)
         least: Floats = rests[0].after(zero, zero, levels)[0]
         return least
 
     def _least_segments(
-        self, position: int, number: int, levels: Floats, rests: dict[int, _Rest]
+        self, position: int, number: int, levels: Floats, behind: dict[int, Floats]
     ) -> Floats:
+        """Least costs from a position on where a segment starts there, as in :class:`_Rest`."""
         found = np.full((2, len(levels)), np.inf)
-        by_last: dict[int, list[SegmentBound]] = {}
-        for segment in self._segments[position]:
-            by_last.setdefault(segment.last, []).append(segment)
-        for last, own in by_last.items():
-            needs = np.array([segment.needs for segment in own])
-            costs = np.array([segment.cycles[:, number] for segment in own])
+        for last, needs, costs in self._segments[position]:
             room = levels - needs[:, None]
-            # Of shape (segments, 2, levels, prices): what weak duality leaves of the cost.
+            # Of shape (segments, 2, levels, prices of buffers).
             spent = self._prices.buffers * np.maximum(0.0, room)[:, None, :, None]
-            least = (costs[:, :, None, :] - spent).max(axis=-1)
+            least = (costs[:, :, number, None, :] - spent).max(axis=-1)
             least = np.where(room[:, None, :] < 0, np.inf, least).min(axis=0)
-            slack = np.array([self._slack[last]])
-            rest = rests[last + 1].after(slack, np.zeros(1), levels)
-            found = np.minimum(found, least + rest)
+            found = np.minimum(found, least + behind[last])
         return found
+
+
+def _worth_keeping(
+    epochs: RelaxedEpochs, total: Floats, late: NDArray[np.bool_], plain: Floats
+) -> NDArray[np.intp]:
+    """Which epochs with preloading may be cheaper than others, after some slack."""
+    useful = np.flatnonzero((total[late] < plain).any(axis=1))
+    columns = np.column_stack((epochs.preloading[late], epochs.buffers[late], total[late]))
+    columns[np.isinf(columns)] = np.finfo(float).max
+    return useful[nondominated(columns[useful])] if len(useful) else useful
 
 
 def _between(needs: Floats, low: float, high: float) -> tuple[float, ...]:
