@@ -55,12 +55,15 @@ class Bound:
     """What no configuration falls below, metric by metric.
 
     Args:
-        metrics: least figure by metric name.
+        metrics: least value by metric name.
         notes: what it holds for.
+        front: relaxed optima, with a value of each of these metrics: whatever the weights, no
+            configuration has a smaller weighted sum than one of them; empty if none are known.
     """
 
     metrics: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    front: tuple[Mapping[str, float], ...] = ()
 
 
 @runtime_checkable
@@ -192,7 +195,7 @@ def gap(
         return sum(weight * row[name] / baseline[name] for name, weight in weights.items())
 
     if isinstance(best, Bound):
-        return Gap(cost(metrics), cost(best.metrics), None)
+        return Gap(cost(metrics), min(map(cost, best.front or (best.metrics,))), None)
     nearest = min(best.points, key=lambda point: cost(point.metrics))
     return Gap(cost(metrics), cost(nearest.metrics), nearest)
 

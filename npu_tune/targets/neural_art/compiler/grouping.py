@@ -147,7 +147,7 @@ class Grouping:
         ]
         stripes = 2 ** (min(choice.stripes, heights[-1]).bit_length() - 1)
         choices = tuple(
-            _in_stripes(option.choice, -(-height // stripes))
+            in_stripes(option.choice, -(-height // stripes))
             for option, height in zip(options, heights, strict=True)
         )
         choices = (
@@ -194,7 +194,7 @@ class Grouping:
         return self._joined[key]
 
 
-def _in_stripes(choice: Choice, rows: int) -> Choice:
+def in_stripes(choice: Choice, rows: int) -> Choice:
     """The choice of an operation in a segment, which is cut into stripes alone.
 
     Args:

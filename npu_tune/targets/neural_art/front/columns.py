@@ -18,7 +18,7 @@ class LabelColumns:
     """Which columns labels have behind :data:`TIME` and :data:`EARLY`, in this order.
 
     Args:
-        pools: number of on-chip pools whose high-water marks are kept; 0 where RAM is no objective.
+        pools: number of pools whose high-water marks are kept; 0 where RAM is no objective.
         live: whether the most live bytes are kept.
         energy: whether the energy is kept.
     """

@@ -132,7 +132,7 @@ class _Search:
         self._tolerance, self._tell = tolerance, tell
         self._idle = scheduler.hardware.energy.idle_cycle
         self._objectives = objectives
-        self._pools = len(scheduler.hardware.internal) if RAM in objectives else 0
+        self._pools = len(scheduler.machine.memory.pools) if RAM in objectives else 0
         self._live = LIVE in objectives
         columns = LabelColumns(self._pools, self._live, ENERGY in objectives)
         self._labels = LabelSearch(scheduler, reduced.candidates, columns)
@@ -183,7 +183,6 @@ class _Search:
             self._relaxed,
             self._known,
             memory=self._memory,
-            in_use=self._live,
             tolerance=self._tolerance,
         )
 
@@ -194,13 +193,12 @@ class _Search:
 
     def _guides(self) -> list[tuple[Tail, ...]]:
         """Tails under rising limits on memory, the last without one."""
-        on_chip = not self._live
         if not (self._pools or self._live):
             return [self._relaxed.tails()]
-        least = self._relaxed.least_memory(on_chip=on_chip) + 1.0
+        least = self._relaxed.least_memory() + 1.0
         most = max(self._known[:, 1].max() if len(self._known) else 0.0, _FIRST_RANGE * least)
         limits = np.geomspace(least, most, _LIMITS)
-        return [self._relaxed.tails(limit, on_chip=on_chip) for limit in (*limits, np.inf)]
+        return [self._relaxed.tails(limit) for limit in (*limits, np.inf)]
 
     def _choose(
         self,

@@ -8,7 +8,7 @@ state at one position, one that is nowhere larger than the other dominates it. T
 
 - ``time``: cycles so far, waits for preloaded weights included,
 - ``early``: ``time`` less the slack of the last epoch, that is when flash became idle,
-- the high-water mark of every pool on the chip, the most live bytes, and the energy without idle
+- the high-water mark of every pool, the most live bytes, and the energy without idle
   power: each only where an objective needs it.
 
 Of blocks that no later operation reads, an epoch sees only whether they leave room for its
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from npu_tune.errors import CompilerError
 from npu_tune.pareto import Floats, nondominated
-from npu_tune.targets.neural_art.compiler.placement import is_external, live_bytes
+from npu_tune.targets.neural_art.compiler.placement import live_bytes
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.columns import LabelColumns
 from npu_tune.targets.neural_art.front.pruning import Pruning
@@ -238,12 +238,8 @@ class LabelSearch:
         return needed, self._machine.memory.place(live, buffer), in_use
 
     def _in_use(self, state: int) -> int:
-        """Bytes in use in a state: on the chip where labels have marks, else in all memories."""
-        live = self._machine.live(state)
-        if self._columns.pools:
-            pool_at = self._machine.memory.pool_at
-            live = tuple(block for block in live if not is_external(pool_at(block.start)))
-        return live_bytes(live)
+        """Bytes in use in a state."""
+        return live_bytes(self._machine.live(state))
 
     def _transitions(
         self, position: int, state: int, cache: _Cache, candidates: Indices

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.pareto import Floats
-from npu_tune.targets.neural_art.front.relaxed import Relaxed, Steps, Tail
+from npu_tune.targets.neural_art.front.relaxed import Relaxed, RelaxedEpochs, Tail
 
 LEAST_GAIN = 1e-11
 """Share of the time by which a solution must be faster to count: more than the rounding errors of
@@ -46,7 +46,6 @@ class Pruning:
         relaxed: gives the bounds.
         known: (cycles, bytes of memory) of each solution, of shape (solutions, 2).
         memory: computes the bytes of memory so far from labels, of shape (labels, columns).
-        in_use: whether that memory is the live bytes; otherwise it is RAM on the chip.
         tolerance: share of the time by which a solution must be faster to count.
     """
 
@@ -56,12 +55,10 @@ class Pruning:
         known: Floats,
         *,
         memory: Callable[[Floats], Floats],
-        in_use: bool,
         tolerance: float = 0.0,
     ) -> None:
         self.memory = memory
         self._relaxed = relaxed
-        self._on_chip = not in_use
         steps = known[np.argsort(known[:, 1])]
         if len(steps) > _MOST_LEVELS:
             steps = steps[np.linspace(0, len(steps) - 1, _MOST_LEVELS).astype(int)]
@@ -71,7 +68,7 @@ class Pruning:
             _Level(
                 limit,
                 fastest * (1 - max(tolerance, LEAST_GAIN)),
-                relaxed.tails(limit, on_chip=self._on_chip),
+                relaxed.tails(limit),
             )
             for limit, fastest in zip(below, best, strict=True)
         ]
@@ -85,7 +82,7 @@ class Pruning:
         Args:
             position: of the labels.
             rows: the labels, of shape (labels, columns).
-            in_use: bytes of the limited memory that are in use in their state.
+            in_use: bytes in use in their state.
         """
         time, slack, memory = rows[:, 0], rows[:, 0] - rows[:, 1], self.memory(rows)
         blocks = np.full(len(rows), in_use)
@@ -109,14 +106,12 @@ class Pruning:
         worth: NDArray[np.intp] = offered[may.any(axis=0)]
         return worth
 
-    def _epochs_from(self, position: int) -> tuple[Steps, Floats]:
+    def _epochs_from(self, position: int) -> tuple[RelaxedEpochs, Floats]:
         """The epochs from a position, and per level and epoch a bound of the cycles after it."""
-        steps = self._relaxed.steps(position, on_chip=self._on_chip)
+        steps = self._relaxed.epochs[position]
         rests = np.empty((len(self._levels), len(steps.last)))
         for end in set(steps.last.tolist()):
             here = np.flatnonzero(steps.last == end)
             for level, rest in zip(self._levels, rests, strict=True):
-                rest[here] = level.tails[end + 1](
-                    steps.slack[here], steps.live[here], steps.spilled[here]
-                )
+                rest[here] = level.tails[end + 1](steps.slack[here], steps.needs[here])
         return steps, rests

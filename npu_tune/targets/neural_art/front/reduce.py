@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -65,14 +64,14 @@ class Reduced:
         candidates: by the position of the first operation.
         configurations: number of combinations of the per-layer knobs, before any reduction.
         on_accelerators_only: whether layers could also be computed in memory, which is left out.
-        without_segments: whether layers could also go on depth-first, which is left out.
+        segments: whether layers could also go on depth-first, of which there is nothing here.
         without_residents: whether weights could also be in RAM for good, which is left out.
     """
 
     candidates: tuple[tuple[Candidate, ...], ...]
     configurations: int
     on_accelerators_only: bool
-    without_segments: bool
+    segments: bool
     without_residents: bool
 
 
@@ -112,7 +111,7 @@ def reduce_epochs(
     """
     dominance = dominance or SIMULATED
     knobs = knobs_by_layer(space)
-    without_segments = any(True in own.get(DEPTH_FIRST, ()) for own in knobs.values())
+    segments = any(True in own.get(DEPTH_FIRST, ()) for own in knobs.values())
     has_residents = any(RESIDENT in own.get(WEIGHTS, ()) for own in knobs.values())
     for own in knobs.values():
         for name in _LEFT_OUT & own.keys():
@@ -132,7 +131,7 @@ def reduce_epochs(
         tuple(found),
         math.prod(len(values) for own in knobs.values() for values in own.values()),
         any(DIMC in own.get(UNIT, ()) for own in knobs.values()),
-        without_segments,
+        segments,
         has_residents and not dominance.residents,
     )
 
@@ -200,44 +199,50 @@ def _candidates(
         first.dominance.epoch,
         first.dominance.part,
     )
-    begun = [(option,) for option in first.first]
+    begun = [Candidate((option,), option.alone) for option in first.first]
     for last in positions[first.index + 1 :]:
         before = positions[last.index - 1]
-        chained = [(*run[:-1], end) for run in begun for end in [before.chain(run[-1])] if end]
+        chained = [
+            ((*run.options[:-1], end), run.epoch.total.accelerators)
+            for run in begun
+            for end in [before.chain(run.options[-1])]
+            if end
+        ]
         if not chained:
             return
         span = make_span(scheduler.graph, first.index, last.index)
         longer = [
-            run
-            for head in chained
+            Candidate(run, _epoch(span, run))
+            for head, accelerators in chained
             for option in last.behind
+            if accelerators + option.demand.accelerators <= scheduler.hardware.units.accelerators
             for run in [(*head, option)]
             if _joins(scheduler, span, run)
         ]
-        begun = _nondominated_items(longer, partial(_total, span), group, as_part)
-        for run in _nondominated_items(begun, partial(_total, span), group, as_epoch):
-            for ending in last.endings(run[-1]):
-                options = (*run[:-1], ending)
+        begun = _nondominated_items(longer, _total, group, as_part)
+        for run in _nondominated_items(begun, _total, group, as_epoch):
+            for ending in last.endings(run.options[-1]):
+                options = (*run.options[:-1], ending)
                 yield Candidate(options, _epoch(span, options))
 
 
 def _joins(scheduler: Scheduler, span: Span, run: tuple[Option, ...]) -> bool:
-    choices = tuple(option.choice for option in run)
-    demands = tuple(option.demand for option in run)
+    choices = tuple([option.choice for option in run])
+    demands = tuple([option.demand for option in run])
     return may_join(span, choices, demands, scheduler.hardware.units)
+
+
+def _epoch(span: Span, run: tuple[Option, ...]) -> Epoch:
+    choices = tuple([option.choice for option in run])
+    return make_epoch(span, choices, tuple([option.demand for option in run]))
 
 
 def _demand(option: Option) -> Demand:
     return option.demand
 
 
-def _total(span: Span, run: tuple[Option, ...]) -> Demand:
-    return _epoch(span, run).total
-
-
-def _epoch(span: Span, run: tuple[Option, ...]) -> Epoch:
-    choices = tuple(option.choice for option in run)
-    return make_epoch(span, choices, tuple(option.demand for option in run))
+def _total(candidate: Candidate) -> Demand:
+    return candidate.epoch.total
 
 
 def _as_epoch(demand: Demand) -> tuple[float, ...]:
