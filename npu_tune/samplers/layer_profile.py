@@ -26,7 +26,7 @@ from npu_tune.samplers.profile.settings import LayerProfileSettings
 from npu_tune.samplers.profile.sweeps import apply_sweep
 from npu_tune.samplers.profile.variation import Variation
 from npu_tune.samplers.ranking import Scalarization, view
-from npu_tune.samplers.steps import any_other, change, replace_value
+from npu_tune.samplers.steps import any_other, change, replace_value, revert_some
 
 
 class LayerProfileSampler(LayeredSampler):
@@ -154,6 +154,11 @@ class LayerProfileSampler(LayeredSampler):
             and random.random() < settings.direct_share
         ):
             return
+        if (
+            search.trials_since_best > settings.revert_patience
+            and random.random() < settings.revert_share
+        ):
+            yield from _reverts(search, learnt, settings)
         relation = learnt.relation(search.view, random)
         draw, is_limited = random.random(), bool(learnt.limits())
         share = settings.limited_share if is_limited else settings.predicted_share
@@ -233,6 +238,13 @@ def _variations(
         if random.random() < settings.network_share:
             proposal = _change_network(random, space, proposal)
         yield proposal
+
+
+def _reverts(search: Search, learnt: Learnt, settings: LayerProfileSettings) -> Iterator[Point]:
+    """Yields good points with some changes taken back to the first configuration."""
+    first, space = learnt.profiles.points[0], search.history.space
+    for _ in range(settings.variations):
+        yield revert_some(search.random, space, search.kept(), first, settings.revert_kinds)
 
 
 def _window(

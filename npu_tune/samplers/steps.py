@@ -41,6 +41,47 @@ def scatter_layers(
     )
 
 
+def revert_some(
+    random: np.random.Generator,
+    space: LayeredSpace,
+    point: Point,
+    default: Point,
+    kinds: Sequence[float],
+) -> Point:
+    """Takes changes of a point back: one, all of one layer, or some of one name.
+
+    Args:
+        random: a generator.
+        space: of the study.
+        point: that has them.
+        default: without changes.
+        kinds: probabilities of these three.
+    """
+    changed = [
+        (layer, at)
+        for layer, choice in enumerate(point)
+        for at, value in enumerate(choice)
+        if value != default[layer][at]
+    ]
+    if not changed:
+        return point
+    drawn = changed[int(random.integers(len(changed)))]
+    kind, share = int(random.choice(len(kinds), p=kinds)), random.random()
+    name = space.layers[drawn[0]][drawn[1]].short_name
+
+    def is_chosen(layer: int, at: int) -> bool:
+        if kind == 1:
+            return layer == drawn[0]
+        is_alike = kind == 2 and space.layers[layer][at].short_name == name
+        return is_alike and random.random() < share
+
+    choices = list(point)
+    for layer, at in changed:
+        if (layer, at) == drawn or is_chosen(layer, at):
+            choices[layer] = replace_value(choices[layer], at, default[layer][at])
+    return tuple(choices)
+
+
 def align_layers(
     random: np.random.Generator, space: LayeredSpace, point: Point, settings: StepSettings
 ) -> Point | None:

@@ -48,6 +48,7 @@ def test_other_settings_give_another_search(name, settings):
         (QLearningSettings, {"attempts": 0}),
         (LayerProfileSettings, {"sweep_share": -0.1}),
         (LayerProfileSettings, {"kinds": (0.5, 0.5, 0.5, 0.5)}),
+        (LayerProfileSettings, {"revert_kinds": (0.5, 0.5, 0.5)}),
         (LayerProfileSettings, {"predicted_share": 0.95}),
         (LayerProfileSettings, {"limited_share": 0.95}),
         (LayerProfileSettings, {"sweep_positions": 1}),

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from npu_tune.samplers import StepSettings
 from npu_tune.samplers.layers import LayeredSpace
-from npu_tune.samplers.steps import align_layers, nudge, redraw_layer, scatter_layers
+from npu_tune.samplers.steps import align_layers, nudge, redraw_layer, revert_some, scatter_layers
 
 SPACE = LayeredSpace.of(
     {
@@ -73,3 +73,32 @@ def test_every_step_stays_inside(seed):
 def test_there_is_no_run_where_no_two_layers_have_a_parameter_of_one_name():
     space = LayeredSpace.of({"a/x": IntDistribution(0, 9), "b/y": IntDistribution(0, 9)}, None)
     assert align_layers(np.random.default_rng(0), space, ((0,), (0,)), StepSettings()) is None
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2))
+def test_what_is_taken_back_was_changed_and_nothing_else_moves(seed, kind):
+    default, point = ((0, 0), (0, 0)), ((50, 50), (5, 0))
+    kinds = [float(each == kind) for each in range(3)]
+
+    left = revert_some(np.random.default_rng(seed), SPACE, point, default, kinds)
+
+    taken = {
+        (layer, at)
+        for layer, choice in enumerate(left)
+        for at, value in enumerate(choice)
+        if value != point[layer][at]
+    }
+    assert taken <= {(0, 0), (0, 1), (1, 0)}
+    assert all(left[layer][at] == default[layer][at] for layer, at in taken)
+    assert {0: len(taken) == 1, 1: len({layer for layer, _ in taken}) == 1, 2: taken != set()}[
+        kind
+    ]
+    if kind == 1:
+        assert taken in ({(0, 0), (0, 1)}, {(1, 0)})
+    if kind == 2:
+        assert taken <= {(0, 0), (1, 0)} or taken == {(0, 1)}
+
+
+def test_a_point_without_changes_stays_as_it_is():
+    kinds = (0.5, 0.25, 0.25)
+    assert revert_some(np.random.default_rng(0), SPACE, POINT, POINT, kinds) == POINT
