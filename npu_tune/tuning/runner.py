@@ -50,8 +50,7 @@ class Runner:
         budget: when to end.
         meter: keeps count, with the earlier trials in it.
         stop: whether somebody asked to stop.
-        starts: finds configurations to evaluate before the search, asked only when needed; None
-            among them lets the sampler propose first.
+        starts: finds what to evaluate first, when needed; None lets the sampler propose between.
         polish: how the best is polished; None to leave it as it is.
         listener: is told of the progress.
     """
@@ -131,6 +130,7 @@ class Runner:
                     return reason
                 self._ended = reason
                 if not self._agenda.end_search(self._left()):
+                    self._report()
                     return reason
                 if self._evaluator.free > 0:
                     continue
@@ -158,9 +158,8 @@ class Runner:
             return None
         found = {} if self._problem.deterministic else metric_spread(self._trials)
         spread = likely_spread(self._problem.metrics, found)
-        metrics = outcome.evaluation.metrics
-        warn_of_drift(metrics, self._recorder.baseline or {}, spread=spread)
-        return metrics
+        warn_of_drift(outcome.evaluation.metrics, self._recorder.baseline or {}, spread=spread)
+        return outcome.evaluation.metrics
 
     def _evaluate_baseline(self) -> None:
         default = self._problem.space.default
@@ -274,6 +273,7 @@ class Runner:
         """Whether changes of the best are to be taken back now, and which, if not to wait."""
         reason = self._reason()
         if reason not in {None, EXHAUSTED, POLISHED}:
+            self._polish.is_on = False
             return False, None
         return self._polish.turn(
             [(proposal.configuration, proposal.origin) for proposal in self._running.values()],
