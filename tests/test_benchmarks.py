@@ -15,6 +15,7 @@ SHORT = {
     "bench_cpu_memory": "--networks tiny",
     "bench_cpu_endurance": "--evaluations 30",
     "bench_cpu_writing": "--networks tiny --configurations 3",
+    "bench_bound_neural_art": "ds-cnn --evaluations 20",
 }
 """Options with which benchmarks run within seconds, whatever the machine does beside them."""
 

@@ -144,7 +144,7 @@ def _find_optimum(
         found,
         bound,
         reason,
-        None if result is None else _standing(result, found or bound, weights, base),
+        None if result is None else _standing(result, found, bound, weights, base),
     )
 
 
@@ -198,10 +198,14 @@ def _base(space: SearchSpace, result: StudyResult | None) -> Configuration:
 
 
 def _standing(
-    result: StudyResult, best: Front | Bound, weights: Mapping[str, float], base: Configuration
+    result: StudyResult,
+    front: Front | None,
+    bound: Bound,
+    weights: Mapping[str, float],
+    base: Configuration,
 ) -> Standing:
     from npu_tune.report.optimum import Standing  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.targets.oracle import Front, gap, hypervolume_share  # noqa: PLC0415
+    from npu_tune.targets.oracle import gap, hypervolume_share  # noqa: PLC0415
     from npu_tune.tuning import require_feasible  # noqa: PLC0415
     from npu_tune.tuning.bounds import network_choices  # noqa: PLC0415
 
@@ -211,14 +215,19 @@ def _standing(
         raise UsageError(
             f"The study {result.name!r} has no baseline yet.", remedy="Run it further."
         )
-    share = None
-    if isinstance(best, Front):
-        chosen = network_choices(base)
-        # Other choices of the whole network belong to another front.
-        own = [t.metrics for t in result.front if network_choices(t.configuration) == chosen]
-        share = hypervolume_share(best, own, baseline=baseline.metrics)
-    found = gap(best, trial.metrics, weights=weights, baseline=baseline.metrics)
-    return Standing(result.name, trial.number, found, share)
+    metrics, usual = trial.metrics, baseline.metrics
+    if front is None:
+        found = gap(bound, metrics, weights=weights, baseline=usual)
+        return Standing(result.name, trial.number, found, None)
+    chosen = network_choices(base)
+    # Other choices of the whole network belong to another front.
+    own = [t.metrics for t in result.front if network_choices(t.configuration) == chosen]
+    share = hypervolume_share(front, own, baseline=usual)
+    found = gap(front, metrics, weights=weights, baseline=usual)
+    if not front.notes or found.excess >= 0:
+        return Standing(result.name, trial.number, found, share)
+    within = gap(bound, metrics, weights=weights, baseline=usual)
+    return Standing(result.name, trial.number, within, share, found.least_cost)
 
 
 def _draw(optimum: Optimum, result: StudyResult | None, path: Path, title: str) -> None:

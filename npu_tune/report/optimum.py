@@ -22,12 +22,15 @@ class Standing:
         gap: of that trial.
         hypervolume_share: of the volume that the front dominates, what the study's trials reach;
             None where only a bound is known.
+        front_cost: least cost on the front, where the trial is below it because it has choices that
+            the front leaves out, so that its gap is that to the bound; None elsewhere.
     """
 
     study: str
     trial: int
     gap: Gap
     hypervolume_share: float | None
+    front_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,11 @@ def optimum_document(optimum: Optimum) -> Document:
         "kind": "bound" if front is None else "within tolerance" if front.tolerance else "exact",
         "reason": optimum.reason,
         "front": None if front is None else _front_document(front, optimum.default),
-        "bound": {"metrics": dict(optimum.bound.metrics), "notes": list(optimum.bound.notes)},
+        "bound": {
+            "metrics": dict(optimum.bound.metrics),
+            "notes": list(optimum.bound.notes),
+            "front": [dict(point) for point in optimum.bound.front],
+        },
         "standing": None
         if standing is None
         else {
@@ -97,6 +104,7 @@ def optimum_document(optimum: Optimum) -> Document:
             if standing.gap.nearest is None
             else dict(standing.gap.nearest.metrics),
             "hypervolume_share": standing.hypervolume_share,
+            "front_cost": standing.front_cost,
         },
     }
 
@@ -136,12 +144,19 @@ def _units(optimum: Optimum) -> dict[str, str]:
 
 
 def _standing_text(standing: Standing, front: Front | None) -> str:
-    excess = standing.gap.excess
-    against = "the bound: an optimum may lie anywhere between" if front is None else "the optimum"
-    text = (
-        f"Study {standing.study}: the cost of its best trial ({standing.trial}) is "
-        f"{standing.gap.cost:.4f}, {excess:.2%} above {against} ({standing.gap.least_cost:.4f})."
-    )
+    found = standing.gap
+    text = f"Study {standing.study}: the cost of its best trial ({standing.trial}) is {found.cost:.4f}"
+    if standing.front_cost is not None:
+        less = 1 - found.cost / standing.front_cost
+        text += (
+            f", {less:.2%} below the front ({standing.front_cost:.4f}): it has choices that the front "
+            f"leaves out. That is"
+        )
+    else:
+        text += ","
+    is_bound = front is None or standing.front_cost is not None
+    against = "the bound: an optimum may lie anywhere between" if is_bound else "the optimum"
+    text += f" {found.excess:.2%} above {against} ({found.least_cost:.4f})."
     if standing.hypervolume_share is None:
         return text
     return (

@@ -40,7 +40,7 @@ class Front:
         tolerance: no configuration is better than every point by more than this share of the
             first objective; 0 where the front is exact.
         configurations: how many the space holds, duplicates included.
-        notes: what the space was restricted to.
+        notes: what the space was restricted to; beyond it there may be better points.
     """
 
     objectives: tuple[str, ...]
@@ -160,7 +160,10 @@ class Gap:
 
     @property
     def excess(self) -> float:
-        """By which share the evaluation is more expensive than the best there can be."""
+        """By which share the evaluation is more expensive than the best there can be.
+
+        Negative only where that is an optimum of a restricted space, see :attr:`Front.notes`.
+        """
         return self.cost / self.least_cost - 1.0
 
 

@@ -22,7 +22,8 @@ DEFAULT = Configuration.of({"a/block": 8, "b/block": 8})
 METRICS = (Metric("ms", "ms", Kind.SIMULATED), Metric("ram", "B", Kind.SIMULATED))
 FAST = FrontPoint(DEFAULT.replace({"a/block": 16}), {"ms": 2.5, "ram": 4096.0})
 SMALL = FrontPoint(DEFAULT, {"ms": 4.0, "ram": 2048.0})
-BOUND = Bound({"ms": 1.5, "ram": 1024.0}, notes=("It holds for one accelerator.",))
+RELAXED = {"ms": 1.5, "ram": 1024.0}
+BOUND = Bound(RELAXED, notes=("It holds for one accelerator.",), front=(RELAXED,))
 
 
 def front(tolerance=0.0):
@@ -78,6 +79,14 @@ def test_against_a_bound_a_study_is_said_to_have_unknown_distance():
     assert "of the volume" not in text
 
 
+def test_a_study_below_a_front_that_leaves_choices_out_is_held_against_the_bound():
+    below = Standing("mine", 7, Gap(0.54, 0.5, None), 1.2, front_cost=0.6)
+    text = optimum_text(known(standing=below))
+    assert "10.00% below the front (0.6000): it has choices that the front leaves out." in text
+    assert "8.00% above the bound: an optimum may lie anywhere between (0.5000)." in text
+    assert optimum_document(known(standing=below))["standing"]["front_cost"] == 0.6
+
+
 def test_the_document_holds_the_points_with_what_they_change():
     document = optimum_document(known(standing=standing()))
     assert json.loads(json.dumps(document)) == document
@@ -85,6 +94,7 @@ def test_the_document_holds_the_points_with_what_they_change():
     assert document["front"]["points"][0]["changes"] == {"a/block": 16}
     assert document["front"]["points"][1]["changes"] == {}
     assert document["bound"]["metrics"] == {"ms": 1.5, "ram": 1024.0}
+    assert document["bound"]["front"] == [RELAXED]
     assert document["standing"]["excess"] == pytest.approx(0.1)
     assert document["standing"]["nearest"] == {"ms": 2.5, "ram": 4096.0}
 

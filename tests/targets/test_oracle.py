@@ -51,6 +51,14 @@ def test_against_a_bound_no_optimum_is_named():
     assert found.excess == pytest.approx(1.0)
 
 
+def test_against_a_bound_the_cheapest_relaxed_optimum_counts():
+    optima = ({"ms": 4.0, "bytes": 90.0}, {"ms": 8.0, "bytes": 40.0})
+    bound = Bound({"ms": 4.0, "bytes": 40.0}, front=optima)
+    weights = {"ms": 0.5, "bytes": 0.5}
+    found = gap(bound, {"ms": 9.0, "bytes": 60.0}, weights=weights, baseline=BASELINE)
+    assert found.least_cost == pytest.approx(0.6)
+
+
 def test_a_metric_of_which_nothing_is_known_is_refused():
     with pytest.raises(TargetError, match="'joule'"):
         gap(front_of((1, 1)), {"joule": 1.0}, weights={"joule": 1.0}, baseline={"joule": 1.0})

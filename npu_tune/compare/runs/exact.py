@@ -56,8 +56,8 @@ def exact_front(
         limit_s: time limit.
 
     Returns:
-        The front with the share of network-wide choices that it covers; None where the target can
-        compute it for none of them.
+        The front with the share of network-wide choices that it covers, those left out of which it
+        leaves out choices of layers; None where the target can compute it for none of them.
     """
     objective = problem.objective
     metrics = list(objective.asked)
@@ -75,7 +75,8 @@ def exact_front(
     if feasible.empty:
         return None
     points = pareto_front(feasible.to_numpy(dtype=float))
-    return ExactFront(tuple(map(tuple, points.tolist())), len(fronts) / bases)
+    covered = sum(not front.notes for front in fronts)
+    return ExactFront(tuple(map(tuple, points.tolist())), covered / bases)
 
 
 def _fronts(

@@ -11,7 +11,7 @@ from npu_tune.targets.neural_art.compiler.rule import CostRule, cost_rule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
-from npu_tune.targets.neural_art.front.exact import CYCLES, LATENCY, LIVE, RAM, restrictions
+from npu_tune.targets.neural_art.front.exact import CYCLES, LATENCY, LIVE, ON_ACCELERATORS, RAM
 from npu_tune.targets.neural_art.front.paths import Paths
 from npu_tune.targets.neural_art.front.reduce import Reduced, knobs_by_layer, reduce_epochs
 from npu_tune.targets.neural_art.front.relaxed import RELAXED, Relaxed
@@ -58,7 +58,7 @@ def lower_bound(core: NetworkCompiler, *, rule: str, base: Configuration | None 
 
     return Bound(
         metrics(corners[0][0], corners[-1][1]),
-        (*restrictions(reduced), _HOLDS_FOR),
+        (ON_ACCELERATORS, _HOLDS_FOR) if reduced.on_accelerators_only else (_HOLDS_FOR,),
         tuple(metrics(*corner) for corner in corners),
     )
 

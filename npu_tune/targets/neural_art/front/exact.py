@@ -31,6 +31,8 @@ ENERGY = "energy"
 OBJECTIVES = (LATENCY, RAM, CYCLES, LIVE, ENERGY)
 """Metrics for which an exact front can be computed."""
 
+ON_ACCELERATORS = "Every layer is computed by accelerators, none in memory."
+
 MOST_LABELS = 200_000
 _OPENINGS = (48, 240, 1000)
 """Labels per position that the heuristic searches keep, which find good solutions first."""
@@ -110,9 +112,10 @@ def exact_front(
 
 def restrictions(reduced: Reduced) -> tuple[str, ...]:
     """Sentences on the parts of the space that the search leaves out."""
-    if reduced.on_accelerators_only:
-        return ("Every layer is computed by accelerators, none in memory.",)
-    return ()
+    found = (ON_ACCELERATORS,) if reduced.on_accelerators_only else ()
+    if reduced.segments or reduced.residents:
+        return (*found, "No layer goes on depth-first, and no weights are in RAM for good.")
+    return found
 
 
 class _Search:

@@ -64,15 +64,15 @@ class Reduced:
         candidates: by the position of the first operation.
         configurations: number of combinations of the per-layer knobs, before any reduction.
         on_accelerators_only: whether layers could also be computed in memory, which is left out.
-        segments: whether layers could also go on depth-first, of which there is nothing here.
-        without_residents: whether weights could also be in RAM for good, which is left out.
+        segments: whether layers may go on depth-first, of which nothing is here.
+        residents: whether weights may be in RAM for good.
     """
 
     candidates: tuple[tuple[Candidate, ...], ...]
     configurations: int
     on_accelerators_only: bool
     segments: bool
-    without_residents: bool
+    residents: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def reduce_epochs(
     dominance = dominance or SIMULATED
     knobs = knobs_by_layer(space)
     segments = any(True in own.get(DEPTH_FIRST, ()) for own in knobs.values())
-    has_residents = any(RESIDENT in own.get(WEIGHTS, ()) for own in knobs.values())
+    residents = any(RESIDENT in own.get(WEIGHTS, ()) for own in knobs.values())
     for own in knobs.values():
         for name in _LEFT_OUT & own.keys():
             del own[name]
@@ -132,7 +132,7 @@ def reduce_epochs(
         math.prod(len(values) for own in knobs.values() for values in own.values()),
         any(DIMC in own.get(UNIT, ()) for own in knobs.values()),
         segments,
-        has_residents and not dominance.residents,
+        residents,
     )
 
 

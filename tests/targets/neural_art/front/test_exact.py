@@ -176,4 +176,25 @@ def test_too_many_labels_end_the_search_with_an_error():
 def test_layers_that_could_be_computed_in_memory_are_named():
     problem = load_target("neural-art-dimc").bind(zoo_network("ds-cnn", format="onnx"))
     front = problem.front(objectives=("latency_ms",))
-    assert front.notes == ("Every layer is computed by accelerators, none in memory.",)
+    assert front.notes[0] == "Every layer is computed by accelerators, none in memory."
+
+
+def test_what_the_front_leaves_out_is_named_where_the_space_has_it():
+    core = three_convolutions()
+    front = exact_front(core, rule="calibrated")
+    assert front.notes == ("No layer goes on depth-first, and no weights are in RAM for good.",)
+    core = three_convolutions()
+    offer(core, {knob.full_name: () for knob in core.space.knobs})
+    assert exact_front(core, rule="calibrated").notes == ()
+
+
+def test_what_lies_in_external_ram_counts():
+    pools = {"npuRAM5": 6000, "npuRAM4": 4000, "npuRAM3": 4000, "npuRAM6": 4000, "cpuRAM2": 4000}
+    core = three_convolutions(pools=pools)
+    names = {"weights", "output_pool", "accelerators"}
+    wanted = {k.full_name: k.values[:2] for k in core.space.knobs if k.name in names}
+    offer(core, wanted)
+    everything = tried(core, LATENCY_AND_RAM)
+    assert len(everything) > 10
+    front = exact_front(core, rule="calibrated", objectives=LATENCY_AND_RAM)
+    assert metrics_of(front) == front_of(everything)
