@@ -30,7 +30,7 @@ objective that weighs both alike is 1."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedChoices:
     """A planned configuration.
 
     Args:
@@ -46,7 +46,7 @@ class Plan:
     ram_bytes: float
 
 
-def plans(compiler: NetworkCompiler) -> list[Plan]:
+def plans(compiler: NetworkCompiler) -> list[PlannedChoices]:
     """Plans from little memory to little time, each configuration once."""
     default = compiler.space.default
     scheduler = compiler.scheduler(default)
@@ -55,7 +55,7 @@ def plans(compiler: NetworkCompiler) -> list[Plan]:
     run = compiler.run(default)
     cycles = sum(step.cycles for step in run.steps) + sum(run.waits)
     ram = sum(map(max, zip(run.beginning.marks, *(step.marks for step in run.steps), strict=True)))
-    found: dict[Configuration, Plan] = {}
+    found: dict[Configuration, PlannedChoices] = {}
     for relative in PRICES:
         price = relative * cycles / ram
         pieces = Pieces(scheduler, layers, estimator, price=price, halos=HALOS[:1])
@@ -74,7 +74,9 @@ def plans(compiler: NetworkCompiler) -> list[Plan]:
             needs = max(piece.needs for piece in path)
             found.setdefault(
                 configuration,
-                Plan(f"planned, {needs / 1024:.0f} KiB", configuration, spent, needs + residents),
+                PlannedChoices(
+                    f"planned, {needs / 1024:.0f} KiB", configuration, spent, needs + residents
+                ),
             )
     return list(found.values())
 
