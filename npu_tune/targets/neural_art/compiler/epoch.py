@@ -75,7 +75,7 @@ class Epoch:
     demands: tuple[Demand, ...]
     total: Demand
     residents: tuple[tuple[str, int], ...] = ()
-    segment: Segment | None = None
+    segment: SegmentEpochs | None = None
 
     @property
     def members(self) -> tuple[Epoch, ...]:
@@ -96,7 +96,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class HeldRows:
     """Rows of a map that a segment holds in memory.
 
     Args:
@@ -113,7 +113,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SegmentEpochs:
     """The inside of a depth-first segment.
 
     Args:
@@ -125,7 +125,7 @@ class Segment:
     """
 
     members: tuple[Epoch, ...]
-    rows: tuple[Rows, ...]
+    rows: tuple[HeldRows, ...]
     stripes: int
     halo: str
 

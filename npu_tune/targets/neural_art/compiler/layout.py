@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from npu_tune.errors import CompilerError
-from npu_tune.targets.neural_art.compiler.epoch import Epoch, Segment, Span, resident_name
+from npu_tune.targets.neural_art.compiler.epoch import Epoch, SegmentEpochs, Span, resident_name
 from npu_tune.targets.neural_art.compiler.placement import (
     AUTO,
     Block,
@@ -151,7 +151,12 @@ class Layout:
         return placement, live
 
     def _place_segment(
-        self, live: Live, epoch: Epoch, segment: Segment, buffer: Block | None, most_live: int
+        self,
+        live: Live,
+        epoch: Epoch,
+        segment: SegmentEpochs,
+        buffer: Block | None,
+        most_live: int,
     ) -> tuple[Placement, Live]:
         span, members = epoch.span, segment.members
         end = len(members) - 1

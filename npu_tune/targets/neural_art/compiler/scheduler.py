@@ -50,7 +50,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EpochPlan:
     """What will run.
 
     Args:
@@ -132,7 +132,7 @@ class Scheduler:
             cut=cut,
         )
 
-    def plan(self, options: Sequence[Option]) -> Plan:
+    def plan(self, options: Sequence[Option]) -> EpochPlan:
         """Groups operations into epochs and finds out whose resident weights have room.
 
         Resident weights for which there is none are streamed.
@@ -148,7 +148,7 @@ class Scheduler:
                     else option
                     for position, option in enumerate(options)
                 ]
-        return Plan(tuple(self.grouping.epochs(options)), residents)
+        return EpochPlan(tuple(self.grouping.epochs(options)), residents)
 
     def run(self, options: Sequence[Option]) -> Run:
         """Simulates an inference with one option per operation.
@@ -223,7 +223,7 @@ class Scheduler:
             for i, choice in enumerate(resolved)
         ]
 
-    def _packed_machine(self, plan: Plan) -> Machine | None:
+    def _packed_machine(self, plan: EpochPlan) -> Machine | None:
         """A machine with memory packed for these epochs; None if internal RAM is too small."""
         if not self.settings.virtual_pools:
             return None

@@ -19,8 +19,8 @@ from npu_tune.targets.neural_art.compiler.choice import NEUTRAL, Choice
 from npu_tune.targets.neural_art.compiler.demand import Demand
 from npu_tune.targets.neural_art.compiler.epoch import (
     Epoch,
-    Rows,
-    Segment,
+    HeldRows,
+    SegmentEpochs,
     Span,
     make_epoch,
     make_span,
@@ -79,7 +79,9 @@ def make_segment(
         choices,
         demands,
         _total(members),
-        segment=Segment(tuple(members), tuple(_rows(graph, members, rows, output)), stripes, halo),
+        segment=SegmentEpochs(
+            tuple(members), tuple(_rows(graph, members, rows, output)), stripes, halo
+        ),
     )
 
 
@@ -211,7 +213,7 @@ def _move(
 
 def _rows(
     graph: OperationGraph, members: Sequence[Epoch], rows: SegmentRows, output: str
-) -> Iterator[Rows]:
+) -> Iterator[HeldRows]:
     """What lies in memory between the members, in the order in which it is written.
 
     Rolling buffers stay from the first stripe to the last. Where rows are recomputed nothing is
@@ -230,11 +232,11 @@ def _rows(
     for number, member in enumerate(members[:-1]):
         name = member.span.output
         if name == stripes_of(output):
-            yield Rows(name, graph.maps[output].size_bytes, 0, end)
+            yield HeldRows(name, graph.maps[output].size_bytes, 0, end)
         elif recomputes:
-            yield Rows(name, sizes[name], number, readers[name])
+            yield HeldRows(name, sizes[name], number, readers[name])
         else:
-            yield Rows(name, sizes[name], 0, end)
+            yield HeldRows(name, sizes[name], 0, end)
 
 
 def _total(members: Sequence[Epoch]) -> Demand:

@@ -9,7 +9,7 @@ from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.hardware import Hardware
 
 
-class Estimate(NamedTuple):
+class CycleEstimate(NamedTuple):
     """NPU cycles of an epoch, or of a whole segment.
 
     Args:
@@ -50,7 +50,7 @@ class Estimator:
         """Cycles in which flash brings so many bytes."""
         return size * self._rule.flash_cycles_per_byte
 
-    def estimate(self, epoch: Epoch) -> Estimate:
+    def estimate(self, epoch: Epoch) -> CycleEstimate:
         """Estimates a single epoch."""
         rule, total, span = self._rule, epoch.total, epoch.span
         read = float(sum(size for _, size in span.inputs[1:]) + total.fetched)
@@ -65,4 +65,4 @@ class Estimator:
         fixed = rule.software_epoch_cycles if span.software else rule.epoch_cycles * total.parts
         serial = max(total.serial * rule.flash_cycles_per_byte, total.serial_cycles)
         streamed = 0 if total.buffer else total.streamed
-        return Estimate(streamed * rule.flash_cycles_per_byte, others, fixed + serial)
+        return CycleEstimate(streamed * rule.flash_cycles_per_byte, others, fixed + serial)

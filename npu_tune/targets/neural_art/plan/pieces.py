@@ -14,7 +14,7 @@ from npu_tune.targets.neural_art.compiler.grouping import Option
 from npu_tune.targets.neural_art.compiler.rows import RECOMPUTE, Cut, SegmentRows
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.graph import OperationGraph
-from npu_tune.targets.neural_art.plan.estimate import Estimate, Estimator
+from npu_tune.targets.neural_art.plan.estimate import CycleEstimate, Estimator
 from npu_tune.targets.neural_art.plan.layers import WEIGHTS, LayerChoices
 
 _MOST_OPERATIONS = 16
@@ -44,7 +44,7 @@ class Piece(NamedTuple):
     needs: int
     choices: tuple[Choice, ...]
     streamed: int
-    estimate: Estimate | None
+    estimate: CycleEstimate | None
     early: int = 0
 
 

@@ -35,7 +35,7 @@ objective that weighs both alike is 1."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedChoices:
     """A planned configuration.
 
     Args:
@@ -51,9 +51,9 @@ class Plan:
     ram_bytes: float
 
 
-def plans(compiler: NetworkCompiler) -> list[Plan]:
+def plans(compiler: NetworkCompiler) -> list[PlannedChoices]:
     """Plans from little memory to little time, each configuration once."""
-    found: dict[Configuration, Plan] = {}
+    found: dict[Configuration, PlannedChoices] = {}
     for base in _bases(compiler.space):
         for plan in _plans_upon(compiler, base):
             found.setdefault(plan.configuration, plan)
@@ -68,7 +68,7 @@ def _bases(space: SearchSpace) -> list[Configuration]:
     )
 
 
-def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan]:
+def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[PlannedChoices]:
     space, scheduler = compiler.space, compiler.scheduler(base)
     estimator = Estimator(scheduler.hardware, cost_rule(compiler.rule, scheduler.hardware))
     usual = compiler.choices(base)
@@ -93,7 +93,7 @@ def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan
             )
             spent = sum(piece.cost for piece in path) - (price * residents if residents else 0.0)
             needs = max(piece.needs for piece in path)
-            yield Plan(
+            yield PlannedChoices(
                 f"maps of {needs / 1024:.0f} KiB, weights of {residents / 1024:.0f} KiB",
                 _configuration(scheduler.graph, space, base, choices),
                 spent,
@@ -112,7 +112,7 @@ def planned_starts(compiler: NetworkCompiler) -> Iterator[Start]:
             yield Start(label, compiler.space.effective(placed))
 
 
-def _in_turn(made: Sequence[Plan]) -> list[Plan]:
+def _in_turn(made: Sequence[PlannedChoices]) -> list[PlannedChoices]:
     """Each plan once: whoever weighs time and memory otherwise than alike finds theirs early too."""
     if not made:
         return []

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npu_tune.targets.neural_art.compiler.choice import Choice
-from npu_tune.targets.neural_art.plan.estimate import Estimate
+from npu_tune.targets.neural_art.plan.estimate import CycleEstimate
 from npu_tune.targets.neural_art.plan.paths import cheapest_path, with_preloading
 from npu_tune.targets.neural_art.plan.pieces import Piece
 
 
 def epoch(position: int, needs: int, *, flash: float, others: float, size: int = 0) -> Piece:
     """A single epoch of one operation whose weights are streamed."""
-    estimate = Estimate(flash, others, 10.0)
+    estimate = CycleEstimate(flash, others, 10.0)
     return Piece(position, estimate.cycles, needs, (Choice(),), size, estimate)
 
 
