@@ -12,8 +12,9 @@ from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
-from npu_tune.report.references import Reference, compare_with_references, stated_metrics
+from npu_tune.report.references import compare_with_references, stated_metrics
 from npu_tune.report.tables import format_ratio, format_value, table
+from npu_tune.report.verdict import beats_line, cheaper_lines, ties_line
 from npu_tune.space import Value
 from npu_tune.targets import Goal, Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord, missed_bound
@@ -21,7 +22,6 @@ from npu_tune.tuning.settings import SearchSettings
 
 MOST_FRONT_ROWS = 20
 MOST_FAILURES_SHOWN = 5
-MOST_TIES_SHOWN = 8
 
 
 def study_text(result: StudyResult, *, layers: bool = True) -> str:
@@ -56,49 +56,8 @@ def layers_text(result: StudyResult, trial: TrialRecord) -> str:
     ]
     cost = column if unit in ("", column) else f"{column} in {unit}"
     title = f"Layers that trial {trial.number} changes ({cost}, {_kind(result, column)})"
-    header = ["layer", "default -> chosen", "before", "after", "ratio"]
-    return f"{title}\n{table(header, body, left=2)}"
-
-
-def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
-    """One sentence that says which references the best trial beats, and where it does not."""
-    if not references:
-        return ""
-    beaten = [row.label for row in references if row.is_beaten]
-    ties = [row.label for row in references if row.is_tie]
-    names = " and ".join(metrics)
-    if len(beaten) == len(references):
-        everyone = {1: "", 2: "both "}.get(len(beaten), f"all {len(beaten)}: ")
-        return f"Beats {everyone}{_join(beaten)} (better or equal in {names})."
-    sentences = [f"Beats {_join(beaten)}."] if beaten else []
-    if ties:
-        sentences.append(f"Ties with {_join(ties)}: the difference in cost may be noise.")
-    if not sentences:
-        sentences = ["Beats no reference."]
-    for row in references:
-        if not row.is_beaten and not row.is_tie:
-            reason = f"it is better in {' and '.join(row.lost_on)}" if row.lost_on else "equal"
-            sentences.append(f"Does not beat {row.label}: {reason}.")
-    return " ".join(sentences)
-
-
-def ties_line(result: StudyResult) -> str:
-    """One sentence on the configurations that may be as good as the best; "" for none."""
-    numbers = [str(trial.number) for trial in result.ties]
-    if not numbers:
-        return ""
-    more = len(numbers) - MOST_TIES_SHOWN
-    shown = ", ".join(numbers[:MOST_TIES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"As good as the best within the noise: trial{'s' * (len(numbers) > 1)} {shown}."
-
-
-def cheaper_lines(references: Sequence[Reference], best: TrialRecord) -> Iterator[str]:
-    """A sentence for each reference whose cost, on the study's scale, is below the best trial's."""
-    for row in references:
-        if row.cost is None or best.cost is None or row.is_tie:
-            continue
-        if row.cost < best.cost:
-            yield f"{row.label} costs less than the best trial: {row.cost:.4f}."
+    rows_text = table(["layer", "default -> chosen", "before", "after", "ratio"], body, left=2)
+    return f"{title}\n{rows_text}"
 
 
 def _heading(result: StudyResult) -> str:
@@ -296,7 +255,3 @@ def _layer_ratio(row: LayerChange) -> str:
 
 def _describe_changes(changes: Mapping[str, tuple[Value | None, Value]]) -> str:
     return ", ".join(f"{knob} {before} -> {after}" for knob, (before, after) in changes.items())
-
-
-def _join(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -18,3 +18,7 @@ class Budget:
 
     evaluations: int | None
     duplicates_in_a_row: int
+
+    def left(self, started: int) -> int | None:
+        """Evaluations that may still be started after so many; None for any number."""
+        return None if self.evaluations is None else max(self.evaluations - started, 0)

@@ -15,13 +15,7 @@ from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.space import Configuration, from_params, to_params
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.agenda import Agenda
-from npu_tune.tuning.alone import (
-    TICK_S,
-    all_metrics,
-    evaluate_alone,
-    fill_in,
-    require_evaluation,
-)
+from npu_tune.tuning.alone import TICK_S, all_metrics, evaluate_alone, fill_in, require_evaluation
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.known import KnownTrials, new_starts, trailing_duplicates
 from npu_tune.tuning.objective import Objective
@@ -150,11 +144,8 @@ class Runner:
         if outcome is None:
             return None
         if outcome.evaluation is None:
-            warnings.warn(
-                f"The baseline could not be evaluated again: {outcome.error}",
-                NpuTuneWarning,
-                stacklevel=2,
-            )
+            text = f"The baseline could not be evaluated again: {outcome.error}"
+            warnings.warn(text, NpuTuneWarning, stacklevel=2)
             return None
         found = {} if self._problem.deterministic else metric_spread(self._trials)
         spread = likely_spread(self._problem.metrics, found)
@@ -204,7 +195,7 @@ class Runner:
         if self._reason() is not None:
             return None
         start = next(starts, None)
-        return self._enqueued(*start) if start else self._asked()
+        return self._enqueued(*start) if start else self._proposal(self._search.ask(), SAMPLER)
 
     def _start(self, proposal: Proposal) -> None:
         if proposal.sample:
@@ -252,9 +243,6 @@ class Runner:
         self._search.enqueue(to_params(self._problem.space, configuration))
         return self._proposal(self._search.ask(), origin, is_repeat=is_repeat)
 
-    def _asked(self) -> Proposal:
-        return self._proposal(self._search.ask(), SAMPLER)
-
     def _proposal(self, trial: FrozenTrial, origin: str, *, is_repeat: bool = False) -> Proposal:
         # What is compiled, without values that make no difference, which would only puzzle.
         space = self._problem.space
@@ -265,9 +253,7 @@ class Runner:
 
     def _left(self) -> int | None:
         """Evaluations that may still be started; None for any number."""
-        if self._budget.evaluations is None:
-            return None
-        return max(self._budget.evaluations - self._meter.evaluations - len(self._running), 0)
+        return self._budget.left(self._meter.evaluations + len(self._running))
 
     def _polishing(self) -> tuple[bool, Revert | None]:
         """Whether changes of the best are to be taken back now, and which, if not to wait."""
@@ -303,10 +289,7 @@ class Runner:
 
     def _report(self) -> None:
         if self._listener is not None:
-            self._listener(
-                self._meter.progress(
-                    running=len(self._running),
-                    stopping=self._stop.requested,
-                    polishing=self._polish.is_on,
-                )
-            )
+            running, is_on = len(self._running), self._polish.is_on
+            stopping = self._stop.requested
+            progress = self._meter.progress(running=running, stopping=stopping, polishing=is_on)
+            self._listener(progress)

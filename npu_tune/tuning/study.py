@@ -22,8 +22,8 @@ from npu_tune.tuning.attributes import (
     study_attributes,
     trial_records,
 )
-from npu_tune.tuning.bounds import bound_attribute, problem_bound
 from npu_tune.tuning.budget import Budget
+from npu_tune.tuning.conclusion import conclude
 from npu_tune.tuning.config import SamplerSection, StudyFile
 from npu_tune.tuning.folder import (
     is_study_folder,
@@ -39,12 +39,12 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, ProgressMeter
-from npu_tune.tuning.reading import AGAIN, BOUND, FILLED_IN, PLANNED, RIVALS, STOPPED, result_of
+from npu_tune.tuning.reading import AGAIN, PLANNED, STOPPED, result_of
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers, sampler_kind
-from npu_tune.tuning.search import new_search, problem_references, problem_rivals, problem_starts
+from npu_tune.tuning.search import new_search, problem_references, problem_starts
 from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.validation import key_name
@@ -289,25 +289,9 @@ class _Session:
         evaluations_before = meter.evaluations
         reason = runner.run()
         is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(AGAIN)
-        if reason != "interrupted" and is_new:
-            again = runner.evaluate_baseline_again()
-            ledger.set_attribute(AGAIN, dict(again) if again is not None else None)
-            if again is not None and not ledger.attributes().get(RIVALS):
-                ledger.set_attribute(RIVALS, problem_rivals(problem, objective, again))
         if reason != "interrupted":
-            self._complete(ledger, runner)
+            conclude(ledger, runner, problem, objective, again=is_new)
         ledger.set_attribute(STOPPED, reason)
         planned = ledger.attributes().get(PLANNED)
         if planned is not None and meter.evaluations > planned:
             ledger.set_attribute(PLANNED, meter.evaluations)
-
-    def _complete(self, ledger: Ledger, runner: Runner) -> None:
-        """Adds what is said of the trials that are shown, and of them alone."""
-        result = result_of(ledger)
-        found = runner.fill_in(result.shown)
-        if found:
-            known = ledger.attributes().get(FILLED_IN) or {}
-            ledger.set_attribute(FILLED_IN, {**known, **found})
-        bound = problem_bound(self._problem, result.best)
-        if bound is not None:
-            ledger.set_attribute(BOUND, bound_attribute(bound))

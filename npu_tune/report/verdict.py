@@ -1,0 +1,55 @@
+"""Sentences on how the best trial does against what there is to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from npu_tune.report.references import Reference
+from npu_tune.tuning.records import StudyResult, TrialRecord
+
+MOST_TIES_SHOWN = 8
+
+
+def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
+    """One sentence that says which references the best trial beats, and where it does not."""
+    if not references:
+        return ""
+    beaten = [row.label for row in references if row.is_beaten]
+    ties = [row.label for row in references if row.is_tie]
+    names = " and ".join(metrics)
+    if len(beaten) == len(references):
+        everyone = {1: "", 2: "both "}.get(len(beaten), f"all {len(beaten)}: ")
+        return f"Beats {everyone}{_join(beaten)} (better or equal in {names})."
+    sentences = [f"Beats {_join(beaten)}."] if beaten else []
+    if ties:
+        sentences.append(f"Ties with {_join(ties)}: the difference in cost may be noise.")
+    if not sentences:
+        sentences = ["Beats no reference."]
+    for row in references:
+        if not row.is_beaten and not row.is_tie:
+            reason = f"it is better in {' and '.join(row.lost_on)}" if row.lost_on else "equal"
+            sentences.append(f"Does not beat {row.label}: {reason}.")
+    return " ".join(sentences)
+
+
+def ties_line(result: StudyResult) -> str:
+    """One sentence on the configurations that may be as good as the best; "" for none."""
+    numbers = [str(trial.number) for trial in result.ties]
+    if not numbers:
+        return ""
+    more = len(numbers) - MOST_TIES_SHOWN
+    shown = ", ".join(numbers[:MOST_TIES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"As good as the best within the noise: trial{'s' * (len(numbers) > 1)} {shown}."
+
+
+def cheaper_lines(references: Sequence[Reference], best: TrialRecord) -> Iterator[str]:
+    """A sentence for each reference whose cost, on the study's scale, is below the best trial's."""
+    for row in references:
+        if row.cost is None or best.cost is None or row.is_tie:
+            continue
+        if row.cost < best.cost:
+            yield f"{row.label} costs less than the best trial: {row.cost:.4f}."
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
