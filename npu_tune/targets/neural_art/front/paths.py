@@ -1,4 +1,25 @@
-"""Least relaxed cost of whole networks under limits on memory, segments among their pieces."""
+"""Least relaxed cost of whole networks, segments and resident weights among the choices.
+
+The cost is cycles + price * bytes, of the peak of the bytes in use and thus of resident weights,
+which are in use from the start to the end: ``peak = P + R``, with ``R`` their bytes and ``P`` the most
+of everything else. Dynamic programming from the last operation backwards gives for any limit ``M``
+the least cycles + price * R of all sequences of epochs (bounded as in :mod:`.relaxed`) and segments
+(as in :mod:`.segments`) with ``P <= M``; it never rises with ``M``. So a network with ``P`` above one
+limit ``L`` and at most the next one ``M`` costs at least that for ``M``, and price * (L + 1). The least of
+these over all intervals between limits bounds the cost; intervals that matter are cut until they
+lose next to nothing.
+
+The weights that a segment preloads take at most ``M`` less what else it needs. For every price ``v`` of
+their bytes, its cycles are at least the least of cycles + v * bytes, less v * (M - needs): weak duality,
+of which the best of some prices is taken. They come from flash before the segment, in as many cycles
+``p``, of which the slack of the epoch before hides no more than itself: with ``p`` left out or counted
+in full, the least costs ``c0`` and ``c1`` bound it by ``max(c0, c1 - slack)``. The same holds for the least
+of each over several segments with the same ends, whose slack counts as the largest one of them.
+
+For a price of 0 this bounds the cycles; with several prices it bounds each weighted sum of cycles and
+bytes, by convexity: whatever lies above the lines ``cycles + price * bytes = least`` costs at least
+what one of the corners between them does.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +105,13 @@ class Paths:
         for segment in segments:
             found.setdefault((segment.first, segment.last), []).append(segment)
         self._segments: list[list[_Segments]] = [[] for _ in epochs]
-        self._slack = [0.0] * len(epochs)
+        self._slack = np.zeros((len(epochs), len(prices.residents)))
         for (first, last), own in found.items():
             needs_of = np.array([segment.needs for segment in own])
             costs = np.array([segment.cycles for segment in own])
             self._segments[first].append(_Segments(last, needs_of, costs))
-            self._slack[last] = max(self._slack[last], *(segment.slack for segment in own))
+            slack = np.array([segment.slack for segment in own])
+            self._slack[last] = np.maximum(self._slack[last], slack.max(axis=0))
         needs = [each.needs for each in epochs]
         needs += [each.needs for own in self._segments for each in own]
         self.needs = np.unique(np.concatenate(needs))
@@ -156,7 +178,7 @@ class Paths:
         rests = {end: _Rest(nothing, *no_lines, never)}
         behind: dict[int, Floats] = {}
         for position in reversed(range(end)):
-            slack = np.array([self._slack[position]])
+            slack = self._slack[position, number : number + 1]
             behind[position] = rests[position + 1].after(slack, np.zeros(1), levels)
             epochs = cheapest[position]
             total = np.empty((len(epochs.last), len(levels)))

@@ -18,6 +18,7 @@ something smaller gives something smaller. ``ram`` is at least
 - all bytes moved / bytes per cycle of all memories together, because the busiest memory is at least
   as busy as their mean.
 
+Weights that are in RAM for good are read from memories like any bytes, and take none of flash.
 Preloaded weights without room are streamed, so that such an epoch equals one without preloading,
 which is a candidate as well.
 

@@ -1,4 +1,30 @@
-"""Lower bounds of depth-first segments: their cycles, and the memory that they need."""
+"""Lower bounds of depth-first segments: their cycles, and the memory that they need.
+
+Where a segment starts makes no difference to the rows that its operations compute. So dynamic
+programming from its last operation backwards bounds all segments that end there: an epoch of the
+segment is one operation or several that may be joined, and what comes behind it is bounded already.
+
+Cycles are those of :mod:`.stripes`, summed, because the epochs of a segment run one after the other.
+With ``recompute`` there are also one epoch for each stripe that cuts a slice of each map from outside
+and one that puts the output together, with what they read and write.
+
+Memory: while any epoch of a segment runs, all maps that were written before it and are still read,
+and the whole output, are in use. With ``keep`` so are the rows of all maps between its epochs;
+the bound takes those ways of joining operations that leave the fewest. With ``recompute`` it takes
+those with the smallest peak: at an epoch there are the rows that it writes, and those that were
+written before it (in the segment, or as slices) and are read by it or later. Of these a map that has
+earlier readers too counts with the rows of the later ones alone, which are at most as many. In the
+end there are the stripes and the output that they are put together to.
+
+Only operations that read each row once can share an epoch with the one before: their reads are at
+least the rows of the cut, so that the bound lets no other ones join.
+
+Slack: a segment that starts at ``b`` ends at ``t'`` with ``e' = t' - slack'`` (see :mod:`.relaxed`), where the
+slack is that of the last epoch in its last stripe, so that ``e'`` counts ``busy - (busy - flash) / stripes``
+of the last epoch instead of ``busy``. That rises with ``busy`` and ``flash`` too. Both are bounded for
+the last epoch, by its least over all choices and prices; the largest difference of the two bounds
+counts as slack.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +57,15 @@ class SegmentBound(NamedTuple):
         needs: bytes in use at one time, without preloaded and resident weights.
         cycles: and prices, of the shape of :attr:`~.stripes.Prices.shape`; the second row counts
             the time of preloading.
-        slack: most cycles in which flash is idle when the last stripe ends.
+        slack: cycles that count as idle ones of flash when the last stripe ends, by price of
+            residents.
     """
 
     first: int
     last: int
     needs: float
     cycles: Floats
-    slack: float
+    slack: Floats
 
 
 class SegmentBounds:
@@ -85,10 +112,10 @@ class SegmentBounds:
         # By the position of the first operation, of all that comes from there on.
         cycles: dict[int, Floats] = {last + 1: np.array(0.0)}
         held: dict[int, float] = {last + 1: 0.0}
-        slack = 0.0
+        slack = np.zeros(self._striped.shape[1])
         if again:
             cycles[last + 1] = np.array(copied + self._rule.epoch_cycles)
-            slack = copied
+            slack += copied
         for step in rows_from_behind(self._graph, min(starts), last, stripes=stripes, halo=halo):
             first = step.position
             steps[first] = step
@@ -105,7 +132,7 @@ class SegmentBounds:
                 else:
                     least = min(least, own + held[end + 1])
                     if end == last:
-                        slack = max(slack, cost.slack)
+                        slack = np.maximum(slack, cost.slack)
             cycles[first], held[first] = best, least
             if first in starts:
                 needs = self._carried[first] + size + least

@@ -1,7 +1,16 @@
 """Lower bounds of what operations cost in the stripes of a depth-first segment.
 
-An operation in a segment is bounded for a number of stripes and for shares of the rows that it
-computes and reads, rounded down to a grid, because its demand never falls when these shares rise.
+Shares of rows are rounded down to a grid, because no field of a demand falls when the rows that an
+operation computes or reads rise. An epoch of a segment takes a fixed cost for each stripe and, as
+every epoch, at least the cycles of its units, of flash, and of all bytes moved / bytes per cycle of
+all memories together.
+
+An operation by itself has its least cost over its choices, with weights that are streamed for every
+stripe, that are preloaded once for the whole segment, or that are in RAM for good; the bytes of the
+latter two are priced. For joined operations the bound takes the least cycles of the slowest unit
+over all ways of sharing the accelerators, and for every choice of those that stream, the bytes that
+flash then brings: each operation counts with its fastest choice for the one and with its smallest
+weights for the other, which is at most what any choices cost.
 """
 
 from __future__ import annotations
@@ -13,31 +22,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npu_tune.pareto import Floats, nondominated
+from npu_tune.pareto import Floats
 from npu_tune.space import Value
 from npu_tune.targets.neural_art.compiler.choice import (
     PRELOAD,
     RESIDENT,
     STREAM,
-    Choice,
 )
-from npu_tune.targets.neural_art.compiler.demand import Demand
-from npu_tune.targets.neural_art.compiler.grouping import in_stripes
-from npu_tune.targets.neural_art.compiler.rows import Cut
 from npu_tune.targets.neural_art.compiler.rule import CostRule
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
-from npu_tune.targets.neural_art.front.reduce import UNIT, WEIGHTS
+from npu_tune.targets.neural_art.front.choices import ChoiceTable, ChoiceTables, round_down
+from npu_tune.targets.neural_art.front.reduce import WEIGHTS
 from npu_tune.targets.neural_art.graph import OperationKind
-
-_SHARES = np.array([0.0, 0.5, 0.75, 0.9, *(1.0 + 0.05 * np.arange(11)), *(2.0 ** np.arange(1, 6))])
-"""Shares of rows to which others are rounded down."""
-
-_WITHOUT_EFFECT = frozenset(
-    {"chain", "output_pool", "depth_first", "stripes", "halo", "weights_pool"}
-    | {"parts", "parts_over", UNIT, "dimc_residency", "dimc_copies", WEIGHTS}
-)
-"""Knobs that do not change what an accelerator does with one operation in stripes, and where its
-weights are, which is told apart by itself."""
 
 
 class Prices(NamedTuple):
@@ -63,31 +59,12 @@ class StripedCost(NamedTuple):
     Args:
         cycles: and prices, of shape :attr:`Prices.shape`; weights from flash before the segment
             take no time in the first row, and their whole time in the second one.
-        slack: most cycles in which flash is idle at the end of the last stripe.
+        slack: cycles that count as idle ones of flash at the end of the last stripe, by price of
+            residents.
     """
 
     cycles: Floats
-    slack: float
-
-
-class _Table(NamedTuple):
-    """What the choices of one operation cost in stripes; one element of each array per choice.
-
-    Args:
-        accelerators: number of them.
-        busy: cycles of units and scattered accesses.
-        moved: bytes in RAM, without weights.
-        streamed: bytes from flash, all stripes together.
-        once: bytes of the weights.
-        joins: whether it may share an epoch with an operation before it.
-    """
-
-    accelerators: Floats
-    busy: Floats
-    moved: Floats
-    streamed: Floats
-    once: Floats
-    joins: Floats
+    slack: Floats
 
 
 class Striped:
@@ -112,11 +89,9 @@ class Striped:
         self._graph = scheduler.graph
         self._rule = rule
         self._prices = prices
-        self._least_ratio = min(pool.clock_ratio for pool in pools)
         self.cycles_per_byte = 1 / sum(1 / pool.cycles_per_byte for pool in pools)
         self._knobs = [knobs.get(operation.name, {}) for operation in self._graph.operations]
-        self._choices: dict[int, tuple[Choice, ...]] = {}
-        self._tables: dict[tuple[int, int, float, float], _Table] = {}
+        self._tables = ChoiceTables(scheduler, rule, self._knobs)
         self._costs: dict[tuple[Any, ...], StripedCost] = {}
 
     @property
@@ -163,13 +138,13 @@ class Striped:
                 reads / rows of its first input.
             stripes: number of them.
         """
-        rounded = [_round_down(share) for pair in shares for share in pair]
+        rounded = [round_down(share) for pair in shares for share in pair]
         key = (first, stripes, *rounded)
         cost = self._costs.get(key)
         if cost is None:
             pairs = list(zip(rounded[::2], rounded[1::2], strict=True))
             tables = [
-                self._table(first + offset, stripes, *pair) for offset, pair in enumerate(pairs)
+                self._tables(first + offset, stripes, *pair) for offset, pair in enumerate(pairs)
             ]
             if len(tables) == 1:
                 cost = self._cost_alone(first, tables[0], stripes)
@@ -178,29 +153,36 @@ class Striped:
             self._costs[key] = cost
         return cost
 
-    def _cost_alone(self, position: int, table: _Table, stripes: int) -> StripedCost:
+    def _cost_alone(self, position: int, table: ChoiceTable, stripes: int) -> StripedCost:
         rate, per_byte = self._rule.flash_cycles_per_byte, self.cycles_per_byte
         fixed = self._rule.epoch_cycles * stripes
         near = np.maximum(table.busy, (table.moved + table.streamed) * per_byte)
         modes = self._modes(position)
-        found = np.full(self._prices.shape, np.inf)
         plain = np.maximum(table.busy, table.moved * per_byte)
+        found = np.full((2, *self._prices.shape), np.inf)
+        # First until the last stripe ends, then until flash is idle in it.
         if STREAM in modes or not table.once.any():
-            found = np.minimum(found, np.maximum(plain, table.streamed * rate).min())
-        if PRELOAD in modes:
-            for row, counted in enumerate((0.0, 1.0)):
-                price = self._prices.buffers[:, None] + counted * rate
-                found[row] = np.minimum(found[row], (near + price * table.once).min(axis=1))
-        if RESIDENT in modes:
-            prices = self._prices.residents[:, None]
-            least = (near + prices * table.once).min(axis=1)
-            found = np.minimum(found, least[None, :, None])
-        return StripedCost(found + fixed, float(plain.min()) / stripes)
+            flash = table.streamed * rate
+            busy = np.maximum(plain, flash)
+            found[0] = busy.min()
+            found[1] = (busy - (busy - flash) / stripes).min()
+        for row, busy in enumerate((near, near * (1 - 1 / stripes))):
+            if PRELOAD in modes:
+                for counted in (0, 1):
+                    price = self._prices.buffers[:, None] + counted * rate
+                    least = (busy + price * table.once).min(axis=1)
+                    found[row, counted] = np.minimum(found[row, counted], least)
+            if RESIDENT in modes:
+                least = (busy + self._prices.residents[:, None] * table.once).min(axis=1)
+                found[row] = np.minimum(found[row], least[None, :, None])
+        return _striped_cost(found, fixed)
 
-    def _cost_joined(self, first: int, tables: Sequence[_Table], stripes: int) -> StripedCost:
+    def _cost_joined(self, first: int, tables: Sequence[ChoiceTable], stripes: int) -> StripedCost:
         busy = self._least_busy(tables)
         if busy == np.inf:
-            return StripedCost(np.full(self._prices.shape, np.inf), 0.0)
+            return StripedCost(
+                np.full(self._prices.shape, np.inf), np.zeros(self._prices.shape[1])
+            )
         fixed = self._rule.epoch_cycles * stripes
         rate = self._rule.flash_cycles_per_byte
         flash, price = [], []
@@ -214,17 +196,21 @@ class Striped:
             elif streamed or STREAM not in modes:
                 flash.append(streamed if STREAM in modes else np.inf)
                 price.append(kept)
-        found = np.full(self._prices.shape, np.inf)
+        found = np.full((2, *self._prices.shape), np.inf)
         for subset in product((False, True), repeat=len(flash)):
             streaming = always + sum(f for f, taken in zip(flash, subset, strict=True) if taken)
-            total = np.full(self._prices.shape, max(busy, streaming))
+            if streaming == np.inf:
+                continue
+            prices = np.zeros(self._prices.shape)
             for own, taken in zip(price, subset, strict=True):
                 if not taken:
-                    total = total + own
-            found = np.minimum(found, total)
-        return StripedCost(found + fixed, busy / stripes)
+                    prices = prices + own
+            longest = max(busy, streaming)
+            idle = (longest - streaming) / stripes
+            found = np.minimum(found, np.stack((prices + longest, prices + longest - idle)))
+        return _striped_cost(found, fixed)
 
-    def _least_busy(self, tables: Sequence[_Table]) -> float:
+    def _least_busy(self, tables: Sequence[ChoiceTable]) -> float:
         """Least cycles of the slowest unit over all ways of sharing the accelerators."""
         most = self._scheduler.hardware.units.accelerators
         least = np.zeros(most + 1)
@@ -262,56 +248,8 @@ class Striped:
     def _is_convolution(self, position: int) -> bool:
         return self._graph.operations[position].kind is OperationKind.CONVOLUTION
 
-    def _table(self, position: int, stripes: int, computed: float, read: float) -> _Table:
-        key = (position, stripes, computed, read)
-        table = self._tables.get(key)
-        if table is None:
-            cut = Cut(stripes, computed, read)
-            rows = [
-                self._row(position, choice, cut) for choice in self._striped(position, stripes)
-            ]
-            columns = np.array(rows)
-            # More accelerators and not to join are costs here.
-            kept = nondominated(columns * np.array([1, 1, 1, 1, 1, -1]))
-            table = self._tables[key] = _Table(*columns[kept].T)
-        return table
 
-    def _striped(self, position: int, stripes: int) -> tuple[Choice, ...]:
-        height = self._graph.maps[self._graph.operations[position].output].height
-        rows = -(-height // stripes)
-        return tuple(dict.fromkeys(in_stripes(c, rows) for c in self._effective(position)))
-
-    def _effective(self, position: int) -> tuple[Choice, ...]:
-        found = self._choices.get(position)
-        if found is None:
-            knobs = self._knobs[position]
-            names = [name for name in knobs if name not in _WITHOUT_EFFECT]
-            choices = []
-            for values in product(*(knobs[name] for name in names)):
-                named: dict[str, Any] = dict(zip(names, values, strict=True))
-                option = self._scheduler.option(position, Choice(**named, weights=PRELOAD))
-                choices.append(option.choice)
-            found = self._choices[position] = tuple(dict.fromkeys(choices))
-        return found
-
-    def _row(self, position: int, choice: Choice, cut: Cut) -> tuple[float, ...]:
-        demand: Demand = self._scheduler.demand(position, choice, cut)
-        span = self._scheduler.grouping.span(position, position)
-        moved = max(0.0, span.output_bytes * cut.computed - 1) + demand.partial
-        for number, (_, size) in enumerate(span.inputs):
-            moved += size * (demand.reads if number == 0 else min(1.0, cut.computed))
-        scattered = max(
-            demand.scattered_in, demand.scattered_out, span.scattered_out * cut.computed
-        )
-        return (
-            demand.accelerators,
-            max(demand.compute * self._rule.compute_factor, scattered * self._least_ratio),
-            moved,
-            demand.streamed,
-            demand.preloaded,
-            demand.reads <= cut.read * (1 + 1e-9),
-        )
-
-
-def _round_down(share: float) -> float:
-    return float(_SHARES[np.searchsorted(_SHARES, share, side="right") - 1])
+def _striped_cost(found: Floats, fixed: float) -> StripedCost:
+    """From the least costs until the last stripe ends, and until flash is idle in it."""
+    late, early = found
+    return StripedCost(late + fixed, (late - early).max(axis=(0, 2)))
