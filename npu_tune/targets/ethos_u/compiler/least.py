@@ -46,7 +46,7 @@ class LeastCosts:
 
     def __init__(self, scheduler: Any, ways: Ways, encoder: WeightEncoder) -> None:
         self._scheduler, self._ways, self._encoder = scheduler, ways, encoder
-        self._known: dict[Any, list[_Option]] = {}
+        self._known: dict[Any, list[_LeastOption]] = {}
 
     def costs(self, op: Any, *, traversals: bool) -> OperatorCosts:
         """The least cycles of one operator, and what its weights cost.
@@ -76,15 +76,15 @@ class LeastCosts:
         transfer = npu_performance.measure_mem2mem_cycles(op.arch, weights.mem_area, fast, fewest)
         return OperatorCosts(min(least, in_place), in_place, float(transfer), excess)
 
-    def _options(self, op: Any) -> list[_Option]:
+    def _options(self, op: Any) -> list[_LeastOption]:
         ends = [end for end in (op.ifm, op.ifm2, op.ofm) if end is not None]
-        search = _Search(op, [self._ways[end.connection.parent_tens] for end in ends])
+        search = _OperatorWays(op, [self._ways[end.connection.parent_tens] for end in ends])
         if search.key not in self._known:
             self._known[search.key] = list(search.options())
         return self._known[search.key]
 
     def _encoded_bytes(
-        self, op: Any, options: Sequence[_Option], *, traversals: bool
+        self, op: Any, options: Sequence[_LeastOption], *, traversals: bool
     ) -> Mapping[int, int]:
         """By block depth, of the weights in the traversal that needs the fewest bytes."""
         configs = {option.depth: option.config for option in options}
@@ -98,7 +98,7 @@ class LeastCosts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Option:
+class _LeastOption:
     """One block with one layout of the feature maps around it.
 
     Args:
@@ -142,7 +142,7 @@ class _Option:
         return max(self.slow_cycles, traffic, moved)
 
 
-class _Search:
+class _OperatorWays:
     """All ways to run one operator.
 
     Args:
@@ -172,7 +172,7 @@ class _Search:
             tuple(map(tuple, self._ways)),
         )
 
-    def options(self) -> Iterator[_Option]:
+    def options(self) -> Iterator[_LeastOption]:
         """Every block in every traversal, with every layout of the feature maps."""
         for config in self._configs():
             for formats in product(*({way.format for way in ways} for ways in self._ways)):
@@ -194,7 +194,7 @@ class _Search:
                         known.add(block)
                         yield config
 
-    def _option(self, config: Any, formats: Sequence[TensorFormat]) -> _Option:
+    def _option(self, config: Any, formats: Sequence[TensorFormat]) -> _LeastOption:
         fast = self._arch.fast_storage_mem_area
         const = self._weights.mem_area if self._weights else fast
         places = list(product(*self._places(formats)))
@@ -208,7 +208,7 @@ class _Search:
             traffic.append(self._traffic(access))
         depth = min(config.ofm_block.depth, self._op.ofm.shape.depth)
         reads = (float(access.const_read[0]), float(access.const_read[1]))
-        return _Option(config, depth, min(cycles), min(slow), max(cycles), traffic, reads)
+        return _LeastOption(config, depth, min(cycles), min(slow), max(cycles), traffic, reads)
 
     def _places(self, formats: Sequence[TensorFormat]) -> list[list[MemArea]]:
         return [
