@@ -212,13 +212,15 @@ class LabelSearch:
             The rows of the labels, one of their states, the cache of the steps, and the
             candidates.
         """
-        states = list(dict.fromkeys(labels.states.tolist()))
+        rows: dict[int, list[int]] = defaultdict(list)
+        for row, state in enumerate(labels.states.tolist()):
+            rows[state].append(row)
         for buffer, candidates in self._by_buffer[position]:
             groups: dict[object, list[int]] = defaultdict(list)
-            for state in states:
+            for state in rows:
                 groups[self._visible_state(position, state, buffer)].append(state)
             for key, group in groups.items():
-                members = np.flatnonzero(np.isin(labels.states, group))
+                members = np.array(sorted(row for state in group for row in rows[state]))
                 members = members[nondominated(labels.rows[members])]
                 yield members, group[0], self._steps[position, buffer, key], candidates
 
