@@ -22,6 +22,7 @@ from npu_tune.targets.neural_art.plan.estimate import Estimator
 from npu_tune.targets.neural_art.plan.layers import LayerChoices
 from npu_tune.targets.neural_art.plan.paths import cheapest_path, with_preloading
 from npu_tune.targets.neural_art.plan.pieces import Pieces
+from npu_tune.targets.neural_art.plan.residents import with_room
 from npu_tune.targets.problem import Start
 
 _CONSTANTS = f"{NETWORK_SCOPE}/{CONSTANTS_POOL}"
@@ -88,11 +89,13 @@ def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan
             if "weights" in offered:
                 path = with_preloading(path, limit)
             choices = [choice for piece in path for choice in piece.choices]
+            needs = max(piece.needs for piece in path)
             residents = sum(
                 scheduler.option(i, choice).demand.resident for i, choice in enumerate(choices)
             )
             spent = sum(piece.cost for piece in path) - (price * residents if residents else 0.0)
-            needs = max(piece.needs for piece in path)
+            if "weights" in offered:
+                choices = with_room(choices, scheduler, layers, needs=needs)
             yield PlannedChoices(
                 f"maps of {needs / 1024:.0f} KiB, weights of {residents / 1024:.0f} KiB",
                 _configuration(scheduler.graph, space, base, choices),
