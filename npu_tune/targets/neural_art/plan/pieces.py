@@ -20,6 +20,10 @@ from npu_tune.targets.neural_art.plan.layers import WEIGHTS, LayerChoices
 _MOST_OPERATIONS = 16
 """Of a segment that is planned; longer ones hold more rows than they save."""
 
+_PLACES = (STREAM, PRELOAD, RESIDENT)
+_LEAN_PLACES = (STREAM, RESIDENT)
+"""Where the weights of a segment may be."""
+
 _MOST_JOINED = 4
 """Operations of an epoch that is planned."""
 
@@ -168,22 +172,25 @@ class Pieces:
         for last in self._scheduler.grouping.ends[first]:
             if last - first >= _MOST_OPERATIONS:
                 return
-            for halo in self._halos:
+            height = self._graph.maps[self._graph.operations[last].output].height
+            # Preloaded weights save time, and take room that others may not have.
+            for halo, places in product(self._halos, (_PLACES, _LEAN_PLACES)):
                 least = max(alone[first : last + 1])
-                height = self._graph.maps[self._graph.operations[last].output].height
                 for stripes in NUMBERS_OF_STRIPES:
                     if stripes > height:
                         break
-                    piece = self._segment(first, last, stripes, halo)
+                    piece = self._segment(first, last, stripes, halo, places)
                     if piece.needs < least:
                         least = piece.needs
                         yield piece
 
-    def _segment(self, first: int, last: int, stripes: int, halo: str) -> Piece:
+    def _segment(
+        self, first: int, last: int, stripes: int, halo: str, places: Sequence[str]
+    ) -> Piece:
         rows = self._scheduler.grouping.rows(first, last, stripes, halo)
         choices, cost, buffers, sums = [], 0.0, 0, []
         for position, cut in zip(range(first, last + 1), rows.cuts, strict=True):
-            weights, own, buffer = self._cheapest_in_stripes(position, cut, halo)
+            weights, own, buffer = self._cheapest_in_stripes(position, cut, halo, places)
             option = self._layers.cheapest(position, STREAM if weights == STREAM else RESIDENT)
             cost += own
             buffers += buffer
@@ -238,13 +245,15 @@ class Pieces:
             return 0
         return sum(self._scheduler.demand(position, option.choice, cut).workspace)
 
-    def _cheapest_in_stripes(self, position: int, cut: Cut, halo: str) -> tuple[str, float, int]:
+    def _cheapest_in_stripes(
+        self, position: int, cut: Cut, halo: str, places: Sequence[str]
+    ) -> tuple[str, float, int]:
         """Where the weights should be, with what the operation costs and the room it takes.
 
         Weights that are preloaded come from flash once, for which the segment is taken to wait.
         """
         found = []
-        for weights in (STREAM, PRELOAD, RESIDENT):
+        for weights in places:
             if not self._layers.offers(position, "weights", weights):
                 continue
             cost, size = self._cost_in_stripes(position, cut, halo, weights)

@@ -27,7 +27,7 @@ from npu_tune.targets.problem import Start
 
 _CONSTANTS = f"{NETWORK_SCOPE}/{CONSTANTS_POOL}"
 
-_LIMITS = 8
+_LIMITS = 10
 """Limits on memory between the least and what the fastest plan needs."""
 
 PRICES = (inf, 1.0, 0.25, 0.0)
