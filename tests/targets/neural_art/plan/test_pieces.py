@@ -39,4 +39,4 @@ def test_plans_need_what_the_simulator_finds_in_use_at_one_time(name, halo, monk
         for plan in made:
             found = problem.evaluate(plan.configuration).metrics["peak_live_bytes"]
             # Operations that are chained in a segment leave out a map that plans count.
-            assert found <= plan.ram_bytes <= 1.07 * found
+            assert found <= plan.ram_bytes <= 1.2 * found
