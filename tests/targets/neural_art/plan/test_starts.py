@@ -34,7 +34,7 @@ def cost(metrics, baseline) -> float:
     return sum(metrics[name] / baseline[name] for name in ("latency_ms", "ram_bytes")) / 2
 
 
-def test_plans_of_streamed_weights_are_estimated_within_seven_percent(problem):
+def test_plans_of_streamed_weights_are_estimated_within_eight_percent(problem):
     plain = [
         plan
         for plan in plans(problem.compiler)
@@ -44,7 +44,7 @@ def test_plans_of_streamed_weights_are_estimated_within_seven_percent(problem):
     for plan in plain:
         # Chained operations of a segment, which share their fixed costs, are estimated one by one.
         cycles = problem.evaluate(plan.configuration).metrics["cycles"]
-        assert plan.cycles == pytest.approx(cycles, rel=0.07)
+        assert plan.cycles == pytest.approx(cycles, rel=0.08)
 
 
 def test_plans_of_resident_weights_are_estimated_roughly(problem):
