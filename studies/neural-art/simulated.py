@@ -9,6 +9,7 @@ from npu_tune.network.zoo import is_zoo_name, zoo_network
 from npu_tune.targets.neural_art.compiler.rule import CALIBRATED
 from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.core import NetworkCompiler
+from npu_tune.targets.neural_art.free import FreeSpace
 from npu_tune.targets.neural_art.graph import CORE_4_0
 from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
 
@@ -27,8 +28,7 @@ def default_run(network: str, core: str = CORE_4_0) -> Run:
         zoo_network(network) if is_zoo_name(network) else read_network(network),
         HardwareVariants.of(HARDWARE, {}),
         rule=CALIBRATED,
-        four_bit_weights=False,
-        external_ram=True,
+        choices=FreeSpace(four_bit_weights=False, external_ram=True),
         core=core,
     )
     return compiler.run(compiler.space.default)

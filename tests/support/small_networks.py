@@ -15,6 +15,7 @@ from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
+from npu_tune.targets.neural_art.free import FreeSpace
 from npu_tune.targets.neural_art.hardware import HardwareVariants, load_hardware
 
 
@@ -33,7 +34,10 @@ def core_of(
     """A network on an STM32N6 with some parameters changed."""
     variants = HardwareVariants.of(load_hardware("stm32n6"), parameters)
     return NetworkCompiler(
-        network, variants, rule="calibrated", four_bit_weights=False, external_ram=external_ram
+        network,
+        variants,
+        rule="calibrated",
+        choices=FreeSpace(four_bit_weights=False, external_ram=external_ram),
     )
 
 

@@ -64,7 +64,6 @@ class NetworkCompiler:
         variants: the hardware, and what of it may be chosen.
         rule: ``calibrated`` or ``vendor``.
         choices: what configurations choose, and what that means.
-        external_ram: whether it may be used.
         core: version of the vendor's compiler that is modelled.
     """
 
@@ -75,14 +74,12 @@ class NetworkCompiler:
         *,
         rule: str,
         choices: ChoiceSpace,
-        external_ram: bool,
         core: str = CORE_4_0,
     ) -> None:
         self.graph: OperationGraph = with_loads(compiled_by(graph_of(network), core))
         self._variants = variants
         self.rule = rule
         self._choices = choices
-        self._external_ram = external_ram
         self._schedulers: dict[tuple[str, Settings, tuple[Value, ...]], Scheduler] = {}
         self._compiled: dict[_Items, _Compiled] = {}
         self._remembered = 0
@@ -156,7 +153,9 @@ class NetworkCompiler:
     @cached_property
     def vendor_settings(self) -> list[VendorSetting]:
         """Every network-wide setting of the vendor's compiler, on the base hardware."""
-        return vendor_settings(self.graph, self.new_scheduler, external_ram=self._external_ram)
+        return vendor_settings(
+            self.graph, self.new_scheduler, external_ram=self._choices.external_ram
+        )
 
     def forget(self) -> None:
         """Releases all that is remembered of configurations; what is asked again is made again."""

@@ -29,6 +29,10 @@ Values = Mapping[str, Value]
 class ChoiceSpace(Protocol):
     """Which choices a configuration makes, and what they mean to the compiler."""
 
+    @property
+    def external_ram(self) -> bool:
+        """Whether RAM outside the chip may be used."""
+
     def network_knobs(self, graph: OperationGraph) -> tuple[Knob, ...]:
         """Knobs of the whole network, those of the hardware left out."""
 

@@ -77,7 +77,6 @@ class NeuralArtTarget:
                 self.variants,
                 rule=self.rule,
                 choices=self._choices(),
-                external_ram=self.external_ram,
                 core=self.core,
             )
             _require_flash(network, compiler)
