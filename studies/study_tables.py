@@ -275,6 +275,22 @@ def latencies(analysis: Analysis) -> str:
     return markdown(["limit", "network", *targets], rows)
 
 
+# Variants of a target -------------------------------------------------------------------------
+
+
+def targets(analysis: Analysis) -> str:
+    """Per network the median cost of the only sampler at the end, target by target."""
+    comparison = analysis.result.comparison
+    last = comparison.checkpoints[-1]
+    titles = [target.title for target in comparison.target]
+    found: dict[str, dict[str, str]] = {}
+    for name, curve in analysis.problems.items():
+        (best,) = curve.best.values()
+        found.setdefault(name.network, {})[name.target] = four_digits(median(best[:, last - 1]))
+    rows = [[network, *(own[title] for title in titles)] for network, own in found.items()]
+    return markdown(["network", *titles], rows)
+
+
 TABLES: Mapping[str, Callable[[Analysis], str]] = {
     table.__name__: table
     for table in (
@@ -289,5 +305,6 @@ TABLES: Mapping[str, Callable[[Analysis], str]] = {
         shares,
         distances,
         latencies,
+        targets,
     )
 }
