@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from npu_tune.errors import TargetError
 from npu_tune.network import Network
-from npu_tune.space import Configuration, SearchSpace, Value
+from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace, Value
 from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.garbage import no_collection
 from npu_tune.targets.metrics import Evaluation, ProfileSchema, default_objective
@@ -33,7 +34,8 @@ class NeuralArtProblem(Problem):
         target: what is compiled for.
         network: what is compiled.
         compiler: of this network for this target.
-        deployable: whether its space is what the vendor's tools take, and files for them are built.
+        free: makes the problem over every choice, where this one is restricted to what the vendor's
+            tools take, and builds files for them; None where it is not.
     """
 
     profile = ProfileSchema(cost="cycles", unit="cycles", group="epoch")
@@ -44,11 +46,11 @@ class NeuralArtProblem(Problem):
         network: Network,
         compiler: NetworkCompiler,
         *,
-        deployable: bool = False,
+        free: Callable[[], NeuralArtProblem] | None = None,
     ) -> None:
         super().__init__(target, network)
         self.compiler = compiler
-        self._deployable = deployable
+        self._free = free
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -88,7 +90,7 @@ class NeuralArtProblem(Problem):
         )
         about = self.write_about(folder, whole, evaluation)
         files = {"model": program, "configuration": about}
-        if self._deployable:
+        if self._free is not None:
             from npu_tune.targets.neural_art.deploy import (  # noqa: PLC0415 -- loads onnx
                 vendor_options,
                 write_deployable,
@@ -108,7 +110,7 @@ class NeuralArtProblem(Problem):
 
     def notes(self) -> tuple[str, ...]:
         """That nothing of it can be flashed, where that is so."""
-        return () if self._deployable else (SIMULATED,)
+        return (SIMULATED,) if self._free is None else ()
 
     def starts(self) -> Iterator[Start]:
         """The default, and what is planned; see :mod:`.plan`."""
@@ -137,6 +139,12 @@ class NeuralArtProblem(Problem):
         """The optima over all choices of layers; see :mod:`.front`."""
         from npu_tune.targets.neural_art.front import exact_front  # noqa: PLC0415 -- seldom asked
 
+        if self._free is not None:
+            raise TargetError(
+                "There is no exact front over what is deployable, whose layers choose stripes alone.",
+                remedy="Leave the option deployable out, or take the bound.",
+            )
+
         return exact_front(
             self.compiler,
             rule=self.compiler.rule,
@@ -154,9 +162,20 @@ class NeuralArtProblem(Problem):
         return bases(self.space)
 
     def bound(self, *, base: Configuration | None = None) -> Bound:
-        """What no configuration falls below, whatever layers choose; see :mod:`.front`."""
+        """What no configuration falls below, whatever layers choose; see :mod:`.front`.
+
+        What is deployable is also free to choose, so that the bound over every choice holds for it.
+        """
         from npu_tune.targets.neural_art.front import lower_bound  # noqa: PLC0415 -- seldom asked
 
+        if self._free is not None:
+            with self._free() as free:
+                shared = {
+                    name: value
+                    for name, value in (base or self.space.default).items()
+                    if name in free.space.by_name and name.startswith(f"{NETWORK_SCOPE}/")
+                }
+                return free.bound(base=free.space.configuration(shared))
         return lower_bound(self.compiler, rule=self.compiler.rule, base=base)
 
     def close(self) -> None:

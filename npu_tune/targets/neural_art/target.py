@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from npu_tune.errors import EvaluationError, ModelError, NpuTuneWarning
 from npu_tune.network import Network
@@ -82,7 +83,8 @@ class NeuralArtTarget:
             _require_flash(network, compiler)
         except EvaluationError as error:
             raise ModelError(error.message, remedy=error.remedy, **error.data) from error
-        return NeuralArtProblem(self, network, compiler, deployable=self.deployable)
+        free = partial(replace(self, deployable=False).bind, network) if self.deployable else None
+        return NeuralArtProblem(self, network, compiler, free=free)
 
     def _choices(self) -> ChoiceSpace:
         if self.deployable:

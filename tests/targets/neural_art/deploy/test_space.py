@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from npu_tune.errors import ModelError
+from npu_tune.errors import ModelError, TargetError
 from npu_tune.network.zoo import zoo_network
 from npu_tune.space import NETWORK_SCOPE
 from npu_tune.targets import load_target
@@ -57,3 +57,16 @@ def test_plans_go_below_the_best_network_wide_setting(problem):
 def test_a_tflite_file_is_refused_because_onnx_is_rewritten():
     with pytest.raises(ModelError, match="rewrites ONNX files"):
         DEPLOYABLE.bind(zoo_network("ds-cnn", format="tflite"))
+
+
+def test_no_deployable_configuration_falls_below_the_bound(problem):
+    """Not even the fastest network-wide setting, whose layers choose nothing themselves."""
+    settings = [setting.metrics for setting in problem.compiler.vendor_settings]
+    starts = [problem.evaluate(start.configuration).metrics for start in problem.starts()]
+    for name, least in problem.bound().metrics.items():
+        assert least <= min(metrics[name] for metrics in (*settings, *starts)), name
+
+
+def test_there_is_no_exact_front_over_what_is_deployable(problem):
+    with pytest.raises(TargetError, match="no exact front over what is deployable"):
+        problem.front()
