@@ -56,10 +56,7 @@ class Layout:
         self._graph = graph
         self.memory = memory
         self._end = len(graph.operations)
-        self._last_use = {
-            name: self._end if name in graph.outputs else (readers[-1] if readers else -1)
-            for name, readers in graph.readers.items()
-        }
+        self._last_use = graph.last_use
         self._traffics: dict[Any, Traffic] = {}
 
     def forget(self) -> None:

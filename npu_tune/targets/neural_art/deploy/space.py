@@ -11,7 +11,7 @@ from npu_tune.targets.neural_art.compiler.placement import PING_PONG
 from npu_tune.targets.neural_art.compiler.rows import RECOMPUTE
 from npu_tune.targets.neural_art.compiler.scheduler import Settings
 from npu_tune.targets.neural_art.free import Values, network_value, order_of
-from npu_tune.targets.neural_art.graph import OperationGraph, OperationKind
+from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.hardware import Hardware
 from npu_tune.targets.neural_art.knobs import (
     EPOCH_ORDER,
@@ -20,7 +20,8 @@ from npu_tune.targets.neural_art.knobs import (
     depth_first_knobs,
     network_knobs,
 )
-from npu_tune.targets.neural_art.vendor import VendorOptions, vendor_choices
+from npu_tune.targets.neural_art.orders import LOAD
+from npu_tune.targets.neural_art.vendor import VendorOptions, settings_of, vendor_choices
 from npu_tune.targets.neural_art.vendor.options import (
     CONSTANTS,
     LEVELS,
@@ -89,13 +90,7 @@ class DeployableSpace:
 
     def settings(self, values: Values) -> Settings:
         """Placement and pools as chosen."""
-        options = vendor_options(values)
-        return Settings(
-            placement=options.placement,
-            virtual_pools=options.virtual_pools,
-            split_threshold=0.0,
-            external_ram=self.external_ram,
-        )
+        return settings_of(vendor_options(values), external_ram=self.external_ram)
 
     def choices(
         self, graph: OperationGraph, hardware: Hardware, values: Values
@@ -125,5 +120,4 @@ def vendor_options(values: Values) -> VendorOptions:
 
 def _is_in_file(graph: OperationGraph, position: int) -> bool:
     """Tells whether an operation is a node of the file, and not the copy of an input."""
-    operation = graph.operations[position]
-    return operation.kind is not OperationKind.COPY or operation.op != "Load"
+    return graph.operations[position].op != LOAD

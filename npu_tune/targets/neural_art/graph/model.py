@@ -161,6 +161,19 @@ class OperationGraph:
         return {name: tuple(positions) for name, positions in found.items()}
 
     @cached_property
+    def last_use(self) -> Mapping[str, int]:
+        """Position of the last operation that reads each map, by the map's name.
+
+        That of an output of the network is behind the last operation, that of what nothing reads
+        before the first.
+        """
+        end = len(self.operations)
+        return {
+            name: end if name in self.outputs else (positions[-1] if positions else -1)
+            for name, positions in self.readers.items()
+        }
+
+    @cached_property
     def is_chain(self) -> bool:
         """True if every operation reads just the output of the one before it."""
         operations = self.operations

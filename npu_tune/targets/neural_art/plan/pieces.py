@@ -14,6 +14,7 @@ from npu_tune.targets.neural_art.compiler.grouping import Option
 from npu_tune.targets.neural_art.compiler.rows import RECOMPUTE, Cut, SegmentRows
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.graph import OperationGraph
+from npu_tune.targets.neural_art.knobs import NUMBERS_OF_STRIPES
 from npu_tune.targets.neural_art.plan.estimate import CycleEstimate, Estimator
 from npu_tune.targets.neural_art.plan.layers import WEIGHTS, LayerChoices
 
@@ -26,8 +27,6 @@ _LEAN_PLACES = (STREAM, RESIDENT)
 
 _MOST_JOINED = 4
 """Operations of an epoch that is planned."""
-
-NUMBERS_OF_STRIPES = (2, 4, 8, 16, 32)
 
 
 class Piece(NamedTuple):
@@ -275,7 +274,7 @@ class Pieces:
         estimate = self._estimator.estimate(make_epoch(span, (choice,), (demand,)))
         if weights == PRELOAD:
             rate = self._estimator.flash_cycles(demand.preloaded)
-            found = max(estimate.others, 0.0) + estimate.fixed + rate, demand.buffer
+            found = estimate.others + estimate.fixed + rate, demand.buffer
         else:
             found = self._cost(estimate.cycles, demand), 0
         self._in_stripes[key] = found
@@ -284,10 +283,7 @@ class Pieces:
 
 def carried_bytes(graph: OperationGraph) -> list[int]:
     """Per operation, and at the end, bytes of maps that were written before and are still in use."""
-    last = {
-        name: len(graph.operations) if name in graph.outputs else (readers[-1] if readers else -1)
-        for name, readers in graph.readers.items()
-    }
+    last = graph.last_use
     written = set(graph.inputs)
     carried = []
     for position in range(len(graph.operations) + 1):

@@ -16,6 +16,7 @@ from npu_tune.targets.neural_art.compiler.rows import HALOS
 from npu_tune.targets.neural_art.compiler.rule import cost_rule
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.deploy.space import CONSTANTS_POOL
+from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.graph import OperationGraph
 from npu_tune.targets.neural_art.knobs import PLACEMENT
 from npu_tune.targets.neural_art.plan.estimate import Estimator
@@ -74,13 +75,11 @@ def _plans_upon(compiler: NetworkCompiler, base: Configuration) -> Iterator[Plan
     estimator = Estimator(scheduler.hardware, cost_rule(compiler.rule, scheduler.hardware))
     usual = compiler.choices(base)
     layers = LayerChoices(scheduler, space, usual, estimator)
-    run = compiler.run(space.default)
-    cycles = sum(step.cycles for step in run.steps) + sum(run.waits)
-    ram = sum(map(max, zip(run.beginning.marks, *(step.marks for step in run.steps), strict=True)))
+    default = evaluation_of(compiler.run(space.default), compiler.hardware(space.default)).metrics
     offered = {knob.name: knob.values for knob in space.knobs}
     halos = tuple(halo for halo in HALOS[:1] if halo in offered.get("halo", ())) or HALOS[1:]
     for relative in PRICES if "weights" in offered else (0.0,):
-        price = relative * cycles / ram
+        price = relative * default["cycles"] / default["ram_bytes"]
         pieces = Pieces(scheduler, layers, estimator, price=price, halos=halos)
         for limit in _limits(pieces):
             path = cheapest_path(pieces.at, limit)

@@ -7,7 +7,12 @@ from npu_tune.targets.neural_art.vendor.options import (
     every_setting,
     vendor_choices,
 )
-from npu_tune.targets.neural_art.vendor.sweep import VendorSetting, best_setting, vendor_settings
+from npu_tune.targets.neural_art.vendor.sweep import (
+    VendorSetting,
+    best_setting,
+    settings_of,
+    vendor_settings,
+)
 
 __all__ = [
     "CONSTANTS",
@@ -16,6 +21,7 @@ __all__ = [
     "VendorSetting",
     "best_setting",
     "every_setting",
+    "settings_of",
     "vendor_choices",
     "vendor_settings",
 ]
