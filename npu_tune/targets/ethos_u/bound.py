@@ -42,7 +42,8 @@ the rows that its reader needs for one stripe (``rolling_buffer_shape``), and a 
 one row. Alone, an operator that works in place needs one map for its IFM and OFM, as large as the
 larger. Weight buffers and constants come on top. The bound is the least, over all divisions of the
 operators into groups, of the largest group: dynamic programming over the ends of groups, with every
-cascade that Vela's rules would allow if all formats allowed it.
+cascade that Vela's rules would allow if all formats allowed it. While an operator runs on the CPU, what
+it reads and writes is in use as a whole.
 
 Where feature maps may live in slow memory (Dedicated_Sram), nothing need be in SRAM.
 """

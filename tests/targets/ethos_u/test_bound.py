@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vela_operators import NETWORKS, one_operator
+from vela_operators import NETWORKS, SmallTflite, one_operator
 
 from npu_tune.errors import EvaluationError
 from npu_tune.network import zoo_network
@@ -137,6 +137,19 @@ def test_where_maps_may_be_in_slow_memory_no_sram_is_needed():
         bound = problem.bound()
     assert bound.metrics["sram_bytes"] == 0
     assert any("slow memory" in note for note in bound.notes)
+
+
+def test_an_operator_on_the_cpu_needs_all_it_reads_and_writes():
+    file = SmallTflite()
+    file.tensor("in", (1, 16, 16, 8))
+    file.convolution("in", "large", (1, 16, 16, 32), 8)
+    file.tensor("floored", (1, 16, 16, 32))
+    file.operator("FLOOR", ["large"], ["floored"])
+    file.convolution("floored", "out", (1, 16, 16, 8), 32)
+    network = file.network("floor", ["in"], ["out"])
+    with load_target("ethos-u55-128", {"allow_cpu": True}).bind(network) as problem:
+        assert problem.bound().metrics["sram_bytes"] == 2 * 16 * 16 * 32
+        assert below(problem, everything(problem, 10)) == []
 
 
 def test_asking_for_the_bound_changes_no_evaluation(resnet8_problem):

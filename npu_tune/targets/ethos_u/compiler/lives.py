@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from ethosu.vela.nn_graph import PassPlacement
 from ethosu.vela.numeric_util import round_up
 from ethosu.vela.operation import Op
 from ethosu.vela.tensor import (
@@ -89,6 +90,31 @@ def map_lives(scheduler: Any, ways: Ways) -> tuple[list[OperatorMaps], list[MapL
     indices = {key: index for index, key in enumerate(spans)}
     lives = [MapLife(*span) for span in spans.values()]
     return [_maps(op, operators, scheduler, indices, lives) for op in operators], lives
+
+
+def host_bytes(graph: Any, area: MemArea) -> float:
+    """The most bytes of feature maps that an operator on the CPU has in use in a memory.
+
+    While the CPU runs an operator, what it reads and what it writes are in use as a whole
+    (``extract_live_ranges_from_cascaded_passes``). No configuration changes their format.
+
+    Args:
+        graph: Vela's, scheduled.
+        area: the memory.
+    """
+    most = 0.0
+    for subgraph in graph.subgraphs:
+        for step in subgraph.cascaded_passes if subgraph.placement == PassPlacement.Cpu else ():
+            operators = step.passes[0].ops
+            if operators and operators[0].attrs.get("subgraph") is None:
+                maps = {
+                    tensor.equivalence_id: float(tensor.storage_size())
+                    for tensor in [*step.inputs, *step.intermediates, *step.outputs]
+                    if tensor.mem_area == area
+                    and tensor.mem_type in {MemType.Scratch, MemType.Scratch_fast}
+                }
+                most = max(most, math.fsum(maps.values()))
+    return most
 
 
 def _used(op: Any, area: MemArea) -> Iterator[tuple[Any, bool]]:

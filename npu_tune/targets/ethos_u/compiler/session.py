@@ -20,7 +20,7 @@ from npu_tune.targets.ethos_u.bound import least_cycles, least_memory
 from npu_tune.targets.ethos_u.compiler.back_end import estimate, generate
 from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
 from npu_tune.targets.ethos_u.compiler.least import LeastCosts
-from npu_tune.targets.ethos_u.compiler.lives import map_lives, map_ways
+from npu_tune.targets.ethos_u.compiler.lives import host_bytes, map_lives, map_ways
 from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
 from npu_tune.targets.ethos_u.compiler.reasons import Reasons
 from npu_tune.targets.ethos_u.compiler.scheduling import PlannedScheduler
@@ -188,8 +188,8 @@ class Session:
         alone = OperatorPlan(cascade=False, weight_slices=UNBUFFERED)
         plan = NetworkPlan(operators=dict.fromkeys(range(len(traversals)), alone))
         schedulers, chosen = self.schedule(plan), iter(traversals)
-        cycles = sram = 0.0
         needs_sram = not self.arch.is_spilling_enabled()
+        cycles, sram = 0.0, host_bytes(self.graph, self.arch.fast_storage_mem_area)
         with self._vela(plan):
             for made in schedulers:
                 ways = map_ways(made)
