@@ -8,7 +8,8 @@ of. A cost is 0.5 x full_cycles + 0.5 x SRAM; see docs/ethos_u.md for the cycles
 `cycles` leave out. A front is the least cost among Performance, Size and eight arena limits; that
 of the C++ core stands by its own estimate, which tells no full cycles, and its schedule of that
 point by the Python core's. `--studies` keeps the studies; called again, it goes on where it
-stopped and prints the table. `--metric cycles` takes Vela's `cycles` at their word.
+stopped and prints the table. `--metric cycles` takes Vela's `cycles` at their word. The bound is what no configuration falls below,
+each metric by itself (npu_tune.targets.ethos_u.bound).
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def _row(name: str, options: argparse.Namespace) -> dict[str, Any]:
     evaluated = [t for t in result.trials if t.duplicate_of is None and t.failure is None]
     feasible = [t for t in evaluated if t.cost is not None]
     front = min(t.cost for t in feasible if _is_vendors(t.origin))
+    if result.bound is None:
+        raise SystemExit(f"The bound of {name} is missing.")
+    least = {"cycles": math.nan, **result.bound.metrics}
     fewest = min(
         t.metrics["cycles"]
         for t in feasible
@@ -83,6 +87,7 @@ def _row(name: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "network": name,
         "cost": best.cost,
+        "bound": result.objective.cost(least, base.metrics),
         "cycles": best.metrics["cycles"] / base.metrics["cycles"],
         "sram": best.metrics["sram_bytes"] / base.metrics["sram_bytes"],
         "python_front": front,
@@ -139,6 +144,7 @@ def _reached(rows: list[dict[str, Any]]) -> Iterator[bool]:
 
 COLUMNS = {
     "cost": "cost",
+    "bound": "its bound",
     "cycles": "cycles",
     "sram": "SRAM",
     "python_front": "Python core's front",
@@ -158,10 +164,12 @@ def _table(rows: list[dict[str, Any]]) -> str:
         f"| {row['network']} | {' | '.join(f'{row[c]:.3f}' for c in COLUMNS)} |"
         for row in (*rows, mean)
     )
+    rest = [row for row in rows if row["network"] != DETECTOR]
     above = [row["network"] for row in rows if row["cost"] > row["front"]]
     early = [row["network"] for row in rows if row["early"] > row["cpp_default"]]
     lines += [
         f"\n{1 - mean['cost'] / mean['front']:.1%} below the better of both fronts in the mean.",
+        f"Without {DETECTOR}: cost {_mean(rest, 'cost'):.3f}, bound {_mean(rest, 'bound'):.3f}.",
         f"Above the better of both fronts: {', '.join(above) or 'none'}.",
         f"Worse than plain `vela` after {EARLY} evaluations: {', '.join(early) or 'none'}.",
         f"Evaluations: {min(r['evaluations'] for r in rows)} and more.",
