@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from postgres_server import NoServerError, postgres_server
 
 # Before anything imports onnxruntime; see npu_tune.network.onnx.runtime.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# The same examples in every run, however long one takes on a busy machine.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
 
 pytest.register_assert_rewrite("optuna.testing.pytest_samplers")
 

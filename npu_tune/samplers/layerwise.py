@@ -15,6 +15,7 @@ from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.moves import Search
 from npu_tune.samplers.plan import SweepPlan
+from npu_tune.samplers.profile.lessons import LessonBook
 from npu_tune.samplers.ranking import Scalarization, view
 from npu_tune.samplers.settings import LayerwiseSettings
 
@@ -34,6 +35,10 @@ class LayerwiseSampler(LayeredSampler):
     convolutional layers and preserves a set of solutions"; what the paper leaves open is a
     parameter here.
 
+    Where trials have a profile (a user attribute: numbers per layer), it says which layers matter:
+    these come first and get more of a short first sweep. Some of the first trials set one parameter
+    alike in all layers, and what that does to a layer says which of its choices to try first.
+
     Args:
         layer_order: names of layers in the order of visits; others follow in the study's order.
             By default ``network`` comes first and the layers as the study has them.
@@ -47,6 +52,8 @@ class LayerwiseSampler(LayeredSampler):
         scalarization: for several objectives: weights, for values relative to those of the first
             completed trial, or a function of the values (as if all were minimised) to be
             minimised; None to search along the Pareto front.
+        profile_key: the user attribute that holds a trial's profile; None to leave profiles alone
+            and to visit the layers in order.
         noise: relative standard deviation of a trial's values. With noise, trials are ranked by
             the mean over all trials of the same point.
         settings: tuned numbers of the search.
@@ -62,6 +69,7 @@ class LayerwiseSampler(LayeredSampler):
         sweeps: int | None = None,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
+        profile_key: str | None = "profile",
         noise: float = 0.0,
         settings: LayerwiseSettings = LayerwiseSettings(),  # noqa: B008 - a frozen value
         seed: int | None = None,
@@ -74,6 +82,7 @@ class LayerwiseSampler(LayeredSampler):
             seed=seed,
         )
         self._settings = settings
+        self._profile_key = profile_key
         check_count("beam_width", beam_width)
         check_count("candidates_per_layer", candidates_per_layer)
         check_count("sweeps", sweeps)
@@ -82,7 +91,7 @@ class LayerwiseSampler(LayeredSampler):
 
     def _propose(
         self,
-        study: Study,  # noqa: ARG002 - the history says it all
+        study: Study,
         trial: FrozenTrial,
         history: History,
         random: np.random.Generator,
@@ -95,4 +104,19 @@ class LayerwiseSampler(LayeredSampler):
         )
         if seen is None:
             return None
-        return self._plan.propose(Search(history, seen, random, self._settings))
+        book = self._book(study, history)
+        lessons = None if book is None else book.lessons(history.points[seen.beam[0]], seen.scores)
+        if book and lessons and random.random() < self._settings.sweep_share:
+            sweep = book.next_sweep(history)
+            if sweep is not None:
+                return sweep
+        return self._plan.propose(Search(history, seen, random, self._settings, lessons))
+
+    def _book(self, study: Study, history: History) -> LessonBook | None:
+        """What profiles tell; None where they are left alone."""
+        key = self._profile_key
+        if key is None:
+            return None
+        book = self._derive(history, lambda: LessonBook(history.space, key))
+        book.read(history, study.get_trials(deepcopy=False))
+        return book

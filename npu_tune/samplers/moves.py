@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from npu_tune.samplers.effects import Effects, effects_of
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Choice, Parameter, Point
+from npu_tune.samplers.profile.lessons import Lessons
 from npu_tune.samplers.ranking import View
 from npu_tune.samplers.settings import LayerwiseSettings
 from npu_tune.samplers.steps import (
@@ -31,12 +32,14 @@ class Search:
         view: their scores and the beam.
         random: a generator made from the seed and the trial's number.
         settings: of the moves.
+        lessons: from profiles; None where trials have none.
     """
 
     history: History
     view: View
     random: np.random.Generator
     settings: LayerwiseSettings
+    lessons: Lessons | None = None
 
     @property
     def best(self) -> Point:
@@ -67,7 +70,7 @@ def visit(search: Search, point: Point, layer: int) -> Point | None:
     """Changes one layer to its most promising untried choice; None where all are tried."""
     effects = search.effects(point, layer)
     candidates = candidates_of(search, point[layer], layer, effects)
-    for choice in _by_promise(search, effects, candidates, point[layer]):
+    for choice in _by_promise(search, effects, candidates, layer, point[layer]):
         proposal = change(point, {layer: choice})
         if search.is_new(proposal):
             return proposal
@@ -89,7 +92,7 @@ def pair(search: Search, point: Point) -> Point | None:
     for layer in (movable[first], movable[(first + apart) % len(movable)]):
         effects = search.effects(point, layer)
         candidates = candidates_of(search, point[layer], layer, effects)
-        ranked = list(_by_promise(search, effects, candidates, point[layer]))
+        ranked = list(_by_promise(search, effects, candidates, layer, point[layer]))
         rank = min(int(search.random.geometric(settings.pair_rank_decay)) - 1, len(ranked) - 1)
         changes[layer] = ranked[rank]
     return change(point, changes)
@@ -171,6 +174,7 @@ def _by_promise(
     search: Search,
     effects: Effects,
     candidates: NDArray[np.int64],
+    layer: int,
     present: Choice,
 ) -> Iterator[Choice]:
     """Orders candidates by the lower confidence bound of their effect; leaves out the present."""
@@ -178,6 +182,11 @@ def _by_promise(
     mean, uncertainty = effects.predict(candidates)
     changed = (candidates != np.array(present)).sum(axis=1)
     scale = effects.spread or 1.0
+    if search.lessons is not None:
+        expected = search.lessons.expect(layer, candidates, present)
+        scale = effects.spread or float(expected.std()) or 1.0
+        # The less was observed of a candidate itself, the more counts what profiles say of it.
+        mean = mean + uncertainty**2 * expected
     # Single changes come first; what is equal otherwise is put in a seeded order.
     bound = (
         mean

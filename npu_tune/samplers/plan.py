@@ -70,19 +70,28 @@ class SweepPlan:
             if spreads.any()
             else np.ones(len(movable))
         )
+        first = np.ones(len(movable))
+        if search.lessons is not None:
+            importance = search.lessons.importance
+            order = np.argsort(-importance[list(movable)], kind="stable")
+            movable, weights = tuple(movable[i] for i in order), weights[order]
+            first = settings.first_share * np.clip(
+                importance[list(movable)], settings.least_layer_weight, settings.most_layer_weight
+            )
         done = [
-            self._sweeps_done(search, layer, weight)
-            for layer, weight in zip(movable, weights, strict=True)
+            self._sweeps_done(search, *each) for each in zip(movable, first, weights, strict=True)
         ]
         sweep = int(min(done))
         due = [layer for layer, times in zip(movable, done, strict=True) if times < sweep + 1]
         rest = [layer for layer in movable if layer not in due]
         return due + rest, sweep
 
-    def _sweeps_done(self, search: Search, layer: int, weight: float) -> float:
+    def _sweeps_done(
+        self, search: Search, layer: int, first_weight: float, weight: float
+    ) -> float:
         share = self._share(search, layer)
         tried = search.history.tried(layer)
-        first = min(share, search.history.space.choices[layer] - 1)
+        first = max(min(round(share * first_weight), search.history.space.choices[layer] - 1), 1)
         if tried < first:
             return tried / first
         return 1.0 + (tried - first) / (share * weight)

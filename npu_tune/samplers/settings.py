@@ -101,6 +101,13 @@ class LayerwiseSettings:
     """Choices of a layer that a sweep tries, per parameter with several values. 4 and 40 per layer
     were worse at small budgets, see docs/samplers.md."""
 
+    first_share: float = 0.08
+    """Share of a sweep's trials that the first one has where profiles tell which layers matter."""
+
+    sweep_share: float = 0.5
+    """Share of the trials that set one parameter alike in all layers, until each of its values was
+    tried, where profiles tell what that does to every layer."""
+
     least_layer_weight: float = 0.3
     """Least share of later sweeps, relative to the mean, of a layer that matters little."""
 

@@ -25,6 +25,8 @@ def _make_annealing(options: Options, context: SamplerContext) -> BaseSampler:
 
 def _make_layerwise(options: Options, context: SamplerContext) -> BaseSampler:
     known = {**_layered(context), "noise": context.noise}
+    if "layer_order" in options:
+        known["profile_key"] = None
     return samplers.LayerwiseSampler(**{**known, **options}, seed=context.seed)
 
 
@@ -116,6 +118,7 @@ _LAYERWISE_OPTIONS = {
     "beam_width": "number of solutions kept",
     "candidates_per_layer": "choices of a layer that a sweep tries",
     "sweeps": "number of sweeps before only several layers at a time are changed",
+    "profile_key": "user attribute that holds a trial's profile",
     **_LAYERED_OPTIONS,
     **_NOISE_OPTION,
 }

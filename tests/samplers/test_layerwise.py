@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.samplers import LayerwiseSampler
+from npu_tune.samplers import LayerwiseSampler, LayerwiseSettings
 
 PROBLEM = LayeredProblem()
 TINY = {
@@ -86,6 +86,80 @@ def test_the_given_order_of_layers_is_followed():
         seed=0, layer_order=("layer5", "layer2"), candidates_per_layer=1, beam_width=1
     )
     assert _visits(sampler, 4) == [["layer5"], ["layer2"], ["layer0"], ["layer1"]]
+
+
+def _search_with_profiles(sampler, budget, *, costs, trials=()):
+    """A search where the start is best, among layers that differ in what they cost."""
+    distributions = {f"{layer}/knob": IntDistribution(0, 9) for layer in costs}
+    study = SearchStudy(sampler, ["minimize"], distributions)
+    study.add(trials)
+    if not trials:
+        study.enqueue(dict.fromkeys(distributions, 0))
+    for _ in range(budget - len(trials)):
+        trial = study.ask()
+        rows = {
+            layer: {"cycles": cost * (1 + trial.params[f"{layer}/knob"] / 10)}
+            for layer, cost in costs.items()
+        }
+        total = sum(row["cycles"] for row in rows.values())
+        study.tell(trial, [total], user_attrs={"profile": rows})
+    return study.study.get_trials(deepcopy=False)
+
+
+def _moved(trials):
+    """Per trial but the first, the layers that leave the start."""
+    return [[name[0] for name, value in t.params.items() if value] for t in trials[1:]]
+
+
+def test_with_profiles_the_layers_that_cost_most_come_first():
+    sampler = LayerwiseSampler(
+        seed=0,
+        layer_order=("a", "b", "c", "d"),
+        candidates_per_layer=1,
+        beam_width=1,
+        settings=LayerwiseSettings(sweep_share=0.0, run_share=0.0),
+    )
+    trials = _search_with_profiles(sampler, 5, costs={"a": 1.0, "b": 50.0, "c": 3.0, "d": 9.0})
+    assert _moved(trials) == [["b"], ["d"], ["c"], ["a"]]
+
+
+def test_a_layer_that_costs_more_gets_more_of_the_first_sweep():
+    sampler = LayerwiseSampler(
+        seed=0,
+        candidates_per_layer=10,
+        beam_width=1,
+        settings=LayerwiseSettings(sweep_share=0.0, run_share=0.0, first_share=0.2),
+    )
+    trials = _search_with_profiles(sampler, 7, costs={"a": 1.0, "b": 2.0, "c": 3.0})
+    assert _moved(trials) == [["c"]] * 3 + [["b"]] * 2 + [["a"]]
+
+
+def test_with_profiles_values_are_tried_alike_in_all_layers():
+    sampler = LayerwiseSampler(seed=0, settings=LayerwiseSettings(sweep_share=1.0))
+    trials = _search_with_profiles(sampler, 4, costs={"a": 1.0, "b": 2.0})
+    assert [set(trial.params.values()) for trial in trials] == [{0}, {3}, {6}, {9}]
+
+
+def test_profiles_are_left_alone_where_that_is_asked_for():
+    def moved(key):
+        settings = LayerwiseSettings(run_share=0.0)
+        sampler = LayerwiseSampler(seed=0, profile_key=key, settings=settings)
+        return _moved(_search_with_profiles(sampler, 40, costs={"a": 1.0, "b": 50.0}))
+
+    assert moved(None) == moved("something else")
+    assert moved(None)[:2] == [["a"], ["a"]]
+    assert moved("profile") != moved(None)
+
+
+@given(cut=st.integers(1, 39), seed=st.integers(0, 5))
+@settings(max_examples=8)
+def test_an_interrupted_search_with_profiles_goes_on_as_if_uninterrupted(cut, seed):
+    costs = {"a": 1.0, "b": 50.0, "c": 3.0}
+    whole = _search_with_profiles(LayerwiseSampler(seed=seed), 40, costs=costs)
+    resumed = _search_with_profiles(
+        LayerwiseSampler(seed=seed), 40, costs=costs, trials=tuple(whole[:cut])
+    )
+    assert _params(resumed) == _params(whole)
 
 
 def test_every_kept_solution_gets_its_choices():

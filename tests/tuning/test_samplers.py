@@ -115,6 +115,21 @@ def test_an_option_that_does_not_fit_the_study_is_refused_before_it_begins(name,
         make_sampler(name, options, context=context)
 
 
+def test_an_order_of_layers_that_is_asked_for_is_followed_whatever_profiles_say():
+    def visits(options):
+        context = SamplerContext(seed=0, layer_order=("a", "b"), baseline={"a/x": 0, "b/x": 0})
+        sampler = make_sampler("layerwise", {"beam_width": 1, **options}, context=context)
+        study = optuna.create_study(sampler=sampler)
+        for _ in range(2):
+            trial = study.ask({name: IntDistribution(0, 1) for name in ("a/x", "b/x")})
+            trial.set_user_attr("profile", {"a": {"cycles": 1.0}, "b": {"cycles": 9.0}})
+            study.tell(trial, 1.0 + sum(trial.params.values()))
+        return trial.params
+
+    assert visits({"layer_order": ["a"]}) == {"a/x": 1, "b/x": 0}
+    assert visits({}) != {"a/x": 1, "b/x": 0}
+
+
 def test_the_budget_reaches_samplers_that_plan_ahead():
     def proposals(evaluations):
         sampler = make_sampler(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from urllib.parse import quote
 
@@ -117,7 +118,12 @@ def test_an_escaped_password_of_any_kind_arrives_as_it_is(password):
     assert has_password(text)
 
 
-@given(st.text("ab@:/?#% &=", min_size=1).filter(lambda text: set(text) & set("@:/?#% ")))
+def has_a_mark(text: str) -> bool:
+    """Whether it has a character that must be escaped, which %ab is already."""
+    return bool(set(re.sub("%[ab]{2}", "", text)) & set("@:/?#% "))
+
+
+@given(st.text("ab@:/?#% &=", min_size=1).filter(has_a_mark))
 def test_a_password_with_a_mark_is_never_taken_for_host_or_database(password):
     with pytest.raises(UsageError):
         check_address(f"postgresql://user:{password}z@host:5432/db")

@@ -1,0 +1,155 @@
+"""What profiles tell the layer-wise search: which layers matter, and what a value does to each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
+
+from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.layers import Choice, LayeredSpace, Point
+from npu_tune.samplers.profile.profiles import SUM, Profiles
+from npu_tune.samplers.profile.relation import Relation, relate
+from npu_tune.samplers.profile.settings import LayerProfileSettings
+from npu_tune.samplers.profile.surrogate import Aggregate
+from npu_tune.samplers.profile.sweeps import apply_sweep, sweeps_of
+
+_NEAR_PEAK = 8
+"""Power of a row relative to the largest one: a layer matters to a peak if it is near it."""
+
+
+Value: TypeAlias = tuple[int, int]
+"""A parameter of a layer and the index of one of its values."""
+
+
+class _LoneChange(NamedTuple):
+    """In a trial, the one parameter in which a layer differs from the first trial."""
+
+    trial: int
+    place: int
+    parameter: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is expected of layers and their values.
+
+    Args:
+        importance: shares of the layers in the score, one per layer of the space; their mean is 1.
+        changes: by layer and then by parameter and value (their indices), how much the score is
+            expected to change with it, relative to the first trial.
+    """
+
+    importance: Floats
+    changes: Mapping[int, Mapping[Value, float]] = field(default_factory=dict)
+
+    def expect(self, layer: int, candidates: NDArray[np.int64], present: Choice) -> Floats:
+        """Expected change of the score by each candidate (a row of indices) for a layer."""
+        known = self.changes.get(layer)
+        expected: Floats = np.zeros(len(candidates))
+        if not known:
+            return expected
+        for place, value in enumerate(present):
+            column = candidates[:, place]
+            gains = {int(v): known.get((place, int(v)), 0.0) for v in np.unique(column)}
+            expected += np.array([gains[int(v)] for v in column]) - known.get((place, value), 0.0)
+        return expected
+
+
+class LessonBook:
+    """Reads lessons from the profiles of a study's trials.
+
+    Args:
+        space: of the study.
+        key: the user attribute under which trials carry their profile.
+    """
+
+    def __init__(self, space: LayeredSpace, key: str) -> None:
+        self._settings = LayerProfileSettings()
+        self._profiles = Profiles(space, key)
+        self._sweeps = sweeps_of(space, self._settings.sweep_positions)
+        self._lone: list[_LoneChange] = []
+        self._read = 0
+
+    def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
+        """Adds the trials that are new in the history."""
+        profiles = self._profiles
+        profiles.read(history, trials)
+        for trial in range(self._read, len(profiles)):
+            for place, layer in enumerate(profiles.layers):
+                pair = zip(profiles.points[0][layer], profiles.points[trial][layer], strict=True)
+                other = [(at, new) for at, (old, new) in enumerate(pair) if new != old]
+                if len(other) == 1:
+                    self._lone.append(_LoneChange(trial, place, *other[0]))
+        self._read = len(profiles)
+
+    def next_sweep(self, history: History) -> Point | None:
+        """The first trial with one parameter set alike in all layers; None where all were tried."""
+        first = self._profiles.points[0]
+        sweeps = (apply_sweep(first, sweep) for sweep in self._sweeps)
+        return next((point for point in sweeps if point not in history.taken), None)
+
+    def lessons(self, best: Point, scores: Floats) -> Lessons | None:
+        """What is known so far; None where the best trial has no profile.
+
+        Of a sum, a layer has the share of its row; a maximum is shared out among the layers near
+        it. Layers without rows, such as the choices of the whole network, have the mean
+        importance. What a value does to a layer is read from the trials in which it is all that
+        differs, in that layer, from the first trial; its row changes with its neighbours' choices
+        too, which is averaged over these trials.
+
+        Args:
+            best: the point whose profile tells what matters.
+            scores: of all points of the history.
+        """
+        profiles = self._profiles
+        number = profiles.number_of(best)
+        if number is None:
+            return None
+        relation = relate(profiles, scores[profiles.indices], self._settings)
+        rows = np.abs(profiles.rows(number))
+        weights = _weights(relation, rows)
+        shares = sum(
+            (w * rows[:, a.column, a.kind] for a, w in weights.items()),
+            start=np.zeros(len(profiles.layers)),
+        )
+        importance: Floats = np.ones(len(profiles.space.names))
+        if shares.mean() > 0:
+            importance[list(profiles.layers)] = shares / shares.mean()
+        return Lessons(importance, self._changes(weights))
+
+    def _changes(self, weights: Mapping[Aggregate, Floats]) -> dict[int, dict[Value, float]]:
+        profiles = self._profiles
+        first = profiles.rows(0)
+        seen: dict[int, dict[Value, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for lone in self._lone:
+            change = profiles.rows(lone.trial)[lone.place] - first[lone.place]
+            seen[profiles.layers[lone.place]][lone.parameter, lone.value].append(
+                sum(float(w[lone.place] * change[a.column, a.kind]) for a, w in weights.items())
+            )
+        return {
+            layer: {value: float(np.mean(found)) for value, found in values.items()}
+            for layer, values in seen.items()
+        }
+
+
+def _weights(relation: Relation, rows: Floats) -> dict[Aggregate, Floats]:
+    """What a unit of each layer's row adds to the score, by aggregate."""
+    weights = {}
+    for aggregate, factor in relation.factors.items():
+        row = rows[:, aggregate.column, aggregate.kind]
+        if row.max(initial=0.0) > 0.0:
+            is_sum = aggregate.kind == SUM
+            weights[aggregate] = factor * (np.ones(len(row)) if is_sum else _nearness(row))
+    return weights
+
+
+def _nearness(row: Floats) -> Floats:
+    near = (row / row.max()) ** _NEAR_PEAK
+    return np.asarray(near / near.sum())
