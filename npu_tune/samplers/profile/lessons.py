@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,6 @@ _NEAR_PEAK = 8
 
 Value: TypeAlias = tuple[int, int]
 """A parameter of a layer and the index of one of its values."""
-
-
-class _LoneChange(NamedTuple):
-    """In a trial, the one parameter in which a layer differs from the first trial."""
-
-    trial: int
-    place: int
-    parameter: int
-    value: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,10 @@ class LessonBook:
         self._settings = LayerProfileSettings()
         self._profiles = Profiles(space, key)
         self._sweeps = sweeps_of(space, self._settings.sweep_positions)
-        self._lone: list[_LoneChange] = []
+        # By place of a layer and value: how many trials had it alone, and the sum of how much its
+        # row changed in them.
+        self._count: dict[tuple[int, Value], int] = defaultdict(int)
+        self._change: dict[tuple[int, Value], Floats] = {}
         self._read = 0
 
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
@@ -82,11 +76,14 @@ class LessonBook:
         profiles = self._profiles
         profiles.read(history, trials)
         for trial in range(self._read, len(profiles)):
+            changes = profiles.rows(trial) - profiles.rows(0)
             for place, layer in enumerate(profiles.layers):
                 pair = zip(profiles.points[0][layer], profiles.points[trial][layer], strict=True)
                 other = [(at, new) for at, (old, new) in enumerate(pair) if new != old]
                 if len(other) == 1:
-                    self._lone.append(_LoneChange(trial, place, *other[0]))
+                    key = (place, other[0])
+                    self._count[key] += 1
+                    self._change[key] = self._change.get(key, 0.0) + changes[place]
         self._read = len(profiles)
 
     def next_sweep(self, history: History) -> Point | None:
@@ -125,18 +122,19 @@ class LessonBook:
         return Lessons(importance, self._changes(weights))
 
     def _changes(self, weights: Mapping[Aggregate, Floats]) -> dict[int, dict[Value, float]]:
-        profiles = self._profiles
-        first = profiles.rows(0)
-        seen: dict[int, dict[Value, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for lone in self._lone:
-            change = profiles.rows(lone.trial)[lone.place] - first[lone.place]
-            seen[profiles.layers[lone.place]][lone.parameter, lone.value].append(
-                sum(float(w[lone.place] * change[a.column, a.kind]) for a, w in weights.items())
-            )
-        return {
-            layer: {value: float(np.mean(found)) for value, found in values.items()}
-            for layer, values in seen.items()
-        }
+        """By layer and value, the mean change of the score."""
+        found: dict[int, dict[Value, float]] = defaultdict(dict)
+        if not self._change:
+            return found
+        keys, rows = list(self._change), np.array(list(self._change.values()))
+        places = [place for place, _ in keys]
+        means = rows / np.array([self._count[key] for key in keys])[:, None, None]
+        scores: Floats = np.zeros(len(keys))
+        for aggregate, weight in weights.items():
+            scores += weight[places] * means[:, aggregate.column, aggregate.kind]
+        for (place, value), score in zip(keys, scores.tolist(), strict=True):
+            found[self._profiles.layers[place]][value] = score
+        return found
 
 
 def _weights(relation: Relation, rows: Floats) -> dict[Aggregate, Floats]:
