@@ -15,6 +15,8 @@ from optuna.trial import TrialState
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.samplers import LayerwiseSampler, LayerwiseSettings
+from npu_tune.samplers.profile import lessons, profiles
+from npu_tune.samplers.profile.profiles import unpack_profile
 
 PROBLEM = LayeredProblem()
 TINY = {
@@ -149,6 +151,20 @@ def test_profiles_are_left_alone_where_that_is_asked_for():
     assert moved(None) == moved("something else")
     assert moved(None)[:2] == [["a"], ["a"]]
     assert moved("profile") != moved(None)
+
+
+def test_the_profiles_of_late_trials_are_not_read(monkeypatch):
+    read = []
+
+    def noted(packed):
+        read.append(packed)
+        return unpack_profile(packed)
+
+    monkeypatch.setattr(profiles, "unpack_profile", noted)
+    monkeypatch.setattr(lessons, "_MOST_TRIALS", 6)
+    found = _search_with_profiles(LayerwiseSampler(seed=0), 30, costs={"a": 1.0, "b": 5.0})
+    assert len(found) == 30
+    assert len(read) == 6
 
 
 @given(cut=st.integers(1, 39), seed=st.integers(0, 5))

@@ -23,6 +23,10 @@ _NEAR_PEAK = 8
 """Power of a row relative to the largest one: a layer matters to a peak if it is near it."""
 
 
+_MOST_TRIALS = 400
+"""Profiles of later trials are not read: a study may have a hundred thousand, and by then what was
+observed of the layers' choices themselves says more."""
+
 Value: TypeAlias = tuple[int, int]
 """A parameter of a layer and the index of one of its values."""
 
@@ -72,9 +76,9 @@ class LessonBook:
         self._read = 0
 
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
-        """Adds the trials that are new in the history."""
+        """Adds the trials that are new in the history, up to a number at which lessons are learnt."""
         profiles = self._profiles
-        profiles.read(history, trials)
+        profiles.read(history, trials, most=_MOST_TRIALS)
         for trial in range(self._read, len(profiles)):
             changes = profiles.rows(trial) - profiles.rows(0)
             for place, layer in enumerate(profiles.layers):
@@ -93,7 +97,7 @@ class LessonBook:
         return next((point for point in sweeps if point not in history.taken), None)
 
     def lessons(self, best: Point, scores: Floats) -> Lessons | None:
-        """What is known so far; None where the best trial has no profile.
+        """What is known so far; None where no trial has a profile.
 
         Of a sum, a layer has the share of its row; a maximum is shared out among the layers near
         it. Layers without rows, such as the choices of the whole network, have the mean
@@ -102,13 +106,16 @@ class LessonBook:
         too, which is averaged over these trials.
 
         Args:
-            best: the point whose profile tells what matters.
+            best: the point whose profile tells what matters; the best of those that were read where
+                it was not.
             scores: of all points of the history.
         """
         profiles = self._profiles
+        if not len(profiles):
+            return None
         number = profiles.number_of(best)
         if number is None:
-            return None
+            number = int(np.argmin(scores[profiles.indices]))
         relation = relate(profiles, scores[profiles.indices], self._settings)
         rows = np.abs(profiles.rows(number))
         weights = _weights(relation, rows)

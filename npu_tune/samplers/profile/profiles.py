@@ -89,16 +89,24 @@ class Profiles:
         # Of noisy trials: per layer, by the first trial of a context, all trials with it.
         self._alike: list[dict[int, list[int]]] = []
 
-    def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
-        """Adds the points that are new in the history."""
-        for index in range(self._read, len(history.points)):
+    def read(
+        self, history: History, trials: Sequence[FrozenTrial], *, most: int | None = None
+    ) -> None:
+        """Adds the points that are new in the history.
+
+        Args:
+            history: the trials as points.
+            trials: of the study.
+            most: points of the history to look at altogether; None for all.
+        """
+        for index in range(self._read, len(history.points[:most])):
             if np.isnan(history.values[index]).any():
                 continue
             trial = trials[history.numbers[index]]
             rows = unpack_profile(trial.user_attrs.get(self._key))
             if rows and self._add(index, history.points[index], rows):
                 self.constraints.append(trial.constraints)
-        self._read = len(history.points)
+        self._read = len(history.points[:most])
 
     def __len__(self) -> int:
         return len(self.indices)
