@@ -23,7 +23,7 @@ _NEAR_PEAK = 8
 """Power of a row relative to the largest one: a layer matters to a peak if it is near it."""
 
 
-_MOST_TRIALS = 400
+_MOST_TRIALS = 200
 """Profiles of later trials are not read: a study may have a hundred thousand, and by then what was
 observed of the layers' choices themselves says more."""
 
@@ -67,7 +67,7 @@ class LessonBook:
 
     def __init__(self, space: LayeredSpace, key: str) -> None:
         self._settings = LayerProfileSettings()
-        self._profiles = Profiles(space, key)
+        self._profiles = Profiles(space, key, keeps_contexts=False)
         self._sweeps = sweeps_of(space, self._settings.sweep_positions)
         # By place of a layer and value: how many trials had it alone, and the sum of how much its
         # row changed in them.

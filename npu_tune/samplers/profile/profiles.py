@@ -40,6 +40,8 @@ class Profiles:
             None where there is none.
         settings: of the sampler.
         is_noisy: whether layers cost more or less from trial to trial.
+        keeps_contexts: False to save room where nobody asks for what surrounded a layer:
+            ``contexts`` and ``distinct`` are not to be used then.
 
     Attributes:
         layers: indices of the layers that have rows, in the order of the profile.
@@ -58,6 +60,7 @@ class Profiles:
         group_column: str | None = "epoch",
         settings: LayerProfileSettings = LayerProfileSettings(),  # noqa: B008 - a frozen value
         is_noisy: bool = False,
+        keeps_contexts: bool = True,
     ) -> None:
         self.space = space
         self.cost_column = cost_column
@@ -65,6 +68,7 @@ class Profiles:
         self._group_column = group_column
         self._settings = settings
         self._is_noisy = is_noisy
+        self._keeps_contexts = keeps_contexts
         self._read = 0
         self.layers: tuple[int, ...] = ()
         self.columns: tuple[str, ...] = ()
@@ -219,10 +223,13 @@ class Profiles:
         runs = tuple([self._shared.setdefault(run, run) for run in _runs(groups)])
         self.runs.append(self._shared.setdefault(runs, runs))
         self._numbers[point] = number
-        self._costs.append(costs)
+        self._costs.append(_compact(costs))
         totals = np.stack([costs[:, :, SUM].sum(axis=0), costs[:, :, MAX].max(axis=0)], axis=1)
         self._totals.append(totals)
         contexts = self.slots.contexts(point).astype(self._context_type)
+        if not self._keeps_contexts:
+            self._contexts.append(contexts[:1].copy())
+            return True
         self._contexts.append(contexts)
         for at, context in enumerate(contexts):
             key = context.tobytes()
@@ -232,6 +239,13 @@ class Profiles:
             if self._is_noisy:
                 self._alike[at].setdefault(first, []).append(number)
         return True
+
+
+def _compact(costs: Floats) -> Floats:
+    """The same costs in half the room where every layer has one row, so that sum and maximum agree."""
+    if not np.array_equal(costs[:, :, SUM], costs[:, :, MAX]):
+        return costs
+    return np.broadcast_to(costs[:, :, :1].copy(), costs.shape)
 
 
 def _runs(groups: Sequence[float | None]) -> tuple[Run, ...]:
