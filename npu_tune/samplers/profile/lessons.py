@@ -97,7 +97,7 @@ class LessonBook:
         return next((point for point in sweeps if point not in history.taken), None)
 
     def lessons(self, best: Point, scores: Floats) -> Lessons | None:
-        """What is known so far; None where no trial has a profile.
+        """What is known so far; None where the best trial's profile was not read.
 
         Of a sum, a layer has the share of its row; a maximum is shared out among the layers near
         it. Layers without rows, such as the choices of the whole network, have the mean
@@ -106,16 +106,13 @@ class LessonBook:
         too, which is averaged over these trials.
 
         Args:
-            best: the point whose profile tells what matters; the best of those that were read where
-                it was not.
+            best: the point whose profile tells what matters.
             scores: of all points of the history.
         """
         profiles = self._profiles
-        if not len(profiles):
-            return None
         number = profiles.number_of(best)
         if number is None:
-            number = int(np.argmin(scores[profiles.indices]))
+            return None
         relation = relate(profiles, scores[profiles.indices], self._settings)
         rows = np.abs(profiles.rows(number))
         weights = _weights(relation, rows)
