@@ -1,6 +1,7 @@
-"""Prints lower bounds of networks on Neural-ART, relative to their defaults, as on this page.
+"""Prints lower bounds of networks on Neural-ART, relative to their defaults.
 
-python studies/layerwise-paper/bounds.py [NETWORK ...]
+`python studies/layerwise-paper/bounds.py [NETWORK ...]`, by default those of the comparisons with
+transformations.
 """
 
 from __future__ import annotations
@@ -8,19 +9,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from npu_tune.compare import load_comparison
 from npu_tune.network import zoo_network
 from npu_tune.targets import load_target
 from npu_tune.targets.oracle import gap, require_bounded
 
-POPULAR = (
-    *("mobilenet-v1-1.0-224", "mobilenet-v2-1.0-224", "efficientnet-v2-b0-224", "squeezenet-224"),
-    *("fd-mobilenet-0.5-224", "resnet8", "ds-cnn"),
-)
-SMALL = (
-    *("st-mnist", "mobilenet-v1-0.25-96", "resnet32", "fd-mobilenet-0.25-128"),
-    *("squeezenet-128-c101", "mobilenet-v2-0.35-128"),
-)
+FOLDER = Path(__file__).parent
+COMPARISONS = ("transformed_usual.toml", "transformed.toml")
 WEIGHTS = {"latency_ms": 0.5, "ram_bytes": 0.5}
 
 
@@ -34,9 +31,15 @@ def row(name: str) -> str:
     return f"| {name} | {' | '.join(f'{cell:.3f}' for cell in (*shares, weighted))} |"
 
 
+def compared() -> list[str]:
+    """The networks of the comparisons, each once."""
+    files = (load_comparison(FOLDER / name) for name in COMPARISONS)
+    return list(dict.fromkeys(network.title for file in files for network in file.network))
+
+
 def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("networks", nargs="*", default=[*POPULAR, *SMALL])
+    parser.add_argument("networks", nargs="*", default=compared())
     print("| network | latency | RAM | weighted |\n| --- | ---: | ---: | ---: |")
     for name in parser.parse_args(given).networks:
         print(row(name), flush=True)

@@ -8,8 +8,8 @@ of. A cost is 0.5 x full_cycles + 0.5 x SRAM; see docs/ethos_u.md for the cycles
 `cycles` leave out. A front is the least cost among Performance, Size and eight arena limits; that
 of the C++ core stands by its own estimate, which tells no full cycles, and its schedule of that
 point by the Python core's. `--studies` keeps the studies; called again, it goes on where it
-stopped and prints the table. `--metric cycles` takes Vela's `cycles` at their word. The bound is what no configuration falls below,
-each metric by itself (npu_tune.targets.ethos_u.bound).
+stopped and prints the table. `--metric cycles` takes Vela's `cycles` at their word. The bound is
+what no configuration falls below, each metric by itself (npu_tune.targets.ethos_u.bound).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bounds import main, row
+from bounds import compared, main, row
 
 PAGE = Path(__file__).parents[2] / "studies" / "layerwise-paper" / "README.md"
 
@@ -20,3 +20,10 @@ def test_the_script_prints_a_table_of_the_networks_it_is_given(capsys):
     header, _, only = capsys.readouterr().out.splitlines()
     assert header == "| network | latency | RAM | weighted |"
     assert only == row("st-mnist")
+
+
+def test_every_network_of_the_comparisons_has_its_bounds_on_the_page():
+    page = PAGE.read_text(encoding="utf-8")
+    _, _, rows = page.partition("### How much is left")
+    assert len(compared()) == 13
+    assert all(f"\n| {name} | " in rows for name in compared())

@@ -77,7 +77,7 @@ def map_lives(scheduler: Any, ways: Ways) -> tuple[list[OperatorMaps], list[MapL
     fast = scheduler.arch.fast_storage_mem_area
     spans: dict[Any, tuple[float, int, int]] = {}
     for position, op in enumerate(operators):
-        for tensor, written in _used(op, fast):
+        for tensor, written in _used(op.parent_ps, fast):
             key = tensor.equivalence_id
             is_input = not written and key not in spans
             own = (_least_bytes(op.arch, tensor, ways), -1 if is_input else position, position)
@@ -102,24 +102,28 @@ def host_bytes(graph: Any, area: MemArea) -> float:
         graph: Vela's, scheduled.
         area: the memory.
     """
-    most = 0.0
-    for subgraph in graph.subgraphs:
-        for step in subgraph.cascaded_passes if subgraph.placement == PassPlacement.Cpu else ():
-            operators = step.passes[0].ops
-            if operators and operators[0].attrs.get("subgraph") is None:
-                maps = {
-                    tensor.equivalence_id: float(tensor.storage_size())
-                    for tensor in [*step.inputs, *step.intermediates, *step.outputs]
-                    if tensor.mem_area == area
-                    and tensor.mem_type in {MemType.Scratch, MemType.Scratch_fast}
-                }
-                most = max(most, math.fsum(maps.values()))
-    return most
+    steps = (
+        step
+        for subgraph in graph.subgraphs
+        if subgraph.placement == PassPlacement.Cpu
+        for step in subgraph.cascaded_passes
+    )
+    return max((_step_bytes(step, area) for step in steps if _is_on_host(step)), default=0.0)
 
 
-def _used(op: Any, area: MemArea) -> Iterator[tuple[Any, bool]]:
-    """The feature maps of an operator's pass in a memory, and whether it writes them."""
-    ps = op.parent_ps
+def _is_on_host(step: Any) -> bool:
+    """Whether a step of a graph on the CPU is an operator, not a call of another graph."""
+    operators = step.passes[0].ops
+    return bool(operators) and operators[0].attrs.get("subgraph") is None
+
+
+def _step_bytes(step: Any, area: MemArea) -> float:
+    sizes = {t.equivalence_id: float(t.storage_size()) for t, _ in _used(step, area)}
+    return math.fsum(sizes.values())
+
+
+def _used(ps: Any, area: MemArea) -> Iterator[tuple[Any, bool]]:
+    """The feature maps of a pass, or of cascaded passes, in a memory, and whether it writes them."""
     written = {*ps.outputs, *ps.intermediates}
     for tensor in [*ps.inputs, *ps.outputs, *ps.intermediates]:
         is_map = tensor.purpose not in {TensorPurpose.Weights, TensorPurpose.FSBias}
