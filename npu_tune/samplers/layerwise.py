@@ -81,6 +81,8 @@ class LayerwiseSampler(LayeredSampler):
             noise=noise,
             seed=seed,
         )
+        if not isinstance(profile_key, str | None):
+            raise TypeError(f"`profile_key` must be a string or None, but it is {profile_key!r}.")
         self._settings = settings
         self._profile_key = profile_key
         check_count("beam_width", beam_width)
@@ -105,7 +107,7 @@ class LayerwiseSampler(LayeredSampler):
         if seen is None:
             return None
         book = self._book(study, history)
-        lessons = None if book is None else book.lessons(history.points[seen.beam[0]], seen.scores)
+        lessons = None if book is None else book.lessons(seen.scores)
         if book and lessons and random.random() < self._settings.sweep_share:
             sweep = book.next_sweep(history)
             if sweep is not None:

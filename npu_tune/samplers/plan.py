@@ -72,11 +72,12 @@ class SweepPlan:
         )
         first = np.ones(len(movable))
         if search.lessons is not None:
-            importance = search.lessons.importance
-            order = np.argsort(-importance[list(movable)], kind="stable")
+            # So it gets in the first one, where profiles tell; and it comes first.
+            importance = search.lessons.importance[list(movable)]
+            order = np.argsort(-importance, kind="stable")
             movable, weights = tuple(movable[i] for i in order), weights[order]
             first = settings.first_share * np.clip(
-                importance[list(movable)], settings.least_layer_weight, settings.most_layer_weight
+                importance[order], settings.least_layer_weight, settings.most_layer_weight
             )
         done = [
             self._sweeps_done(search, *each) for each in zip(movable, first, weights, strict=True)

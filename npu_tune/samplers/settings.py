@@ -122,8 +122,8 @@ class LayerwiseSettings:
     def __post_init__(self) -> None:
         check_fields(
             self,
-            shares=("run_share", "pair_share", "compose_share", "cross_share"),
-            rates=("reach", "rank_decay", "pair_distance_decay", "pair_rank_decay"),
+            shares=("run_share", "pair_share", "compose_share", "cross_share", "sweep_share"),
+            rates=("first_share", "reach", "rank_decay", "pair_distance_decay", "pair_rank_decay"),
             counts=(
                 "all_choices",
                 "spread_values",

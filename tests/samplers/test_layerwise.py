@@ -153,6 +153,22 @@ def test_profiles_are_left_alone_where_that_is_asked_for():
     assert moved("profile") != moved(None)
 
 
+def test_profiles_say_what_matters_where_the_best_trial_has_none():
+    settings = LayerwiseSettings(sweep_share=0.0, run_share=0.0)
+    distributions = {"a/knob": IntDistribution(0, 9), "b/knob": IntDistribution(0, 9)}
+    study = SearchStudy(
+        LayerwiseSampler(seed=0, beam_width=1, settings=settings), ["minimize"], distributions
+    )
+    study.enqueue({"a/knob": 0, "b/knob": 0})
+    rows = {"a": {"cycles": 1.0}, "b": {"cycles": 9.0}}
+    study.tell(study.ask(), [10.0], user_attrs={"profile": rows})
+    study.enqueue({"a/knob": 5, "b/knob": 5})
+    study.tell(study.ask(), [9.0])
+    proposal = study.ask().params
+    assert proposal["a/knob"] == 5
+    assert proposal["b/knob"] != 5
+
+
 def test_the_profiles_of_late_trials_are_not_read(monkeypatch):
     read = []
 
@@ -161,7 +177,7 @@ def test_the_profiles_of_late_trials_are_not_read(monkeypatch):
         return unpack_profile(packed)
 
     monkeypatch.setattr(profiles, "unpack_profile", noted)
-    monkeypatch.setattr(lessons, "_MOST_TRIALS", 6)
+    monkeypatch.setattr(lessons, "_MOST_PROFILES", 6)
     found = _search_with_profiles(LayerwiseSampler(seed=0), 30, costs={"a": 1.0, "b": 5.0})
     assert len(found) == 30
     assert len(read) == 6
@@ -429,7 +445,13 @@ def test_an_unrelated_running_trial_does_not_keep_the_baseline_from_being_run():
 
 @pytest.mark.parametrize(
     "options",
-    [{"beam_width": 2.5}, {"sweeps": "x"}, {"scalarization": "x"}, {"layer_order": "conv"}],
+    [
+        {"beam_width": 2.5},
+        {"sweeps": "x"},
+        {"scalarization": "x"},
+        {"layer_order": "conv"},
+        {"profile_key": 3},
+    ],
     ids=str,
 )
 def test_an_option_of_the_wrong_type_is_refused_at_once(options):

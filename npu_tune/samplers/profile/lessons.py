@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -22,10 +22,9 @@ from npu_tune.samplers.profile.sweeps import apply_sweep, sweeps_of
 _NEAR_PEAK = 8
 """Power of a row relative to the largest one: a layer matters to a peak if it is near it."""
 
-
-_MOST_TRIALS = 200
-"""Profiles of later trials are not read: a study may have a hundred thousand, and by then what was
-observed of the layers' choices themselves says more."""
+_MOST_PROFILES = 200
+"""No more are read: a study may have a hundred thousand, and by then what was observed of the
+layers' choices themselves says more."""
 
 Value: TypeAlias = tuple[int, int]
 """A parameter of a layer and the index of one of its values."""
@@ -42,7 +41,7 @@ class Lessons:
     """
 
     importance: Floats
-    changes: Mapping[int, Mapping[Value, float]] = field(default_factory=dict)
+    changes: Mapping[int, Mapping[Value, float]]
 
     def expect(self, layer: int, candidates: NDArray[np.int64], present: Choice) -> Floats:
         """Expected change of the score by each candidate (a row of indices) for a layer."""
@@ -76,9 +75,9 @@ class LessonBook:
         self._read = 0
 
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
-        """Adds the trials that are new in the history, up to a number at which lessons are learnt."""
+        """Adds the trials that are new in the history, until enough profiles were read."""
         profiles = self._profiles
-        profiles.read(history, trials, most=_MOST_TRIALS)
+        profiles.read(history, trials, most=_MOST_PROFILES)
         for trial in range(self._read, len(profiles)):
             changes = profiles.rows(trial) - profiles.rows(0)
             for place, layer in enumerate(profiles.layers):
@@ -96,25 +95,25 @@ class LessonBook:
         sweeps = (apply_sweep(first, sweep) for sweep in self._sweeps)
         return next((point for point in sweeps if point not in history.taken), None)
 
-    def lessons(self, best: Point, scores: Floats) -> Lessons | None:
-        """What is known so far; None where the best trial's profile was not read.
+    def lessons(self, scores: Floats) -> Lessons | None:
+        """What is known so far; None where no trial has a profile.
 
         Of a sum, a layer has the share of its row; a maximum is shared out among the layers near
         it. Layers without rows, such as the choices of the whole network, have the mean
         importance. What a value does to a layer is read from the trials in which it is all that
         differs, in that layer, from the first trial; its row changes with its neighbours' choices
-        too, which is averaged over these trials.
+        too, which is averaged over these trials. What matters is told by the best of the profiles;
+        the best trial may have none, such as one that was answered with another's evaluation.
 
         Args:
-            best: the point whose profile tells what matters.
             scores: of all points of the history.
         """
         profiles = self._profiles
-        number = profiles.number_of(best)
-        if number is None:
+        if not len(profiles):
             return None
-        relation = relate(profiles, scores[profiles.indices], self._settings)
-        rows = np.abs(profiles.rows(number))
+        scores = scores[profiles.indices]
+        relation = relate(profiles, scores, self._settings)
+        rows = np.abs(profiles.rows(int(np.argmin(scores))))
         weights = _weights(relation, rows)
         shares = sum(
             (w * rows[:, a.column, a.kind] for a, w in weights.items()),

@@ -83,6 +83,7 @@ class Profiles:
         self._totals: list[Floats] = []
         # In the smallest type that holds every choice: with many trials they are the most of all.
         self._contexts: list[NDArray[np.signedinteger]] = []
+        self._network: list[NDArray[np.signedinteger]] = []
         largest = max((size for sizes in space.sizes for size in sizes), default=0)
         fits = largest <= np.iinfo(np.int16).max
         self._context_type: type[np.signedinteger] = np.int16 if fits else np.int64
@@ -101,16 +102,18 @@ class Profiles:
         Args:
             history: the trials as points.
             trials: of the study.
-            most: points of the history to look at altogether; None for all.
+            most: how many profiles are read altogether; None for all.
         """
-        for index in range(self._read, len(history.points[:most])):
+        for index in range(self._read, len(history.points)):
+            if most is not None and len(self) >= most:
+                break
             if np.isnan(history.values[index]).any():
                 continue
             trial = trials[history.numbers[index]]
             rows = unpack_profile(trial.user_attrs.get(self._key))
             if rows and self._add(index, history.points[index], rows):
                 self.constraints.append(trial.constraints)
-        self._read = len(history.points[:most])
+        self._read = len(history.points)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -125,8 +128,7 @@ class Profiles:
 
     def network(self) -> NDArray[np.int64]:
         """Per trial the values of the network-wide parameters; of shape (trials, parameters)."""
-        found = [rows[0, self.slots.network_start :] for rows in self._contexts]
-        return np.array(found, dtype=np.int64)
+        return np.array(self._network, dtype=np.int64)
 
     def costs(self, place: int, column: int, kind: int, numbers: Sequence[int]) -> Floats:
         """A column of one layer in some of the trials."""
@@ -226,10 +228,13 @@ class Profiles:
         self._costs.append(_compact(costs))
         totals = np.stack([costs[:, :, SUM].sum(axis=0), costs[:, :, MAX].max(axis=0)], axis=1)
         self._totals.append(totals)
+        self._network.append(self.slots.network_row(point).astype(self._context_type))
+        if self._keeps_contexts:
+            self._add_contexts(number, point)
+        return True
+
+    def _add_contexts(self, number: int, point: Point) -> None:
         contexts = self.slots.contexts(point).astype(self._context_type)
-        if not self._keeps_contexts:
-            self._contexts.append(contexts[:1].copy())
-            return True
         self._contexts.append(contexts)
         for at, context in enumerate(contexts):
             key = context.tobytes()
@@ -238,7 +243,6 @@ class Profiles:
                 self.distinct[at].append(number)
             if self._is_noisy:
                 self._alike[at].setdefault(first, []).append(number)
-        return True
 
 
 def _compact(costs: Floats) -> Floats:
