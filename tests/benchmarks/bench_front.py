@@ -13,7 +13,7 @@ from npu_tune.network import zoo_network
 from npu_tune.targets import load_target
 from npu_tune.targets.oracle import require_oracle
 
-NETWORKS = ("ds-cnn", "mobilenet-v1-0.25-96", "resnet8")
+NETWORKS = ("ds-cnn", "mobilenet-v1-0.25-96", "resnet8", "mobilenet-v1-1.0-224")
 OBJECTIVES = (("latency_ms", "ram_bytes"), ("latency_ms", "peak_live_bytes"), ("latency_ms",))
 
 

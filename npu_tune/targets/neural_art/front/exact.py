@@ -18,7 +18,7 @@ from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import evaluation_of
 from npu_tune.targets.neural_art.front.columns import LabelColumns
 from npu_tune.targets.neural_art.front.labels import LabelSearch, PositionLabels
-from npu_tune.targets.neural_art.front.pruning import Pruning
+from npu_tune.targets.neural_art.front.pruning import LEAST_GAIN, Pruning
 from npu_tune.targets.neural_art.front.reduce import CHAIN, Candidate, Reduced, reduce_epochs
 from npu_tune.targets.neural_art.front.relaxed import Relaxed, Tail
 from npu_tune.targets.oracle import Front, FrontPoint, Progress
@@ -34,10 +34,11 @@ OBJECTIVES = (LATENCY, RAM, CYCLES, LIVE, ENERGY)
 ON_ACCELERATORS = "Every layer is computed by accelerators, none in memory."
 
 MOST_LABELS = 200_000
-_OPENINGS = (48, 240, 1000)
-"""Labels per position that the heuristic searches keep, which find good solutions first."""
-_FEW_LABELS = 2000
-"""Labels that the exact search may keep before a larger heuristic search comes first."""
+_OPENINGS = ((48, 2000), (240, 80_000), (1000, MOST_LABELS))
+"""Labels per position that heuristic searches keep, which find good solutions first, and labels that
+each search after it may take before a larger one comes first."""
+_TOLERANCES = (0.01, 0.003)
+"""Tolerances of the searches before the exact one: what each finds prunes most of the next one's."""
 _FIRST_RANGE = 8
 """Multiple of the least memory that the first heuristic search considers."""
 _LIMITS = 11
@@ -99,7 +100,8 @@ def exact_front(
     paths = search.run(most_labels or MOST_LABELS)
     points = [_point(core, base, scheduler, path) for path in paths]
     rows = np.array([[point.metrics[name] for name in objectives] for point in points])
-    best = [points[index] for index in nondominated(rows)]
+    # Equal sums that were added up in another order are equal.
+    best = [points[index] for index in nondominated(np.rint(rows / rows.max(axis=0) / LEAST_GAIN))]
     best.sort(key=lambda point: [point.metrics[name] for name in objectives])
     return Front(
         objectives=tuple(objectives),
@@ -149,25 +151,26 @@ class _Search:
 
     def run(self, most_labels: int) -> list[tuple[Candidate, ...]]:
         """Finds paths through the network, which contain every point of the front."""
-        for most in _OPENINGS if self._may_prune else ():
+        sooner = [each for each in _TOLERANCES if each > self._tolerance]
+        for most, few in _OPENINGS if self._may_prune else ():
             self._keep(
                 self._labels.search(
-                    pruning=self._pruning(),
+                    pruning=self._pruning(self._tolerance),
                     choose=partial(self._choose, most, self._guides()),
                     progress=lambda done, of: self._tell("good solutions", done, of),
                 )
             )
-            # Their bounds often prune nearly everything else.
-            if self._search_exactly(min(most_labels, _FEW_LABELS)):
+            limit = min(few, most_labels)
+            if all(self._search_exactly(limit, each) for each in (*sooner, self._tolerance)):
                 return self._paths()
-        if not self._search_exactly(most_labels):
+        if self._may_prune or not self._search_exactly(most_labels, self._tolerance):
             raise _too_many_labels_error(most_labels)
         return self._paths()
 
-    def _search_exactly(self, most_labels: int) -> bool:
+    def _search_exactly(self, most_labels: int, tolerance: float) -> bool:
         """Runs the exact search; False if it takes more labels than allowed."""
         labels = self._labels.search(
-            pruning=self._pruning() if self._may_prune else None,
+            pruning=self._pruning(tolerance) if self._may_prune else None,
             most_labels=most_labels,
             progress=lambda done, of: self._tell("all solutions", done, of),
         )
@@ -179,14 +182,14 @@ class _Search:
     def _paths(self) -> list[tuple[Candidate, ...]]:
         return [path for _, path in self._found]
 
-    def _pruning(self) -> Pruning | None:
+    def _pruning(self, tolerance: float) -> Pruning | None:
         if not len(self._known):
             return None
         return Pruning(
             self._relaxed,
             self._known,
             memory=self._memory,
-            tolerance=self._tolerance,
+            tolerance=tolerance,
         )
 
     def _memory(self, rows: Floats) -> Floats:

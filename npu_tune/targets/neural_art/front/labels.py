@@ -19,21 +19,23 @@ the address at which those weights are placed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from npu_tune.errors import CompilerError
 from npu_tune.pareto import Floats, nondominated
-from npu_tune.targets.neural_art.compiler.placement import live_bytes
+from npu_tune.targets.neural_art.compiler.placement import Live, live_bytes
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.columns import LabelColumns
 from npu_tune.targets.neural_art.front.pruning import Pruning
 from npu_tune.targets.neural_art.front.reduce import Candidate
+from npu_tune.targets.neural_art.front.steps import EpochStep, Indices, Steps
 
-Indices = NDArray[np.intp]
+_MOST_AT_ONCE = 50_000
+"""Labels that are pruned together: many, because each call takes a while, but not all of a position,
+which may be millions."""
 
 Choose = Callable[[int, Floats, Floats], Indices]
 """Selects the labels that a heuristic search continues with, given their position, their rows and
@@ -59,36 +61,27 @@ class PositionLabels:
         return PositionLabels(self.rows[kept], self.states[kept], self.parents[kept])
 
 
-@dataclass(slots=True)
-class _Bundle:
-    """Labels that reach one position in one state, in the pieces in which they were found."""
+class _Batch:
+    """Labels that reach one position, which are pruned together."""
 
-    rows: list[Floats] = field(default_factory=list)
-    parents: list[Indices] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._pieces: list[PositionLabels] = []
+        self._in_use: list[Floats] = []
+        self.size = 0
 
+    def add(self, labels: PositionLabels, in_use: Floats) -> None:
+        """Adds labels, with the bytes in use in their states."""
+        self._pieces.append(labels)
+        self._in_use.append(in_use)
+        self.size += len(in_use)
 
-@dataclass(frozen=True, slots=True)
-class _Transitions:
-    """Steps from one state of the memory that end at one position and leave one state.
-
-    Args:
-        last: position of the steps' last operation.
-        state: that they leave.
-        candidates: that make them, of shape (n,).
-        steps: what they add to a label, of shape (n, columns + 1).
-    """
-
-    last: int
-    state: int
-    candidates: Indices
-    steps: Floats
-
-
-_StepResult = tuple[tuple[int, int], tuple[float, ...]]
-"""A step: (position of its last operation, state it leaves), and what it adds to a label."""
-
-_Cache = dict[int, _StepResult | None]
-"""Steps by candidate; None where memory has no room."""
+    def best(self, position: int, pruning: Pruning | None) -> PositionLabels:
+        """The labels, which reach a position, without pruned and dominated ones."""
+        labels = _join(self._pieces)
+        if pruning is not None:
+            alive = pruning.alive(position, labels.rows, np.concatenate(self._in_use))
+            labels = labels.select(np.flatnonzero(alive))
+        return _best(labels)
 
 
 class LabelSearch:
@@ -110,7 +103,8 @@ class LabelSearch:
         self._candidates = candidates
         self._columns = columns
         self._by_buffer = [_group_by_buffer(own) for own in candidates]
-        self._steps: dict[tuple[int, int, object], _Cache] = defaultdict(dict)
+        self._beginning = columns.initial_label(scheduler.machine.beginning().marks)
+        self._steps: dict[tuple[int, int, object], Steps] = {}
 
     def search(
         self,
@@ -132,10 +126,9 @@ class LabelSearch:
             None where there are more labels than ``most_labels``.
         """
         end = len(self._candidates)
-        waiting: list[dict[int, _Bundle]] = [defaultdict(_Bundle) for _ in range(end + 1)]
-        start = waiting[0][self._machine.start]
-        start.rows.append(self._columns.initial_label(self._machine.beginning().marks))
-        start.parents.append(np.full((1, 3), -1, dtype=np.intp))
+        waiting: list[list[PositionLabels]] = [[] for _ in range(end + 1)]
+        start = np.array([self._machine.start])
+        waiting[0].append(PositionLabels(self._beginning, start, np.full((1, 3), -1, np.intp)))
         found: list[PositionLabels] = []
         total = 0
         for position in range(end + 1):
@@ -154,115 +147,91 @@ class LabelSearch:
                 progress(position, end)
         return found
 
-    def _merge(self, bundles: dict[int, _Bundle]) -> PositionLabels:
-        """Joins the labels of one position and drops the dominated ones, state by state."""
-        rows, states, parents = [], [], []
-        for state, bundle in bundles.items():
-            found = np.concatenate(bundle.rows)
-            kept = nondominated(found)
-            rows.append(found[kept])
-            parents.append(np.concatenate(bundle.parents)[kept])
-            states.append(np.full(len(kept), state, dtype=np.intp))
-        if not rows:
-            width = self._columns.initial_label(self._machine.beginning().marks).shape[1]
-            return PositionLabels(
-                np.empty((0, width)), np.empty(0, np.intp), np.empty((0, 3), np.intp)
-            )
-        return PositionLabels(
-            np.concatenate(rows), np.concatenate(states), np.concatenate(parents)
+    def _merge(self, waiting: list[PositionLabels]) -> PositionLabels:
+        """Joins the labels of one position and drops the dominated ones."""
+        nothing = PositionLabels(
+            self._beginning[:0], np.empty(0, np.intp), np.empty((0, 3), np.intp)
         )
+        return _best(_join([nothing, *waiting]))
 
     def _extend(
         self,
         position: int,
         labels: PositionLabels,
-        waiting: list[dict[int, _Bundle]],
+        waiting: list[list[PositionLabels]],
         pruning: Pruning | None,
     ) -> None:
-        """Extends the labels of a position by every step, into the bundles of later positions."""
-        for members, state, cache, offered in self._equivalent_labels(position, labels):
+        """Extends the labels of a position by every step, for later positions."""
+        batches: dict[int, _Batch] = defaultdict(_Batch)
+        for members, state, steps, offered in self._equivalent_labels(position, labels):
             rows_before = labels.rows[members]
             worth = offered
             if pruning is not None:
                 worth = pruning.candidates(position, rows_before, offered)
-            for transition in self._transitions(position, state, cache, worth):
-                rows = self._columns.extend(rows_before, transition.steps)
-                kept = np.arange(len(rows))
-                if pruning is not None:
-                    in_use = self._in_use(transition.state)
-                    kept = kept[pruning.alive(transition.last + 1, rows, in_use)]
-                kept = kept[nondominated(rows[kept])]
-                if not len(kept):
-                    continue
-                before, step = np.divmod(kept, len(transition.steps))
-                parents = np.empty((len(kept), 3), dtype=np.intp)
-                parents[:, 0] = position
-                parents[:, 1] = members[before]
-                parents[:, 2] = transition.candidates[step]
-                bundle = waiting[transition.last + 1][transition.state]
-                bundle.rows.append(rows[kept])
-                bundle.parents.append(parents)
+            untried = steps.untried(worth)
+            if len(untried):
+                steps.add(untried, [self._run(position, state, each) for each in untried.tolist()])
+            for to_end in steps.by_end(worth):
+                parents = np.empty((len(members), len(to_end.candidates), 3), dtype=np.intp)
+                parents[..., 0] = position
+                parents[..., 1] = members[:, None]
+                parents[..., 2] = to_end.candidates
+                extended = PositionLabels(
+                    self._columns.extend(rows_before, to_end.values),
+                    np.tile(to_end.states, len(members)),
+                    parents.reshape(-1, 3),
+                )
+                end = to_end.last + 1
+                batches[end].add(extended, np.tile(to_end.in_use, len(members)))
+                if batches[end].size > _MOST_AT_ONCE:
+                    waiting[end].append(batches.pop(end).best(end, pruning))
+        for end, batch in batches.items():
+            waiting[end].append(batch.best(end, pruning))
 
     def _equivalent_labels(
         self, position: int, labels: PositionLabels
-    ) -> Iterator[tuple[Indices, int, _Cache, Indices]]:
+    ) -> Iterator[tuple[Indices, int, Steps, Indices]]:
         """Groups labels for which the same candidates make the same steps.
 
         Yields:
-            The rows of the labels, one of their states, the cache of the steps, and the
+            The rows of the labels, one of their states, the steps known so far, and the
             candidates.
         """
-        rows: dict[int, list[int]] = defaultdict(list)
-        for row, state in enumerate(labels.states.tolist()):
-            rows[state].append(row)
+        rows = _by_value(labels.states)
+        needed = {state: self._needed(position, state) for state in rows}
         for buffer, candidates in self._by_buffer[position]:
             groups: dict[object, list[int]] = defaultdict(list)
-            for state in rows:
-                groups[self._visible_state(position, state, buffer)].append(state)
+            for state, blocks in needed.items():
+                room = self._room(state, buffer) if buffer else None
+                groups[blocks, room].append(state)
             for key, group in groups.items():
-                members = np.array(sorted(row for state in group for row in rows[state]))
+                members = np.sort(np.concatenate([rows[state] for state in group]))
                 members = members[nondominated(labels.rows[members])]
-                yield members, group[0], self._steps[position, buffer, key], candidates
+                steps = self._steps.get((position, buffer, key))
+                if steps is None:
+                    width = self._beginning.shape[1] + 1
+                    steps = self._steps[position, buffer, key] = Steps(candidates, width)
+                yield members, group[0], steps, candidates
 
-    def _visible_state(self, position: int, state: int, buffer: int) -> object:
-        """What an epoch sees of a state: two states with equal values serve it alike.
+    def _needed(self, position: int, state: int) -> Live:
+        """The blocks of a state that operations from a position on read."""
+        return tuple([block for block in self._machine.live(state) if block.last >= position])
 
-        Args:
-            position: of the epoch's first operation.
-            state: of the memory.
-            buffer: bytes of the epoch's preloaded weights.
+    def _room(self, state: int, buffer: int) -> tuple[int | None, int]:
+        """What an epoch with preloaded weights sees of the other blocks of a state.
+
+        Returns:
+            The address of the weights, and the bytes in use, where labels have these.
         """
         live = self._machine.live(state)
-        needed = tuple(block for block in live if block.last >= position)
-        if not buffer:
-            return needed
         in_use = live_bytes(live) if self._columns.live else 0
-        return needed, self._machine.memory.place(live, buffer), in_use
+        return self._machine.memory.place(live, buffer), in_use
 
     def _in_use(self, state: int) -> int:
         """Bytes in use in a state."""
         return live_bytes(self._machine.live(state))
 
-    def _transitions(
-        self, position: int, state: int, cache: _Cache, candidates: Indices
-    ) -> Iterator[_Transitions]:
-        """Runs candidates in a state; keeps the nondominated steps to each next state."""
-        by_end: dict[tuple[int, int], tuple[list[int], list[tuple[float, ...]]]] = {}
-        for index in candidates.tolist():
-            if index not in cache:
-                cache[index] = self._run(position, state, index)
-            result = cache[index]
-            if result is not None:
-                end, values = result
-                own = by_end.setdefault(end, ([], []))
-                own[0].append(index)
-                own[1].append(values)
-        for (last, after), (taken, rows) in by_end.items():
-            steps = np.array(rows)
-            kept = nondominated(steps)
-            yield _Transitions(last, after, np.array(taken)[kept], steps[kept])
-
-    def _run(self, position: int, state: int, index: int) -> _StepResult | None:
+    def _run(self, position: int, state: int, index: int) -> EpochStep | None:
         epoch = self._candidates[position][index].epoch
         try:
             step = self._machine.step(state, epoch)
@@ -271,10 +240,36 @@ class LabelSearch:
         if epoch.total.preloaded and not step.costs.preloading:
             # No room for the weights: they are streamed, which another candidate covers.
             return None
-        return (epoch.last, step.state), self._columns.step_values(step)
+        return EpochStep(
+            epoch.last, step.state, self._in_use(step.state), self._columns.step_values(step)
+        )
 
 
 def _group_by_buffer(candidates: tuple[Candidate, ...]) -> list[tuple[int, Indices]]:
     """Groups candidates by the bytes of their preloaded weights."""
     sizes = np.array([candidate.epoch.total.buffer for candidate in candidates])
     return [(int(size), np.flatnonzero(sizes == size)) for size in np.unique(sizes)]
+
+
+def _best(labels: PositionLabels) -> PositionLabels:
+    """Drops the labels that one of equal state dominates."""
+    by_state = _by_value(labels.states).values()
+    kept = [here[nondominated(labels.rows[here])] for here in by_state]
+    return labels.select(np.concatenate(kept)) if kept else labels
+
+
+def _join(pieces: Sequence[PositionLabels]) -> PositionLabels:
+    return PositionLabels(
+        np.concatenate([piece.rows for piece in pieces]),
+        np.concatenate([piece.states for piece in pieces]),
+        np.concatenate([piece.parents for piece in pieces]),
+    )
+
+
+def _by_value(numbers: Indices) -> dict[int, Indices]:
+    """The ascending positions of every number."""
+    order = np.argsort(numbers, kind="stable")
+    values, starts = np.unique(numbers[order], return_index=True)
+    ends = (*starts[1:].tolist(), len(order))
+    pairs = zip(values.tolist(), starts.tolist(), ends, strict=False)
+    return {value: order[start:end] for value, start, end in pairs}

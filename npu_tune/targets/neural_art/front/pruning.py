@@ -20,7 +20,7 @@ LEAST_GAIN = 1e-11
 """Share of the time by which a solution must be faster to count: more than the rounding errors of
 sums of some hundred terms, less than the digits that are printed."""
 
-_MOST_LEVELS = 24
+_MOST_LEVELS = 64
 """Steps of the known front that are used; fewer prune less but cost less."""
 
 
@@ -76,21 +76,20 @@ class Pruning:
         self._best = np.array([[level.best] for level in self._levels])
         self._epochs = [self._epochs_from(position) for position in range(relaxed.positions)]
 
-    def alive(self, position: int, rows: Floats, in_use: float) -> NDArray[np.bool_]:
+    def alive(self, position: int, rows: Floats, in_use: Floats) -> NDArray[np.bool_]:
         """Mask of the labels at a position that may become part of the front.
 
         Args:
             position: of the labels.
             rows: the labels, of shape (labels, columns).
-            in_use: bytes in use in their state.
+            in_use: bytes in use in their states, of shape (labels,).
         """
         time, slack, memory = rows[:, 0], rows[:, 0] - rows[:, 1], self.memory(rows)
-        blocks = np.full(len(rows), in_use)
         alive = np.zeros(len(rows), dtype=bool)
         for level in self._levels:
             left = np.flatnonzero(~alive & (memory < level.below))
             if len(left):
-                rest = level.tails[position](slack[left], blocks[left])
+                rest = level.tails[position](slack[left], in_use[left])
                 alive[left] = time[left] + rest < level.best
         return alive
 
