@@ -142,6 +142,15 @@ class NetworkBuilder:
         channels = sum(self.shape(part)[1] for part in parts)
         return self._node("Concat", parts, name, (batch, channels, *sizes), axis=1)
 
+    def rows(self, source: str, name: str, values: int) -> str:
+        """Adds a map's values as a list of rows, pixel by pixel: N x rows x values."""
+        order = [0, 2, 3, 1]
+        shape = tuple(self.shape(source)[axis] for axis in order)
+        last = self._node("Transpose", [source], f"{name}/channels_last", shape, perm=order)
+        shape = (shape[0], math.prod(shape[1:]) // values, values)
+        wanted = self._store(f"{name}/shape", np.asarray(shape, np.int64))
+        return self._node("Reshape", [last, wanted], name, shape)
+
     def max_pool(
         self,
         source: str,
@@ -201,8 +210,8 @@ class NetworkBuilder:
     def sigmoid(self, source: str, name: str) -> str:
         return self._node("Sigmoid", [source], name, self.shape(source))
 
-    def softmax(self, source: str, name: str) -> str:
-        return self._node("Softmax", [source], name, self.shape(source), axis=1)
+    def softmax(self, source: str, name: str, *, axis: int = 1) -> str:
+        return self._node("Softmax", [source], name, self.shape(source), axis=axis)
 
     def model(self, name: str, outputs: list[str]) -> onnx.ModelProto:
         """Makes the ONNX model of all that was added."""
@@ -261,9 +270,8 @@ class NetworkBuilder:
         return name
 
     def _bias(self, name: str, channels: int) -> str:
-        return self._store(
-            f"{name}/bias", self._generator.normal(0.0, 0.1, channels).astype(np.float32)
-        )
+        bias = self._generator.normal(0.0, 0.1, channels)
+        return self._store(f"{name}/bias", bias.astype(np.float32))
 
     def _random_weights(self, shape: tuple[int, ...], gain: float) -> NDArray[np.float32]:
         generator = self._generator

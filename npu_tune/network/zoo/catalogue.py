@@ -17,6 +17,7 @@ from npu_tune.network.quantize import to_int8
 from npu_tune.network.read import network_from_bytes
 from npu_tune.network.zoo import large_windows, topologies
 from npu_tune.network.zoo.efficientnet import efficientnet_v2_b0
+from npu_tune.network.zoo.ultraface import ultraface
 
 if TYPE_CHECKING:
     import onnx
@@ -171,6 +172,13 @@ ZOO: Mapping[str, ZooEntry] = {
             "detector after YOLOv3-tiny, 192 x 192, 20 classes",
             150_709_248,
             topologies.yolo_tiny,
+        ),
+        ZooEntry(
+            "ultraface",
+            "face detector, slim, Linzaier 2019, 320 x 240",
+            81_410_560,
+            ultraface,
+            classes=False,
         ),
     )
 }

@@ -46,6 +46,13 @@ def test_a_name_chooses_channels_and_classes() -> None:
     assert zoo_network("resnet8-c100").tensors["probabilities"].shape == (1, 100)
 
 
+def test_a_detector_of_faces_has_the_published_anchors() -> None:
+    network = zoo_network("ultraface")
+    assert network.tensors["image"].shape == (1, 3, 240, 320)
+    assert network.tensors["scores"].shape == (1, 4420, 2)
+    assert network.tensors["boxes"].shape == (1, 4420, 4)
+
+
 @pytest.mark.parametrize("name", ["mobilenet-v2-0.35-96-c1", "squeezenet-96-c1"])
 def test_one_class_is_decided_by_a_sigmoid(name: str) -> None:
     assert zoo_network(name).layers[-1].op == "Sigmoid"
@@ -54,7 +61,7 @@ def test_one_class_is_decided_by_a_sigmoid(name: str) -> None:
 @pytest.mark.parametrize("name", zoo_names())
 def test_listed_names_take_classes_where_the_family_has_them(name: str) -> None:
     assert is_zoo_name(name)
-    assert is_zoo_name(f"{name}-c9") == (name != "autoencoder")
+    assert is_zoo_name(f"{name}-c9") == (name not in {"autoencoder", "ultraface"})
     assert not is_zoo_name(f"{name}-c0")
     assert not is_zoo_name(f"{name}-c9-gray")
 
@@ -112,6 +119,7 @@ def _without_softmax(network: Network) -> Network:
         ("ds-cnn", 30.0),
         ("squeezenet", 30.0),
         ("yolo-tiny", 30.0),
+        ("ultraface", 25.0),
         ("resnet32", 30.0),
         ("st-mnist", 30.0),
         ("st-fd-mobilenet-128", 30.0),
