@@ -25,5 +25,5 @@ def test_the_script_prints_a_table_of_the_networks_it_is_given(capsys):
 def test_every_network_of_the_comparisons_has_its_bounds_on_the_page():
     page = PAGE.read_text(encoding="utf-8")
     _, _, rows = page.partition("### How much is left")
-    assert len(compared()) == 13
+    assert len(compared()) == 14
     assert all(f"\n| {name} | " in rows for name in compared())
