@@ -41,10 +41,21 @@ def problem_bound(problem: Problem, best: TrialRecord | None) -> Bound | None:
 
 def bound_attribute(bound: Bound) -> dict[str, Any]:
     """JSON values, the way a ledger keeps a bound."""
-    metrics = {name: float(value) for name, value in bound.metrics.items()}
-    return {"metrics": metrics, "notes": list(bound.notes)}
+
+    def plain(metrics: Mapping[str, float]) -> dict[str, float]:
+        return {name: float(value) for name, value in metrics.items()}
+
+    return {
+        "metrics": plain(bound.metrics),
+        "notes": list(bound.notes),
+        "front": list(map(plain, bound.front)),
+    }
 
 
 def bound_of(attribute: Mapping[str, Any] | None) -> Bound | None:
-    """The reverse of :func:`bound_attribute`; None for none."""
-    return None if attribute is None else Bound(attribute["metrics"], tuple(attribute["notes"]))
+    """The reverse of :func:`bound_attribute`; None for none. Older studies kept no front."""
+    if attribute is None:
+        return None
+    return Bound(
+        attribute["metrics"], tuple(attribute["notes"]), tuple(attribute.get("front", ()))
+    )

@@ -17,12 +17,14 @@ class _Knowing(WrappedProblem):
             raise TargetError("Out of reach.")
         least = 1000.0 if base["network/strategy"] == "size" else 900.0
         assert base == self.space.default.replace({"network/strategy": base["network/strategy"]})
-        return Bound({"cycles": least, "sram_bytes": 100.0}, ("A note.",))
+        metrics = {"cycles": least, "sram_bytes": 100.0}
+        return Bound(metrics, ("A note.",), self.target.front)
 
 
 @dataclass(frozen=True)
 class Knowing(WrappedTarget):
     fails: bool = False
+    front: tuple[dict[str, float], ...] = ()
 
     def bind(self, network):
         return _Knowing(self, self.inner.bind(network))
@@ -37,6 +39,18 @@ def test_a_study_ends_with_the_bound_for_what_its_best_chose(tmp_path):
     )
     assert read_study(tmp_path / "s").bound == result.bound
     assert result.gap.excess > 0
+
+
+def test_a_study_keeps_that_metrics_are_bounded_together(tmp_path):
+    front = ({"cycles": 900.0, "sram_bytes": 400.0}, {"cycles": 1200.0, "sram_bytes": 100.0})
+    result = run_fake(tmp_path / "s", 3, target=Knowing(LayeredTarget(), front=front))
+    read = read_study(tmp_path / "s")
+
+    assert read.bound.front == result.bound.front == front
+    baseline = result.baseline.metrics
+    assert read.gap.least_cost == min(
+        sum(w * row[m] / baseline[m] for m, w in result.objective.weights.items()) for row in front
+    )
 
 
 def test_a_target_that_knows_none_leaves_it_out(tmp_path):

@@ -96,7 +96,7 @@ def _agreement_text(agreement: Agreement | None) -> str:
     if agreement.identical:
         return (
             f"Its outputs equal those of the source bit for bit ({agreement.samples} runs in "
-            "onnxruntime)."
+            "onnxruntime without its optimizations, which may sum floats in another order)."
         )
     worst = agreement.worst
     return (
