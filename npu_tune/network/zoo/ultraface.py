@@ -47,7 +47,7 @@ def ultraface(*, seed: int = 0) -> onnx.ModelProto:
     )
 
 
-def _separable(net: NetworkBuilder, x: str, name: str, channels: int, *, stride: int = 1) -> str:
+def _separable(net: NetworkBuilder, x: str, name: str, channels: int, *, stride: int) -> str:
     x = _depthwise(net, x, f"{name}/depthwise", stride=stride)
     return net.conv(x, f"{name}/pointwise", channels)
 

@@ -90,6 +90,15 @@ class Machine:
         """The blocks in use in a state."""
         return self._states[state]
 
+    def drop_dead_blocks(self, state: int, position: int) -> int:
+        """Number of the state without the blocks that no operation from a position on reads."""
+        key = (state, position)
+        found = self._without_dead.get(key)
+        if found is None:
+            live = tuple(block for block in self._states[state] if block.last >= position)
+            found = self._without_dead[key] = self._state_number(live)
+        return found
+
     def step(self, state: int, epoch: Epoch) -> Step:
         """Runs an epoch in a state; the same object for the same arguments.
 
@@ -118,7 +127,7 @@ class Machine:
         total = epoch.total
         if not total.buffer:
             # Blocks last read by the epoch before only stand in the way of preloaded weights.
-            state = self._drop_dead_blocks(state, epoch.span.first)
+            state = self.drop_dead_blocks(state, epoch.span.first)
         key: Hashable = (state, epoch)
         if epoch.segment is None:
             prefer = epoch.choices[-1].output_pool
@@ -128,15 +137,6 @@ class Machine:
             placement, live = self._layout.place(self._states[state], epoch)
             placed = self._placements[key] = placement, self._state_number(live)
         return placed
-
-    def _drop_dead_blocks(self, state: int, position: int) -> int:
-        """The state without the blocks that no operation from a position on reads."""
-        key = (state, position)
-        found = self._without_dead.get(key)
-        if found is None:
-            live = tuple(block for block in self._states[state] if block.last >= position)
-            found = self._without_dead[key] = self._state_number(live)
-        return found
 
     def _cost(self, epoch: Epoch, placement: Placement, state: int) -> Step:
         """Costs a placed epoch; a segment costs what its members do, one behind the other."""

@@ -163,9 +163,9 @@ class _Search:
             limit = min(few, most_labels)
             if all(self._search_exactly(limit, each) for each in (*sooner, self._tolerance)):
                 return self._paths()
-        if self._may_prune or not self._search_exactly(most_labels, self._tolerance):
-            raise _too_many_labels_error(most_labels)
-        return self._paths()
+        if not self._may_prune and self._search_exactly(most_labels, self._tolerance):
+            return self._paths()
+        raise _too_many_labels_error(most_labels)
 
     def _search_exactly(self, most_labels: int, tolerance: float) -> bool:
         """Runs the exact search; False if it takes more labels than allowed."""

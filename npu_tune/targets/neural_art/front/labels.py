@@ -26,7 +26,7 @@ import numpy as np
 
 from npu_tune.errors import CompilerError
 from npu_tune.pareto import Floats, nondominated
-from npu_tune.targets.neural_art.compiler.placement import Live, live_bytes
+from npu_tune.targets.neural_art.compiler.placement import live_bytes
 from npu_tune.targets.neural_art.compiler.scheduler import Scheduler
 from npu_tune.targets.neural_art.front.columns import LabelColumns
 from npu_tune.targets.neural_art.front.pruning import Pruning
@@ -40,6 +40,10 @@ which may be millions."""
 Choose = Callable[[int, Floats, Floats], Indices]
 """Selects the labels that a heuristic search continues with, given their position, their rows and
 the bytes in use in their states."""
+
+
+_Seen = tuple[int, tuple[int | None, int] | None]
+"""What an epoch sees of a state: the number of the state without dead blocks, and the room beside."""
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ class LabelSearch:
         self._columns = columns
         self._by_buffer = [_group_by_buffer(own) for own in candidates]
         self._beginning = columns.initial_label(scheduler.machine.beginning().marks)
-        self._steps: dict[tuple[int, int, object], Steps] = {}
+        self._steps: dict[tuple[int, int, _Seen], Steps] = {}
 
     def search(
         self,
@@ -198,12 +202,11 @@ class LabelSearch:
             candidates.
         """
         rows = _by_value(labels.states)
-        needed = {state: self._needed(position, state) for state in rows}
+        needed = {state: self._machine.drop_dead_blocks(state, position) for state in rows}
         for buffer, candidates in self._by_buffer[position]:
-            groups: dict[object, list[int]] = defaultdict(list)
+            groups: dict[_Seen, list[int]] = defaultdict(list)
             for state, blocks in needed.items():
-                room = self._room(state, buffer) if buffer else None
-                groups[blocks, room].append(state)
+                groups[blocks, self._room(state, buffer)].append(state)
             for key, group in groups.items():
                 members = np.sort(np.concatenate([rows[state] for state in group]))
                 members = members[nondominated(labels.rows[members])]
@@ -213,19 +216,17 @@ class LabelSearch:
                     steps = self._steps[position, buffer, key] = Steps(candidates, width)
                 yield members, group[0], steps, candidates
 
-    def _needed(self, position: int, state: int) -> Live:
-        """The blocks of a state that operations from a position on read."""
-        return tuple([block for block in self._machine.live(state) if block.last >= position])
-
-    def _room(self, state: int, buffer: int) -> tuple[int | None, int]:
-        """What an epoch with preloaded weights sees of the other blocks of a state.
+    def _room(self, state: int, buffer: int) -> tuple[int | None, int] | None:
+        """What an epoch sees of the blocks of a state that nothing reads any more.
 
         Returns:
-            The address of the weights, and the bytes in use, where labels have these.
+            The address of its preloaded weights, and the bytes in use, where labels have these;
+            None for an epoch without such weights.
         """
-        live = self._machine.live(state)
-        in_use = live_bytes(live) if self._columns.live else 0
-        return self._machine.memory.place(live, buffer), in_use
+        if not buffer:
+            return None
+        in_use = self._in_use(state) if self._columns.live else 0
+        return self._machine.memory.place(self._machine.live(state), buffer), in_use
 
     def _in_use(self, state: int) -> int:
         """Bytes in use in a state."""
@@ -270,6 +271,4 @@ def _by_value(numbers: Indices) -> dict[int, Indices]:
     """The ascending positions of every number."""
     order = np.argsort(numbers, kind="stable")
     values, starts = np.unique(numbers[order], return_index=True)
-    ends = (*starts[1:].tolist(), len(order))
-    pairs = zip(values.tolist(), starts.tolist(), ends, strict=False)
-    return {value: order[start:end] for value, start, end in pairs}
+    return dict(zip(values.tolist(), np.split(order, starts)[1:], strict=True))
