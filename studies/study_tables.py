@@ -199,6 +199,26 @@ def readings(analysis: Analysis) -> str:
     return markdown(header, rows)
 
 
+def gains(analysis: Analysis) -> str:
+    """Per objective and sampler the median cost over networks at the end, and below annealing's."""
+    last = analysis.result.comparison.checkpoints[-1]
+    final = analysis.medians[analysis.medians["evaluations"] == last]
+    rows = []
+    for objective, part in final.groupby("objective", sort=False):
+        table = part.pivot_table(index="network", columns="sampler", values="cost", sort=False)
+        for sampler in table:
+            own, theirs = table[sampler], table[PAPER_RIVAL]
+            cost = median(own)
+            against = ["-", "-"]
+            if sampler != PAPER_RIVAL:
+                against = [percent(median(1 - own / theirs), 1), outcomes(own - theirs)]
+            rows.append(
+                [str(objective), str(sampler), f"{cost:.3f}", percent(1 - cost, 1), *against]
+            )
+    header = ["objective", "sampler", "median cost", "below the baseline"]
+    return markdown([*header, f"below `{PAPER_RIVAL}`", "won / tied / lost"], rows)
+
+
 def networks(analysis: Analysis) -> str:
     """Cost of both at the end, network by network."""
     last = analysis.result.comparison.checkpoints[-1]
@@ -301,6 +321,7 @@ TABLES: Mapping[str, Callable[[Analysis], str]] = {
         against_best,
         near_reference,
         readings,
+        gains,
         networks,
         shares,
         distances,

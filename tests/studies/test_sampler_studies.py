@@ -130,6 +130,19 @@ def test_both_readings_follow_from_the_costs(analysis: Analysis) -> None:
     assert float(network[2]) == pytest.approx(own, abs=1e-3)
 
 
+def test_gains_are_counted_from_the_baseline_and_from_annealing(analysis: Analysis) -> None:
+    rows = {row[1]: row[2:] for row in body(TABLES["gains"](analysis))}
+    assert rows["annealing"][2:] == ["-", "-"]
+    costs = {sampler: float(row[0]) for sampler, row in rows.items()}
+    for sampler in ("profile", "layerwise", "random"):
+        below, against, outcome = rows[sampler][1:]
+        cost = costs[sampler]
+        assert float(below.removesuffix(" %")) == pytest.approx(100 * (1 - cost), abs=0.1)
+        lower = 100 * (1 - cost / costs["annealing"])
+        assert float(against.removesuffix(" %")) == pytest.approx(lower, abs=0.2)
+        assert sum(map(int, outcome.split(" / "))) == 1
+
+
 def test_fronts_are_shares_of_the_reference(fronts: Analysis) -> None:
     (volumes,) = body(TABLES["shares"](fronts))
     (distances,) = body(TABLES["distances"](fronts))
