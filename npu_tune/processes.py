@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import tempfile
+from pathlib import Path
+
+SHARED_TMPDIR = "NPU_TUNE_SHARED_TMPDIR"
+"""Variable of a worker's environment: the temporary folder of the program that started it."""
+
+
+def shared_temporary_folder() -> Path:
+    """Where programs of this machine meet; a worker's own temporary folder ends with it."""
+    return Path(os.environ.get(SHARED_TMPDIR) or tempfile.gettempdir())
 
 
 def describe_exit(status: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from npu_tune.errors import (
 )
 from npu_tune.evaluation.pool import Task, Watch
 from npu_tune.evaluation.store import Store
+from npu_tune.processes import shared_temporary_folder
 from npu_tune.targets import Problem
 
 
@@ -100,4 +100,4 @@ class RunTask(Task[RunEnd]):
         if self.store is None or socket.gethostname() == self.home:
             return self.store
         # SQLite's shared files must be local: each machine keeps evaluations of its own.
-        return Path(tempfile.gettempdir()) / "npu-tune-store" / self.store.name
+        return shared_temporary_folder() / "npu-tune-store" / self.store.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import IO
 from npu_tune.errors import ExecutorError, remedy_for
 from npu_tune.evaluation.pool import guard
 from npu_tune.evaluation.pool.messages import BrokenLineError, ClosedLineError
-from npu_tune.processes import describe_exit
+from npu_tune.processes import SHARED_TMPDIR, describe_exit, shared_temporary_folder
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -44,7 +45,7 @@ class Child:
         module: its ``main`` reads the descriptors' numbers from ``sys.argv``.
         descriptors: of files and sockets that it inherits.
         stop_s: how long it may be stopped (SIGSTOP) before it is ended.
-        folder: is removed when it has ended.
+        folder: its own temporary folder, which is removed when it has ended.
 
     Raises:
         ExecutorError: if it cannot be started.
@@ -55,6 +56,7 @@ class Child:
     ) -> None:
         program = [sys.executable, "-c", f"from {module} import main; main()"]
         command = [*program, *map(str, descriptors)]
+        self._folder = folder
         if sys.platform == "linux":
             numbers = ",".join(map(str, descriptors))
             about = [str(os.getpid()), str(stop_s), str(folder or ""), numbers]
@@ -69,7 +71,7 @@ class Child:
                 stderr=self._stderr,
                 pass_fds=descriptors,
                 start_new_session=True,
-                env={**os.environ, **ONE_THREAD},
+                env={**os.environ, **ONE_THREAD, **_temporary(folder)},
             )
             until_started.pop_all()
 
@@ -102,6 +104,8 @@ class Child:
             self._process.wait()
             self._last_words = self.last_words()
             self._stderr.close()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
         return self._process.returncode
 
     def last_words(self) -> str:
@@ -112,6 +116,13 @@ class Child:
         tail = os.pread(self._stderr.fileno(), _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
         lines = tail.decode(errors="replace").strip().splitlines()
         return f" ({lines[-1].strip()})" if lines else ""
+
+
+def _temporary(folder: Path | None) -> dict[str, str]:
+    """The environment of a child with a temporary folder of its own."""
+    if folder is None:
+        return {}
+    return {"TMPDIR": str(folder), SHARED_TMPDIR: str(shared_temporary_folder())}
 
 
 def _is_dead(pid: int) -> bool:
@@ -158,3 +169,17 @@ def temporary_errors() -> Iterator[None]:
             f"{error.strerror or error}.",
             remedy=f"{remedy_for(error, 'Check that folder.')} TMPDIR names another one.",
         ) from error
+
+
+def temporary_folder(prefix: str, *, within: Path | None = None) -> Path:
+    """Makes a folder for a child.
+
+    Args:
+        prefix: of its name.
+        within: where; None stands for the usual place.
+
+    Raises:
+        ExecutorError: if it cannot be made.
+    """
+    with temporary_errors():
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=within))

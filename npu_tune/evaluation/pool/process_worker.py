@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import shutil
 import time
 from dataclasses import dataclass
 from typing import IO, Any
@@ -17,6 +18,7 @@ from npu_tune.evaluation.pool.children import (
     start_errors,
     temporary_errors,
     temporary_file,
+    temporary_folder,
 )
 from npu_tune.evaluation.pool.messages import (
     NO_ANSWER,
@@ -54,6 +56,8 @@ class Death:
 class WorkerProcess:
     """A process that binds one problem after another and does tasks with it.
 
+    What it leaves in its temporary folder ends with it, also where it is killed.
+
     Args:
         timeout_s: the time one evaluation may take.
 
@@ -76,11 +80,14 @@ class WorkerProcess:
             with start_errors():
                 self._line = Line()
             until_started.callback(self._line.close)
+            folder = temporary_folder("npu-tune-worker-")
+            until_started.callback(shutil.rmtree, folder, ignore_errors=True)
             self._child = Child(
                 "npu_tune.evaluation.pool.worker",
                 self._line.lend(),
                 slate_file.fileno(),
                 stop_s=timeout_s,
+                folder=folder,
             )
             self._line.keep()
             until_started.pop_all()

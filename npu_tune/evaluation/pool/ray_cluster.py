@@ -19,7 +19,7 @@ from typing import Any
 from npu_tune.closing import Closing
 from npu_tune.errors import ExecutorError, sentence_of
 from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_error
-from npu_tune.evaluation.pool.children import Child, start_errors, temporary_errors
+from npu_tune.evaluation.pool.children import Child, start_errors, temporary_folder
 from npu_tune.evaluation.pool.messages import Answered, BrokenLineError, Line, Unfit
 from npu_tune.evaluation.pool.ray_head import AUTH_MODE
 
@@ -133,12 +133,11 @@ class _LocalRay(Closing):
     def close(self) -> None:
         self._child.end()
         self._line.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, processors: int) -> None:
         with contextlib.ExitStack() as until_started:
-            self._folder = short_folder()
-            until_started.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            folder = short_folder()
+            until_started.callback(shutil.rmtree, folder, ignore_errors=True)
             with start_errors():
                 self._line = Line()
             until_started.callback(self._line.close)
@@ -146,12 +145,12 @@ class _LocalRay(Closing):
                 "npu_tune.evaluation.pool.ray_head",
                 self._line.lend(),
                 stop_s=HEAD_TIMEOUT_S,
-                folder=self._folder,
+                folder=folder,
             )
             self._line.keep()
             until_started.callback(self._child.end)
             options = {"num_cpus": processors, "include_dashboard": False, **_QUIETLY}
-            self._line.send(pickle.dumps({**options, "_temp_dir": str(self._folder)}))
+            self._line.send(pickle.dumps({**options, "_temp_dir": str(folder)}))
             self.address, self.auth_mode = self._hear()
             until_started.pop_all()
 
@@ -204,8 +203,7 @@ def short_folder() -> Path:
             f"{MOST_BYTES_OF_FOLDER - len(_NAME) - 9} characters.",
             remedy="Set RAY_TMPDIR to one.",
         )
-    with temporary_errors():
-        return Path(tempfile.mkdtemp(prefix=_NAME, dir=fitting[0]))
+    return temporary_folder(_NAME, within=Path(fitting[0]))
 
 
 def _fits(place: str) -> bool:

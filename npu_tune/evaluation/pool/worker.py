@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
+from pathlib import Path
 
 from npu_tune.errors import NpuTuneError, plain_error, sentence_of
 from npu_tune.evaluation.evaluate import is_scarcity
@@ -41,6 +42,7 @@ def main() -> None:
         binding: Binding | None = None
         while True:
             message = connection.recv()
+            _keep_temporary_folder()
             if isinstance(message, Bind):
                 binding = Binding(message.digest, payload=_read_all(recv_handle(connection)))
                 answer = pickle.dumps(_bind(binding, bound))
@@ -93,6 +95,12 @@ def _bind(binding: Binding, bound: BoundProblem) -> Ready | Refused | Unfit:
     except Exception as error:  # noqa: BLE001 - whatever is wrong, the parent must hear of it
         return Unfit(sentence_of(error), scarce=is_scarcity(error))
     return Ready()
+
+
+def _keep_temporary_folder() -> None:
+    """Makes it again where something that cleans up has removed it: studies take long."""
+    with contextlib.suppress(OSError):
+        Path(os.environ["TMPDIR"]).mkdir(mode=0o700, exist_ok=True)
 
 
 def _forget_noise() -> None:

@@ -6,13 +6,13 @@ import contextlib
 import fcntl
 import os
 import platform
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from npu_tune.errors import NpuTuneWarning, WorkerLostError
+from npu_tune.processes import shared_temporary_folder
 
 CORE_TIMEOUT_S = 240.0
 """For another measurement to end; below what an evaluation may take by default."""
@@ -98,7 +98,7 @@ def _lock_some(stack: contextlib.ExitStack, cores: tuple[int, ...], count: int) 
 
 
 def _lock(stack: contextlib.ExitStack, core: int) -> bool:
-    path = Path(tempfile.gettempdir()) / f"npu-tune-{os.getuid()}-core-{core}.lock"
+    path = shared_temporary_folder() / f"npu-tune-{os.getuid()}-core-{core}.lock"
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,29 @@ def test_a_daemon_ends_with_the_worker_it_came_from(tmp_path, end):
     assert not any(is_running(pid) for pid in pids(tmp_path))
 
 
+@pytest.mark.parametrize("end", [HangingTarget, CrashingTarget, Acting])
+def test_what_an_evaluation_leaves_in_its_temporary_folder_ends_with_the_worker(
+    tmp_path, monkeypatch, end
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    target = Acting(end(), act=leave_files, folder=tmp_path)
+    with ProcessPool(workers=1, timeout_s=2.0) as workers:
+        evaluate(workers, target, CHANGED[0])
+
+    assert scratch in Path((tmp_path / "left").read_text()).parents
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_temporary_folder_that_was_removed_is_made_again(tmp_path):
+    with ProcessPool(workers=1, timeout_s=60.0) as workers:
+        evaluate(workers, Acting(act=remove_temporary_folder, folder=tmp_path), CHANGED[0])
+        outcome = evaluate(workers, Acting(act=leave_files, folder=tmp_path), CHANGED[1]).answer
+
+    assert outcome.error is None
+
+
 @pytest.mark.parametrize("generation", [1, 2])
 def test_either_guard_ends_everything_when_the_other_one_is_killed(tmp_path, generation):
     target = Acting(Waiting(folder=tmp_path), act=start_daemon, folder=tmp_path)
@@ -90,6 +115,16 @@ def test_a_worker_that_is_stopped_between_evaluations_is_replaced(tmp_path):
 
 def stop(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def leave_files(folder: Path) -> None:
+    left = Path(tempfile.mkdtemp())
+    (left / "file").touch()
+    (folder / "left").write_text(str(left))
+
+
+def remove_temporary_folder(folder: Path) -> None:
+    shutil.rmtree(os.environ["TMPDIR"])
 
 
 def note_pid(folder: Path) -> None:
