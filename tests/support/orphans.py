@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from npu_tune.evaluation.pool.guard import _family, _look
+from npu_tune.processes.guard import _family, _look
 
 PR_SET_CHILD_SUBREAPER = 36
 

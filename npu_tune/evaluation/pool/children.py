@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from npu_tune.errors import ExecutorError, remedy_for
-from npu_tune.evaluation.pool import guard
 from npu_tune.evaluation.pool.messages import BrokenLineError, ClosedLineError
-from npu_tune.processes import SHARED_TMPDIR, describe_exit, shared_temporary_folder
+from npu_tune.processes import SHARED_TMPDIR, describe_exit, guard, shared_temporary_folder
 
 ONE_THREAD = dict.fromkeys(
     (

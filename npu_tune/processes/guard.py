@@ -135,6 +135,12 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def become_subreaper() -> None:
+    """Makes this process the parent of what its descendants leave behind, where there is such a thing."""
+    with contextlib.suppress(AttributeError):  # not on Linux
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 def _guard(parent: int, start: Callable[[], int], *, stop_s: float) -> int:
     """Starts a program, waits until it or the parent has ended, and ends what is left of it.
 
@@ -146,7 +152,7 @@ def _guard(parent: int, start: Callable[[], int], *, stop_s: float) -> int:
     Returns:
         The program's exit status as subprocess gives it; 0 where the parent has ended.
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    become_subreaper()
     # Sent when the thread that started this process ends: a reason to look, and no more.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGCHLD)
     child, status, stopped_at = start(), 0, None

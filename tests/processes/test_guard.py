@@ -22,7 +22,7 @@ from fake_targets import (
     wait_until,
 )
 
-from npu_tune.evaluation.pool import guard
+from npu_tune.processes import guard
 from npu_tune.evaluation.pool.process import ProcessPool
 
 SLEEPER = [sys.executable, "-S", "-c", "import threading; threading.Event().wait()"]
