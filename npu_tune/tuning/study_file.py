@@ -77,9 +77,13 @@ def resolved_model(model: Model, base: Path) -> Model:
 
 
 def resolved_target(target: Target, base: Path) -> Target:
-    """The same for the options; one that names no file beside the study file stays as it is."""
+    """The same for the options; what names no file beside the study file stays as it is."""
 
     def existing(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: existing(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [existing(each) for each in value]
         is_file = isinstance(value, str) and value and (base / value).is_file()
         return str(base / value) if is_file else value
 

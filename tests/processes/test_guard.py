@@ -22,8 +22,8 @@ from fake_targets import (
     wait_until,
 )
 
-from npu_tune.processes import guard
 from npu_tune.evaluation.pool.process import ProcessPool
+from npu_tune.processes import guard
 
 SLEEPER = [sys.executable, "-S", "-c", "import threading; threading.Event().wait()"]
 
