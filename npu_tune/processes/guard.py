@@ -141,6 +141,12 @@ def become_subreaper() -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def end_with_parent() -> None:
+    """Has this process killed when the thread that has started it ends, where there is such a thing."""
+    with contextlib.suppress(AttributeError):  # not on Linux
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _guard(parent: int, start: Callable[[], int], *, stop_s: float) -> int:
     """Starts a program, waits until it or the parent has ended, and ends what is left of it.
 
@@ -189,7 +195,7 @@ def _fork(then: Callable[[], None], descriptors: list[int]) -> int:
 
 def _run(parent: int, command: list[str]) -> None:
     """Becomes the program, in a group of its own: what it does to its group is not for guards."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     if os.getppid() != parent:
         return
     os.setpgid(0, 0)

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
-from npu_tune.processes.guard import become_subreaper, end_family
+from npu_tune.processes.guard import become_subreaper, end_family, end_with_parent
 from npu_tune.processes.programs import Program, ProgramEnd, Stopped
 
 _LOOK_S = 0.05
@@ -51,6 +51,7 @@ def _run(program: Program, connection: Connection) -> ProgramEnd:
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - this process has one thread
             )
         except (OSError, ValueError) as error:  # a null byte is a ValueError
             said = error.strerror if isinstance(error, OSError) else str(error)

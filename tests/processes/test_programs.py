@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 import pytest
+from fake_targets import is_running, wait_until
 
 from npu_tune.processes.programs import Program, ProgramRunner
 
@@ -69,3 +71,24 @@ def test_a_runner_that_was_closed_begins_anew(tmp_path):
         assert runner.run(program).status == 0
         runner.close()
         assert runner.run(program).status == 0
+
+
+def test_a_program_ends_with_the_process_that_runs_it(tmp_path):
+    (tmp_path / "input").touch()
+    paths = [tmp_path / name for name in ("input", "output", "errors")]
+    code = "import os, threading; print(os.getpid(), flush=True); threading.Event().wait()"
+    command = (sys.executable, "-S", "-c", code)
+    program = Program(command, tmp_path, *paths, 60.0, 1000, dict(os.environ))
+
+    def run():
+        with pytest.raises((EOFError, OSError)):
+            runner.run(program)
+
+    with ProgramRunner() as runner:
+        waiting = threading.Thread(target=run)
+        waiting.start()
+        wait_until(lambda: (tmp_path / "output").exists() and (tmp_path / "output").read_text())
+        runner._process.kill()
+        waiting.join()
+    pid = int((tmp_path / "output").read_text())
+    wait_until(lambda: not is_running(pid))
