@@ -8,6 +8,7 @@ import sys
 import pytest
 import tomli_w
 from command_cases import PROGRAM, command_table, write_command
+from fake_targets import is_running
 from measured_cases import separable_network
 
 
@@ -100,3 +101,43 @@ def test_a_command_that_cannot_be_is_one_clear_sentence(npu_tune, model, here, c
     assert ended.code == code, ended.err
     assert said in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_program_that_hangs_ends_with_its_worker_and_the_study_goes_on(
+    npu_tune, model, here, monkeypatch
+):
+    monkeypatch.setenv("PIDS", str(here / "pids"))
+    hanging = {
+        "name": "act",
+        "layers": "network",
+        "values": ["answer", "hang"],
+        "default": "answer",
+    }
+    write_command(here / "lab.toml", command_table(knobs=[hanging]))
+    ended = npu_tune(
+        "tune", model, "--target", "command", "--command", "lab.toml", "--study", "s",
+        "--evaluations", 2, "--sampler", "random", "--timeout", "2s", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert [each["class"] for each in ended.document["failures"]] == ["timeout"]
+    left = [int(line) for line in (here / "pids").read_text().split()]
+    assert left
+    assert not any(is_running(pid) for pid in left)
+
+
+def test_a_program_that_answers_otherwise_every_time_is_warned_of(npu_tune, model, here):
+    (here / "count.py").write_text(
+        "import json, pathlib\n"
+        f"path = pathlib.Path({str(here / 'count')!r})\n"
+        "count = len(path.read_text()) if path.exists() else 0\n"
+        "path.write_text('x' * (count + 1))\n"
+        "print(json.dumps({'metrics': {'total_cycles': 100 + count, 'accuracy': 1}}))\n"
+    )
+    table = command_table(argv=[sys.executable, "count.py"], profile=None, at_a_time=1)
+    write_command(here / "lab.toml", table)
+    ended = npu_tune(
+        "tune", model, "--target", "command", "--command", "lab.toml", "--study", "s",
+        "--evaluations", 4, "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "The baseline evaluated again differs" in ended.err
