@@ -133,6 +133,12 @@ class CommandProblem(Problem):
             for layer in self.network.layers
         ]
 
+    @cached_property
+    def _tensors(self) -> dict[str, dict[str, Any]]:
+        named = [n for layer in self.network.layers for n in (*layer.inputs, *layer.outputs) if n]
+        tensors = [self.network.tensors[name] for name in dict.fromkeys(named)]
+        return {each.name: {"shape": list(each.shape), "dtype": each.dtype} for each in tensors}
+
     @contextlib.contextmanager
     def _answered(self, configuration: Mapping[str, Value]) -> Iterator[_Answered]:
         """Runs the program; its folder lasts for as long as the answer is needed."""
@@ -185,6 +191,7 @@ class CommandProblem(Problem):
             "calibration": calibration and str(calibration),
             "network": values.get(NETWORK_SCOPE, {}),
             "layers": layers,
+            "tensors": self._tensors,
         }
 
 

@@ -180,6 +180,21 @@ def test_places_in_the_command_are_filled_in(bound, tmp_path):
     assert problem.evaluate({}).metrics["total_cycles"] == 6
 
 
+def test_shapes_of_tensors_are_in_the_request(bound, tmp_path):
+    script = tmp_path / "shapes.py"
+    script.write_text(
+        "import json, math, sys\n"
+        "request = json.load(sys.stdin)\n"
+        "first = request['layers'][0]\n"
+        "x, w = (request['tensors'][name] for name in first['inputs'])\n"
+        "assert (x['shape'], w['dtype']) == ([1, 3, 8, 8], 'float32')\n"
+        "size = math.prod(request['tensors'][first['outputs'][0]]['shape'])\n"
+        "print(json.dumps({'metrics': {'total_cycles': size, 'accuracy': 1}}))\n"
+    )
+    problem = bound(argv=["python3", str(script)], profile=None, knobs=[BITS])
+    assert problem.evaluate({}).metrics["total_cycles"] == 4 * 6 * 6
+
+
 def test_typical_inputs_reach_the_program(network, tmp_path):
     script = tmp_path / "mean.py"
     script.write_text(
