@@ -75,6 +75,7 @@ def answer(request: dict) -> None:
         for layer in request["layers"]
     }
     Path("compiled.bin").write_bytes(Path(request["model"]).read_bytes()[:10])
+    Path("compiled.bin").chmod(0o755)
     total = sum(row["cycles"] for row in profile.values())
     numbers = {"total_cycles": total, "accuracy": 0.9}
     files = {"model": "compiled.bin"}

@@ -95,7 +95,7 @@ class CommandProblem(Problem):
             for role, name in answered.answer.files.items():
                 source = _inside(answered.folder, name)
                 files[role] = folder / source.name
-                shutil.copyfile(source, files[role])
+                shutil.copy(source, files[role])  # with its mode: it may be a program
             evaluation = answered.evaluation
         about = self.write_about(folder, configuration, evaluation)
         own = {"model": about} if "model" not in files else {"configuration": about}

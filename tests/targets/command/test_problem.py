@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import sys
@@ -140,6 +141,7 @@ def test_a_build_keeps_the_files_that_the_program_names(bound, network, tmp_path
     problem = bound()
     artifact = problem.build({}, tmp_path / "out")
     assert artifact.files["model"].read_bytes() == network.model_bytes[:10]
+    assert os.access(artifact.files["model"], os.X_OK)
     assert artifact.files["configuration"].is_file()
     assert artifact.evaluation == problem.evaluate({})
 
