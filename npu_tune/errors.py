@@ -184,6 +184,21 @@ class WorkerLostError(EvaluationError):
     failure = "infrastructure"
 
 
+FAILURES: Mapping[str, type[EvaluationError]] = {
+    kind.failure: kind
+    for kind in (
+        EvaluationError,
+        IllegalConfigurationError,
+        CompilerError,
+        CompilerCrashError,
+        CompilerTimeoutError,
+        InaccurateOutputError,
+        WorkerLostError,
+    )
+}
+"""Exceptions by the class under which reports count them."""
+
+
 class NpuTuneWarning(UserWarning):
     """Something a person should know that does not stop the work."""
 

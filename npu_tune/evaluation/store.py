@@ -14,12 +14,10 @@ from typing import Any
 
 from npu_tune.closing import Closing
 from npu_tune.errors import (
+    FAILURES,
     CompilerCrashError,
-    CompilerError,
     CompilerTimeoutError,
     EvaluationError,
-    IllegalConfigurationError,
-    InaccurateOutputError,
     StorageError,
     WorkerLostError,
     remedy_for,
@@ -34,16 +32,6 @@ SCHEMA_VERSION = 2
 
 BUSY_TIMEOUT_S = 60.0
 """For another process to finish writing; a write takes some microseconds."""
-
-_FAILURES = {
-    kind.failure: kind
-    for kind in (
-        EvaluationError,
-        IllegalConfigurationError,
-        CompilerError,
-        InaccurateOutputError,
-    )
-}
 
 _NOT_A_VERDICT = (WorkerLostError, CompilerCrashError, CompilerTimeoutError)
 """What may be the machine's fault counts in the search that saw it, never for others."""
@@ -201,5 +189,5 @@ def _packed(outcome: Outcome) -> bytes:
 def _unpacked(blob: bytes) -> Outcome:
     first, second, third, *rest = json.loads(zlib.decompress(blob))
     if isinstance(first, str):
-        return Outcome.failed(_FAILURES.get(first, EvaluationError)(second, remedy=third))
+        return Outcome.failed(FAILURES.get(first, EvaluationError)(second, remedy=third))
     return Outcome(Evaluation(first, unpack_profile(second), tuple(third), *rest), None)

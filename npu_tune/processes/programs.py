@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
 from npu_tune.closing import Closing
+from npu_tune.processes.partner import Partner
 
 Stopped = Literal["", "late", "loud", "unwanted"]
-
-_ENDING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +62,7 @@ class ProgramRunner(Closing):
     """Runs programs in a process of its own, which is started for the first one."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._partner: Partner | None = None
 
     def run(self, program: Program) -> ProgramEnd:
         """Runs a program to its end, and ends everything that it leaves.
@@ -78,10 +70,10 @@ class ProgramRunner(Closing):
         Raises:
             EOFError, OSError: if the process that runs programs cannot be started, or has ended.
         """
-        connection = self._connection or self._start()
+        self._partner = self._partner or Partner("npu_tune.processes.runner")
         try:
-            connection.send(program)
-            end: ProgramEnd = connection.recv()
+            self._partner.connection.send(program)
+            end: ProgramEnd = self._partner.connection.recv()
         except BaseException:  # an answer that nobody has taken would be taken for the next one
             self.close()
             raise
@@ -89,29 +81,6 @@ class ProgramRunner(Closing):
 
     def close(self) -> None:
         """Ends the process, and the program that it runs."""
-        if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection.close()
-        if self._process is not None:
-            try:
-                self._process.wait(_ENDING_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._process = self._connection = None
-
-    def _start(self) -> Connection:
-        ours, theirs = socket.socketpair()
-        command = "from npu_tune.processes.runner import main; main()"
-        with ours, theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", command, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            )
-            self._connection = Connection(ours.detach())
-        return self._connection
+        partner, self._partner = self._partner, None
+        if partner is not None:
+            partner.end()

@@ -88,7 +88,7 @@ def test_a_program_ends_with_the_process_that_runs_it(tmp_path):
         waiting = threading.Thread(target=run)
         waiting.start()
         wait_until(lambda: (tmp_path / "output").exists() and (tmp_path / "output").read_text())
-        runner._process.kill()
+        runner._partner._process.kill()
         waiting.join()
     pid = int((tmp_path / "output").read_text())
     wait_until(lambda: not is_running(pid))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from npu_tune.errors import (
+    FAILURES,
     CompilerCrashError,
     CompilerError,
     CompilerTimeoutError,
-    EvaluationError,
-    IllegalConfigurationError,
-    InaccurateOutputError,
     WorkerLostError,
 )
 from npu_tune.network import Network
@@ -32,15 +29,6 @@ MOST_BYTES = 16 * 2**20
 
 _WORDS_CHARACTERS = 600
 _WORDS_LINES = 3
-
-FAILURES: Mapping[FailureName, type[EvaluationError]] = {
-    "illegal": IllegalConfigurationError,
-    "compiler-error": CompilerError,
-    "crash": CompilerCrashError,
-    "timeout": CompilerTimeoutError,
-    "inaccurate": InaccurateOutputError,
-    "infrastructure": WorkerLostError,
-}
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -19,6 +14,7 @@ from npu_tune.errors import (
 )
 from npu_tune.network.onnx.runtime import NO_TELEMETRY
 from npu_tune.processes import describe_exit
+from npu_tune.processes.partner import Partner
 from npu_tune.targets.measured.messages import (
     Answer,
     CandidateDeath,
@@ -34,8 +30,6 @@ from npu_tune.targets.measured.rounds import Timing, UsualTimes
 
 ATTEMPTS = 2
 """A crash is not a verdict: it may be the machine's, but hardly twice in a row."""
-
-_ENDING_S = 5.0
 
 _FIRST_LOOKS = 3
 """Measurements of the second reference from which it is known at first what is usual."""
@@ -62,13 +56,12 @@ class MeasuringSession(Closing):
         self._setup = setup
         self._usual = UsualTimes(setup.rounds.calm)
         self._patience_s = setup.rounds.patience
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._partner: Partner | None = None
 
     @property
     def pid(self) -> int | None:
         """Of the process; None while there is none."""
-        return None if self._process is None else self._process.pid
+        return None if self._partner is None else self._partner.pid
 
     def measure(self, candidate: WrittenConfiguration, *, timed: bool = True) -> Measurement:
         """Measures a candidate, in a process of its own.
@@ -121,7 +114,7 @@ class MeasuringSession(Closing):
 
     def _ask(self, job: MeasuringJob) -> Answer:
         try:
-            connection = self._connection or self._start()
+            connection = self._start() if self._partner is None else self._partner.connection
             connection.send(job)
             answer: Answer = connection.recv()
         except (EOFError, OSError) as error:
@@ -140,48 +133,25 @@ class MeasuringSession(Closing):
             WorkerLostError: if no process can be started.
             EOFError: if it ends instead.
         """
-        ours, theirs = socket.socketpair()
-        command = "from npu_tune.targets.measured.worker import main; main()"
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", command, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                    # What is typed at a terminal is for the study, which lets this one finish.
-                    start_new_session=True,
-                    env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path)},
-                )
-            except OSError as error:
-                ours.close()
-                raise WorkerLostError(
-                    f"A measuring process cannot be started: {error.strerror or error}."
-                ) from error
-        self._connection = Connection(ours.detach())
-        self._connection.send(self._setup)
-        answer: MeasurerReady | LibraryRefusal = self._connection.recv()
+        try:
+            self._partner = Partner("npu_tune.targets.measured.worker", ENVIRONMENT)
+        except OSError as error:
+            raise WorkerLostError(
+                f"A measuring process cannot be started: {error.strerror or error}."
+            ) from error
+        connection = self._partner.connection
+        connection.send(self._setup)
+        answer: MeasurerReady | LibraryRefusal = connection.recv()
         if isinstance(answer, LibraryRefusal):
             self._end()
             raise _error_of(answer)
-        return self._connection
+        return connection
 
     def _end(self) -> int:
         """Ends the process; returns its exit status."""
-        if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection.close()
-        status = 0
-        if self._process is not None:
-            try:
-                status = self._process.wait(_ENDING_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                status = self._process.wait()
-        self._process = self._connection = None
+        partner, self._partner = self._partner, None
         self._usual.clear()  # the next process may have other references
-        return status
+        return 0 if partner is None else partner.end()
 
 
 def _error_of(answer: LibraryRefusal | NoFreeCore) -> EvaluationError:

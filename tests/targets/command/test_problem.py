@@ -131,7 +131,7 @@ def test_what_a_program_has_started_ends_with_it_when_it_hangs(bound, tmp_path):
 def test_a_lost_process_that_runs_programs_is_no_verdict_and_is_replaced(bound):
     problem = bound()
     before = problem.evaluate({})
-    problem._runner._process.kill()
+    problem._runner._partner._process.kill()
     with pytest.raises(WorkerLostError, match="cannot be run"):
         problem.evaluate({})
     assert problem.evaluate({}) == before
