@@ -24,6 +24,7 @@ from npu_tune.cli.rewrite import rewrite
 from npu_tune.cli.show import show
 from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets
+from npu_tune.cli.trials import trials
 from npu_tune.cli.tune import RESUME, run, tune
 from npu_tune.errors import (
     NpuTuneError,
@@ -45,7 +46,7 @@ def commands() -> None:
 
 
 for _command in (
-    tune, run, polish, space, targets, show, front, export, convert, rewrite, compare,
+    tune, run, polish, space, targets, show, trials, front, export, convert, rewrite, compare,
 ):  # fmt: skip
     commands.add_command(_command)
 
