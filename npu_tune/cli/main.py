@@ -12,7 +12,6 @@ from typing import TextIO
 
 import click
 
-from npu_tune import __version__
 from npu_tune.cli.compare import compare
 from npu_tune.cli.convert import convert
 from npu_tune.cli.export import export
@@ -26,6 +25,7 @@ from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets
 from npu_tune.cli.trials import trials
 from npu_tune.cli.tune import RESUME, run, tune
+from npu_tune.cli.version import print_version
 from npu_tune.errors import (
     NpuTuneError,
     NpuTuneWarning,
@@ -40,7 +40,14 @@ TRACEBACK_VARIABLE = "NPU_TUNE_TRACEBACK"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
-@click.version_option(__version__, prog_name="npu-tune")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version, and those of compilers and libraries.",
+)
 def commands() -> None:
     """Tunes how a neural network is compiled for an edge accelerator, layer by layer."""
 

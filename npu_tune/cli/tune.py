@@ -187,6 +187,8 @@ def search(
     with progress_listener(quiet=quiet, opening=opening) as listener:
         result = run_study(study, polish=polish, listener=listener)
     more = f"`npu-tune show {study.folder}` shows what changed in each layer."
+    if result.best is not None:
+        more += f"\n`npu-tune export {study.folder} --out DIR` builds the best."
     return CommandResult(
         study_document(result, folder=study.folder),
         f"{study_text(result, layers=False)}\n\n{more}",

@@ -60,7 +60,15 @@ def test_help_and_version_load_nothing_heavy(arguments):
 def test_the_version_is_the_package_version(npu_tune):
     ended = npu_tune("--version")
     assert ended.code == 0
-    assert __version__ in ended.out
+    assert ended.out.splitlines()[0] == f"npu-tune {__version__}"
+
+
+def test_the_versions_of_what_decides_figures_are_told(npu_tune):
+    from importlib.metadata import version
+
+    told = dict(line.split(maxsplit=1) for line in npu_tune("--version").out.splitlines())
+    for name in ("ethos-u-vela", "onnxruntime", "optuna", "ray"):
+        assert told[name] == version(name)
 
 
 def test_every_command_has_a_help_text(npu_tune):
