@@ -14,7 +14,7 @@ from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
 from npu_tune.report.references import compare_with_references, stated_metrics
 from npu_tune.report.tables import format_ratio, format_value, table
-from npu_tune.report.verdict import beats_line, cheaper_lines, ties_line
+from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
 from npu_tune.space import Value
 from npu_tune.targets import Goal, Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord, missed_bound
@@ -121,6 +121,7 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
     parts = [
         table(header, body, left=2),
         beats_line(references, stated_metrics(result)),
+        in_return_line(result, best),
         ties_line(result),
         *cheaper_lines(references, best),
         polished_line(result),

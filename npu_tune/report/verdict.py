@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from npu_tune.report.references import Reference
+from npu_tune.report.tables import format_value
+from npu_tune.targets import Goal
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 MOST_TIES_SHOWN = 8
+
+_LEAST_SHARE = 0.005
+"""Of a metric, below which nobody cares for its getting worse."""
+
+_NOISE = 3.0
+"""Standard deviations of one evaluation that a difference has to be beyond."""
+
+_AS_FACTOR = 1.5
 
 
 def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
@@ -30,6 +40,35 @@ def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
             reason = f"it is better in {' and '.join(row.lost_on)}" if row.lost_on else "equal"
             sentences.append(f"Does not beat {row.label}: {reason}.")
     return " ".join(sentences)
+
+
+def in_return_line(result: StudyResult, best: TrialRecord) -> str:
+    """One sentence on the metrics that got worse than the baseline's; "" where none did.
+
+    What may be noise, or is less than half a percent, is left out, and so are metrics of which
+    nobody says which way they get better.
+    """
+    baseline = {} if result.baseline is None else result.baseline.metrics
+    worse = []
+    for metric in result.metrics:
+        before, after = (found.get(metric.name) for found in (baseline, best.metrics))
+        goal = result.objective.directions.get(metric.name, metric.goal)
+        if before is None or after is None or goal is None:
+            continue
+        is_better = (after > before) == (goal == Goal.MAXIMIZE)
+        least = max(_LEAST_SHARE, _NOISE * result.spread.get(metric.name, 0.0))
+        if is_better or abs(after - before) <= least * abs(before):
+            continue
+        worse.append(f"{metric.name} {_change(before, after, metric.unit)}")
+    return f"In return: {', '.join(worse)}." if worse else ""
+
+
+def _change(before: float, after: float, unit: str) -> str:
+    """``1.78x``, ``+3.9 %`` or, from nothing, the value itself."""
+    if not before or before * after < 0:
+        return f"{format_value(before, unit)} to {format_value(after, unit)}"
+    ratio = after / before
+    return f"{ratio:.2f}x" if ratio >= _AS_FACTOR else f"{100 * (ratio - 1):+.1f} %"
 
 
 def ties_line(result: StudyResult) -> str:

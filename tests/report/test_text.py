@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from study_results import (
+    METRICS,
     full_cycles_result,
     infeasible_result,
     measured_result,
@@ -13,7 +14,8 @@ from study_results import (
 
 from npu_tune.report import study_text
 from npu_tune.report.text import MOST_FRONT_ROWS
-from npu_tune.targets import ProfileSchema
+from npu_tune.report.verdict import in_return_line
+from npu_tune.targets import Goal, ProfileSchema
 
 
 def test_the_report_states_the_best_beside_baseline_and_references_with_the_kind():
@@ -46,6 +48,29 @@ def test_the_report_says_which_reference_costs_less_than_the_best_trial():
     assert "cheap costs less than the best trial: 0.6600." in text
     assert "dear costs less" not in text
     assert "costs less" not in study_text(study_result())
+
+
+def test_the_report_says_what_got_worse_in_return():
+    assert "In return" not in study_text(study_result())
+    best = {"cycles": 800.0, "sram_bytes": 50.0 * 1024}
+    share = replace(METRICS[2], goal=Goal.MAXIMIZE)
+    for value, said in ((0.5, "-50.0 %"), (0.996, ""), (1.0, ""), (1.2, "")):
+        better = replace(trial(8, 800, 50), metrics={**best, "npu_share": value})
+        result = replace(study_result(better), metrics=(*METRICS[:2], share))
+        text = study_text(result)
+        assert ("In return" in text) == bool(said), value
+        assert f"In return: npu_share {said}." in text or not said
+        unstated = replace(result, metrics=METRICS)
+        assert "In return" not in study_text(unstated)
+
+
+def test_what_got_worse_by_much_is_told_as_a_factor():
+    best = trial(8, 1780, 10)
+    cycles = replace(METRICS[0], goal=Goal.MINIMIZE)
+    result = replace(
+        study_result(best), objective=objective_of("sram_bytes"), metrics=(cycles, *METRICS[1:])
+    )
+    assert in_return_line(result, best) == "In return: cycles 1.78x."
 
 
 def test_the_layers_table_shows_choices_and_cycles_before_and_after():
