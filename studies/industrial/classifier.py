@@ -63,13 +63,13 @@ class Architecture:
 
     stem: int = 16
     blocks: tuple[Block, ...] = (
-        Block(24),
-        Block(32, stride=2),
         Block(32),
-        Block(48, stride=2),
-        Block(48),
-        Block(64, stride=2),
-        Block(64),
+        Block(128, stride=2),
+        Block(128),
+        Block(256, stride=2),
+        Block(256),
+        Block(256),
+        Block(256),
     )
 
     @property

@@ -1,0 +1,53 @@
+"""What the deployed files compute, as far as this machine can run them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import tflite
+from float_onnx import OUTPUT, onnx_logits
+from numpy.typing import NDArray
+from recordings import INPUT, Recordings
+
+from npu_tune.network.quantize import Conversion
+from npu_tune.network.quantize.runtimes import ConvertedNetwork
+from npu_tune.targets.cpu_onnxruntime.engine import OPTIMIZATIONS
+
+Decisions = NDArray[np.int64]
+
+
+def int8_decisions(conversion: Conversion, given: Recordings) -> Decisions:
+    """What the int8 TFLite file says of recordings, by LiteRT's own kernels."""
+    network = ConvertedNetwork(conversion)
+    outputs = [network.run({INPUT: image[None]}, [OUTPUT])[0] for image in given.images]
+    return np.concatenate(outputs).argmax(axis=1)
+
+
+def cpu_decisions(model: Path, optimization: str, given: Recordings) -> Decisions:
+    """What an exported ONNX file says of recordings, opened as its ``run.py`` opens it."""
+    options = onnxruntime.SessionOptions()
+    level = getattr(onnxruntime.GraphOptimizationLevel, OPTIMIZATIONS[optimization])
+    options.graph_optimization_level = level
+    options.intra_op_num_threads = 1
+    return onnx_logits(onnx.load(model), given.images, options).argmax(axis=1)
+
+
+def accuracy(decisions: Decisions, given: Recordings) -> float:
+    """Share of recordings that are recognised."""
+    return float(np.mean(decisions == given.labels))
+
+
+def interfaces(content: bytes) -> list[tuple[tuple[int, ...], int, float, int]]:
+    """Shape, type, scale and zero point of every input and output of a TFLite file."""
+    model = tflite.Model.GetRootAsModel(content, 0)
+    graph = model.Subgraphs(0)
+    ends = [*graph.InputsAsNumpy(), *graph.OutputsAsNumpy()]
+    found = []
+    for tensor in map(graph.Tensors, ends):
+        codes = tensor.Quantization()
+        shape = tuple(int(each) for each in tensor.ShapeAsNumpy())
+        found.append((shape, tensor.Type(), float(codes.Scale(0)), int(codes.ZeroPoint(0))))
+    return found
