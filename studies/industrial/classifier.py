@@ -112,7 +112,9 @@ def first_parameters(architecture: Architecture, seed: int) -> tuple[Parameters,
         weights[f"{each.name}/shift"] = jnp.zeros(outputs)
         running[f"{each.name}/mean"] = jnp.zeros(outputs)
         running[f"{each.name}/variance"] = jnp.ones(outputs)
-    dense = generator.normal(0.0, architecture.features**-0.5, (architecture.features, len(CLASSES)))
+    dense = generator.normal(
+        0.0, architecture.features**-0.5, (architecture.features, len(CLASSES))
+    )
     weights["dense/kernel"] = jnp.asarray(dense, jnp.float32)
     weights["dense/bias"] = jnp.zeros(len(CLASSES))
     return weights, running
@@ -129,7 +131,8 @@ def convolved(x: jax.Array, kernel: jax.Array, each: Convolution) -> jax.Array:
     padded = jnp.pad(x, ((0, 0), (ring, ring), (ring, ring), (0, 0)))
     step = each.stride
     return sum(
-        padded[:, row : row + height : step, column : column + width : step] * kernel[row, column, 0]
+        padded[:, row : row + height : step, column : column + width : step]
+        * kernel[row, column, 0]
         for row in range(3)
         for column in range(3)
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devices import Limits, Tuned, milliseconds
 from cells import markdown
+from devices import Limits, Tuned, milliseconds
 
 UNKNOWN = "not known"
 
@@ -115,7 +115,7 @@ def row_of(tuned: Tuned, judged: Judged, limits: Limits) -> Row:
         tuned_bytes=after[device.memory],
         limit_bytes=tuned.memory_limit,
         energy_ratio=after[device.energy] / before[device.energy] if device.energy else None,
-        files=tuple(sorted(path.name for path in tuned.artifact.files.values())),
+        files=tuple(sorted({path.name for path in tuned.artifact.files.values()})),
         choices=len(tuned.chosen.configuration.difference(result.default)),
     )
 

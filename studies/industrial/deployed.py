@@ -26,8 +26,8 @@ def int8_decisions(conversion: Conversion, given: Recordings) -> Decisions:
     return np.concatenate(outputs).argmax(axis=1)
 
 
-def cpu_decisions(model: Path, optimization: str, given: Recordings) -> Decisions:
-    """What an exported ONNX file says of recordings, opened as its ``run.py`` opens it."""
+def onnx_decisions(model: Path, given: Recordings, optimization: str = "all") -> Decisions:
+    """What an exported ONNX file says of recordings, at a level of optimisation of onnxruntime."""
     options = onnxruntime.SessionOptions()
     level = getattr(onnxruntime.GraphOptimizationLevel, OPTIMIZATIONS[optimization])
     options.graph_optimization_level = level

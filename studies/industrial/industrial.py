@@ -22,11 +22,11 @@ import numpy as np
 import onnx
 
 FOLDER = Path(__file__).resolve().parent
-sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+sys.path.insert(0, str(FOLDER.parent))
 
 from classifier import Architecture, Parameters  # noqa: E402 - they are found by the line above
 from customer import Judged, Row, likely_range, row_of, table  # noqa: E402
-from deployed import accuracy, cpu_decisions, int8_decisions, interfaces  # noqa: E402
+from deployed import accuracy, int8_decisions, interfaces, onnx_decisions  # noqa: E402
 from devices import DEVICES, Inputs, Limits, Tuned, tune_device  # noqa: E402
 from float_onnx import difference_from_jax, float_onnx  # noqa: E402
 from recordings import PARTS, Recordings, make_recordings, save_inputs  # noqa: E402
@@ -98,7 +98,7 @@ def run(plan: Plan, out: Path, say: Callable[[str], None] = print) -> dict[str, 
         tuned = tune_device(device, inputs, plan.limits, out, evaluations=plan.evaluations)
         judged = _judged(tuned, conversion, test, of_float=of_float, of_int8=of_int8)
         rows.append(row_of(tuned, judged, plan.limits))
-        clock.done(device.target)
+        clock.done(device.folder)
     result = {
         "plan": asdict(plan),
         "recordings": {part: len(r.labels) for part, r in zip(PARTS, parts, strict=True)},
@@ -165,16 +165,19 @@ def _judged(
     tuned: Tuned, conversion: Conversion, test: Recordings, *, of_float: Any, of_int8: Any
 ) -> Judged:
     """Accuracy of what was exported for a device."""
-    files = tuned.artifact.files
-    if tuned.device.is_float:
+    file = tuned.artifact.files["model"]
+    decisions, by = of_int8, "the int8 file before compilation, in LiteRT on this machine"
+    if tuned.device.is_measured:
         level = str(tuned.chosen.configuration["network/optimization"])
-        decisions = cpu_decisions(files["model"], level, test)
+        decisions = onnx_decisions(file, test, level)
         by = "the exported file, in onnxruntime on this machine"
-    else:
-        decisions = of_int8
-        by = "the int8 file before compilation, in LiteRT on this machine"
-        if files["model"].suffix == ".tflite":
-            _require_same_interface(conversion.model_bytes, files["model"])
+    elif tuned.device.is_float:
+        found = onnx_decisions(file, test)
+        _require(np.array_equal(found, of_float), file, "decides otherwise")
+    elif file.suffix == ".tflite":
+        found = interfaces(file.read_bytes())
+        is_kept = found == interfaces(conversion.model_bytes)
+        _require(is_kept, file, "has other inputs or outputs")
     return Judged(
         of_float=accuracy(of_float, test),
         of_deployed=accuracy(decisions, test),
@@ -183,9 +186,9 @@ def _judged(
     )
 
 
-def _require_same_interface(source: bytes, compiled: Path) -> None:
-    if interfaces(source) != interfaces(compiled.read_bytes()):
-        raise RuntimeError(f"{compiled.name} has other inputs or outputs than its source.")
+def _require(is_so: bool, file: Path, otherwise: str) -> None:
+    if not is_so:
+        raise RuntimeError(f"{file.name} {otherwise} than the network it was made of.")
 
 
 def _test(of_float: Any, of_int8: Any, test: Recordings) -> dict[str, Any]:
@@ -197,19 +200,15 @@ def _test(of_float: Any, of_int8: Any, test: Recordings) -> dict[str, Any]:
             for label in range(len(CLASSES))
         ]
 
-    machines = range(int(test.machines.max()) + 1)
+    machines = [test.machines == number for number in range(int(test.machines.max()) + 1)]
     share = accuracy(of_float, test)
     return {
         "classes": CLASSES,
         "float": confusion(of_float),
         "int8": confusion(of_int8),
         "float_interval": likely_range(share, len(test.labels)),
-        "float_by_machine": [accuracy(of_float[at], test.only(at)) for at in _each(test, machines)],
+        "float_by_machine": [accuracy(of_float[at], test.only(at)) for at in machines],
     }
-
-
-def _each(test: Recordings, machines: range) -> list[Any]:
-    return [test.machines == number for number in machines]
 
 
 def with_table(page: str, result: dict[str, Any]) -> str:
@@ -233,8 +232,8 @@ def main(given: Sequence[str] | None = None) -> int:
         "--record", action="store_true", help="keep the result beside this file, and in its page"
     )
     asked = parser.parse_args(given)
-    plan = Plan(limits=Limits(asked.accuracy_loss, asked.memory_share), seed=asked.seed)
     try:
+        plan = Plan(limits=Limits(asked.accuracy_loss, asked.memory_share), seed=asked.seed)
         result = run(plan, asked.out)
     except NpuTuneError as error:
         print(f"error: {error}", file=sys.stderr)

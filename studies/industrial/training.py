@@ -28,7 +28,7 @@ class TrainingSettings:
         decay: of weights, AdamW's.
     """
 
-    epochs: int = 12
+    epochs: int = 10
     batch: int = 64
     rate: float = 4e-3
     decay: float = 1e-3
