@@ -6,4 +6,7 @@ import sys
 from pathlib import Path
 
 STUDIES = Path(__file__).parents[2] / "studies"
-sys.path[:0] = [str(STUDIES), str(STUDIES / "neural-art"), str(STUDIES / "layerwise-paper")]
+sys.path[:0] = [
+    str(STUDIES),
+    *(str(STUDIES / name) for name in ("neural-art", "layerwise-paper", "industrial")),
+]
