@@ -56,6 +56,15 @@ class Convolution:
     depthwise: bool = False
     adds: bool = False
 
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Zeros before and behind, in both directions.
+
+        At a stride of two those of TFLite's SAME, so that the int8 file needs no PAD operators.
+        """
+        ring = self.shape[0] // 2
+        return (0 if self.stride == 2 else ring, ring)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -94,6 +103,22 @@ class Architecture:
         return self.blocks[-1].channels
 
 
+NETWORKS = {
+    "wide": Architecture(),
+    "narrow": Architecture(
+        blocks=(
+            Block(24),
+            Block(32, stride=2),
+            Block(32),
+            Block(48, stride=2),
+            Block(48),
+            Block(64, stride=2),
+            Block(64),
+        )
+    ),
+}
+"""By what the command calls them."""
+
 IMAGE = (1, BANDS, ORDERS)
 """Of one sample: channels, bands, orders."""
 
@@ -121,14 +146,13 @@ def first_parameters(architecture: Architecture, seed: int) -> tuple[Parameters,
 
 
 def convolved(x: jax.Array, kernel: jax.Array, each: Convolution) -> jax.Array:
-    """The convolution alone; the padding is a ring of one zero, none for a kernel of one."""
-    ring = each.shape[0] // 2
+    """The convolution alone."""
+    pads = (each.pads, each.pads)
     if not each.depthwise:
-        pads = ((ring, ring), (ring, ring))
         strides = (each.stride, each.stride)
         return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=DIMENSIONS)
     _, height, width, _ = x.shape
-    padded = jnp.pad(x, ((0, 0), (ring, ring), (ring, ring), (0, 0)))
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     step = each.stride
     return sum(
         padded[:, row : row + height : step, column : column + width : step]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import tflite
 from float_onnx import OUTPUT, onnx_logits
 from numpy.typing import NDArray
@@ -14,7 +13,6 @@ from recordings import INPUT, Recordings
 
 from npu_tune.network.quantize import Conversion
 from npu_tune.network.quantize.runtimes import ConvertedNetwork
-from npu_tune.targets.cpu_onnxruntime.engine import OPTIMIZATIONS
 
 Decisions = NDArray[np.int64]
 
@@ -28,11 +26,7 @@ def int8_decisions(conversion: Conversion, given: Recordings) -> Decisions:
 
 def onnx_decisions(model: Path, given: Recordings, optimization: str = "all") -> Decisions:
     """What an exported ONNX file says of recordings, at a level of optimisation of onnxruntime."""
-    options = onnxruntime.SessionOptions()
-    level = getattr(onnxruntime.GraphOptimizationLevel, OPTIMIZATIONS[optimization])
-    options.graph_optimization_level = level
-    options.intra_op_num_threads = 1
-    return onnx_logits(onnx.load(model), given.images, options).argmax(axis=1)
+    return onnx_logits(onnx.load(model), given.images, optimization).argmax(axis=1)
 
 
 def accuracy(decisions: Decisions, given: Recordings) -> float:

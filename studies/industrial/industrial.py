@@ -24,7 +24,7 @@ import onnx
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from classifier import Architecture, Parameters  # noqa: E402 - they are found by the line above
+from classifier import NETWORKS, Architecture, Parameters  # noqa: E402 - they are found by the line above
 from customer import Judged, Row, likely_range, row_of, table  # noqa: E402
 from deployed import accuracy, int8_decisions, interfaces, onnx_decisions  # noqa: E402
 from devices import DEVICES, Inputs, Limits, Tuned, tune_device  # noqa: E402
@@ -221,6 +221,7 @@ def with_table(page: str, result: dict[str, Any]) -> str:
 def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/industrial"), help="a new folder")
+    parser.add_argument("--network", choices=NETWORKS, default="wide")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--accuracy-loss", type=float, default=Limits.accuracy_loss, help="0.01 for a point"
@@ -233,7 +234,8 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     asked = parser.parse_args(given)
     try:
-        plan = Plan(limits=Limits(asked.accuracy_loss, asked.memory_share), seed=asked.seed)
+        limits = Limits(asked.accuracy_loss, asked.memory_share)
+        plan = Plan(architecture=NETWORKS[asked.network], limits=limits, seed=asked.seed)
         result = run(plan, asked.out)
     except NpuTuneError as error:
         print(f"error: {error}", file=sys.stderr)

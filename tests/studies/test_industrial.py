@@ -21,6 +21,7 @@ from training import TrainingSettings, predicted_logits
 from vibration import CLASSES, RATE_HZ, SAMPLES, draw_machine, record
 
 from npu_tune.errors import ModelError, UsageError
+from npu_tune.network import read_network
 
 SMALL = Plan(
     machines=(6, 3, 2),
@@ -125,6 +126,14 @@ def test_what_was_exported_is_where_it_is_said_to_be(whole):
     source = folder / "bearing.tflite"
     assert interfaces(compiled.read_bytes()) == interfaces(source.read_bytes())
     assert compiled.read_bytes() != source.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_int8_file_needs_no_operators_that_pad(whole):
+    _, folder = whole
+    ops = {layer.op for layer in read_network(folder / "bearing.tflite").layers}
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D"} <= ops
+    assert "PAD" not in ops
 
 
 @pytest.mark.slow
