@@ -20,6 +20,7 @@ class Row:
     Args:
         device: for people.
         target: its name.
+        folder: of its study and its files.
         kind: of time, memory and energy: estimated, simulated or measured.
         evaluations: that its study made.
         limits_met: by limit, whether what is deployed keeps to it.
@@ -42,6 +43,7 @@ class Row:
 
     device: str
     target: str
+    folder: str
     kind: str
     evaluations: int
     limits_met: Mapping[str, bool]
@@ -96,6 +98,7 @@ def row_of(tuned: Tuned, judged: Judged, limits: Limits) -> Row:
     return Row(
         device=device.title,
         target=device.target,
+        folder=device.folder,
         kind=str(kinds[device.time]),
         evaluations=sum(trial.duplicate_of is None for trial in result.trials),
         limits_met={
@@ -140,6 +143,40 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "limits",
     ]
     return markdown(header, [_cells(row) for row in rows])
+
+
+def files_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What was exported for each device."""
+    cells = [
+        [
+            row["device"],
+            f"{row['folder']}/deploy",
+            ", ".join(f"`{name}`" for name in row["files"]),
+            f"{row['evaluations']:,}",
+            str(row["choices"]),
+            str(row["changed"]),
+        ]
+        for row in rows
+    ]
+    header = ["device", "folder", "files", "evaluations", "settings changed"]
+    return markdown([*header, "test decisions other than in float"], cells)
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """A sentence on the network and one on the run."""
+    network, test, seconds = result["network"], result["test"], result["seconds"]
+    low, high = test["float_interval"]
+    share = result["devices"][0]["accuracy_float"]
+    by_machine = test["float_by_machine"]
+    return (
+        f"{network['parameters']:,} parameters in {network['convolutions']} convolutions and a "
+        f"dense layer; the float network recognises {share:.1%} of {result['recordings']['test']:,} "
+        f"test recordings ({low:.1%} to {high:.1%} by Wilson's 95 % interval), {min(by_machine):.0%} "
+        f"to {max(by_machine):.0%} by machine. ONNX differs from JAX by "
+        f"{network['onnx_from_jax']:.0e} of the greatest logit; int8 keeps "
+        f"{network['int8_decibels']} dB. All of it took {seconds['all'] / 60:.0f} minutes, of "
+        f"which training {seconds['training'] / 60:.0f}."
+    )
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from classifier import NETWORKS, Architecture, Parameters  # noqa: E402 - they are found by the line above
-from customer import Judged, Row, likely_range, row_of, table  # noqa: E402
+from customer import Judged, Row, files_table, likely_range, row_of, summary, table  # noqa: E402
 from deployed import accuracy, int8_decisions, interfaces, onnx_decisions  # noqa: E402
 from devices import DEVICES, Inputs, Limits, Tuned, tune_device  # noqa: E402
 from float_onnx import difference_from_jax, float_onnx  # noqa: E402
@@ -40,8 +40,6 @@ from npu_tune.network.quantize import Conversion, convert  # noqa: E402
 CALIBRATING = 2
 """Machines of the part `tuning` whose recordings set the ranges of int8; the others' are labelled
 samples for the limit of accuracy."""
-
-BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def run(plan: Plan, out: Path, say: Callable[[str], None] = print) -> dict[str, 
     }
     result = json.loads(json.dumps(result))
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (out / "table.md").write_text(table(result["devices"]) + "\n", encoding="utf-8")
+    (out / "table.md").write_text(tables(result) + "\n", encoding="utf-8")
     return result
 
 
@@ -211,11 +209,18 @@ def _test(of_float: Any, of_int8: Any, test: Recordings) -> dict[str, Any]:
     }
 
 
-def with_table(page: str, result: dict[str, Any]) -> str:
-    """A page with its table made of a result."""
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}{table(result['devices'])}\n{END}{tail}"
+def tables(result: dict[str, Any]) -> str:
+    """What a page says of a result."""
+    rows = result["devices"]
+    return "\n\n".join([table(rows), summary(result), files_table(rows)])
+
+
+def with_tables(page: str, name: str, result: dict[str, Any]) -> str:
+    """A page with what it says of a network made of a result."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    head, _, rest = page.partition(begin)
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}{tables(result)}\n{end}{tail}"
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -240,13 +245,14 @@ def main(given: Sequence[str] | None = None) -> int:
     except NpuTuneError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    print(table(result["devices"]))
-    print(f"{result['seconds']['all']:.0f} s; everything is in {asked.out}.")
+    print(tables(result))
+    print(f"Everything is in {asked.out}.")
     if asked.record:
         page = FOLDER / "README.md"
         text = json.dumps(result, indent=2) + "\n"
-        (FOLDER / "result.json").write_text(text, encoding="utf-8")
-        page.write_text(with_table(page.read_text(encoding="utf-8"), result), encoding="utf-8")
+        (FOLDER / f"{asked.network}.json").write_text(text, encoding="utf-8")
+        fresh = with_tables(page.read_text(encoding="utf-8"), asked.network, result)
+        page.write_text(fresh, encoding="utf-8")
     missed = [row["device"] for row in result["devices"] if not all(row["limits_met"].values())]
     return 6 if missed else 0
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bearing import SKF_6205
-from classifier import Architecture, Block, first_parameters, folded
+from classifier import NETWORKS, Architecture, Block, first_parameters, folded
 from customer import likely_range, table
 from deployed import interfaces
 from devices import DEVICES, Device, Inputs, Limits, tune_device
 from float_onnx import MOST_DIFFERENCE, difference_from_jax, float_onnx, onnx_logits
-from industrial import BEGIN, FOLDER, Plan, main, run, with_table
+from industrial import FOLDER, Plan, main, run, with_tables
 from modulation import ORDER_STEP, modulation_image
 from recordings import INPUT, PARTS, Recordings, machines_of, make_recordings, save_inputs
 from training import TrainingSettings, predicted_logits
@@ -30,6 +30,10 @@ SMALL = Plan(
     architecture=Architecture(8, (Block(16), Block(32, stride=2), Block(32))),
     evaluations=5,
 )
+
+
+def recorded(name):
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def test_the_fault_frequencies_are_those_that_the_rigs_page_states():
@@ -163,7 +167,7 @@ def test_a_limit_that_cannot_be_met_stands_in_the_table(whole, tmp_path):
 
 
 def test_a_row_says_which_limit_is_not_met():
-    row = json.loads((FOLDER / "result.json").read_text(encoding="utf-8"))["devices"][0]
+    row = recorded("wide")["devices"][0]
     assert "not met: accuracy" in table([row | {"limits_met": {"accuracy": False}}])
 
 
@@ -205,11 +209,12 @@ def test_the_interval_of_an_accuracy_is_wilsons():
     assert likely_range(1.0, 10)[1] == pytest.approx(1.0)
 
 
-def test_the_page_shows_the_recorded_table():
-    result = json.loads((FOLDER / "result.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_page_shows_the_recorded_tables(name):
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert BEGIN in page
-    assert with_table(page, result) == page, "run industrial.py --record and read the page again"
+    assert f"<!-- {name} -->" in page
+    fresh = with_tables(page, name, recorded(name))
+    assert fresh == page, "run industrial.py --record and read the page again"
 
 
 def test_the_recorded_files_are_small():
