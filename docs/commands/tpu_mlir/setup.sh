@@ -35,14 +35,28 @@ for name in libc.so.6 libm.so.6 libpthread.so.0 libstdc++.so.6 libgcc_s.so.1 lib
 done
 
 # It imports torch wherever it reads ONNX and calibrates, and uses nothing of it there.
-if [ ! -e "$packages/torch" ]; then
-    mkdir "$packages/torch"
+mkdir -p "$packages/torch"
+if ! [ -e "$packages/torch/version.py" ]; then
     cat >"$packages/torch/__init__.py" <<'STUB'
 """Stands in for PyTorch, which TPU-MLIR imports and does not use for ONNX networks."""
 
 
 class Tensor:
     """Of which there is none."""
+
+
+class autograd:
+    """Whose class onnxruntime_extensions derives one of its own from."""
+
+    class Function:
+        """That is never called."""
+
+
+class nn:
+    """Likewise."""
+
+    class Module:
+        """That is never made."""
 
 
 def __getattr__(name):
