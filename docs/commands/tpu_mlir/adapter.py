@@ -15,13 +15,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grouping import VENDOR, execution_order, forbidden_groups
-from mlir_text import Matching, match_layers, owners, precision_of, read_operators
+from mlir_text import (
+    ADDED,
+    Matching,
+    Operator,
+    known_name,
+    match_layers,
+    owners,
+    precision_of,
+    read_operators,
+)
 from timeline import bytes_of, cycles_along, read_memory, read_record
 from vendor import SetupError, Vendor, VendorError, complain, noise, prepare
 
 PRECISIONS = ("INT8", "F16", "BF16", "F32")
+HALF = "half"
 GROUPED_BY_HAND = 2
-"""The only level of optimization that reads groups made by hand."""
+"""The only level of optimization at which the compiler reads groups made by hand."""
 
 
 class IllegalError(Exception):
@@ -61,6 +71,8 @@ def evaluate(request: Mapping, vendor: Vendor, chip: str, folder: Path) -> dict:
     top = read_operators((folder / "model.mlir").read_text())
     matching = match_layers(request["layers"], top)
     wanted = _leading(request["layers"], matching, "precision")
+    half = network.get("half", "F16")  # the compiler takes one of the two in a network
+    wanted = {name: half if each == HALF else each for name, each in wanted.items()}
     base, table = tables(wanted)
     notes = _lower(vendor, network, chip, base, table, wanted, folder)
     kept = {**table, "": f"{base} {chip}"}
@@ -133,7 +145,7 @@ def _lower(
     optimize = ["--mlir-disable-threading", strip, "--processor-tpu-optimize"]
     vendor.opt("tpu.mlir", optimize, "tpu_opt.mlir", folder)
     lowered = read_operators((folder / "tpu.mlir").read_text())
-    got = {name: precision_of(each) for each in lowered for name in each.names}
+    got = {known_name(each, wanted): precision_of(each) for each in reversed(lowered)}
     other = [name for name, each in wanted.items() if got.get(name, each) not in ("", each)]
     if not other:
         return []
@@ -214,7 +226,7 @@ def _answer(
                 "group": group,
                 "dma_bytes": moved.get(name, 0.0) / len(layers),
             }
-            for name, group in group_numbers(final, matching.layers_of).items()
+            for name, group in group_numbers(final, owner).items()
             for layers in [matching.layers_of[name]]
             for layer in layers
         },
@@ -223,14 +235,14 @@ def _answer(
     }
 
 
-def group_numbers(final: Sequence, known: Mapping) -> dict[str, int]:
+def group_numbers(final: Sequence[Operator], owner: Mapping[int, str]) -> dict[str, int]:
     """A number by operator, the same for those that the vendor has put into one layer group."""
     found: dict[str, int] = {}
     last: tuple = ()
     number = -1
     for each in final:
-        name = next((name for name in each.names if name in known), None)
-        if name is None or name in found or each.kind == "tpu.Store":
+        name = owner.get(each.line, "")
+        if each.kind in ADDED or not name or name in found:
             continue
         place = (each.function, each.group if each.group is not None else f"line {each.line}")
         if place != last:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mlir_text import NO_WORK, Operator
+from mlir_text import NO_WORK, Operator, known_name
 
 FORBIDDEN = 10**9
 """The cost by which the vendor's search leaves a group alone."""
@@ -54,15 +54,15 @@ def boundaries(
     order: Sequence[Operator], choices: Mapping[str, str]
 ) -> tuple[set[int], set[int]]:
     """Behind which operators, by number, a group has to end, and behind which it must not."""
-    ends, inside = set(), set()
-    for number, operator in enumerate(order[:-1]):
-        choice = next((choices[name] for name in operator.names if name in choices), VENDOR)
-        if choice == CUT:
-            ends.add(number)
-        elif choice == JOIN:
+    names = [known_name(each, choices) for each in order]
+    last = {name: number for number, name in enumerate(names) if name}
+    ends = {number for name, number in last.items() if choices[name] == CUT}
+    inside = set()
+    for name, number in last.items():
+        if choices[name] == JOIN:
             inside.add(number)
-            later = number + 1
-            while later < len(order) - 1 and order[later].kind == "tpu.Cast":
-                inside.add(later)
-                later += 1
-    return ends, inside
+            while number + 2 < len(order) and order[number + 1].kind == "tpu.Cast":
+                number += 1
+                inside.add(number)
+    end = len(order) - 1  # behind which there is nothing to choose
+    return ends - {end}, inside - {end}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _OPERATOR = re.compile(r'^\s*(?:%([\w$.-]+)(?::\d+)? = )?"((?:top|tpu)\.\w+)"\(([^)]*)\)')
@@ -11,10 +11,13 @@ _VALUE = re.compile(r"%([\w$.-]+)")
 _PLACE = re.compile(r"loc\((#loc\d*|\"(?:[^\"\\]|\\.)*\")\)\s*$")
 _NAMED = re.compile(r"^(#loc\d*) = loc\((.*)\)$")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_RESULT = re.compile(r"-> \(?(tensor<[^()]*?>|none)(?:[,)]|\s+loc|$)")
+_RESULT = re.compile(r"-> \(?(tensor<.*?>|none)(?:, tensor<|\)|\s+loc)")
 
 NO_WORK = {"top.Weight", "top.None", "top.Input"}
 """What stands for data, not for work."""
+
+ADDED = {"tpu.Load", "tpu.Store", "tpu.Yield", *NO_WORK}
+"""What has names of data, not of layers."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,10 @@ def read_operators(text: str) -> list[Operator]:
 
 def precision_of(operator: Operator) -> str:
     """INT8, F16, BF16 or F32, by the elements of what an operator computes; "" for others."""
-    kind = operator.type.partition("<")[2]
-    if "quant." in kind or re.search(r"x[su]?i8\b", kind):
-        return "INT8"
-    match = re.search(r"x(bf16|f16|f32)\b", kind)
-    return match[1].upper() if match else ""
+    match = re.search(r"(?:x|<)([su]?i8|u8|bf16|f16|f32)\b", operator.type)
+    if match is None:
+        return ""
+    return "INT8" if match[1].endswith("8") else match[1].upper()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,19 @@ def match_layers(layers: Sequence[Mapping], operators: Iterable[Operator]) -> Ma
     return Matching(name_of, layers_of)
 
 
+def known_name(operator: Operator, known: Container[str]) -> str:
+    """The name under which an operator is known; "" if it is not.
+
+    The vendor appends to a name where it makes several operators of one, or slices of it.
+    """
+    for name in operator.names:
+        while name and name not in known:
+            name = name.rpartition("_")[0]
+        if name:
+            return name
+    return ""
+
+
 def owners(operators: Sequence[Operator], known: Iterable[str]) -> dict[int, str]:
     """Whose work each line of the final MLIR file is, by name of an operator that is known.
 
@@ -150,9 +165,9 @@ def owners(operators: Sequence[Operator], known: Iterable[str]) -> dict[int, str
         if each.result:
             defined[each.result] = each
     found = {
-        each.line: next(name for name in each.names if name in known)
+        each.line: known_name(each, known)
         for each in operators
-        if any(name in known for name in each.names) and each.kind != "tpu.Store"
+        if each.kind not in ADDED and known_name(each, known)
     }
     for each in reversed(operators):
         if each.line not in found:

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-LAST_LINES = 4
+LAST_LINES = 3
+_SILENT = re.compile(r"#\d+ 0x|\S+\(\S*\+0x|\[[# ]*\]|PLEASE submit|Stack dump|\d+\.\s|Aborted")
 
 
 class VendorError(Exception):
@@ -70,10 +72,8 @@ class Vendor:
             check=False,
         )
         if ended.returncode:
-            lines = [x.strip() for x in ended.stdout.replace("\r", "\n").splitlines() if x.strip()]
-            said = " | ".join(lines[-LAST_LINES:])[-600:]
             tool = Path(words[1] if words[0] == self.python else words[0]).name
-            raise VendorError(f"{tool} ended with {ended.returncode}: {said}")
+            raise VendorError(f"{tool} ended with {ended.returncode}: {last_lines(ended.stdout)}")
         return ended.stdout
 
     def opt(self, source: str, options: Sequence[str], target: str, folder: Path) -> str:
@@ -93,6 +93,13 @@ class Vendor:
     def info(self, model: str, folder: Path) -> str:
         """What the vendor says about a compiled model."""
         return self.run([f"{self._root}/bin/model_tool", "--info", model], folder)
+
+
+def last_lines(said: str) -> str:
+    """What a tool has said last, its stack of calls and its bars of progress left out."""
+    lines = [line.strip() for line in said.replace("\r", "\n").splitlines()]
+    telling = [x for x in lines if x and not _SILENT.match(x)]
+    return " | ".join(telling[-LAST_LINES:])[-600:]
 
 
 def prepare(vendor: Vendor, model: Path, calibration: str | None) -> Path:
