@@ -74,7 +74,20 @@ def evaluate(request: Mapping, vendor: Vendor, chip: str, folder: Path) -> dict:
     half = network.get("half", "F16")  # the compiler takes one of the two in a network
     wanted = {name: half if each == HALF else each for name, each in wanted.items()}
     base, table = tables(wanted)
-    notes = _lower(vendor, network, chip, base, table, wanted, folder)
+    table_file = folder / "precisions"
+    if table:
+        lines = ["# name  precision", *(f"{name} {each}" for name, each in table.items())]
+        table_file.write_text("\n".join(lines) + "\n")
+    _lower(
+        vendor,
+        network,
+        folder,
+        chip=chip,
+        base=base,
+        calibrated="INT8" in wanted.values(),
+        table=table_file.name if table else "",
+    )
+    notes = _otherwise(wanted, folder) + _gone(request["layers"], matching)
     kept = {**table, "": f"{base} {chip}"}
     snr = noise(vendor, ready, kept, "tpu.mlir", folder)
     notes += _group(vendor, network, request["layers"], matching, folder)
@@ -111,25 +124,21 @@ def _leading(layers: Sequence[Mapping], matching: Matching, knob: str) -> dict[s
 def _lower(
     vendor: Vendor,
     network: Mapping,
+    folder: Path,
+    *,
     chip: str,
     base: str,
-    table: Mapping[str, str],
-    wanted: Mapping[str, str],
-    folder: Path,
-) -> list[str]:
-    """Lowers the network to the chip's operators; says which did not get their precision."""
+    calibrated: bool,
+    table: str,
+) -> None:
+    """Lowers the network to the chip's operators, as ``model_deploy`` does."""
     assign = (
         f"--processor-assign=chip={chip} mode={base} num_device=1"
         f" num_core={network.get('cores', 1)} addr_mode={network.get('addresses', 'auto')}"
         " high_precision=False"
     )
-    quantized = "INT8" in wanted.values()
-    calibrate = ["--import-calibration-table=file=calibration asymmetric=False"] * quantized
-    weights = "weightFileName=tpu_weights.npz"
-    if table:
-        lines = ["# name  precision", *(f"{name} {each}" for name, each in table.items())]
-        (folder / "precisions").write_text("\n".join(lines) + "\n")
-        weights = f"qtable=precisions {weights}"
+    calibrate = ["--import-calibration-table=file=calibration asymmetric=False"] * calibrated
+    weights = f"qtable={table} " * bool(table) + "weightFileName=tpu_weights.npz"
     lower = (
         f"--convert-top-to-tpu={weights} asymmetric=False doWinograd=False q_group_size=0"
         " q_symmetric=False matmul_perchannel=False gelu_mode=normal"
@@ -144,6 +153,16 @@ def _lower(
     )
     optimize = ["--mlir-disable-threading", strip, "--processor-tpu-optimize"]
     vendor.opt("tpu.mlir", optimize, "tpu_opt.mlir", folder)
+
+
+def _gone(layers: Sequence[Mapping], matching: Matching) -> list[str]:
+    """Says which layers have choices that nothing is made of."""
+    gone = [x["name"] for x in layers if x["knobs"] and x["name"] not in matching.name_of]
+    return [f"The compiler has no operator for {', '.join(gone[:4])}."] if gone else []
+
+
+def _otherwise(wanted: Mapping[str, str], folder: Path) -> list[str]:
+    """Says which operators did not get their precision; the compiler does not."""
     lowered = read_operators((folder / "tpu.mlir").read_text())
     got = {known_name(each, wanted): precision_of(each) for each in reversed(lowered)}
     other = [name for name, each in wanted.items() if got.get(name, each) not in ("", each)]
@@ -163,7 +182,12 @@ def _group(
     """Groups layers and places them in memory."""
     level = network.get("opt", 2)
     choices = {n: c for n, c in _leading(layers, matching, "group").items() if c != VENDOR}
-    before = ["--dev-parallel", "--weight-reorder", "--subnet-divide=dynamic=False", "--op-reorder"]
+    before = [
+        "--dev-parallel",
+        "--weight-reorder",
+        "--subnet-divide=dynamic=False",
+        "--op-reorder",
+    ]
     before += ["--topo-sort"] * (network.get("sort", True))
     by_hand = bool(choices) and level == GROUPED_BY_HAND
     if by_hand:
@@ -192,9 +216,7 @@ def _group(
         " lghash_dir=" + (" debugger_filename=groups.json" if by_hand else "")
     )
     after = ["--affine-opt", "--core-parallel", "--after-layergroup-weight-reorder"]
-    vendor.opt(
-        "tpu_opt.mlir", [*before, group, *after, "--address-assign"], "final.mlir", folder
-    )
+    vendor.opt("tpu_opt.mlir", [*before, group, *after, "--address-assign"], "final.mlir", folder)
     if choices and not by_hand:
         return [f"At opt {level} the compiler groups layers by itself, whatever they ask for."]
     return []

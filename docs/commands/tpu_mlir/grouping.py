@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from mlir_text import NO_WORK, Operator, known_name
 
@@ -50,19 +51,15 @@ def forbidden_groups(
     ]
 
 
-def boundaries(
-    order: Sequence[Operator], choices: Mapping[str, str]
-) -> tuple[set[int], set[int]]:
+def boundaries(order: Sequence[Operator], choices: Mapping[str, str]) -> tuple[set[int], set[int]]:
     """Behind which operators, by number, a group has to end, and behind which it must not."""
     names = [known_name(each, choices) for each in order]
     last = {name: number for number, name in enumerate(names) if name}
     ends = {number for name, number in last.items() if choices[name] == CUT}
     inside = set()
+    end = len(order) - 1  # behind which there is nothing to choose
     for name, number in last.items():
         if choices[name] == JOIN:
             inside.add(number)
-            while number + 2 < len(order) and order[number + 1].kind == "tpu.Cast":
-                number += 1
-                inside.add(number)
-    end = len(order) - 1  # behind which there is nothing to choose
+            inside.update(takewhile(lambda n: order[n].kind == "tpu.Cast", range(number + 1, end)))
     return ends - {end}, inside - {end}

@@ -140,10 +140,10 @@ def known_name(operator: Operator, known: Container[str]) -> str:
     The vendor appends to a name where it makes several operators of one, or slices of it.
     """
     for name in operator.names:
-        while name and name not in known:
-            name = name.rpartition("_")[0]
-        if name:
-            return name
+        parts = name.split("_")
+        for length in range(len(parts), 0, -1):
+            if (start := "_".join(parts[:length])) in known:
+                return start
     return ""
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_INSTRUCTION = re.compile(r"(\w+?)_(\d+)\|(\w+)\|s:(\d+)\|b:\d+\|g:\d+\|e:(\d+)\|t:(\d+)(\|\S*)?")
+_INSTRUCTION = re.compile(r"\w+_(\d+)\|\w+\|s:(\d+)\|b:\d+\|g:\d+\|e:(\d+)\|t:\d+(\|\S*)?")
 _BYTES = re.compile(r"\|sz:(\d+)")
 _TOTAL = re.compile(r"^TCYC\s*:\s*(\d+)", re.MULTILINE)
 _SUMMARY = re.compile(r"GDMA SUMMARY\s*:(.*)")
@@ -55,19 +55,23 @@ def read_record(text: str) -> Record:
     if not totals:
         raise ValueError("the compiler's profile has no line TCYC")
     moved = sum(int(n) for line in _SUMMARY.findall(text) for n in re.findall(r":(\d+)", line))
-    found, offset = [], 0
-    for match in _INSTRUCTION.finditer(text):
-        _, number, _, start, end, _, rest = match.groups()
-        size = _BYTES.search(rest or "")
-        found.append(
-            Instruction(
-                line=int(number),
-                start=int(start) + offset,
-                end=int(end) + 1 + offset,
-                size=int(size[1]) if size else 0,
-            )
-        )
-    return Record(sum(map(int, totals)), moved, tuple(found))
+    found: list[Instruction] = []
+    before = 0
+    for part, total in zip(_TOTAL.split(text)[::2], [*totals, "0"], strict=True):
+        found += (_instruction(match, before) for match in _INSTRUCTION.finditer(part))
+        before += int(total)  # parts of a network that is divided run one after the other
+    return Record(before, moved, tuple(found))
+
+
+def _instruction(match: re.Match, before: int) -> Instruction:
+    line, start, end, rest = match.groups()
+    size = _BYTES.search(rest or "")
+    return Instruction(
+        line=int(line),
+        start=int(start) + before,
+        end=int(end) + 1 + before,
+        size=int(size[1]) if size else 0,
+    )
 
 
 def read_memory(text: str) -> int:
@@ -102,8 +106,8 @@ def cycles_along(
     shares: dict[int, float] = {}
     active: set[int] = set()
     now = 0
-    for time, begins, index in events:
-        time = min(time, total)
+    for at, begins, index in events:
+        time = min(at, total)
         if time > now:
             for each in active or {index}:
                 line = instructions[each].line

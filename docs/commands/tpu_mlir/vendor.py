@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -38,7 +37,7 @@ class Vendor:
     """
 
     def __init__(self, home: str) -> None:
-        found = glob.glob(f"{home}/lib/python3*/site-packages/tpu_mlir") if home else []
+        found = sorted(Path(home).glob("lib/python3*/site-packages/tpu_mlir")) if home else []
         if not found:
             raise SetupError(
                 f"There is no TPU-MLIR in {home!r}. Run setup.sh FOLDER and set TPU_MLIR_HOME."
@@ -119,19 +118,11 @@ def prepare(vendor: Vendor, model: Path, calibration: str | None) -> Path:
     try:
         words = ["samples", str(model), calibration or "", str(made)]
         about = vendor.inside(words, made)
-        shapes = json.dumps(about["shapes"]).replace(" ", "")
-        vendor.script(
-            "model_transform",
-            ["--model_name", "model", "--model_def", str(model)]
-            + ["--input_shapes", shapes, "--mlir", "model.mlir"],
-            made,
-        )
-        number = str(len(list((made / "calibrate").iterdir())))
-        vendor.script(
-            "run_calibration",
-            ["model.mlir", "--dataset", "calibrate", "--input_num", number, "-o", "calibration"],
-            made,
-        )
+        shapes = json.dumps(about["shapes"])
+        words = ["--model_name", "model", "--model_def", str(model), "--mlir", "model.mlir"]
+        vendor.script("model_transform", [*words, "--input_shapes", shapes], made)
+        words = ["model.mlir", "--dataset", "calibrate", "--input_num", str(about["samples"])]
+        vendor.script("run_calibration", [*words, "-o", "calibration"], made)
         (made / "noise").mkdir()
         made.rename(ready)
     except OSError:
@@ -151,7 +142,7 @@ def noise(vendor: Vendor, ready: Path, table: Mapping[str, str], mlir: str, fold
     found = vendor.inside(["noise", mlir, str(ready)], folder)
     with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
         json.dump(found, file)
-    os.replace(file.name, kept)
+    Path(file.name).replace(kept)
     return found["snr_db"]
 
 
