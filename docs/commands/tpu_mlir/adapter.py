@@ -17,6 +17,7 @@ from pathlib import Path
 from grouping import VENDOR, execution_order, forbidden_groups
 from mlir_text import (
     ADDED,
+    NO_WORK,
     Matching,
     Operator,
     known_name,
@@ -43,7 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chip", default="bm1684x", help="such as bm1684x or bm1688")
     parser.add_argument("--home", default=os.environ.get("TPU_MLIR_HOME", ""))
+    parser.add_argument("--version", action="store_true", help="print the compiler's, and end")
     options = parser.parse_args()
+    if options.version:
+        try:
+            print(Vendor(options.home).version)
+        except SetupError as error:
+            sys.exit(str(error))
+        return
     try:
         answer = evaluate(json.load(sys.stdin), Vendor(options.home), options.chip, Path.cwd())
     except SetupError as error:
@@ -164,6 +172,7 @@ def _gone(layers: Sequence[Mapping], matching: Matching) -> list[str]:
 def _otherwise(wanted: Mapping[str, str], folder: Path) -> list[str]:
     """Says which operators did not get their precision; the compiler does not."""
     lowered = read_operators((folder / "tpu.mlir").read_text())
+    lowered = [each for each in lowered if each.kind not in NO_WORK]
     got = {known_name(each, wanted): precision_of(each) for each in reversed(lowered)}
     other = [name for name, each in wanted.items() if got.get(name, each) not in ("", each)]
     if not other:

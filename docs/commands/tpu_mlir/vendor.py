@@ -53,6 +53,12 @@ class Vendor:
             "OMP_NUM_THREADS": "1",
         }
 
+    @property
+    def version(self) -> str:
+        """Of the compiler, as it is installed."""
+        found = sorted(Path(self._root).parent.glob("tpu_mlir-*.dist-info"))
+        return found[0].name.removesuffix(".dist-info").replace("_", "-", 1)
+
     def run(self, words: Sequence[str], folder: Path) -> str:
         """Runs a tool and returns what it prints.
 
