@@ -6,9 +6,13 @@ They are of the network of ``sophgo_network``: ``half`` in F16 at opt 2, ``int8`
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import vendor
 from adapter import group_numbers, tables
 from grouping import CUT, FORBIDDEN, JOIN, boundaries, forbidden_groups
 from mlir_text import NO_WORK, known_name, match_layers, owners, precision_of, read_operators
@@ -182,3 +186,29 @@ def test_a_folder_without_the_compiler_is_refused(tmp_path):
         Vendor(str(tmp_path))
     with pytest.raises(SetupError, match="TPU_MLIR_HOME"):
         Vendor("")
+
+
+def set_up(*arguments: str, python: str) -> subprocess.CompletedProcess[str]:
+    script = Path(vendor.__file__).with_name("setup.sh")
+    environment = {**os.environ, "PYTHON310": python}
+    return subprocess.run(
+        ["sh", str(script), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_set_up_asks_for_a_folder():
+    ended = set_up(python="python3.10")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "FOLDER" in ended.stderr
+
+
+def test_the_set_up_refuses_any_other_python(tmp_path):
+    for python in (sys.executable, "no-such-python"):
+        ended = set_up(str(tmp_path / "home"), python=python)
+        assert ended.returncode == 1
+        assert "needs Python 3.10" in ended.stderr
+        assert not (tmp_path / "home").exists()

@@ -35,8 +35,8 @@ for name in libc.so.6 libm.so.6 libpthread.so.0 libstdc++.so.6 libgcc_s.so.1 lib
 done
 
 # It imports torch wherever it reads ONNX and calibrates, and uses nothing of it there.
-mkdir -p "$packages/torch"
-if ! [ -e "$packages/torch/version.py" ]; then
+if [ ! -e "$packages/torch/version.py" ]; then # which PyTorch itself has
+    mkdir -p "$packages/torch"
     cat >"$packages/torch/__init__.py" <<'STUB'
 """Stands in for PyTorch, which TPU-MLIR imports and does not use for ONNX networks."""
 
