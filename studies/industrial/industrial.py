@@ -226,7 +226,7 @@ def with_tables(page: str, name: str, result: dict[str, Any]) -> str:
 def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/industrial"), help="a new folder")
-    parser.add_argument("--network", choices=NETWORKS, default="wide")
+    parser.add_argument("--network", choices=NETWORKS, default="narrow")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--accuracy-loss", type=float, default=Limits.accuracy_loss, help="0.01 for a point"
