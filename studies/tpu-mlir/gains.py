@@ -20,12 +20,13 @@ from npu_tune.compare.analysis.statistics import median
 from npu_tune.compare.runs.recording import read_recording
 
 HERE = Path(__file__).resolve().parent
+FILES = ("small", "large")
 RESULTS = "results.parquet"
 
 
 def found() -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
     """Network, sampler, and per seed the fewest cycles that keep 30 dB with their dB."""
-    for file in sorted(HERE.glob("*.toml"), reverse=True):
+    for file in (HERE / f"{name}.toml" for name in FILES):
         comparison = load_comparison(file)
         runs = read_recording(comparison.folder / RESULTS).runs
         for network in comparison.network:

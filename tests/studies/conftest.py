@@ -6,7 +6,5 @@ import sys
 from pathlib import Path
 
 STUDIES = Path(__file__).parents[2] / "studies"
-sys.path[:0] = [
-    str(STUDIES),
-    *(str(STUDIES / name) for name in ("neural-art", "layerwise-paper", "industrial")),
-]
+OF_STUDIES = ("neural-art", "layerwise-paper", "industrial", "tpu-mlir")
+sys.path[:0] = [str(STUDIES), *(str(STUDIES / name) for name in OF_STUDIES)]

@@ -18,7 +18,7 @@ from npu_tune.errors import UsageError
 STUDIES = Path(__file__).parents[2] / "studies"
 PAGES = [
     STUDIES / name / "README.md"
-    for name in ("samplers", "layerwise-paper", "front", "hardware", "cpu")
+    for name in ("samplers", "layerwise-paper", "front", "hardware", "cpu", "tpu-mlir")
 ]
 FILES = sorted(file for page in PAGES for file in page.parent.glob("*.toml"))
 
