@@ -15,11 +15,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+
+if find_spec("jax") is None or find_spec("optax") is None:
+    sys.exit("error: The network is trained with JAX and Optax. Run: pip install '.[industrial]'")
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
