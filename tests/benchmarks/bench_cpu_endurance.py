@@ -98,8 +98,8 @@ def _held(network: str, evaluations: int, folder: Path) -> tuple[Held, Held, Hel
 
 def _count(folder: Path, problem: MeasuredProblem | None) -> Held:
     gc.collect()
-    process = None if problem is None else problem._session._process
-    measuring = [] if process is None else [process.pid]
+    pid = None if problem is None else problem._session.pid
+    measuring = [] if pid is None else [pid]
     return Held(
         sum(map(_open_files, (os.getpid(), *measuring))),
         len(_children(os.getpid())),
