@@ -10,9 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from vendor_search import best as best_searched
+from vendor_rows import LEAST_DB, fewest_cycles
 from vendor_search import recorded as searches
-from vendor_settings import LEAST_DB, best_uniform
 from vendor_settings import recorded as settings
 
 from npu_tune.compare import load_comparison
@@ -51,8 +50,8 @@ def table() -> str:
         "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for network, sampler, best in found():
-        uniform = float(best_uniform(settings(), network)["cycles"])
-        row = best_searched(searches(), network)
+        uniform = float(fewest_cycles(settings(), network)["cycles"])
+        row = fewest_cycles(searches(), network)
         searched = float(row["cycles"]) if row else math.nan
         cycles = median([cycles for cycles, _ in best])
         cells = [

@@ -11,15 +11,14 @@ needs TPU_MLIR_HOME and Graphviz (`dot`), which the vendor's search calls.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vendor_settings import COMMAND, HERE, LEAST_DB
+from vendor_rows import Row, fewest_cycles, make_again_on_request, read_rows
+from vendor_settings import COMMAND, HERE
 
 sys.path.insert(0, str(COMMAND.parent))
 
@@ -35,8 +34,6 @@ from npu_tune.targets import Problem, load_target
 RECORDED = HERE / "vendor_search.csv"
 COLUMNS = ("network", "similarity", "opt", "layers", "cycles", "snr_db", "failure")
 SIMILARITIES = ("0.99", "0.999", "0.9995", "0.9999", "0.99999")
-
-Row = dict[str, str]
 
 
 def searched(vendor: Vendor, ready: Path, similarity: str, folder: Path) -> dict[str, str]:
@@ -107,18 +104,8 @@ def rows_of(name: str) -> Iterator[Row]:
 
 
 def recorded() -> list[Row]:
-    """The rows that are kept; none before the first time."""
-    if not RECORDED.is_file():
-        return []
-    with RECORDED.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def best(rows: Sequence[Row], network: str) -> Row | None:
-    """The row of the fewest cycles that keeps 30 dB; None where none does."""
-    own = (row for row in rows if row["network"] == network and not row["failure"])
-    allowed = [row for row in own if float(row["snr_db"]) >= LEAST_DB]
-    return min(allowed, key=lambda row: float(row["cycles"]), default=None)
+    """The rows that are kept."""
+    return read_rows(RECORDED)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -134,26 +121,12 @@ def table(rows: Sequence[Row]) -> str:
             least = min(compiled, key=lambda row: float(row["cycles"]))
             cells = [network, similarity, least["layers"], least["opt"]]
             cycles = f"{float(least['cycles']):,.0f}"
-            cells += [f"**{cycles}**" if least == best(rows, network) else cycles]
+            cells += [f"**{cycles}**" if least == fewest_cycles(rows, network) else cycles]
             cells += [f"{float(least['snr_db']):.1f}"]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--again", nargs="+", metavar="NETWORK", default=[])
-    again = parser.parse_args().again
-    if again:
-        rows = [row for row in recorded() if row["network"] not in again]
-        for name in again:
-            rows += rows_of(name)
-        with RECORDED.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-    print(table(recorded()))
-
-
 if __name__ == "__main__":
-    main()
+    make_again_on_request(__doc__ or "", RECORDED, COLUMNS, rows_of)
+    print(table(recorded()))

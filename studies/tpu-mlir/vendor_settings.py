@@ -8,10 +8,10 @@ Compiling needs TPU_MLIR_HOME, see docs/commands/tpu_mlir.
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from vendor_rows import Row, fewest_cycles, make_again_on_request, read_rows
 
 from npu_tune.errors import EvaluationError
 from npu_tune.network.zoo import zoo_network
@@ -21,10 +21,8 @@ HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "vendor_settings.csv"
 COMMAND = HERE.parents[1] / "docs" / "commands" / "tpu_mlir" / "tpu_mlir.toml"
 METRICS = ("cycles", "memory_bytes", "dma_bytes", "snr_db")
+COLUMNS = ("network", "setting", *METRICS, "failure")
 DEFAULT = "opt 2, all F16"
-LEAST_DB = 30.0
-
-Row = dict[str, str]
 
 
 def settings(problem: Problem) -> Iterator[Row]:
@@ -41,37 +39,16 @@ def settings(problem: Problem) -> Iterator[Row]:
             yield {**row, **{name: repr(found[name]) for name in METRICS}}
 
 
-def record(networks: Sequence[str]) -> None:
-    """Compiles, and keeps the rows of other networks as they are."""
+def rows_of(network: str) -> Iterator[Row]:
+    """Every setting of a built-in network, compiled."""
     target = load_target("command", {"command": str(COMMAND)})
-    rows = [row for row in recorded() if row["network"] not in networks]
-    for name in networks:
-        problem = target.bind(zoo_network(name, format="onnx"))
-        try:
-            rows += settings(problem)
-        finally:
-            problem.close()
-    with RECORDED.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["network", "setting", *METRICS, "failure"])
-        writer.writeheader()
-        writer.writerows(rows)
+    with target.bind(zoo_network(network, format="onnx")) as problem:
+        yield from settings(problem)
 
 
 def recorded() -> list[Row]:
-    """The rows that are kept; none before the first time."""
-    if not RECORDED.is_file():
-        return []
-    with RECORDED.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def best_uniform(rows: Sequence[Row], network: str) -> Row:
-    """The setting of the fewest cycles among those of a network that keep 30 dB."""
-    own = [row for row in rows if row["network"] == network and not row["failure"]]
-    return min(
-        (row for row in own if float(row["snr_db"]) >= LEAST_DB),
-        key=lambda row: float(row["cycles"]),
-    )
+    """The rows that are kept."""
+    return read_rows(RECORDED)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -83,7 +60,7 @@ def table(rows: Sequence[Row]) -> str:
             lines += [f"| {row['network']} | {row['setting']} | the compiler crashes | | | |"]
             continue
         cycles = f"{float(row['cycles']):,.0f}"
-        if row == best_uniform(rows, row["network"]):
+        if row == fewest_cycles(rows, row["network"]):
             cycles = f"**{cycles}**"
         kib = (f"{float(row[name]) / 1024:,.0f}" for name in ("memory_bytes", "dma_bytes"))
         cells = [row["network"], row["setting"], cycles, *kib, f"{float(row['snr_db']):.1f}"]
@@ -91,14 +68,6 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--again", nargs="+", metavar="NETWORK", default=[])
-    again = parser.parse_args().again
-    if again:
-        record(again)
-    print(table(recorded()))
-
-
 if __name__ == "__main__":
-    main()
+    make_again_on_request(__doc__ or "", RECORDED, COLUMNS, rows_of)
+    print(table(recorded()))

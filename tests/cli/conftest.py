@@ -52,6 +52,21 @@ def npu_tune(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 
 
 @pytest.fixture
+def failing_study(npu_tune: Callable[..., Ended], here: Path) -> Callable[[int], Path]:
+    """Makes a finished study some of whose trials fail, of so many evaluations."""
+
+    def make(evaluations: int) -> Path:
+        ended = npu_tune(
+            "tune", "ds-cnn", "--target", "fake-failing", "--workers", 1, "--study", "s",
+            "--evaluations", evaluations, "--quiet",
+        )  # fmt: skip
+        assert ended.code == 0, ended.err
+        return here / "s"
+
+    return make
+
+
+@pytest.fixture
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that, once on the path, offers the fake targets."""
     folder = tmp_path_factory.mktemp("plugins")

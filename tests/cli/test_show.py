@@ -9,14 +9,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def study(npu_tune, here):
+def study(failing_study):
     """A finished study of a small budget."""
-    ended = npu_tune(
-        "tune", "ds-cnn", "--target", "fake-failing", "--workers", 1, "--evaluations", 40,
-        "--study", "s", "--quiet",
-    )  # fmt: skip
-    assert ended.code == 0, ended.err
-    return here / "s"
+    return failing_study(40)
 
 
 def test_show_prints_best_front_layers_and_failures(npu_tune, study):

@@ -7,14 +7,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def study(npu_tune, here):
-    """A finished study some of whose trials fail."""
-    ended = npu_tune(
-        "tune", "ds-cnn", "--target", "fake-failing", "--workers", 1, "--evaluations", 70,
-        "--study", "s", "--quiet",
-    )  # fmt: skip
-    assert ended.code == 0, ended.err
-    return here / "s"
+def study(failing_study):
+    """A finished study of which a list leaves out some."""
+    return failing_study(70)
 
 
 def test_trials_are_listed_with_cost_or_failure(npu_tune, study):

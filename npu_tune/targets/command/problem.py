@@ -27,8 +27,8 @@ from npu_tune.targets.measured.data import MeasuringData
 from npu_tune.targets.metrics import Evaluation, ProfileSchema
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
-SCHEMA = "npu-tune-command-1"
-"""Of requests; raised whenever they say something in another way."""
+PROTOCOL = "1"
+"""Raised whenever a program is asked in another way."""
 
 FOREVER_S = 1e9
 """Where the command has no time limit of its own: the study's ends its worker."""
@@ -185,7 +185,7 @@ class CommandProblem(Problem):
         layers = [{**each, "knobs": values.get(each["name"], {})} for each in self._layers]
         calibration = None if self._calibration is None else self._folder / "calibration.npz"
         return {
-            "schema": SCHEMA,
+            "schema": f"npu-tune-command-{PROTOCOL}",
             "model": str(self._folder / f"model.{self.network.format}"),
             "format": self.network.format,
             "calibration": calibration and str(calibration),

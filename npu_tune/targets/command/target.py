@@ -11,13 +11,10 @@ from typing import ClassVar, Self
 
 from npu_tune.errors import ModelFormatError, TargetError
 from npu_tune.network import Network
-from npu_tune.targets.command.problem import CommandProblem
+from npu_tune.targets.command.problem import PROTOCOL, CommandProblem
 from npu_tune.targets.command.settings import CommandTable
 from npu_tune.targets.measured.data import Arrays, MeasuringData
 from npu_tune.targets.metrics import Metric
-
-PROTOCOL = "1"
-"""Raised whenever a program is asked in another way."""
 
 
 def content_digest(path: Path) -> str:
