@@ -12,6 +12,9 @@ from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import Identity
 from npu_tune.targets.metrics import Evaluation, Metric
 
+ABOUT = "configuration.json"
+"""Name of the file."""
+
 
 def write_about(
     folder: Path,
@@ -53,6 +56,6 @@ def write_about(
     document["metrics"] = dict(evaluation.metrics)
     if confidence is not None:
         document["confidence"] = confidence.to_dict()
-    path = folder / "configuration.json"
+    path = folder / ABOUT
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return path

@@ -34,6 +34,13 @@ PRINTED = {
     "foreign-file": json.dumps({"metrics": NUMBERS, "files": {"model": "/etc/hostname"}}),
 }
 
+WRITTEN = {
+    "same-names": ("a/net.bin", "b/net.bin"),
+    "reserved-name": ("configuration.json",),
+    "one-file-twice": ("net.bin", "net.bin"),
+}
+"""Files that are written and named."""
+
 
 def main() -> None:
     """Answers, or does something else."""
@@ -41,7 +48,14 @@ def main() -> None:
     act = request["network"].get("act", "answer")
     sys.stderr.write("reads the network\ncompiles\n")
     sys.stderr.flush()
-    if act in PRINTED:
+    if act in WRITTEN:
+        for name in WRITTEN[act]:
+            path = Path(name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(name)
+        files = {f"role{number}": name for number, name in enumerate(WRITTEN[act])}
+        print(json.dumps({"metrics": NUMBERS, "files": files}))
+    elif act in PRINTED:
         print(PRINTED[act])
     elif act.startswith("exit-"):
         sys.stderr.write("out of registers\n")

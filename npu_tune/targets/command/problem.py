@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from npu_tune.network import Network
 from npu_tune.network.quantize.calibrate import check_calibration
 from npu_tune.processes.programs import Program, ProgramRunner
 from npu_tune.space import NETWORK_SCOPE, SearchSpace, Value
+from npu_tune.targets.about import ABOUT
 from npu_tune.targets.command.answer import MOST_BYTES, AnswerTable, evaluation_of, read_answer
 from npu_tune.targets.command.knobs import by_layer, make_space, make_starts
 from npu_tune.targets.command.settings import CommandTable
@@ -92,8 +93,10 @@ class CommandProblem(Problem):
         folder.mkdir(parents=True, exist_ok=True)
         files = {}
         with self._answered(configuration) as answered:
-            for role, name in answered.answer.files.items():
-                source = _inside(answered.folder, name)
+            named = answered.answer.files.items()
+            sources = {role: _inside(answered.folder, name) for role, name in named}
+            _require_names_of_their_own(sources.values())
+            for role, source in sources.items():
                 files[role] = folder / source.name
                 shutil.copy(source, files[role])  # with its mode: it may be a program
             evaluation = answered.evaluation
@@ -214,6 +217,17 @@ def _inside(folder: Path, name: str) -> Path:
             remedy="Name files by their path in the folder in which the command was started.",
         )
     return path
+
+
+def _require_names_of_their_own(sources: Iterable[Path]) -> None:
+    """Raises CompilerError where one exported file would overwrite another."""
+    names = [ABOUT, *(source.name for source in set(sources))]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise CompilerError(
+            f"The command names two files {twice!r}, or the one that npu-tune writes itself.",
+            remedy="Give the files that are deployed names of their own.",
+        )
 
 
 def _said(error: BaseException) -> str:

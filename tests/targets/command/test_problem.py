@@ -153,6 +153,21 @@ def test_a_build_refuses_files_that_are_not_the_programs_own(bound, tmp_path, ac
         problem.build({"network/act": act}, tmp_path / "out")
 
 
+@pytest.mark.parametrize("act", ["same-names", "reserved-name"])
+def test_a_build_overwrites_no_file_with_another(bound, tmp_path, act):
+    problem = bound(act, profile=None, knobs=[act_knob(act)])
+    with pytest.raises(CompilerError, match="names of their own"):
+        problem.build({"network/act": act}, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_file_may_have_two_roles(bound, tmp_path):
+    problem = bound("one-file-twice", profile=None, knobs=[act_knob("one-file-twice")])
+    artifact = problem.build({"network/act": "one-file-twice"}, tmp_path / "out")
+    assert artifact.files["role0"] == artifact.files["role1"]
+    assert artifact.files["role0"].read_text() == "net.bin"
+
+
 def test_a_closed_problem_leaves_no_files(bound):
     problem = bound()
     problem.evaluate({})
