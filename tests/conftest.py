@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import chromium
 from hypothesis import settings
+from playwright.sync_api import Browser
 from postgres_server import NoServerError, postgres_server
 
 # Before anything imports onnxruntime; see npu_tune.network.onnx.runtime.
@@ -28,6 +30,13 @@ def shared_models() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the networks of the tests are not at {folder}; set NPU_TUNE_MODELS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; a test makes its own pages and contexts, and closes them."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from npu_tune._lazy import lazy_attributes
 from npu_tune.targets.base import BaseTarget, TargetFamily, TargetOptions
 from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import SCHEMA_VERSION, ConfigurationKeys, Identity
+from npu_tune.targets.memory import MemoryBuffer, MemoryTimeline
 from npu_tune.targets.metrics import (
     Evaluation,
     Goal,
@@ -38,6 +39,8 @@ __all__ = [
     "Goal",
     "Identity",
     "Kind",
+    "MemoryBuffer",
+    "MemoryTimeline",
     "Metric",
     "Problem",
     "ProfileSchema",

@@ -120,11 +120,15 @@ class ProfileSchema:
         unit: of that column, such as ``cycles``.
         group: column with the same number in neighbouring rows that ran together as one; None
             where a profile has no such column.
+        causes: what a layer would cost by one part of the hardware alone: the part as a person
+            calls it, such as ``flash``, by column. The largest of them bounds the layer. Empty
+            where a profile has no such columns.
     """
 
     cost: str = "cycles"
     unit: str = "cycles"
     group: str | None = None
+    causes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

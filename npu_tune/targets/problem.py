@@ -17,6 +17,7 @@ from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.about import write_about
 from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import ConfigurationKeys, Identity
+from npu_tune.targets.memory import MemoryTimeline
 from npu_tune.targets.metrics import Evaluation, Metric, ProfileSchema
 
 
@@ -172,6 +173,18 @@ class Problem(Closing):
             evaluation=evaluation,
             confidence=self.confidence,
         )
+
+    def memory_timeline(self, configuration: Mapping[str, Value]) -> MemoryTimeline | None:
+        """What lies in memory while a configuration runs; None, the default, where nobody can tell.
+
+        Args:
+            configuration: as of :meth:`evaluate`.
+
+        Raises:
+            EvaluationError: where it cannot be compiled.
+        """
+        del configuration
+        return None
 
     def starts(self) -> Iterable[Start]:
         """Configurations worth evaluating before the search, best guesses first.

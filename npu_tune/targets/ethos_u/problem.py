@@ -110,7 +110,9 @@ class EthosUProblem(Problem):
         system: the same target in Vela's words.
     """
 
-    profile = ProfileSchema(cost="cycles", unit="cycles")
+    profile = ProfileSchema(
+        causes={"npu_cycles": "compute", "sram_cycles": "SRAM", "off_chip_cycles": "flash"}
+    )
 
     def __init__(self, target: Target, network: Network, system: System) -> None:
         super().__init__(target, network)

@@ -38,7 +38,10 @@ class NeuralArtProblem(Problem):
             tools take, and builds files for them; None where it is not.
     """
 
-    profile = ProfileSchema(cost="cycles", unit="cycles", group="epoch")
+    profile = ProfileSchema(
+        group="epoch",
+        causes={"compute_cycles": "compute", "ram_cycles": "RAM", "flash_cycles": "flash"},
+    )
 
     def __init__(
         self,
