@@ -19,6 +19,7 @@ from npu_tune.cli.failures import InternalError, InterruptError
 from npu_tune.cli.front import front
 from npu_tune.cli.output import echo_document, echo_error
 from npu_tune.cli.polish import polish
+from npu_tune.cli.report import report
 from npu_tune.cli.rewrite import rewrite
 from npu_tune.cli.show import show
 from npu_tune.cli.space import space
@@ -53,7 +54,7 @@ def commands() -> None:
 
 
 for _command in (
-    tune, run, polish, space, targets, show, trials, front, export, convert, rewrite, compare,
+    tune, run, polish, space, targets, show, report, trials, front, export, convert, rewrite, compare,
 ):  # fmt: skip
     commands.add_command(_command)
 

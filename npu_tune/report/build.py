@@ -58,7 +58,7 @@ def build_trial(
     """
     result = read_study(folder)
     trial = pick_trial(result, pick)
-    with _open(folder, result, target) as problem, storage_errors("The folder", out):
+    with open_study_problem(folder, result, target) as problem, storage_errors("The folder", out):
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".export-", dir=out) as staged:
             built = problem.build(trial.configuration, Path(staged))
@@ -83,7 +83,7 @@ def fill_in_best(folder: Path, result: StudyResult) -> StudyResult:
     if best is None or not missing_metrics(result.metrics, best.metrics):
         return result
     try:
-        with _open(folder, result, None) as problem, quiet():
+        with open_study_problem(folder, result, None) as problem, quiet():
             filled = _filled_in(best, problem.evaluate(best.configuration).metrics)
     except NpuTuneError:
         return result
@@ -94,8 +94,12 @@ def _filled_in(trial: TrialRecord, metrics: Mapping[str, float]) -> TrialRecord:
     return replace(trial, metrics={**metrics, **trial.metrics})
 
 
-def _open(folder: Path, result: StudyResult, target: Target | None) -> Problem:
-    """The study's problem, provided that it is still what it was; the caller closes it."""
+def open_study_problem(folder: Path, result: StudyResult, target: Target | None = None) -> Problem:
+    """The study's problem, provided that it is still what it was; the caller closes it.
+
+    Raises:
+        NpuTuneError: if model, compiler or target are not there, or not what they were.
+    """
     study = read_study_folder(folder)
     target = target or load_target(study.target.name, study.target.options)
     # The copy in the folder is called model; what is deployed carries the network's own name.

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npu_tune.errors import UsageError
+from npu_tune.report.axes import axis_label, axis_value, first_two
 from npu_tune.report.optimum import Optimum
 from npu_tune.report.pictures import picture
 from npu_tune.report.references import BASELINE
-from npu_tune.report.tables import BYTE_UNITS
-from npu_tune.targets import Goal, Metric, goal_of
+from npu_tune.targets import Metric, goal_of
 from npu_tune.tuning.records import StudyResult, TrialRecord
 from npu_tune.tuning.samples import CONFIDENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_KIB = 1024
 
 
 def plot_study(result: StudyResult, path: Path) -> None:
@@ -62,7 +60,7 @@ def plot_optimum(
         StorageError: if the file cannot be written.
     """
     front, least = optimum.front, optimum.bound.metrics
-    first, second = _first_two(front.objectives if front else tuple(least), optimum.metrics)
+    first, second = first_two(front.objectives if front else tuple(least), optimum.metrics)
     with picture(path, width=6.5, height=4.5) as figure:
         figure.suptitle(title)
         axes = figure.subplots()
@@ -77,15 +75,15 @@ def plot_optimum(
             )  # fmt: skip
         for metric, line in ((first, axes.axvline), (second, axes.axhline)):
             if metric.name in least:
-                line(_scaled(least[metric.name], metric), color="#808080", linestyle="--")
+                line(axis_value(least[metric.name], metric), color="#808080", linestyle="--")
         axes.plot([], [], color="#808080", linestyle="--", label="bound of each metric")
-        axes.set_xlabel(_label(first, goal_of(first)))
-        axes.set_ylabel(_label(second, goal_of(second)))
+        axes.set_xlabel(axis_label(first, goal_of(first)))
+        axes.set_ylabel(axis_label(second, goal_of(second)))
         axes.legend(fontsize="small")
 
 
 def _draw_front(axes: Axes, result: StudyResult) -> None:
-    metrics = _first_two(result.objective.weights, result.metrics)
+    metrics = first_two(result.objective.weights, result.metrics)
     references = dict(result.references)
     if result.baseline is not None:
         references = {BASELINE: result.baseline.metrics, **references}
@@ -114,8 +112,8 @@ def _draw_front(axes: Axes, result: StudyResult) -> None:
     axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.yaxis.set_major_formatter("{x:,.10g}")
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel(_label(metrics[0], result.goals[metrics[0].name]))
-    axes.set_ylabel(_label(metrics[1], result.goals[metrics[1].name]))
+    axes.set_xlabel(axis_label(metrics[0], result.goals[metrics[0].name]))
+    axes.set_ylabel(axis_label(metrics[1], result.goals[metrics[1].name]))
     axes.set_title("Front")
     axes.legend(fontsize="small")
 
@@ -126,8 +124,8 @@ def _points(
     first, second = metrics
     whole = [row for row in rows if first.name in row and second.name in row]
     return (
-        [_scaled(row[first.name], first) for row in whole],
-        [_scaled(row[second.name], second) for row in whole],
+        [axis_value(row[first.name], first) for row in whole],
+        [axis_value(row[second.name], second) for row in whole],
     )
 
 
@@ -170,21 +168,3 @@ def _draw_interval(axes: Axes, best: TrialRecord, *, at: int) -> None:
         [at], [best.cost], yerr=[[best.cost - low], [high - best.cost]],
         fmt="o", color="#c0504d", markersize=4, capsize=4, label=f"best, {CONFIDENCE:.0%} interval",
     )  # fmt: skip
-
-
-def _first_two(names: Iterable[str], metrics: Iterable[Metric]) -> tuple[Metric, Metric]:
-    """The metrics of the axes: the first two named, filled up with the target's own first ones."""
-    by_name = {metric.name: metric for metric in metrics}
-    ordered = list(dict.fromkeys([*names, *by_name]))
-    return by_name[ordered[0]], by_name[ordered[min(1, len(ordered) - 1)]]
-
-
-def _scaled(value: float, metric: Metric) -> float:
-    return value / _KIB if metric.unit in BYTE_UNITS else value
-
-
-def _label(metric: Metric, goal: str) -> str:
-    unit = "KiB" if metric.unit in BYTE_UNITS else metric.unit
-    name = metric.name if unit in ("", metric.name) else f"{metric.name} [{unit}]"
-    more = " (more is better)" if goal == Goal.MAXIMIZE else ""
-    return f"{name}, {metric.kind}{more}"

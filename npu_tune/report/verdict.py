@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from npu_tune.report.references import Reference
 from npu_tune.report.tables import format_value
@@ -43,13 +45,21 @@ def beats_line(references: Sequence[Reference], metrics: Sequence[str]) -> str:
 
 
 def in_return_line(result: StudyResult, best: TrialRecord) -> str:
-    """One sentence on the metrics that got worse than the baseline's; "" where none did.
+    """One sentence on the metrics that got worse than the baseline's; "" where none did."""
+    worse = worse_metrics(result, best)
+    return (
+        f"In return: {', '.join(f'{name} {by}' for name, by in worse.items())}." if worse else ""
+    )
+
+
+def worse_metrics(result: StudyResult, best: TrialRecord) -> dict[str, str]:
+    """The metrics that got worse than the baseline's, and by how much, in words.
 
     What may be noise, or is less than half a percent, is left out, and so are metrics of which
     nobody says which way they get better.
     """
     baseline = {} if result.baseline is None else result.baseline.metrics
-    worse = []
+    worse = {}
     for metric in result.metrics:
         before, after = (found.get(metric.name) for found in (baseline, best.metrics))
         goal = result.objective.directions.get(metric.name, metric.goal)
@@ -57,10 +67,9 @@ def in_return_line(result: StudyResult, best: TrialRecord) -> str:
             continue
         is_better = (after > before) == (goal == Goal.MAXIMIZE)
         least = max(_LEAST_SHARE, _NOISE * result.spread.get(metric.name, 0.0))
-        if is_better or abs(after - before) <= least * abs(before):
-            continue
-        worse.append(f"{metric.name} {_change(before, after, metric.unit)}")
-    return f"In return: {', '.join(worse)}." if worse else ""
+        if not is_better and abs(after - before) > least * abs(before):
+            worse[metric.name] = _change(before, after, metric.unit)
+    return worse
 
 
 def _change(before: float, after: float, unit: str) -> str:
@@ -69,6 +78,11 @@ def _change(before: float, after: float, unit: str) -> str:
         return f"{format_value(before, unit)} to {format_value(after, unit)}"
     ratio = after / before
     return f"{ratio:.2f}x" if ratio >= _AS_FACTOR else f"{100 * (ratio - 1):+.1f} %"
+
+
+def export_command(folder: Path) -> str:
+    """The command that builds the best trial of a study."""
+    return f"npu-tune export {shlex.quote(str(folder))} --out deploy"
 
 
 def ties_line(result: StudyResult) -> str:

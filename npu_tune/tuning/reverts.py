@@ -44,7 +44,8 @@ def ask_reverts(start: Configuration, space: SearchSpace) -> Polishing:
         space: tells the default, and what reverting a change makes of others.
     """
     base = start
-    for label, names in (*_kinds(start, space), *_layers(start, space)):
+    changed = start.difference(space.default)
+    for label, names in (*kinds_of_changes(changed), *layers_of_changes(changed)):
         base = (yield from _ask(base, names, label, space)) or base
     refused: dict[str, Configuration] = {}
     while names := [n for n in base.difference(space.default) if refused.get(n) != base]:
@@ -91,14 +92,20 @@ def _ask(
     return left if (yield Revert(left, label)) else None
 
 
-def _kinds(start: Configuration, space: SearchSpace) -> Iterator[tuple[str, list[str]]]:
-    for kind, names in _grouped(start.difference(space.default), lambda n: n.rpartition("/")[2]):
-        yield f"all {len(names)} changes of {kind}", names
+def kinds_of_changes(names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """The changes of each kind that several layers have, with a label.
+
+    Args:
+        names: full names of the knobs that are changed.
+    """
+    for kind, members in _grouped(names, lambda name: name.rpartition("/")[2]):
+        yield f"all {len(members)} changes of {kind}", members
 
 
-def _layers(start: Configuration, space: SearchSpace) -> Iterator[tuple[str, list[str]]]:
-    for layer, names in _grouped(start.difference(space.default), lambda n: n.rpartition("/")[0]):
-        yield f"all {len(names)} changes of {layer}", names
+def layers_of_changes(names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """The changes of each layer that has several, with a label; as :func:`kinds_of_changes`."""
+    for layer, members in _grouped(names, lambda name: name.rpartition("/")[0]):
+        yield f"all {len(members)} changes of {layer}", members
 
 
 def _grouped(

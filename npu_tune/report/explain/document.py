@@ -1,0 +1,82 @@
+"""The explanation as JSON values, for ``npu-tune report --json`` and inside the HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from npu_tune.report.documents import Document, metric_document, trial_document
+from npu_tune.report.explain.explanation import Explanation, pool_peaks
+from npu_tune.report.explain.layer_costs import cause_shares
+from npu_tune.report.verdict import export_command, worse_metrics
+from npu_tune.targets import MemoryTimeline
+from npu_tune.tuning.records import StudyResult, TrialRecord
+
+
+def report_document(
+    result: StudyResult, explanation: Explanation | None, *, folder: Path
+) -> Document:
+    """What a report says of a study; ``npu-tune show --json`` has the rest.
+
+    Args:
+        result: the study.
+        explanation: of its best trial; None where no trial meets the limits.
+        folder: of the study.
+    """
+    return {
+        "study": {"name": result.name, "folder": str(folder)},
+        "model": {"name": result.model, "sha256": result.identity.model_sha256},
+        "target": {"name": result.target, "fingerprint": dict(result.identity.fingerprint)},
+        "metrics": [metric_document(metric) for metric in result.metrics],
+        "baseline": _trial(result, result.baseline),
+        "best": _trial(result, result.best),
+        "why": None if explanation is None else _why(explanation, folder),
+    }
+
+
+def _trial(result: StudyResult, trial: TrialRecord | None) -> Document | None:
+    return None if trial is None else trial_document(result, trial)
+
+
+def _why(explanation: Explanation, folder: Path) -> Document:
+    memory = (explanation.memory_before, explanation.memory_after)
+    return {
+        "in_return": worse_metrics(explanation.result, explanation.trial),
+        "leading": [gain.label for gain in explanation.leading],
+        "gains": [asdict(gain) for gain in explanation.gains],
+        "layers": [_layer(asdict(row)) for row in explanation.layers],
+        "bounded_by": cause_shares(explanation.layers),
+        "advice": list(explanation.advice),
+        "memory": dict(zip(("before", "after"), map(_memory, memory), strict=True)),
+        "shortfall": explanation.shortfall,
+        "export": export_command(folder),
+    }
+
+
+def _layer(row: dict[str, Any]) -> Document:
+    changes = {knob: list(values) for knob, values in row["changes"].items()}
+    return {**row, "changes": changes}
+
+
+def _memory(memory: MemoryTimeline | None) -> Document | None:
+    if memory is None:
+        return None
+    return {
+        "steps": list(memory.steps),
+        "capacities": dict(memory.capacities),
+        "buffers": [asdict(buffer) for buffer in memory.buffers],
+        "peaks": list(_peaks(memory)),
+    }
+
+
+def _peaks(memory: MemoryTimeline) -> Iterable[Document]:
+    for peak in pool_peaks(memory):
+        yield {
+            "pool": peak.pool,
+            "used_bytes": peak.used_bytes,
+            "layer": peak.layer,
+            "live_bytes": peak.live_bytes,
+            "maps": [buffer.name for buffer in peak.buffers],
+        }

@@ -1,0 +1,136 @@
+"""Where the time goes: what each layer costs before and after, and what bounds it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from npu_tune.report.layers import layer_changes
+from npu_tune.space import NETWORK_SCOPE, Value
+from npu_tune.targets import ProfileSchema, bounding_cause
+from npu_tune.tuning.records import StudyResult, TrialRecord
+
+DOMINANT_SHARE = 0.25
+"""Of the whole cost, from which a single layer is worth a sentence."""
+
+COMMON_SHARE = 0.5
+"""Of the whole cost, from which what bounds so much of it is worth a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer in the baseline and in another trial.
+
+    Args:
+        layer: its name.
+        before: cost in the baseline, in the profile's unit; None where it has no such layer.
+        after: cost in the trial; None where it has none.
+        share_before: of the baseline's layers together.
+        share_after: of the trial's.
+        cause_before: the part of the hardware that bounds it in the baseline; "" for unknown.
+        cause_after: the same in the trial.
+        changes: by knob, the default's value and the trial's.
+    """
+
+    layer: str
+    before: float | None
+    after: float | None
+    share_before: float
+    share_after: float
+    cause_before: str
+    cause_after: str
+    changes: Mapping[str, tuple[Value | None, Value]]
+
+
+def layer_costs(result: StudyResult, trial: TrialRecord) -> tuple[LayerCost, ...]:
+    """Every layer of the profiles in execution order; nothing where the target reports none."""
+    schema = result.profile
+    before = {} if result.baseline is None else result.baseline.profile
+    rows = [row for row in layer_changes(result, trial) if row.layer != NETWORK_SCOPE]
+    whole_before = sum(row.cost_before or 0.0 for row in rows)
+    whole_after = sum(row.cost_after or 0.0 for row in rows)
+    return tuple(
+        LayerCost(
+            row.layer,
+            row.cost_before,
+            row.cost_after,
+            _share(row.cost_before, whole_before),
+            _share(row.cost_after, whole_after),
+            bounding_cause(schema, before.get(row.layer, {})),
+            bounding_cause(schema, trial.profile.get(row.layer, {})),
+            row.changes,
+        )
+        for row in rows
+        if row.cost_before is not None or row.cost_after is not None
+    )
+
+
+def cause_shares(rows: Iterable[LayerCost]) -> dict[str, float]:
+    """By what bounds them, the share of the trial's cost that layers take, largest first."""
+    shares: defaultdict[str, float] = defaultdict(float)
+    for row in rows:
+        if row.cause_after:
+            shares[row.cause_after] += row.share_after
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def advice(rows: Sequence[LayerCost], schema: ProfileSchema) -> tuple[str, ...]:
+    """Plain sentences where one layer, or one part of the hardware, takes most of the cost."""
+    if not rows:
+        return ()
+    whole = cost_in_words(schema)
+    return (*_dominant_layers(rows, whole), *_common_cause(rows, whole))
+
+
+def cost_in_words(schema: ProfileSchema) -> str:
+    """What the costs of the layers add up to, in words."""
+    return "the time" if schema.unit in _TIME_UNITS else f"all {schema.cost}"
+
+
+def _dominant_layers(rows: Sequence[LayerCost], whole: str) -> Iterable[str]:
+    for row in sorted(rows, key=lambda row: -row.share_after):
+        if row.share_after >= DOMINANT_SHARE:
+            because = _REASONS.get(row.cause_after, "")
+            yield f"{row.layer} takes {row.share_after:.0%} of {whole}{because}."
+
+
+def _common_cause(rows: Sequence[LayerCost], whole: str) -> Iterable[str]:
+    for cause, share in cause_shares(rows).items():
+        if share >= COMMON_SHARE and len(rows) > 1:
+            remedy = _REMEDIES.get(cause, "")
+            yield f"Layers bounded by {cause} take {share:.0%} of {whole}{remedy}."
+
+
+def _share(part: float | None, whole: float) -> float:
+    return 0.0 if part is None or not whole else part / whole
+
+
+_TIME_UNITS = ("cycles", "s", "ms", "us", "ns")
+
+_REASONS: Mapping[str, str] = {
+    "flash": ": its weights come from flash more slowly than they are used",
+    "DRAM": ": what it reads and writes in DRAM takes longer than computing",
+    "SRAM": ": what it reads and writes in SRAM takes longer than computing",
+    "RAM": ": what it reads and writes in RAM takes longer than computing",
+    "compute": ", computing",
+    "CPU": ", on the CPU and not the NPU",
+}
+"""By what bounds a layer, why it takes long."""
+
+_JOINING = (
+    ": joining layers, so that maps between them stay small, makes the network faster; a faster NPU "
+    "does not"
+)
+
+_REMEDIES: Mapping[str, str] = {
+    "flash": ": fewer or more compressible weights, or weights kept in RAM, make the network "
+    "faster; a faster NPU does not",
+    "DRAM": ": smaller maps, or more of them in faster memory, make the network faster; a faster "
+    "NPU does not",
+    "SRAM": _JOINING,
+    "RAM": _JOINING,
+    "compute": ": only fewer operations, or an NPU with more units, make it much faster",
+    "CPU": ": operators that the NPU can do instead make the network faster",
+}
+"""By what bounds most of the cost, what helps."""

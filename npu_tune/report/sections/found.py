@@ -1,0 +1,149 @@
+"""What was found: the verdict, the front, how the search went, and what failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from npu_tune.report.optimum import bound_cells
+from npu_tune.report.pick import knee
+from npu_tune.report.polished import polished_line
+from npu_tune.report.predictions import predictions_line
+from npu_tune.report.references import compare_with_references, stated_metrics
+from npu_tune.report.sections.cells import change_cell, number_cell, ratio_cell
+from npu_tune.report.sections.model import Cell, Section, Table, said
+from npu_tune.report.tables import format_value
+from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
+from npu_tune.targets import Goal
+from npu_tune.tuning.records import StudyResult, TrialRecord
+
+
+def verdict_section(result: StudyResult) -> Section:
+    """What the best is like, against everything there is to beat."""
+    best, baseline = result.best, result.baseline
+    if best is None:
+        return Section("verdict", "Verdict", ("No trial meets the limits.",))
+    references = compare_with_references(result, best)
+    bounds = ["above the bound"] if result.gap else []
+    columns = ("metric", "kind", "default", "best", "change", *bounds)
+    rows = []
+    for metric in result.metrics:
+        if metric.name not in best.metrics:
+            continue
+        after = best.metrics[metric.name]
+        before = None if baseline is None else baseline.metrics.get(metric.name)
+        rows.append(
+            (
+                Cell(metric.name),
+                Cell(str(metric.kind)),
+                number_cell(before, metric.unit),
+                number_cell(after, metric.unit),
+                change_cell(before, after, result.goals.get(metric.name, "")),
+                *(Cell(text) for text in bound_cells(result, metric.name)),
+            )
+        )
+    cost = "-" if best.cost is None else f"{best.cost:.4f}"
+    rows.append(
+        (
+            Cell("cost"),
+            Cell(""),
+            Cell("1.0000", 1.0),
+            Cell(cost, best.cost),
+            change_cell(1.0, best.cost, Goal.MINIMIZE),
+            *(Cell(text) for text in bound_cells(result, "cost")),
+        )
+    )
+    sentences = (
+        _headline(result, best),
+        in_return_line(result, best),
+        beats_line(references, stated_metrics(result)),
+        ties_line(result),
+        *cheaper_lines(references, best),
+        polished_line(result),
+        predictions_line(result),
+        "" if result.confidence is None else result.confidence.sentence,
+        *result.notes,
+        *best.notes,
+    )
+    return Section("verdict", "Verdict", said(*sentences), Table(columns, tuple(rows)))
+
+
+def front_section(result: StudyResult) -> Section | None:
+    """The Pareto-optimal trials."""
+    front = result.front
+    if not front:
+        return None
+    chosen = knee(result)
+    names = tuple(dict.fromkeys([*result.objective.weights, *stated_metrics(result)]))
+    units = {metric.name: metric.unit for metric in result.metrics}
+    baseline = {} if result.baseline is None else result.baseline.metrics
+    rows = []
+    for trial in front:
+        marks = {"best": result.best, "knee": chosen, "baseline": result.baseline}
+        metrics = [
+            cell
+            for name in names
+            for cell in (
+                number_cell(trial.metrics[name], units.get(name, "")),
+                ratio_cell(trial.metrics[name], baseline.get(name, 0.0)),
+            )
+        ]
+        rows.append(
+            (
+                Cell(str(trial.number), trial.number),
+                *metrics,
+                Cell("-" if trial.cost is None else f"{trial.cost:.4f}", trial.cost),
+                Cell(", ".join(mark for mark, marked in marks.items() if marked is trial)),
+            )
+        )
+    columns = ("trial", *(c for name in names for c in (name, "of default")), "cost", "")
+    sentence = (
+        "No trial is better than any of these in everything that is optimised. "
+        "`npu-tune export --pick TRIAL` builds another one."
+    )
+    return Section("front", "Front", (sentence,), Table(columns, tuple(rows)))
+
+
+def search_section(result: StudyResult) -> Section:
+    """How the search went."""
+    evaluated = [trial for trial in result.trials if trial.duplicate_of is None]
+    failed = sum(trial.failure is not None for trial in evaluated)
+    seconds = sum(trial.seconds for trial in evaluated)
+    sentences = [
+        f"{len(evaluated)} evaluations, {failed} failed, in {seconds:,.0f} seconds of work."
+    ]
+    best = result.best
+    if best is not None:
+        sentences.append(f"The best is trial {best.number}, by {best.origin}.")
+    return Section("search", "The search", tuple(sentences))
+
+
+def failures_section(result: StudyResult) -> Section | None:
+    """What failed, by what was said."""
+    failed = [t for t in result.trials if t.failure is not None and t.duplicate_of is None]
+    if not failed:
+        return None
+    counts = Counter((trial.failure or "", trial.message) for trial in failed)
+    first = {(trial.failure or "", trial.message): trial.number for trial in reversed(failed)}
+    rows = tuple(
+        (
+            Cell(failure),
+            Cell(str(count), count),
+            Cell(str(first[failure, message]), first[failure, message]),
+            Cell(message),
+        )
+        for (failure, message), count in counts.most_common()
+    )
+    table = Table(("failure", "trials", "first trial", "message"), rows)
+    return Section("failures", "Failures", (), table)
+
+
+def _headline(result: StudyResult, best: TrialRecord) -> str:
+    baseline = {} if result.baseline is None else result.baseline.metrics
+    units = {metric.name: metric.unit for metric in result.metrics}
+    parts = [
+        f"{name} {format_value(baseline[name], units.get(name, ''))} -> "
+        f"{format_value(best.metrics[name], units.get(name, ''))}"
+        for name in result.objective.weights
+        if name in baseline and name in best.metrics
+    ]
+    return f"{result.model} on {result.target}: {', '.join(parts)}."

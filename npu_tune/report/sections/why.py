@@ -1,0 +1,122 @@
+"""Why the best is better: what each change brings, where the time goes, what lies in memory."""
+
+from __future__ import annotations
+
+from npu_tune.report.explain import ChangeGain, Explanation, LayerCost, cost_in_words
+from npu_tune.report.sections.cells import change_cell, number_cell, value_text
+from npu_tune.report.sections.model import Cell, Section, Table, said
+from npu_tune.targets import Goal
+
+_MOST_FALLEN = 3
+
+
+def changes_section(explanation: Explanation) -> Section:
+    """What the changes bring, together and each by itself."""
+    gains, cost = explanation.gains, explanation.trial.cost or 0.0
+    if not gains:
+        return Section(
+            "changes", "What each change brings", ("Nothing differs from the default.",)
+        )
+    singles = sum(gain.is_single for gain in gains)
+    leading = [f"{gain.label} ({_points(gain)})" for gain in explanation.leading]
+    unknown, measured = explanation.unknown_gains, not explanation.result.deterministic
+    sentences = said(
+        f"What matters most: {', '.join(leading)}." if leading else "",
+        f"{singles} changes from the default bring the cost to {cost:.4f}. Each row takes back some "
+        "and leaves the others.",
+        f"{unknown} rows were never asked; `npu-tune report` with a longer --evaluate asks for those "
+        "too."
+        if unknown and not measured and not explanation.shortfall
+        else "",
+        "What the study did not measure is not measured for a report." if measured else "",
+        explanation.shortfall,
+    )
+    columns = ("taken back", "default", "chosen", "cost without", "brings", "with it falls")
+    rows = tuple(_change_row(gain) for gain in gains)
+    return Section("changes", "What each change brings", sentences, Table(columns, rows))
+
+
+def layers_section(explanation: Explanation) -> Section | None:
+    """Where the time goes."""
+    rows, schema = explanation.layers, explanation.result.profile
+    if not rows:
+        return None
+    unit = f"[{schema.unit}]" if schema.unit else ""
+    has_causes = any(row.cause_before or row.cause_after for row in rows)
+    columns = (
+        "layer", f"before {unit}".strip(), f"after {unit}".strip(), "change", "share",
+        *(["bounded by"] if has_causes else []), "changes",
+    )  # fmt: skip
+    return Section(
+        "layers",
+        f"Where {cost_in_words(schema)} goes",
+        explanation.advice,
+        Table(
+            columns,
+            tuple(_layer_row(row, has_causes=has_causes) for row in rows),
+            tuple(row.layer for row in rows),
+        ),
+    )
+
+
+def memory_section(explanation: Explanation) -> Section | None:
+    """What lies in memory, and what makes the peak."""
+    before, after = explanation.memory_before, explanation.memory_after
+    if before is None or after is None:
+        return None
+    pools = tuple(dict.fromkeys((*before.pools, *after.pools)))
+    rows = []
+    for pool in pools:
+        was, now = before.used_bytes(pool), after.used_bytes(pool)
+        capacity = after.capacities.get(pool)
+        rows.append(
+            (
+                Cell(pool),
+                number_cell(was, "bytes"),
+                number_cell(now, "bytes"),
+                change_cell(was, now, Goal.MINIMIZE),
+                number_cell(capacity, "bytes"),
+            )
+        )
+    table = Table(("pool", "before", "after", "change", "size"), tuple(rows))
+    return Section(
+        "memory", "Memory over time", tuple(peak.sentence for peak in explanation.peaks), table
+    )
+
+
+def _change_row(gain: ChangeGain) -> tuple[Cell, ...]:
+    without = "not asked" if gain.cost_without is None else f"{gain.cost_without:.4f}"
+    if gain.obstacle:
+        without = gain.obstacle
+    fallen = ", ".join(gain.also[:_MOST_FALLEN])
+    more = len(gain.also) - _MOST_FALLEN
+    return (
+        Cell(gain.label, layer=gain.layer),
+        Cell(value_text(gain.before)),
+        Cell(value_text(gain.after)),
+        Cell(without, gain.cost_without),
+        Cell(_points(gain), gain.gain, tone="better" if (gain.gain or 0.0) > 0 else ""),
+        Cell(fallen + (f" and {more} more" if more > 0 else "")),
+    )
+
+
+def _points(gain: ChangeGain) -> str:
+    """A gain as points of cost, of which the default has 100."""
+    return "-" if gain.gain is None else f"{100 * gain.gain:.2f}"
+
+
+def _layer_row(row: LayerCost, *, has_causes: bool) -> tuple[Cell, ...]:
+    causes = dict.fromkeys(filter(None, (row.cause_before, row.cause_after)))
+    changes = ", ".join(
+        f"{knob} {value_text(before)} -> {value_text(after)}"
+        for knob, (before, after) in row.changes.items()
+    )
+    return (
+        Cell(row.layer),
+        number_cell(row.before, ""),
+        number_cell(row.after, ""),
+        change_cell(row.before, row.after, Goal.MINIMIZE),
+        Cell(f"{row.share_after:.1%}", row.share_after),
+        *([Cell(" -> ".join(causes))] if has_causes else []),
+        Cell(changes),
+    )
