@@ -9,15 +9,13 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from npu_tune.errors import EvaluationError, ModelError, ModelFormatError
+from npu_tune.errors import EvaluationError
 from npu_tune.network import Network
-from npu_tune.network.tflite.graphs import require_no_control_flow
 from npu_tune.space import Configuration, SearchSpace, Value
 from npu_tune.targets.ethos_u.compiler.back_end import write_model
 from npu_tune.targets.ethos_u.compiler.metrics import bytes_name, network_metrics
 from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices, operator_choices
 from npu_tune.targets.ethos_u.compiler.session import Session
-from npu_tune.targets.ethos_u.compiler.settings import make_architecture
 from npu_tune.targets.ethos_u.cpp_core import CppCore, cpu_notes
 from npu_tune.targets.ethos_u.knobs import arena_levels, network_knobs, plan_of, search_space
 from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan
@@ -25,6 +23,7 @@ from npu_tune.targets.ethos_u.planner import Frame
 from npu_tune.targets.ethos_u.starts import network_starts, python_core_starts
 from npu_tune.targets.ethos_u.system import System
 from npu_tune.targets.ethos_u.translation import translate
+from npu_tune.targets.memory import MemoryTimeline
 from npu_tune.targets.metrics import Evaluation, ProfileSchema
 from npu_tune.targets.oracle import Bound
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
@@ -33,72 +32,6 @@ _HOLDS_FOR = "It holds for everything that can be chosen, for the whole network 
 _SLOW_MAPS = "Feature maps may all be in slow memory here, so that none of the SRAM is needed."
 
 CPP_LABEL = "Vela C++ core, default (its own estimate)"
-
-
-def make_problem(
-    target: Target, network: Network, system: System, *, allow_cpu: bool
-) -> EthosUProblem:
-    """Makes the problem of a network, for the core that compiles it.
-
-    Args:
-        target: what is compiled for.
-        network: what is compiled.
-        system: the same target in Vela's words.
-        allow_cpu: accept operators that stay on the CPU.
-
-    Raises:
-        ModelError: for a float network, a format that Vela does not read, a file of several
-            graphs, one that runs others, or operators that would stay on the CPU where that is
-            not allowed.
-    """
-    if network.format == "onnx":
-        raise ModelFormatError(
-            f"{network.name!r} is an ONNX network; Vela reads TFLite and TOSA.",
-            remedy="`npu-tune tune` quantises it by itself, `npu-tune convert` writes the file.",
-        )
-    if network.other_graphs:
-        raise ModelError(
-            f"The file of {network.name!r} has {1 + len(network.other_graphs)} graphs "
-            "(signatures), and only one can be compiled.",
-            remedy="Convert one signature to a file of its own.",
-            other_graphs=list(network.other_graphs),
-        )
-    require_no_control_flow(network)
-    problem: EthosUProblem
-    if network.format == "tosa" or system.accelerator.startswith("ethos-u85"):
-        make_architecture(system)  # says what does not fit in better words than the command
-        problem = CppCoreProblem(target, network, system)
-    else:
-        problem = PythonCoreProblem(target, network, system)
-    try:
-        _require_npu(problem, allow_cpu=allow_cpu)
-    except BaseException:
-        problem.close()
-        raise
-    return problem
-
-
-def _require_npu(problem: EthosUProblem, *, allow_cpu: bool) -> None:
-    """Refuses what would not run on the NPU. Raises ModelError."""
-    npu, cpu = problem.operators()
-    if npu and (allow_cpu or not cpu):
-        return
-    network = problem.network
-    if network.is_float and not npu:
-        raise ModelError(
-            f"{network.name!r} is a floating-point network; an Ethos-U computes integers "
-            "only, and nothing of it would run there.",
-            remedy="Quantise it to int8, from ONNX with `npu-tune convert`.",
-        )
-    listed = ", ".join(cpu[:5]) + (f" and {len(cpu) - 5} more" if len(cpu) > 5 else "")
-    raise ModelError(
-        f"{len(cpu)} operators of {network.name!r} would stay on the CPU: {listed}.",
-        remedy="Replace them, or accept them with allow_cpu = true; Vela's metrics leave "
-        "their time out."
-        if npu
-        else "Nothing would run on the NPU.",
-        cpu_operators=list(cpu),
-    )
 
 
 class EthosUProblem(Problem):
@@ -225,6 +158,11 @@ class PythonCoreProblem(EthosUProblem):
         return self._evaluate(
             configuration, stream=bytes_name(self._session.stream_area) in metrics
         )
+
+    def memory_timeline(self, configuration: Mapping[str, Value]) -> MemoryTimeline:
+        """Where Vela's allocator placed feature maps and buffers of weights, and for how long."""
+        self._session.compile(self.plan(configuration, self._operator_names), stream=False)
+        return self._session.memory_timeline()
 
     def _evaluate(self, configuration: Mapping[str, Value], *, stream: bool) -> Evaluation:
         session = self._session

@@ -109,7 +109,7 @@ class EthosUTarget:
             MissingExtraError: where Vela is not installed.
         """
         installed_vela()
-        from npu_tune.targets.ethos_u.problem import make_problem  # noqa: PLC0415 -- needs Vela
+        from npu_tune.targets.ethos_u.binding import make_problem  # noqa: PLC0415 -- needs Vela
 
         return make_problem(self, network, self.system, allow_cpu=self.allow_cpu)
 

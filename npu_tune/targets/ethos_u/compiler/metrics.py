@@ -15,7 +15,7 @@ from ethosu.vela.tensor import MemArea
 
 _FLASH = (MemArea.OnChipFlash, MemArea.OffChipFlash)
 _OFF_CHIP = (MemArea.Dram, MemArea.OffChipFlash)
-_NOT_OPERATORS = (Op.Const, Op.Placeholder, Op.CustomNpuOp, Op.SubgraphInput)
+NOT_OPERATORS = (Op.Const, Op.Placeholder, Op.CustomNpuOp, Op.SubgraphInput)
 
 
 def network_metrics(graph: Any, arch: Any, *, has_stream: bool = True) -> dict[str, float]:
@@ -85,7 +85,7 @@ def _operators(graph: Any, placement: PassPlacement) -> list[Any]:
         for subgraph in graph.subgraphs
         if subgraph.placement == placement
         for op in subgraph.get_all_ops_from_passes()
-        if op.type not in _NOT_OPERATORS
+        if op.type not in NOT_OPERATORS
     ]
 
 

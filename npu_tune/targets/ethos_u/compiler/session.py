@@ -32,11 +32,13 @@ from npu_tune.targets.ethos_u.compiler.settings import (
 from npu_tune.targets.ethos_u.compiler.shortcuts import Shortcuts
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.ethos_u.compiler.stream_rules import StreamRules
+from npu_tune.targets.ethos_u.compiler.timeline import Allocations, memory_timeline
 from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
 from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan, OperatorPlan
 from npu_tune.targets.ethos_u.system import System
 from npu_tune.targets.garbage import Frozen, no_collection
+from npu_tune.targets.memory import MemoryTimeline
 
 RECURSION_LIMIT = 10_000
 """Vela walks its graph recursively; its own limit of 1,000 is too low for long networks."""
@@ -135,6 +137,15 @@ class Session:
             for index, op in enumerate(operators)
         ]
 
+    def memory_timeline(self) -> MemoryTimeline:
+        """What the last compilation has in SRAM, and in DRAM where feature maps are there."""
+        arch = self.arch
+        limited = arch.is_spilling_enabled() and arch.arena_cache_size < arch.max_address_offset
+        sizes = {arch.fast_storage_mem_area.display_name(): int(arch.arena_cache_size)}
+        return memory_timeline(
+            self._allocations, self.npu_subgraphs, self.operator_names(), sizes if limited else {}
+        )
+
     @property
     def stream_area(self) -> Any:
         """The memory that constants and command streams are in."""
@@ -223,8 +234,9 @@ class Session:
 
         self._snapshot.restore()
         self._encoder.begin()
+        self._allocations = Allocations()
         original = scheduler.Scheduler
-        with self._vela(plan):
+        with self._vela(plan), self._allocations.recording():
             scheduler.Scheduler = recorded
             try:
                 scheduler.schedule_passes(
