@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         evaluate,
         export,
         load_study,
+        report,
         space,
         tune,
     )
@@ -32,6 +33,7 @@ __all__ = [
     "evaluate",
     "export",
     "load_study",
+    "report",
     "space",
     "suggest",
     "tune",

@@ -1,7 +1,7 @@
 """Lets a package be called like the function of the front door that bears its name.
 
-``npu_tune.space`` and ``npu_tune.compare`` are packages, and the front door offers functions of
-these names. Whichever of the two an import has put there, both uses work.
+``npu_tune.space``, ``npu_tune.compare`` and ``npu_tune.report`` are packages, and the front door offers
+functions of these names. Whichever of the two an import has put there, both uses work.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@
 
 from npu_tune.api.comparisons import compare
 from npu_tune.api.problems import Model, bind, convert, evaluate, space
-from npu_tune.api.studies import export, load_study, tune
+from npu_tune.api.studies import export, load_study, report, tune
 
 __all__ = [
     "Model",
@@ -22,6 +22,7 @@ __all__ = [
     "evaluate",
     "export",
     "load_study",
+    "report",
     "space",
     "tune",
 ]

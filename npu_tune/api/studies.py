@@ -196,6 +196,40 @@ def export(
     return build_trial(Path(study), pick, Path(out), target=target, force=force).artifact
 
 
+def report(
+    study: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    evaluate: str | float = "5s",
+) -> Path:
+    """Writes a page on what a study found, and why; it loads nothing from elsewhere.
+
+    Args:
+        study: the study's folder.
+        out: the file; ``report.html`` in the study's folder if None, Markdown if it ends in ``.md``.
+        evaluate: how long it is evaluated what changes bring that the study never took back alone,
+            such as ``"5s"``, or seconds.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: if there is no such study.
+        MissingExtraError: if Bokeh, which draws the plots, is not installed.
+        StorageError: if the file cannot be written.
+    """
+    from npu_tune.quantities import parse_duration_s  # noqa: PLC0415
+    from npu_tune.report.write import REPORT_FILE, write_report  # noqa: PLC0415 - brings Optuna
+
+    seconds = parse_duration_s(evaluate) if isinstance(evaluate, str) else float(evaluate)
+    path = Path(study) / REPORT_FILE if out is None else Path(out)
+    if path.suffix.lower() == ".md":
+        write_report(Path(study), html=None, markdown=path, seconds=seconds)
+    else:
+        write_report(Path(study), html=path, seconds=seconds)
+    return path
+
+
 def _metrics_and_weights(
     objective: str | Iterable[str] | Mapping[str, float] | None,
 ) -> tuple[list[str] | None, list[float] | None]:

@@ -15,17 +15,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command(short_help="Writes a page on what a study found, and why.")
 @study_argument
 @click.option("--out", type=_FILE, help="The HTML file. [default: STUDY/report.html]")
-@click.option(
-    "--markdown", type=_FILE, help="Write the same as Markdown, and no HTML unless asked."
-)
+@click.option("--markdown", type=_FILE, help="Write it as Markdown; as HTML too only with --out.")
 @click.option("--png", type=_FILE, help="Draw the front and the search into this .png, too.")
 @click.option(
     "--evaluate",
     metavar="TIME",
     default="5s",
     show_default=True,
-    help="How long it is evaluated what changes bring that the study never took back alone; 0 for not at "
-    "all.",
+    help="How long it is evaluated what changes bring that the study never took back alone; 0 for "
+    "not at all.",
 )
 @print_result
 def report(
@@ -35,32 +33,21 @@ def report(
 
     It says what each change brings, where time and memory go, and how to get and check the result.
     """
-    from npu_tune.report import plot_study  # noqa: PLC0415 -- keeps --help fast
-    from npu_tune.report.build import fill_in_best  # noqa: PLC0415
-    from npu_tune.report.explain import explain  # noqa: PLC0415
-    from npu_tune.report.explain.document import report_document  # noqa: PLC0415
-    from npu_tune.report.write import REPORT_FILE, write_html, write_markdown  # noqa: PLC0415
-    from npu_tune.tuning import read_study  # noqa: PLC0415
-
-    result = fill_in_best(study, read_study(study))
-    explanation = explain(study, result, seconds=_seconds(evaluate))
-    written = []
-    if markdown is not None:
-        written.append(write_markdown(markdown, result, explanation, folder=study))
-    if out is not None or markdown is None:
-        out = out or study / REPORT_FILE
-        written.append(write_html(out, result, explanation, folder=study))
-    if png is not None:
-        plot_study(result, png)
-        written.append(png)
-    document = {
-        "files": [str(path) for path in written],
-        **report_document(result, explanation, folder=study),
-    }
-    return CommandResult(document, "\n".join(f"Wrote {path}." for path in written))
-
-
-def _seconds(text: str) -> float:
     from npu_tune.quantities import parse_duration_s  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.report import plot_study  # noqa: PLC0415
+    from npu_tune.report.explain.document import report_document  # noqa: PLC0415
+    from npu_tune.report.write import REPORT_FILE, write_report  # noqa: PLC0415
 
-    return 0.0 if text == "0" else parse_duration_s(text)
+    seconds = 0.0 if evaluate == "0" else parse_duration_s(evaluate)
+    if out is None and markdown is None:
+        out = study / REPORT_FILE
+    written = write_report(study, html=out, markdown=markdown, seconds=seconds)
+    files = [*written.files]
+    if png is not None:
+        plot_study(written.result, png)
+        files.append(png)
+    document = {
+        "files": [str(path) for path in files],
+        **report_document(written.result, written.explanation, folder=study),
+    }
+    return CommandResult(document, "\n".join(f"Wrote {path}." for path in files))

@@ -1,5 +1,6 @@
 """Reports: what a study found, as text, as JSON documents and as pictures."""
 
+from npu_tune._callable import make_callable
 from npu_tune.report.documents import study_document
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.pick import knee, pick_trial
@@ -18,3 +19,5 @@ __all__ = [
     "study_document",
     "study_text",
 ]
+
+make_callable(__name__)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from npu_tune.report.documents import trial_counts
+from npu_tune.report.explain import explain_from_records
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
 from npu_tune.report.references import compare_with_references, stated_metrics
+from npu_tune.report.sections.text import section_text
+from npu_tune.report.sections.why import changes_section, layers_section
 from npu_tune.report.tables import format_ratio, format_value, table
 from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
 from npu_tune.space import Value
@@ -22,6 +26,7 @@ from npu_tune.tuning.settings import SearchSettings
 
 MOST_FRONT_ROWS = 20
 MOST_FAILURES_SHOWN = 5
+MOST_ROWS_OF_WHY = 8
 
 
 def study_text(result: StudyResult, *, layers: bool = True) -> str:
@@ -30,7 +35,7 @@ def study_text(result: StudyResult, *, layers: bool = True) -> str:
     if result.best is not None:
         sections += [_comparison(result, result.best), _front(result)]
         if layers:
-            sections.append(layers_text(result, result.best))
+            sections += [*_why(result), layers_text(result, result.best)]
     elif result.least_infeasible is not None:
         sections.append(_least_infeasible(result, result.least_infeasible))
     else:
@@ -58,6 +63,23 @@ def layers_text(result: StudyResult, trial: TrialRecord) -> str:
     title = f"Layers that trial {trial.number} changes ({cost}, {_kind(result, column)})"
     rows_text = table(["layer", "default -> chosen", "before", "after", "ratio"], body, left=2)
     return f"{title}\n{rows_text}"
+
+
+def _why(result: StudyResult) -> Iterator[str]:
+    """What the trials alone say of why the best is better."""
+    explanation = explain_from_records(result)
+    if explanation is None:
+        return
+    known = tuple(gain for gain in explanation.gains if gain.gain is not None)
+    if known:
+        changes = changes_section(replace(explanation, gains=known))
+        shown = ("taken back", "cost without", "brings")
+        yield section_text(changes, columns=shown, most_rows=MOST_ROWS_OF_WHY)
+    if explanation.layers:
+        costly = sorted(explanation.layers, key=lambda row: -row.share_after)
+        layers = layers_section(replace(explanation, layers=tuple(costly)))
+        of_layers = ("layer", "before", "after", "share", "bounded by")
+        yield section_text(layers, columns=of_layers, most_rows=MOST_ROWS_OF_WHY)
 
 
 def _heading(result: StudyResult) -> str:

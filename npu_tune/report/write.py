@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from npu_tune.files import storage_errors, write_whole
-from npu_tune.report.explain import Explanation
+from npu_tune.report.build import fill_in_best
+from npu_tune.report.explain import Explanation, explain
 from npu_tune.report.html import report_html
 from npu_tune.report.markdown import report_markdown
 from npu_tune.report.pictures import WRITABLE
-from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning import StudyResult, read_study
 
 REPORT_FILE = "report.html"
 """The report in a study's folder, and in an exported one."""
 
 
-def write_html(
-    path: Path, result: StudyResult, explanation: Explanation | None, *, folder: Path
-) -> Path:
-    """Writes the HTML report and returns its path; see :func:`npu_tune.report.html.report_html`.
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report on a study.
+
+    Args:
+        result: the study.
+        explanation: of its best trial; None where no trial meets the limits.
+        files: that were written.
+    """
+
+    result: StudyResult
+    explanation: Explanation | None
+    files: tuple[Path, ...]
+
+
+def write_report(
+    folder: Path, *, html: Path | None, markdown: Path | None = None, seconds: float
+) -> WrittenReport:
+    """Explains a study and writes what is asked for.
+
+    Args:
+        folder: of the study.
+        html: the file with everything; None for none.
+        markdown: the file without plots; None for none.
+        seconds: how long changes may be evaluated.
 
     Raises:
-        MissingExtraError: if Bokeh is not installed.
-        StorageError: if the file cannot be written.
+        UsageError: if there is no such study.
+        MissingExtraError: if Bokeh is not installed and HTML is asked for.
+        StorageError: if a file cannot be written.
     """
-    return _write(path, report_html(result, explanation, folder=folder))
+    result = fill_in_best(folder, read_study(folder))
+    explanation = explain(folder, result, seconds=seconds)
+    pages = [(html, report_html), (markdown, report_markdown)]
+    files = []
+    for path, page in pages:
+        if path is not None:
+            write_page(path, page(result, explanation, folder=folder))
+            files.append(path)
+    return WrittenReport(result, explanation, tuple(files))
 
 
-def write_markdown(
-    path: Path, result: StudyResult, explanation: Explanation | None, *, folder: Path
-) -> Path:
-    """Writes the report as Markdown and returns its path.
-
-    Raises:
-        StorageError: if the file cannot be written.
-    """
-    return _write(path, report_markdown(result, explanation, folder=folder))
-
-
-def _write(path: Path, text: str) -> Path:
+def write_page(path: Path, text: str) -> None:
+    """Writes one page; raises StorageError if that cannot be."""
     with storage_errors("The report", path, remedy=WRITABLE):
         write_whole(path, text.encode())
-    return path

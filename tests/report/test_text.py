@@ -74,12 +74,20 @@ def test_what_got_worse_by_much_is_told_as_a_factor():
 
 
 def test_the_layers_table_shows_choices_and_cycles_before_and_after():
-    line = next(li for li in study_text(study_result()).splitlines() if li.startswith("conv"))
+    text = study_text(study_result()).split("\nLayers that trial 2 changes")[1]
+    line = next(line for line in text.splitlines() if line.startswith("conv"))
     assert line.split() == ["conv", "ofm_block", "8x8x16", "->", "4x4x16", "900", "750", "0.833"]
 
 
 def test_unchanged_layers_are_left_out():
-    assert "\npool" not in study_text(study_result())
+    assert "\npool" not in study_text(study_result()).split("\nLayers that trial 2 changes")[1]
+
+
+def test_the_report_says_why_the_best_is_better_as_far_as_the_trials_know():
+    text = study_text(study_result())
+    assert "What matters most: conv/ofm_block (10.00)." in text
+    assert "conv takes 88% of the time." in text
+    assert "What matters most" not in study_text(study_result(), layers=False)
 
 
 def test_failures_are_counted_by_class_and_message_with_the_first_trial():

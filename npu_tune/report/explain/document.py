@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from npu_tune.report.documents import Document, metric_document, trial_document
 from npu_tune.report.explain.explanation import Explanation, pool_peaks
-from npu_tune.report.explain.layer_costs import cause_shares
+from npu_tune.report.explain.gains import ChangeGain
+from npu_tune.report.explain.layer_costs import LayerCost, cause_shares
 from npu_tune.report.verdict import export_command, worse_metrics
 from npu_tune.targets import MemoryTimeline
 from npu_tune.tuning.records import StudyResult, TrialRecord
@@ -45,8 +45,8 @@ def _why(explanation: Explanation, folder: Path) -> Document:
     return {
         "in_return": worse_metrics(explanation.result, explanation.trial),
         "leading": [gain.label for gain in explanation.leading],
-        "gains": [asdict(gain) for gain in explanation.gains],
-        "layers": [_layer(asdict(row)) for row in explanation.layers],
+        "gains": [_gain(gain) for gain in explanation.gains],
+        "layers": [_layer(row) for row in explanation.layers],
         "bounded_by": cause_shares(explanation.layers),
         "advice": list(explanation.advice),
         "memory": dict(zip(("before", "after"), map(_memory, memory), strict=True)),
@@ -55,9 +55,25 @@ def _why(explanation: Explanation, folder: Path) -> Document:
     }
 
 
-def _layer(row: dict[str, Any]) -> Document:
-    changes = {knob: list(values) for knob, values in row["changes"].items()}
-    return {**row, "changes": changes}
+def _gain(gain: ChangeGain) -> Document:
+    return {
+        "label": gain.label,
+        "names": list(gain.names),
+        "layer": gain.layer,
+        "before": gain.before,
+        "after": gain.after,
+        "cost_without": gain.cost_without,
+        "gain": gain.gain,
+        "metrics_without": dict(gain.metrics_without),
+        "also": list(gain.also),
+        "obstacle": gain.obstacle,
+    }
+
+
+def _layer(row: LayerCost) -> Document:
+    changes = {knob: list(values) for knob, values in row.changes.items()}
+    names = [each.name for each in fields(row)]
+    return {name: getattr(row, name) for name in names} | {"changes": changes}
 
 
 def _memory(memory: MemoryTimeline | None) -> Document | None:

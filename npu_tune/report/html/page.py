@@ -41,13 +41,14 @@ def report_html(result: StudyResult, explanation: Explanation | None, *, folder:
         ) from error
     sections = report_sections(result, explanation, folder=folder)
     drawn = _drawn(result, explanation)
-    script, divs = components([plot for plots in drawn.values() for plot in plots])
+    plots = [plot for own in drawn.values() for plot in own]
+    script, divs = components(plots) if plots else ("", ())
     placed = iter(divs)
     data = report_document(result, explanation, folder=folder)
     return _template().render(
         title=f"{result.model} on {result.target}",
         sections=sections,
-        plots={key: [next(placed) for _ in plots] for key, plots in drawn.items()},
+        plots={key: [next(placed) for _ in own] for key, own in drawn.items()},
         anchors=_anchors(sections),
         data=json.dumps(data, ensure_ascii=False).replace("</", "<\\/"),
         bokeh=Resources(mode="inline", components=["bokeh"]).render_js(),

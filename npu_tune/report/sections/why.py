@@ -17,7 +17,7 @@ def changes_section(explanation: Explanation) -> Section:
         return Section(
             "changes", "What each change brings", ("Nothing differs from the default.",)
         )
-    singles = sum(gain.is_single for gain in gains)
+    singles = explanation.trial.changes(explanation.result.default)
     leading = [f"{gain.label} ({_points(gain)})" for gain in explanation.leading]
     unknown, measured = explanation.unknown_gains, not explanation.result.deterministic
     sentences = said(
@@ -36,27 +36,24 @@ def changes_section(explanation: Explanation) -> Section:
     return Section("changes", "What each change brings", sentences, Table(columns, rows))
 
 
-def layers_section(explanation: Explanation) -> Section | None:
+def layers_section(explanation: Explanation) -> Section:
     """Where the time goes."""
     rows, schema = explanation.layers, explanation.result.profile
     if not rows:
-        return None
-    unit = f"[{schema.unit}]" if schema.unit else ""
+        return Section("layers", "Where the time goes", ("The target does not tell.",))
+    whole = cost_in_words(schema)
     has_causes = any(row.cause_before or row.cause_after for row in rows)
     columns = (
-        "layer", f"before {unit}".strip(), f"after {unit}".strip(), "change", "share",
-        *(["bounded by"] if has_causes else []), "changes",
+        "layer", "before", "after", "change", "share", *(["bounded by"] if has_causes else []),
+        "changes",
     )  # fmt: skip
-    return Section(
-        "layers",
-        f"Where {cost_in_words(schema)} goes",
-        explanation.advice,
-        Table(
-            columns,
-            tuple(_layer_row(row, has_causes=has_causes) for row in rows),
-            tuple(row.layer for row in rows),
-        ),
+    table = Table(
+        columns,
+        tuple(_layer_row(row, has_causes=has_causes) for row in rows),
+        tuple(row.layer for row in rows),
     )
+    unit = f", in {schema.unit}" if schema.unit else ""
+    return Section("layers", f"Where {whole} goes{unit}", explanation.advice, table)
 
 
 def memory_section(explanation: Explanation) -> Section | None:
