@@ -18,7 +18,7 @@ def test_a_report_is_written_into_the_folder_of_its_study(npu_tune, study):
     assert ended.out == f"Wrote {study}/report.html.\n"
     page = (study / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
-    assert "ds-cnn on fake-failing" in page
+    assert "ds-cnn on fake-npu" in page
 
 
 def test_what_it_says_is_told_in_the_documented_schema(npu_tune, study):
@@ -35,7 +35,7 @@ def test_what_it_says_is_told_in_the_documented_schema(npu_tune, study):
 def test_both_pages_are_written_where_both_are_asked_for(npu_tune, study):
     ended = npu_tune("report", study, "--markdown", "why.md", "--out", "why.html")
     assert ended.out.splitlines() == ["Wrote why.html.", "Wrote why.md."]
-    assert (study.parent / "why.md").read_text().startswith("# ds-cnn on fake-failing\n")
+    assert (study.parent / "why.md").read_text().startswith("# ds-cnn on fake-npu\n")
 
 
 def test_nothing_is_evaluated_for_a_report_where_that_is_asked(npu_tune, study):
