@@ -12,11 +12,13 @@ from npu_tune.network import Network
 from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace, Value
 from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.garbage import no_collection
+from npu_tune.targets.memory import MemoryTimeline
 from npu_tune.targets.metrics import Evaluation, ProfileSchema, default_objective
 from npu_tune.targets.neural_art.confidence import confidence_of
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
 from npu_tune.targets.neural_art.program import program_document
+from npu_tune.targets.neural_art.timeline import memory_timeline
 from npu_tune.targets.neural_art.vendor import best_setting
 from npu_tune.targets.oracle import Bound, Front, Progress
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
@@ -73,6 +75,11 @@ class NeuralArtProblem(Problem):
         whole = compiler.space.complete(configuration)
         with no_collection():
             return evaluation_of(compiler.run(whole), compiler.hardware(whole))
+
+    def memory_timeline(self, configuration: Mapping[str, Value]) -> MemoryTimeline:
+        """Where the compiler places maps and weights in the pools of RAM, epoch by epoch."""
+        with no_collection():
+            return memory_timeline(self.compiler.run(self.space.complete(configuration)))
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
         """Writes the compiled program as JSON, the configuration and its metrics.
