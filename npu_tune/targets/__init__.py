@@ -25,6 +25,7 @@ from npu_tune.targets.metrics import (
     missing_metrics,
 )
 from npu_tune.targets.problem import Artifact, CalibratedTarget, Problem, Start, Target
+from npu_tune.targets.profiles import bounding_cause
 
 if TYPE_CHECKING:
     from npu_tune.targets.registry import load_target, target_families

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ class MemoryTimeline:
     def live_bytes(self, pool: str, step: int) -> int:
         """The bytes of a pool that are in use in a step."""
         return sum(b.size_bytes for b in self.in_pool(pool) if b.is_live(step))
+
+    def overlaps(self) -> tuple[tuple[MemoryBuffer, MemoryBuffer], ...]:
+        """Pairs of buffers that share addresses while both are in use; a sound timeline has none."""
+        return tuple(
+            (one, other)
+            for pool in self.pools
+            for one, other in combinations(self.in_pool(pool), 2)
+            if one.first <= other.last and other.first <= one.last
+            if one.address < other.end and other.address < one.end
+        )
 
     def peak(self, pool: str) -> tuple[int, tuple[MemoryBuffer, ...]]:
         """The step in which most bytes of a pool are in use, and what they hold, largest first.

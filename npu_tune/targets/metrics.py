@@ -120,9 +120,9 @@ class ProfileSchema:
         unit: of that column, such as ``cycles``.
         group: column with the same number in neighbouring rows that ran together as one; None
             where a profile has no such column.
-        causes: what a layer would cost by one part of the hardware alone: the part as a person
-            calls it, such as ``flash``, by column. The largest of them bounds the layer. Empty
-            where a profile has no such columns.
+        causes: what one part of the hardware has in a layer's cost: the part as a person calls it,
+            such as ``flash``, by column. The largest bounds the layer; see
+            :func:`npu_tune.targets.bounding_cause`. Empty where a profile has no such columns.
     """
 
     cost: str = "cycles"

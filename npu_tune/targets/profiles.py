@@ -1,12 +1,34 @@
-"""Profiles as compact JSON tables, the way trials and stores keep them."""
+"""What a profile says of its layers, and profiles as the compact tables that trials keep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from npu_tune.targets.metrics import ProfileSchema
+
 Profile = Mapping[str, Mapping[str, float]]
 """Per layer, value by column name; see :class:`npu_tune.targets.ProfileSchema`."""
+
+
+def bounding_cause(schema: ProfileSchema, row: Mapping[str, float]) -> str:
+    """The part of the hardware that bounds a layer, as a person calls it.
+
+    It is that of the largest column alone, however near another one comes; of equal ones, that
+    which the schema names first.
+
+    Args:
+        schema: of the profile.
+        row: of the layer.
+
+    Returns:
+        "" where it is not known: the schema names no such columns, the row lacks one of them, as
+        those of older trials may, or all of them are 0.
+    """
+    if not schema.causes or any(column not in row for column in schema.causes):
+        return ""
+    largest = max(schema.causes, key=row.__getitem__)
+    return schema.causes[largest] if row[largest] > 0.0 else ""
 
 
 def pack_profile(profile: Profile) -> dict[str, Any]:

@@ -34,3 +34,10 @@ def test_the_peak_is_the_step_with_most_bytes_in_use_and_names_what_they_hold():
 def test_the_peak_of_a_pool_that_holds_nothing_is_refused():
     with pytest.raises(ValueError, match="nothing lies in the pool 'DRAM'"):
         TIMELINE.peak("DRAM")
+
+
+def test_buffers_that_share_addresses_while_both_are_in_use_are_found():
+    assert TIMELINE.overlaps() == ()
+    late = MemoryBuffer("late", "logits", "SRAM", 119, 10, 2, 2)
+    wrong = MemoryTimeline(TIMELINE.steps, (*TIMELINE.buffers, late))
+    assert wrong.overlaps() == ((TIMELINE.buffers[2], late),)

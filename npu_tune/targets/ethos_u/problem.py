@@ -24,7 +24,7 @@ from npu_tune.targets.ethos_u.starts import network_starts, python_core_starts
 from npu_tune.targets.ethos_u.system import System
 from npu_tune.targets.ethos_u.translation import translate
 from npu_tune.targets.memory import MemoryTimeline
-from npu_tune.targets.metrics import Evaluation, ProfileSchema
+from npu_tune.targets.metrics import Evaluation
 from npu_tune.targets.oracle import Bound
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
@@ -42,10 +42,6 @@ class EthosUProblem(Problem):
         network: what is compiled.
         system: the same target in Vela's words.
     """
-
-    profile = ProfileSchema(
-        causes={"npu_cycles": "compute", "sram_cycles": "SRAM", "off_chip_cycles": "flash"}
-    )
 
     def __init__(self, target: Target, network: Network, system: System) -> None:
         super().__init__(target, network)
@@ -121,6 +117,7 @@ class PythonCoreProblem(EthosUProblem):
     def __init__(self, target: Target, network: Network, system: System) -> None:
         super().__init__(target, network, system)
         self._session = Session(network, system)
+        self.profile = self._session.profile
         self._operator_names = self._session.operator_names()
 
     def operators(self) -> tuple[int, tuple[str, ...]]:

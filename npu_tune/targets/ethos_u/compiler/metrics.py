@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from ethosu.vela import npu_performance
 from ethosu.vela.nn_graph import PassPlacement
 from ethosu.vela.npu_performance import PassCycles
 from ethosu.vela.operation import Op
-from ethosu.vela.tensor import MemArea
+from ethosu.vela.tensor import MemArea, TensorSubPurpose
+
+from npu_tune.targets.metrics import ProfileSchema
 
 _FLASH = (MemArea.OnChipFlash, MemArea.OffChipFlash)
 _OFF_CHIP = (MemArea.Dram, MemArea.OffChipFlash)
+_ON_CHIP_FLASH = "on_chip_flash_cycles"
 NOT_OPERATORS = (Op.Const, Op.Placeholder, Op.CustomNpuOp, Op.SubgraphInput)
 
 
@@ -89,34 +93,66 @@ def _operators(graph: Any, placement: PassPlacement) -> list[Any]:
     ]
 
 
-class OperatorRows:
-    """Records what Vela's estimate says of each operator while it adds them up."""
+def profile_schema(arch: Any) -> ProfileSchema:
+    """What the columns of :meth:`OperatorRows.row` mean on a system."""
+    causes = {"compute_cycles": "compute", "fetch_cycles": "weights", "sram_cycles": "SRAM"}
+    areas = {arch.permanent_storage_mem_area, arch.feature_map_storage_mem_area}
+    if MemArea.OnChipFlash in areas:
+        causes[_ON_CHIP_FLASH] = "on-chip flash"
+    elif areas & {*_OFF_CHIP}:
+        causes["off_chip_cycles"] = "DRAM" if MemArea.Dram in areas else "flash"
+    return ProfileSchema(causes=causes)
 
-    def __init__(self) -> None:
+
+class OperatorRows:
+    """Records what Vela's estimate says of each operator while it adds them up.
+
+    Args:
+        schema: of the profile on this system.
+    """
+
+    def __init__(self, schema: ProfileSchema) -> None:
+        self._has_on_chip_flash = _ON_CHIP_FLASH in schema.causes
         self._cycles: dict[Any, Any] = {}
         self._traffic: dict[Any, Any] = {}
+        self._computed: dict[Any, float] = {}
+        self._slack: dict[Any, float] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Listens to Vela's estimate."""
-        original = npu_performance.estimate_full_op_performance
+        estimate = npu_performance.estimate_full_op_performance
+        measure = npu_performance.measure_cycle_cost
+        computed = 0.0
 
-        def recorded(arch: Any, schedule: Any, op: Any, *rest: Any) -> Any:
-            found = original(arch, schedule, op, *rest)
-            self._traffic[op], _, self._cycles[op] = found
+        def measured(*query: Any) -> Any:
+            nonlocal computed
+            found = measure(*query)
+            computed = float(found.op_cycles)
             return found
 
-        npu_performance.estimate_full_op_performance = recorded
-        try:
+        def estimated(arch: Any, schedule: Any, op: Any, before: Any, *rest: Any) -> Any:
+            found = estimate(arch, schedule, op, before, *rest)
+            self._traffic[op], _, self._cycles[op] = found
+            self._computed[op] = computed
+            slack = schedule.cost_map[before].slack_buffering_cycles if before else 0
+            self._slack[op] = float(slack)
+            return found
+
+        with (
+            patch.object(npu_performance, "estimate_full_op_performance", estimated),
+            patch.object(npu_performance, "measure_cycle_cost", measured),
+        ):
             yield
-        finally:
-            npu_performance.estimate_full_op_performance = original
 
     def row(self, op: Any, schedule: Any) -> dict[str, float]:
         """One operator's row of the profile.
 
-        ``cycles`` is what the operator adds to the total; ``npu_cycles`` is its computation,
-        ``sram_cycles`` and ``off_chip_cycles`` are its memory traffic, which overlap with it.
+        ``cycles`` is what the operator adds to the total: the largest of ``npu_cycles``, its
+        computation with the copying of weights that is not hidden, and of its memory traffic,
+        ``sram_cycles``, ``off_chip_cycles`` and ``on_chip_flash_cycles``, which overlap with it.
+        ``npu_cycles`` stand a second time in ``compute_cycles`` or in ``fetch_cycles``, whichever
+        of computing and copying takes longer; the other column says what the other one takes.
         ``sram_bytes`` is all the SRAM in use while it runs.
         """
         cycles, traffic = self._cycles[op], self._traffic[op]
@@ -124,11 +160,32 @@ class OperatorRows:
         snapshot = schedule.memory_snapshot
         live = snapshot[cost.time_index] if cost.time_index < len(snapshot) else 0
         off_chip = max(cycles[PassCycles.DramAccess], cycles[PassCycles.OffChipFlashAccess])
-        return {
+        npu = float(cycles[PassCycles.Npu])
+        busy, compute = max(npu, 0.0), self._computed[op]
+        fetch = self._fetch_cycles(op, cost, npu)
+        bound_by_compute = compute >= fetch
+        row = {
             "cycles": float(cycles[PassCycles.Total]),
-            "npu_cycles": float(cycles[PassCycles.Npu]),
+            "npu_cycles": npu,
+            "compute_cycles": busy if bound_by_compute else compute,
+            "fetch_cycles": fetch if bound_by_compute else busy,
             "sram_cycles": float(cycles[PassCycles.SramAccess]),
             "off_chip_cycles": float(off_chip),
             "off_chip_bytes": float(sum(np.sum(traffic[area]) for area in _OFF_CHIP)),
             "sram_bytes": float(live),
         }
+        if self._has_on_chip_flash:
+            row[_ON_CHIP_FLASH] = float(cycles[PassCycles.OnChipFlashAccess])
+        return row
+
+    def _fetch_cycles(self, op: Any, cost: Any, npu: float) -> float:
+        """Of copying weights and tables, what the operator before does not hide.
+
+        Slices that are copied in turn to two buffers arrive beside the computation; anything else
+        has arrived before it. Inside a cascade Vela counts no copy, and yet takes off what the
+        operator before hides of it, so that ``npu_cycles`` may fall below the computation.
+        """
+        buffers = cost.buffered_weight_tensors
+        if buffers and buffers[0].sub_purpose == TensorSubPurpose.DoubleBuffer:
+            return max(float(cost.full_weight_transfer_cycles) - self._slack[op], 0.0)
+        return max(npu - self._computed[op], 0.0)

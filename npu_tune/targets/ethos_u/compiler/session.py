@@ -21,7 +21,11 @@ from npu_tune.targets.ethos_u.compiler.back_end import estimate, generate
 from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
 from npu_tune.targets.ethos_u.compiler.least import LeastCosts
 from npu_tune.targets.ethos_u.compiler.lives import host_bytes, map_lives, map_ways
-from npu_tune.targets.ethos_u.compiler.metrics import OperatorRows, placed_operators
+from npu_tune.targets.ethos_u.compiler.metrics import (
+    OperatorRows,
+    placed_operators,
+    profile_schema,
+)
 from npu_tune.targets.ethos_u.compiler.reasons import Reasons
 from npu_tune.targets.ethos_u.compiler.scheduling import PlannedScheduler
 from npu_tune.targets.ethos_u.compiler.settings import (
@@ -72,6 +76,7 @@ class Session:
 
     def __init__(self, network: Network, system: System) -> None:
         self.arch = make_architecture(system)
+        self.profile = profile_schema(self.arch)
         self._own_arena_limit = self.arch.arena_cache_size
         self._encoder = WeightEncoder()
         self._shortcuts = Shortcuts()
@@ -166,7 +171,7 @@ class Session:
             CompilerError: where Vela stops.
         """
         self.schedule(plan)
-        self._rows = OperatorRows()
+        self._rows = OperatorRows(self.profile)
         with self._vela(plan), self._rows.recording():
             rules, subgraphs = self._stream_rules, self.npu_subgraphs
             self.has_stream = stream or not rules.hold(self.graph, subgraphs, self.arch)

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import pytest
 
 from npu_tune.testing import some_configurations
-
-
-def overlapping(timeline):
-    return [
-        (one.name, other.name)
-        for pool in timeline.pools
-        for one, other in combinations(timeline.in_pool(pool), 2)
-        if one.first <= other.last and other.first <= one.last
-        if one.address < other.end and other.address < one.end
-    ]
 
 
 @pytest.mark.parametrize("allocator", ["HillClimb", "Greedy", "LinearAlloc"])
@@ -26,7 +14,7 @@ def test_the_highest_address_in_sram_is_the_metric(resnet8_problem, allocator):
     timeline = resnet8_problem.memory_timeline(changed)
     evaluation = resnet8_problem.evaluate(changed)
     assert timeline.used_bytes("SRAM") == evaluation.metrics["sram_bytes"]
-    assert overlapping(timeline) == []
+    assert timeline.overlaps() == ()
 
 
 def test_tuned_configurations_have_what_vela_counts_for_each_operator(resnet8_problem):
@@ -34,6 +22,6 @@ def test_tuned_configurations_have_what_vela_counts_for_each_operator(resnet8_pr
         timeline = resnet8_problem.memory_timeline(configuration)
         evaluation = resnet8_problem.evaluate(configuration)
         assert timeline.used_bytes("SRAM") == evaluation.metrics["sram_bytes"]
-        assert overlapping(timeline) == []
+        assert timeline.overlaps() == ()
         for layer, row in evaluation.profile.items():
             assert timeline.live_bytes("SRAM", timeline.steps.index(layer)) == row["sram_bytes"]
