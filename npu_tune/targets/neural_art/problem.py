@@ -42,7 +42,13 @@ class NeuralArtProblem(Problem):
 
     profile = ProfileSchema(
         group="epoch",
-        causes={"compute_cycles": "compute", "ram_cycles": "RAM", "flash_cycles": "flash"},
+        causes={
+            "units_cycles": "compute",
+            "ram_cycles": "RAM",
+            "flash_cycles": "flash",
+            "wait_cycles": "preloading",
+            "fixed_cycles": "fixed cost",
+        },
     )
 
     def __init__(

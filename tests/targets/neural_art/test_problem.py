@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from npu_tune.network.zoo import zoo_network
-from npu_tune.targets import Goal, default_objective, load_target
+from npu_tune.targets import Goal, bounding_cause, default_objective, load_target
 from npu_tune.targets.neural_art.evaluation import METRICS
 from npu_tune.testing import some_configurations
 
@@ -102,3 +102,29 @@ def test_latency_and_ram_are_the_objectives_and_all_but_counts_of_epochs_have_a_
     goals = {metric.name: metric.goal for metric in METRICS}
     assert {goals.pop(name) for name in ("hardware_epochs", "software_epochs")} == {None}
     assert set(goals.values()) == {Goal.MINIMIZE}
+
+
+@pytest.mark.parametrize("rule", ["calibrated", "vendor"])
+def test_the_causes_of_a_layer_add_up_to_what_it_costs(rule):
+    with load_target(N6, {"rule": rule}).bind(zoo_network("resnet8")) as problem:
+        chosen = [problem.space.default, *some_configurations(problem.space, 6, seed=4)]
+        rows = [row for each in chosen for row in problem.evaluate(each).profile.values()]
+    assert set(problem.profile.causes) <= set(rows[0])
+    for row in rows:
+        busy = max(row["units_cycles"], row["ram_cycles"], row["flash_cycles"])
+        found = busy + row["fixed_cycles"] + row["wait_cycles"]
+        assert found == pytest.approx(row["cycles"])
+
+
+def test_layers_that_run_as_one_have_the_same_cause():
+    with load_target(N6).bind(zoo_network("resnet8")) as problem:
+        profile = problem.evaluate(problem.space.default).profile
+        found = {name: bounding_cause(problem.profile, row) for name, row in profile.items()}
+    # Weights of the shortcut come from flash for longer than either unit takes by itself.
+    shortcut, addition = profile["stage3/shortcut"], profile["stage3/add/linear"]
+    assert shortcut["epoch"] == addition["epoch"]
+    assert shortcut["compute_cycles"] > shortcut["flash_cycles"]
+    assert found["stage3/shortcut"] == found["stage3/add/linear"] == "flash"
+    assert found["stage1/conv1/linear"] == "compute"
+    assert found["image/load"] == "RAM"
+    assert found["probabilities"] == "fixed cost"

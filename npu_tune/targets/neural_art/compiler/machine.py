@@ -179,6 +179,7 @@ class Machine:
             compute,
             ram,
             flash + serial,
+            fixed,
             internal,
             external,
             from_flash,

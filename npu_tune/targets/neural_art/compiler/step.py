@@ -39,6 +39,7 @@ class EpochCosts(NamedTuple):
         compute_cycles: of the units.
         ram_cycles: of the slowest memory or stream.
         flash_cycles: of reading weights while the epoch runs.
+        fixed_cycles: of starting the epoch, or of calling software.
         ram_bytes: read and written, external RAM left out.
         external_bytes: read and written in external RAM.
         flash_bytes: read.
@@ -51,6 +52,7 @@ class EpochCosts(NamedTuple):
     compute_cycles: float
     ram_cycles: float
     flash_cycles: float
+    fixed_cycles: float
     ram_bytes: float
     external_bytes: float
     flash_bytes: int
@@ -94,7 +96,9 @@ class Step:
     def rows(self) -> tuple[tuple[str, dict[str, float]], ...]:
         """Per operation its name and its profile, without waiting for preloaded weights.
 
-        Operations of one epoch share its cycles in proportion to the cycles of their own units;
+        Operations of one epoch share its cycles in proportion to the cycles of their own units,
+        ``compute_cycles``, and with them what units, memories, flash and the start of the epoch
+        have in them: its units run at the same time, so that the slowest of them counts for all;
         slices and concatenations around stripes count for the operation beside them.
         """
         rows: dict[str, dict[str, float]] = {}
@@ -105,8 +109,10 @@ class Step:
                 own = {
                     "cycles": costs.cycles * share,
                     "compute_cycles": demand.compute,
+                    "units_cycles": costs.compute_cycles * share,
                     "ram_cycles": costs.ram_cycles * share,
                     "flash_cycles": costs.flash_cycles * share,
+                    "fixed_cycles": costs.fixed_cycles * share,
                     "wait_cycles": 0.0,
                     "macs": demand.macs,
                     "flash_bytes": demand.stored,
