@@ -20,6 +20,7 @@ from npu_tune.network import Network
 from npu_tune.processes import describe_exit
 from npu_tune.processes.programs import ProgramEnd
 from npu_tune.space import SearchSpace
+from npu_tune.targets.command.memory import MemoryTable
 from npu_tune.targets.command.settings import TEMPORARY, CommandTable, FailureName
 from npu_tune.targets.metrics import Evaluation
 from npu_tune.validation import Table, validated
@@ -42,6 +43,7 @@ class AnswerTable(Table):
         notes: what a person should know.
         spread: relative standard deviation by metric, where it was found out.
         files: of the working folder that are deployed, by role.
+        memory: what lies in memory while the network runs; None where the program does not tell.
         failure: class of failure, instead of metrics.
         message: why it failed.
     """
@@ -51,6 +53,7 @@ class AnswerTable(Table):
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
     spread: dict[str, Annotated[Finite, Field(ge=0.0)]] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
+    memory: MemoryTable | None = None
     failure: FailureName | None = None
     message: str = ""
 
@@ -119,8 +122,13 @@ def evaluation_of(
         left: processes that the program left behind.
 
     Raises:
-        CompilerError: if the profile is not what was declared.
+        CompilerError: if profile or memory are not what was declared.
     """
+    if answer.memory is not None and not table.memory:
+        raise CompilerError(
+            "The answer of the command has a memory, which is not declared.",
+            remedy="Declare memory = true in [target.command].",
+        )
     notes = answer.notes
     if left:
         one = left == 1
@@ -195,6 +203,7 @@ def _profile(
             )
         return {}
     cost, group = table.profile.cost, table.profile.group
+    amounts = (cost, *table.profile.causes)
     layers = [layer.name for layer in network.layers]
     unknown = next((name for name in answer.profile if name not in set(layers)), None)
     if unknown is not None:
@@ -206,14 +215,15 @@ def _profile(
     for layer in layers:
         row = answer.profile.get(layer)
         if row is None and layer in space.layers:
-            row = {cost: 0.0} | ({} if group is None else {group: last})
+            row = dict.fromkeys(amounts, 0.0) | ({} if group is None else {group: last})
         if row is None:
             continue
-        wrong = next((name for name in (cost, group) if name and name not in row), None)
-        if wrong is not None or row[cost] < 0.0:
+        wrong = next((name for name in amounts if row.get(name, -1.0) < 0.0), None)
+        if wrong is None and group is not None and group not in row:
+            wrong = group
+        if wrong is not None:
             raise CompilerError(
-                f"The profile of the command has no {(wrong or cost)!r} of {layer!r} that is "
-                "0 or more."
+                f"The profile of the command has no {wrong!r} of {layer!r} that is 0 or more."
             )
         rows[layer] = dict(row)
         last = row[group] if group else 0.0

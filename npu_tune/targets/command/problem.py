@@ -23,8 +23,10 @@ from npu_tune.space import NETWORK_SCOPE, SearchSpace, Value
 from npu_tune.targets.about import ABOUT
 from npu_tune.targets.command.answer import MOST_BYTES, AnswerTable, evaluation_of, read_answer
 from npu_tune.targets.command.knobs import by_layer, make_space, make_starts
+from npu_tune.targets.command.memory import timeline_of
 from npu_tune.targets.command.settings import CommandTable
 from npu_tune.targets.measured.data import MeasuringData
+from npu_tune.targets.memory import MemoryTimeline
 from npu_tune.targets.metrics import Evaluation, ProfileSchema
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
@@ -87,6 +89,14 @@ class CommandProblem(Problem):
     def evaluate(self, configuration: Mapping[str, Value]) -> Evaluation:
         with self._answered(configuration) as answered:
             return answered.evaluation
+
+    def memory_timeline(self, configuration: Mapping[str, Value]) -> MemoryTimeline | None:
+        """Runs the program once more, where it says that it can tell."""
+        if not self._table.memory:
+            return None
+        with self._answered(configuration) as answered:
+            layers = {layer.name for layer in self.network.layers}
+            return timeline_of(answered.answer.memory, layers)
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
         """Runs the program once more and keeps the files that it names."""

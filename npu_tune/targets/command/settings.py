@@ -71,6 +71,7 @@ class ProfileTable(Table):
     cost: str = "cycles"
     unit: str = "cycles"
     group: str | None = None
+    causes: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
 
 
 class KnobTable(Table):
@@ -136,6 +137,7 @@ class CommandTable(Table):
         exit_codes: class of failure by exit status.
         metrics: that the program reports.
         profile: what its profiles mean; None where it reports none.
+        memory: whether it tells what lies in memory while the network runs.
         knobs: what may be chosen.
         starts: configurations worth trying early.
     """
@@ -156,6 +158,7 @@ class CommandTable(Table):
     exit_codes: dict[str, FailureName] = Field(default_factory=dict)
     metrics: Annotated[tuple[MetricTable, ...], Field(strict=False, min_length=1)]
     profile: ProfileTable | None = None
+    memory: bool = False
     knobs: Annotated[tuple[KnobTable, ...], Field(strict=False, min_length=1)]
     starts: Annotated[tuple[StartTable, ...], Field(strict=False)] = ()
 

@@ -67,7 +67,9 @@ class CommandTarget:
             "environment": ", ".join(f"{k}={v}" for k, v in sorted(table.environment.items())),
             "exit_codes": ", ".join(f"{k}={v}" for k, v in sorted(table.exit_codes.items())),
             "reports": ", ".join(f"{each.name} {each.kind}" for each in table.metrics),
-            "profile": "" if table.profile is None else table.profile.model_dump_json(),
+            "profile": ""
+            if table.profile is None
+            else table.profile.model_dump_json(exclude={"causes"}),
         }
         return {name: text for name, text in whole.items() if text}
 

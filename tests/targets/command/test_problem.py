@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -13,7 +14,6 @@ import pytest
 from command_cases import BITS, PROGRAM, act_knob, command_table
 from command_program import PRINTED
 from fake_targets import is_running
-from small_networks import network_of
 
 from npu_tune.errors import (
     CompilerCrashError,
@@ -27,30 +27,7 @@ from npu_tune.errors import (
     TargetError,
     WorkerLostError,
 )
-from npu_tune.targets import CalibratedTarget, load_target
-
-WEIGHTS = {"w": (4, 3, 3, 3), "v": (4, 4, 3, 3)}
-
-
-@pytest.fixture(scope="module")
-def network():
-    return network_of("conv = Conv(x, w) y = Conv(conv, v)", WEIGHTS, inputs="float[1,3,8,8] x")
-
-
-@pytest.fixture
-def bound(network, tmp_path, monkeypatch):
-    """Binds the tests' program with some changes to its table."""
-    monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
-    problems = []
-
-    def bind(*acts, **changes):
-        target = load_target("command", {"command": command_table(*acts, **changes)})
-        problems.append(target.bind(network))
-        return problems[-1]
-
-    yield bind
-    for problem in problems:
-        problem.close()
+from npu_tune.targets import CalibratedTarget, bounding_cause, load_target
 
 
 def left(tmp_path: Path) -> list[int]:
@@ -65,6 +42,32 @@ def test_a_program_is_told_layers_and_values_and_its_answer_is_the_evaluation(bo
     assert evaluation.profile == {first: {"cycles": 161.0}, second: {"cycles": 81.0}}
     assert problem.reports_profiles
     assert problem.deterministic
+
+
+PARTS = {"causes": {"conv_cycles": "compute", "load_cycles": "DRAM"}}
+
+
+def test_a_program_may_say_what_bounds_a_layer_and_rows_have_a_figure_for_each_part(
+    network, bound, tmp_path
+):
+    name = network.layers[0].name
+    row = {"cycles": 9, "conv_cycles": 4, "load_cycles": 8}
+    said = {"metrics": {"total_cycles": 9, "accuracy": 0.9}, "profile": {name: row}}
+    script = tmp_path / "says.py"
+    script.write_text(f"print({json.dumps(json.dumps(said))})")
+    problem = bound(argv=["python3", str(script)], profile=PARTS, knobs=[BITS])
+    found = problem.evaluate(problem.space.default).profile.values()
+    assert [bounding_cause(problem.profile, each) for each in found] == ["DRAM", ""]
+    del row["load_cycles"]
+    script.write_text(f"print({json.dumps(json.dumps(said))})")
+    problem = bound(argv=["python3", str(script)], profile=PARTS, knobs=[BITS])
+    with pytest.raises(CompilerError, match="'load_cycles'"):
+        problem.evaluate(problem.space.default)
+
+
+def test_what_bounds_a_layer_changes_no_evaluation_and_so_no_key(bound):
+    one, other = bound(), bound(profile=PARTS)
+    assert one.key(one.space.default) == other.key(other.space.default)
 
 
 @pytest.mark.parametrize(
