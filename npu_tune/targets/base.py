@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
-from npu_tune.targets.metrics import Evaluation, Metric
+from npu_tune.targets.memory import MemoryTimeline
+from npu_tune.targets.metrics import Evaluation, Metric, ProfileSchema
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class BaseTarget(ABC):
     metrics: tuple[Metric, ...]
     deterministic: ClassVar[bool] = True
     reports_profiles: ClassVar[bool] = True
+    profile: ClassVar[ProfileSchema] = ProfileSchema()
     version: ClassVar[str] = "1"
     """Raised whenever the same configuration gets other metrics or a knob another meaning."""
 
@@ -48,6 +50,16 @@ class BaseTarget(ABC):
         self, network: Network, configuration: Configuration, folder: Path
     ) -> Artifact | None:
         """Writes what is deployed; None, the default, for ``configuration.json`` alone."""
+
+    def memory_timeline(
+        self, network: Network, configuration: Configuration
+    ) -> MemoryTimeline | None:
+        """What lies in memory while a configuration runs; None, the default, where nobody can tell.
+
+        Raises EvaluationError.
+        """
+        del network, configuration
+        return None
 
     def starts(self, network: Network) -> tuple[Start, ...]:
         """Configurations worth evaluating before the search, best guesses first."""
@@ -80,6 +92,7 @@ class _StatelessProblem(Problem):
 
     def __init__(self, target: BaseTarget, network: Network) -> None:
         super().__init__(target, network)
+        self.profile = target.profile
         self.deterministic = target.deterministic
         self.reports_profiles = target.reports_profiles
 
@@ -95,6 +108,9 @@ class _StatelessProblem(Problem):
         whole = self.space.complete(configuration)
         built = self.target.build(self.network, whole, folder)
         return super().build(whole, folder) if built is None else built
+
+    def memory_timeline(self, configuration: Mapping[str, Value]) -> MemoryTimeline | None:
+        return self.target.memory_timeline(self.network, self.space.complete(configuration))
 
     def starts(self) -> tuple[Start, ...]:
         return self.target.starts(self.network)

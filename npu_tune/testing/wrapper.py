@@ -9,7 +9,15 @@ from pathlib import Path
 
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
-from npu_tune.targets import Artifact, Evaluation, Metric, Problem, Start, Target
+from npu_tune.targets import (
+    Artifact,
+    Evaluation,
+    MemoryTimeline,
+    Metric,
+    Problem,
+    Start,
+    Target,
+)
 from npu_tune.testing.layered import LayeredTarget
 
 
@@ -93,6 +101,9 @@ class WrappedProblem(Problem):
         whole = self.space.complete(configuration)
         self.target.prepare(self, whole)
         return self._changed(self.inner.evaluate(whole))
+
+    def memory_timeline(self, configuration: Mapping[str, Value]) -> MemoryTimeline | None:
+        return self.inner.memory_timeline(configuration)
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
         whole = self.space.complete(configuration)

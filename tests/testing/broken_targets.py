@@ -15,8 +15,9 @@ import pytest
 from fake_targets import LayeredTarget, WrappedProblem, WrappedTarget, fake_network
 from pydantic import ConfigDict
 
+from npu_tune.errors import CompilerError
 from npu_tune.space import Knob, SearchSpace
-from npu_tune.targets import Identity, Kind, ProfileSchema, Start
+from npu_tune.targets import Identity, Kind, MemoryBuffer, MemoryTimeline, ProfileSchema, Start
 from npu_tune.testing.suite import TargetSuite
 from npu_tune.validation import Table
 
@@ -263,6 +264,58 @@ class Repetitive(LayeredTarget):
 class Foreign(LayeredTarget):
     def references(self, network):
         return {"rival": {"seconds": 1.0}}
+
+
+@caught_by("the_causes_that_bound_layers_are_columns_of_the_profile")
+class Unfounded(LayeredTarget):
+    profile = ProfileSchema(causes={"flash_cycles": "flash"})
+
+
+@caught_by()
+class Telling(LayeredTarget):
+    """Says what lies in memory: the map of each layer until the next one has read it."""
+
+    def memory_timeline(self, network, configuration):
+        self.evaluate(network, configuration)  # refuses what cannot be compiled
+        names = tuple(layer.name for layer in network.layers)
+        last = len(names) - 1
+        buffers = tuple(
+            MemoryBuffer(f"map {i}", name, "SRAM", 64 * (i % 2), 64, i, min(i + 1, last))
+            for i, name in enumerate(names)
+        )
+        return MemoryTimeline(names, buffers, {"SRAM": 128})
+
+
+@caught_by("buffers_lie_within_the_steps_and_their_pools_and_never_overlap")
+class Crowded(Telling):
+    def memory_timeline(self, network, configuration):
+        found = super().memory_timeline(network, configuration)
+        return replace(found, buffers=tuple(replace(b, address=32) for b in found.buffers))
+
+
+@caught_by("buffers_lie_within_the_steps_and_their_pools_and_never_overlap")
+class Endless(Telling):
+    def memory_timeline(self, network, configuration):
+        found = super().memory_timeline(network, configuration)
+        return replace(found, steps=found.steps[:1])
+
+
+@caught_by("buffers_name_layers_of_the_profile")
+class Confused(Telling):
+    def memory_timeline(self, network, configuration):
+        found = super().memory_timeline(network, configuration)
+        return replace(found, buffers=tuple(replace(b, layer=b.name) for b in found.buffers))
+
+
+@caught_by("what_cannot_be_compiled_has_no_timeline_and_the_same_has_the_same")
+class Forgiving(Telling):
+    def evaluate(self, network, configuration):
+        if configuration != self.space(network).default:
+            raise CompilerError("Nothing but the default compiles.")
+        return super().evaluate(network, configuration)
+
+    def memory_timeline(self, network, configuration):
+        return super().memory_timeline(network, self.space(network).default)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,14 @@ from npu_tune.testing.suite.binding import BindingTests
 from npu_tune.testing.suite.configurations import ConfigurationTests
 from npu_tune.testing.suite.description import DescriptionTests
 from npu_tune.testing.suite.evaluations import EvaluationTests
+from npu_tune.testing.suite.timelines import TimelineTests
 
 __all__ = ["TargetSuite"]
 
 
-class TargetSuite(DescriptionTests, BindingTests, ConfigurationTests, EvaluationTests):
+class TargetSuite(
+    DescriptionTests, BindingTests, ConfigurationTests, EvaluationTests, TimelineTests
+):
     """All tests of one target with one network.
 
     Fixtures to override: ``target`` and ``network``; and where there are any, ``other_target``

@@ -100,6 +100,18 @@ class EvaluationTests(SuiteFixtures):
             groups = [row[column] for row in evaluation.profile.values()]
             assert len(list(groupby(groups))) == len(set(groups))
 
+    def test_the_causes_that_bound_layers_are_columns_of_the_profile(
+        self, problem: Problem, chosen: list[Configuration]
+    ) -> None:
+        causes = problem.profile.causes
+        if not causes:
+            pytest.skip("profiles have no columns for it")
+        assert all(isinstance(word, str) and word for word in causes.values())
+        for evaluation in evaluations_of(problem, chosen):
+            for row in evaluation.profile.values():
+                assert set(causes) <= set(row)
+                assert all(row[column] >= 0.0 for column in causes)
+
     def test_references_are_in_metrics_that_are_known(self, problem: Problem) -> None:
         known = {name for m in problem.metrics for name in (m.name, m.stated)}
         for row in problem.references().values():
