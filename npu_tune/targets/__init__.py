@@ -19,7 +19,6 @@ from npu_tune.targets.metrics import (
     Kind,
     Metric,
     ProfileSchema,
-    bounding_cause,
     default_objective,
     goal_of,
     missing_metrics,

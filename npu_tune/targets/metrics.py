@@ -131,16 +131,6 @@ class ProfileSchema:
     causes: Mapping[str, str] = field(default_factory=dict)
 
 
-def bounding_cause(schema: ProfileSchema, row: Mapping[str, float]) -> str:
-    """The part of the hardware that bounds a row of a profile; "" where nothing is known.
-
-    Of parts that take about as long it is the one that takes longest.
-    """
-    known = {word: row.get(column, 0.0) for column, word in schema.causes.items()}
-    longest = max(known, key=lambda word: known[word], default="")
-    return longest if known.get(longest, 0.0) > 0 else ""
-
-
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What one configuration costs.

@@ -109,7 +109,11 @@ def _share(part: float | None, whole: float) -> float:
 _TIME_UNITS = ("cycles", "s", "ms", "us", "ns")
 
 _REASONS: Mapping[str, str] = {
-    "flash": ": its weights come from flash more slowly than they are used",
+    "flash": ": reading from flash takes longer than computing",
+    "on-chip flash": ": reading from on-chip flash takes longer than computing",
+    "weights": ": copying its weights to fast memory takes longer than computing",
+    "preloading": ": it waits for weights that are loaded before it runs",
+    "fixed cost": ": being started takes longer than what it does",
     "DRAM": ": what it reads and writes in DRAM takes longer than computing",
     "SRAM": ": what it reads and writes in SRAM takes longer than computing",
     "RAM": ": what it reads and writes in RAM takes longer than computing",
@@ -118,14 +122,22 @@ _REASONS: Mapping[str, str] = {
 }
 """By what bounds a layer, why it takes long."""
 
+_WEIGHTS = (
+    ": fewer or more compressible weights, or weights kept in fast memory, make the network faster; "
+    "a faster NPU does not"
+)
+
 _JOINING = (
     ": joining layers, so that maps between them stay small, makes the network faster; a faster NPU "
     "does not"
 )
 
 _REMEDIES: Mapping[str, str] = {
-    "flash": ": fewer or more compressible weights, or weights kept in RAM, make the network "
-    "faster; a faster NPU does not",
+    "flash": _WEIGHTS,
+    "on-chip flash": _WEIGHTS,
+    "weights": _WEIGHTS,
+    "preloading": _WEIGHTS,
+    "fixed cost": ": fewer and larger layers, or layers that run as one, make the network faster",
     "DRAM": ": smaller maps, or more of them in faster memory, make the network faster; a faster "
     "NPU does not",
     "SRAM": _JOINING,

@@ -16,6 +16,10 @@ BAD = "#d55e00"
 CAUSES = {
     "compute": "#0072b2",
     "flash": "#d55e00",
+    "on-chip flash": "#d55e00",
+    "weights": "#d55e00",
+    "preloading": "#b8a630",
+    "fixed cost": "#56b4e9",
     "SRAM": "#e69f00",
     "RAM": "#e69f00",
     "DRAM": "#cc79a7",

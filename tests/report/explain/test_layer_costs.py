@@ -43,7 +43,7 @@ def test_advice_names_what_dominates():
     result = result_with_causes()
     said = advice(layer_costs(result, result.best), result.profile)
     assert said[0] == (
-        "conv takes 75% of the time: its weights come from flash more slowly than they are used."
+        "conv takes 75% of the time: reading from flash takes longer than computing."
     )
     assert said[1] == "pool takes 25% of the time, computing."
     assert said[2].startswith("Layers bounded by flash take 75% of the time: ")
