@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TextIO
 
 import click
@@ -127,11 +128,18 @@ def _as_storage_error(error: OSError) -> StorageError:
     )
 
 
+def _echo_aside(text: str) -> None:
+    """Writes a line to standard error, above the bar where one is drawn there."""
+    drawing = sys.modules.get("tqdm")
+    with nullcontext() if drawing is None else drawing.tqdm.external_write_mode(sys.stderr):
+        click.echo(text, err=True)
+
+
 class _Notes(logging.Handler):
     """Writes what the package logs to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"npu-tune: {record.getMessage()}", err=True)
+        _echo_aside(f"npu-tune: {record.getMessage()}")
 
 
 def _show_own_notes() -> None:
@@ -155,7 +163,7 @@ def _show_own_warnings_only() -> None:
         line: str | None = None,
     ) -> None:
         if issubclass(category, NpuTuneWarning):
-            click.echo(f"npu-tune: warning: {message}", err=True)
+            _echo_aside(f"npu-tune: warning: {message}")
         else:
             shown_before(message, category, filename, lineno, file, line)
 

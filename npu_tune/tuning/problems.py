@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from npu_tune.errors import ModelFormatError, NpuTuneWarning, UsageError
@@ -11,6 +11,10 @@ from npu_tune.evaluation import quiet
 from npu_tune.network import Network
 from npu_tune.targets import CalibratedTarget, Problem, Target
 from npu_tune.tuning.config import ModelSection
+from npu_tune.tuning.phase import Phase
+
+Tell = Callable[[Phase], None]
+"""Is told what is begun."""
 
 SEEDED_INPUTS = (
     "There is no calibration data, so that random values from -1 to 1 set the ranges and are what "
@@ -18,8 +22,16 @@ SEEDED_INPUTS = (
 )
 
 
+def tell_nobody(phase: Phase) -> None:
+    """Says nothing of what is begun."""
+
+
 def open_problem(
-    section: ModelSection, target: Target, *, network: Network | None = None
+    section: ModelSection,
+    target: Target,
+    *,
+    network: Network | None = None,
+    tell: Tell = tell_nobody,
 ) -> Problem:
     """Binds the network a study names; ONNX is made int8 TFLite where the target needs that.
 
@@ -27,6 +39,7 @@ def open_problem(
         section: names the network.
         target: what to compile for.
         network: what was read already, instead of the one that the section names.
+        tell: is told when reading, making int8 and the target's front end begin.
 
     Returns:
         The problem, which the caller closes.
@@ -37,9 +50,10 @@ def open_problem(
         UsageError: if there are calibration data for a model that is quantised already.
     """
     if isinstance(target, CalibratedTarget):
-        return _open_calibrated(section, target, network)
+        return _open_calibrated(section, target, network, tell)
     refused: ModelFormatError | None = None
-    for candidate in _networks(section, network):
+    for candidate in _networks(section, network, tell):
+        tell(Phase.FRONT_END)
         try:
             with quiet():
                 return target.bind(candidate)
@@ -49,7 +63,7 @@ def open_problem(
 
 
 def _open_calibrated(
-    section: ModelSection, target: CalibratedTarget, given: Network | None
+    section: ModelSection, target: CalibratedTarget, given: Network | None, tell: Tell
 ) -> Problem:
     """Binds a float network to a target that makes int8 of it itself."""
     from npu_tune.network import (  # noqa: PLC0415 -- slow, as below
@@ -59,6 +73,7 @@ def _open_calibrated(
         zoo_network,
     )
 
+    tell(Phase.READING)
     built_in = given is None and is_built_in(section.path)
     if built_in:
         network = zoo_network(section.path, format="onnx")
@@ -70,11 +85,12 @@ def _open_calibrated(
         made = target.calibrated(load_calibration(section.calibration, network))
     elif not built_in and network.format == "onnx":
         warnings.warn(SEEDED_INPUTS, NpuTuneWarning, stacklevel=3)
+    tell(Phase.FRONT_END)
     with quiet():
         return made.bind(network)
 
 
-def _networks(section: ModelSection, given: Network | None) -> Iterator[Network]:
+def _networks(section: ModelSection, given: Network | None, tell: Tell) -> Iterator[Network]:
     """The network in every form that a target may take, the most original one first."""
     # Reading models brings in onnx, which is slow to import.
     from npu_tune.network import (  # noqa: PLC0415
@@ -85,19 +101,23 @@ def _networks(section: ModelSection, given: Network | None) -> Iterator[Network]
         zoo_network,
     )
 
+    tell(Phase.READING)
     if given is None and section.calibration is None and is_built_in(section.path):
         yield zoo_network(section.path, format="onnx")
         # The zoo quantises its networks with inputs of its own.
+        tell(Phase.QUANTIZING)
         yield load_network(section.path)
         return
     network = load_network(section.path) if given is None else given
     if section.calibration is not None:
         require_calibratable(network, section.calibration)
         calibration = load_calibration(section.calibration, network)
+        tell(Phase.QUANTIZING)
         yield to_int8(network, calibration=calibration, check=section.check)
         return
     yield network
     if network.format == "onnx":
+        tell(Phase.QUANTIZING)
         yield to_int8(network, check=section.check)
 
 

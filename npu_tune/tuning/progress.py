@@ -11,6 +11,8 @@ import numpy as np
 
 from npu_tune.pareto import extend_front
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.pace import Pace
+from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.records import losses
 from npu_tune.tuning.trial import TrialRecord
 
@@ -20,7 +22,8 @@ class Progress:
     """A moment of a running study.
 
     Args:
-        evaluations: configurations evaluated so far, in all runs of the study.
+        evaluations: configurations evaluated so far, in all runs of the study; 0 in the phases
+            before that is known.
         planned: the budget of evaluations; None where only the wall time ends the study.
         finished: trials that were evaluated with success.
         failed: trials that failed; repeated failures are duplicates.
@@ -31,9 +34,10 @@ class Progress:
         front_size: trials on the Pareto front.
         trials_per_second: in this run, duplicates included.
         elapsed_s: in all runs of the study.
-        time_left_s: until the budget is used up, as far as can be told.
+        time_left_s: until the budget is used up, as far as can be told; None in the phases before
+            and after that.
         stopping: True once the study was asked to stop and waits for what is running.
-        polishing: True while changes of the best that gain nothing are taken back.
+        phase: what the study is at.
     """
 
     evaluations: int
@@ -49,14 +53,20 @@ class Progress:
     elapsed_s: float = 0.0
     time_left_s: float | None = None
     stopping: bool = False
-    polishing: bool = False
+    phase: Phase = Phase.SEARCH
 
 
 class Listener(Protocol):
     """Is told how a study proceeds, in the runner's own thread: it should be quick."""
 
     def __call__(self, progress: Progress) -> None:
-        """Called after each trial, and about twice a second while nothing finishes."""
+        """Called when a phase begins, after each trial, and twice a second while none finishes."""
+
+
+def tell_phase(listener: Listener | None, phase: Phase, *, planned: int | None = None) -> None:
+    """Tells of a phase before the first trial, of which nothing else is known."""
+    if listener is not None:
+        listener(Progress(0, planned, 0, 0, 0, 0, None, phase=phase))
 
 
 class ProgressMeter:
@@ -89,7 +99,7 @@ class ProgressMeter:
         self._best: TrialRecord | None = None
         self._front = np.empty((0, len(objective.weights)))
         self._trials_before = 0
-        self._evaluations_before = 0
+        self._pace = Pace()
 
     @property
     def evaluations(self) -> int:
@@ -119,10 +129,11 @@ class ProgressMeter:
     def count(self, record: TrialRecord, *, earlier: bool = False) -> None:
         """Takes a trial into account; ``earlier`` ones do not enter this run's speed."""
         self._trials_before += earlier
-        self._evaluations_before += earlier and record.duplicate_of is None
         if record.duplicate_of is not None:
             self._counts["duplicates"] += 1
             return
+        if not earlier:
+            self._pace.count(self._clock())
         self._counts["finished" if record.failure is None else "failed"] += 1
         if not record.feasible or record.cost is None:
             return
@@ -132,7 +143,7 @@ class ProgressMeter:
         point = losses(record.metrics, objective.weights, objective.directions)
         self._front = extend_front(self._front, np.array(point, dtype=float))
 
-    def progress(self, *, running: int, stopping: bool, polishing: bool = False) -> Progress:
+    def progress(self, *, running: int, stopping: bool, phase: Phase = Phase.SEARCH) -> Progress:
         """How far the study has come."""
         here_s = max(self._clock() - self._started, 1e-9)
         return Progress(
@@ -145,16 +156,16 @@ class ProgressMeter:
             front_size=len(self._front),
             trials_per_second=(sum(self._counts.values()) - self._trials_before) / here_s,
             elapsed_s=self.elapsed_s,
-            time_left_s=self._time_left_s(here_s),
+            time_left_s=None if phase.is_after else self._time_left_s(),
             stopping=stopping,
-            polishing=polishing,
+            phase=phase,
         )
 
-    def _time_left_s(self, here_s: float) -> float | None:
+    def _time_left_s(self) -> float | None:
         left = []
-        here = self.evaluations - self._evaluations_before
-        if self._planned is not None and here > 0:
-            left.append(max(self._planned - self.evaluations, 0) * here_s / here)
+        if self._planned is not None:
+            rest = max(self._planned - self.evaluations, 0)
+            left.append(self._pace.seconds_for(rest, self._clock()))
         if self._wall_time_s is not None:
             left.append(max(self._wall_time_s - self.elapsed_s, 0.0))
-        return min(left, default=None)
+        return min((each for each in left if each is not None), default=None)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
 from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import EvaluationError, NpuTuneWarning
+from npu_tune.errors import EvaluationError
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.space import Configuration, from_params, to_params
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.agenda import Agenda
-from npu_tune.tuning.alone import TICK_S, all_metrics, evaluate_alone, fill_in, require_evaluation
+from npu_tune.tuning.alone import TICK_S, all_metrics, evaluate_alone, require_evaluation
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.known import KnownTrials, new_starts, trailing_duplicates
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.phase import Phase, phase_of
 from npu_tune.tuning.polish import Polish, PolishSettings
 from npu_tune.tuning.progress import Listener, ProgressMeter
 from npu_tune.tuning.recorder import Proposal, Recorder, TrialWriter
 from npu_tune.tuning.reverts import Revert
-from npu_tune.tuning.samples import likely_spread, metric_spread, warn_of_drift
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
@@ -103,6 +102,17 @@ class Runner:
         )
         self._polish = Polish(self._trials, problem.space, polish, evaluations=budget.evaluations)
         self._ended: str | None = None
+        self._phase = Phase.BASELINE
+
+    @property
+    def trials(self) -> Sequence[TrialRecord]:
+        """Those of the study, in order."""
+        return self._trials
+
+    @property
+    def baseline(self) -> Mapping[str, float] | None:
+        """The metrics that all others are weighed against, as soon as they are known."""
+        return self._recorder.baseline
 
     def run(self) -> str:
         """Runs until the budget is used up; returns why it ended.
@@ -112,9 +122,10 @@ class Runner:
             StorageError: if the ledger fails for good; what was written before is kept.
             ExecutorError: if no worker is left.
         """
-        self._report()
         if self._recorder.baseline is None:
+            self.enter(Phase.BASELINE)
             self._evaluate_baseline()
+        self.enter(Phase.STARTS)
         starts = new_starts(self._starts, self._trials)
         while True:
             self._fill(starts)
@@ -134,35 +145,13 @@ class Runner:
                 self._finish(finished.ticket, finished.answer)
             self._tick()
 
-    def evaluate_baseline_again(self) -> Mapping[str, float] | None:
-        """Evaluates the default once more and warns where the metrics have moved.
-
-        Returns:
-            Its metrics, or None if it failed or the study was asked to stop.
-        """
-        outcome = self._evaluate_now(self._problem.space.default, self._all_metrics, fresh=True)
-        if outcome is None:
-            return None
-        if outcome.evaluation is None:
-            text = f"The baseline could not be evaluated again: {outcome.error}"
-            warnings.warn(text, NpuTuneWarning, stacklevel=2)
-            return None
-        found = {} if self._problem.deterministic else metric_spread(self._trials)
-        spread = likely_spread(self._problem.metrics, found)
-        warn_of_drift(outcome.evaluation.metrics, self._recorder.baseline or {}, spread=spread)
-        return outcome.evaluation.metrics
-
     def _evaluate_baseline(self) -> None:
         default = self._problem.space.default
-        if (outcome := self._evaluate_now(default, self._all_metrics)) is not None:
+        if (outcome := self.evaluate_now(default, self._all_metrics)) is not None:
             self._objective.require_baseline(require_evaluation(outcome).metrics)
             self._record(self._enqueued(default, BASELINE), outcome)
 
-    def fill_in(self, trials: Iterable[TrialRecord]) -> Mapping[str, Mapping[str, float]]:
-        """As :func:`npu_tune.tuning.alone.fill_in`, once the study has run."""
-        return fill_in(trials, self._problem, evaluate=self._evaluate_now)
-
-    def _evaluate_now(
+    def evaluate_now(
         self, configuration: Configuration, metrics: tuple[str, ...], *, fresh: bool = False
     ) -> Outcome | None:
         """Evaluates one configuration alone; None where the study was asked to stop first."""
@@ -198,6 +187,7 @@ class Runner:
         return self._enqueued(*start) if start else self._proposal(self._search.ask(), SAMPLER)
 
     def _start(self, proposal: Proposal) -> None:
+        self._phase = phase_of(proposal.origin, self._phase)
         if proposal.sample:
             self._evaluate(proposal)
             return
@@ -287,9 +277,13 @@ class Runner:
         self._ledger.tick()
         self._report()
 
+    def enter(self, phase: Phase) -> None:
+        """Tells that a phase begins."""
+        self._phase = phase
+        self._report()
+
     def _report(self) -> None:
         if self._listener is not None:
-            running, is_on = len(self._running), self._polish.is_on
-            stopping = self._stop.requested
-            progress = self._meter.progress(running=running, stopping=stopping, polishing=is_on)
+            running, stopping = len(self._running), self._stop.requested
+            progress = self._meter.progress(running=running, stopping=stopping, phase=self._phase)
             self._listener(progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +34,17 @@ from npu_tune.tuning.folder import (
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, PatientLedger, open_ledger
 from npu_tune.tuning.ledger.address import check_place
+from npu_tune.tuning.notices import explain_sampler, is_done
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.problems import open_problem
-from npu_tune.tuning.progress import Listener, ProgressMeter
+from npu_tune.tuning.progress import Listener, ProgressMeter, tell_phase
 from npu_tune.tuning.reading import AGAIN, PLANNED, STOPPED, result_of
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
-from npu_tune.tuning.samplers import require_layers, sampler_kind
+from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.search import new_search, problem_references, problem_starts
 from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
@@ -93,8 +94,12 @@ def run_study(
         study = study.model_copy(update={"sampler": made})
     check_place(study.storage, folder=study.folder)
     require_same_storage(study)
+
+    def tell(phase: Phase) -> None:
+        tell_phase(listener, phase, planned=study.study.budget)
+
     with (
-        open_problem(study.model, target, network=network) as problem,
+        open_problem(study.model, target, network=network, tell=tell) as problem,
         stop_on_signals() as stop,
         no_empty_folder(study.folder),
     ):
@@ -154,9 +159,10 @@ class _Session:
             identity = study_identity(self._problem, self._objective)
             is_begun = require_same_study(ledger, identity)
             trials = own_trials(ledger.trials())
-            if is_begun and self._alone is None and self._is_done(ledger, trials):
+            if is_begun and self._alone is None and is_done(ledger, trials, study.study.budget):
                 return result_of(ledger)
-            self._explain_sampler()
+            if self._sampler is None:
+                explain_sampler(self._sampler_name, self._objective)
             self._claim(ledger, None if is_begun else identity)
             first = trials[-1].number + 1 if trials else 0
             record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=self._kept)
@@ -184,35 +190,10 @@ class _Session:
         )
         return PatientLedger(ledger, retry_s=study.study.storage_retry)
 
-    def _explain_sampler(self) -> None:
-        """Says what a sampler for several objectives does with one."""
-        if self._sampler is not None or len(self._objective.study_directions) > 1:
-            return
-        kind = sampler_kind(self._sampler_name)
-        if kind.of_one_objective:
-            warnings.warn(
-                f"With one objective, the sampler {kind.name} {kind.of_one_objective}.",
-                NpuTuneWarning,
-                stacklevel=2,
-            )
-
-    def _is_done(self, ledger: Ledger, trials: Sequence[FrozenTrial]) -> bool:
-        """Says so where a study has more than is asked for; what it says of itself then stays."""
-        budget = self._study.study.budget
-        done = sum("duplicate_of" not in trial.user_attrs for trial in trials)
-        if budget is None or done <= budget:
-            return False
-        warnings.warn(
-            f"The study {ledger.name!r} is already done, with {done} of {budget} evaluations, and "
-            f"stays as it is. Ask for more with {key_name('study.evaluations')} to go on.",
-            NpuTuneWarning,
-            stacklevel=2,
-        )
-        return True
-
     def _claim(self, ledger: Ledger, identity: dict[str, Any] | None) -> None:
         """Makes the ledger this study's; with its identity where it is not yet."""
         if identity is not None:
+            tell_phase(self._listener, Phase.REFERENCES, planned=self._study.study.budget)
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
             ledger.set_attribute(STUDY, identity | about)
@@ -235,6 +216,7 @@ class _Session:
         workers = min([executor.capacity, *limits])
         if workers < executor.capacity:
             executor = executor.model_copy(update={"workers": workers})
+        tell_phase(self._listener, Phase.WORKERS, planned=budget)
         pool: Pool[Outcome] = make_pool(executor, self._problem)
         evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, self._problem))
         folder = self._study.study.store

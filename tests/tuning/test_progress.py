@@ -4,6 +4,7 @@ import pytest
 
 from npu_tune.space import Configuration
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.progress import ProgressMeter
 from npu_tune.tuning.records import TrialRecord
 
@@ -65,14 +66,36 @@ def test_speed_and_time_left_count_this_run_only():
     clock = Clock()
     counted = meter(clock)
     counted.count(trial(0, 1.0, 1.0), earlier=True)
-    clock.now += 8.0
     for number in range(1, 5):
+        clock.now += 2.0
         counted.count(trial(number, 1.0, 1.0))
 
     now = counted.progress(running=0, stopping=False)
 
     assert now.trials_per_second == 0.5
     assert now.time_left_s == pytest.approx(10.0)
+
+
+def test_no_time_left_is_made_up_before_enough_is_known_or_once_the_search_has_ended():
+    clock = Clock()
+    counted = meter(clock)
+    for number in range(3):
+        clock.now += 5.0
+        counted.count(trial(number, 1.0, 1.0))
+        assert counted.progress(running=1, stopping=False).time_left_s is None
+    counted.count(trial(3, 1.0, 1.0))
+    assert counted.progress(running=1, stopping=False).time_left_s is not None
+    ended = counted.progress(running=0, stopping=False, phase=Phase.BOUND)
+    assert ended.time_left_s is None
+
+
+def test_of_two_budgets_the_one_that_ends_first_decides_how_long_it_takes_still():
+    clock = Clock()
+    counted = meter(clock, wall_time_s=20.0)
+    for number in range(5):
+        clock.now += 3.0
+        counted.count(trial(number, 1.0, 1.0))
+    assert counted.progress(running=1, stopping=False).time_left_s == pytest.approx(5.0)
 
 
 def test_the_wall_time_covers_earlier_runs():

@@ -1,0 +1,41 @@
+"""What a person is told of a study before it runs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from npu_tune.errors import NpuTuneWarning
+from npu_tune.tuning.ledger import Ledger
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.samplers import sampler_kind
+from npu_tune.validation import key_name
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+def explain_sampler(name: str, objective: Objective) -> None:
+    """Says what a sampler for several objectives does with one."""
+    kind = sampler_kind(name)
+    if len(objective.study_directions) == 1 and kind.of_one_objective:
+        warnings.warn(
+            f"With one objective, the sampler {kind.name} {kind.of_one_objective}.",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+
+
+def is_done(ledger: Ledger, trials: Sequence[FrozenTrial], budget: int | None) -> bool:
+    """Says so where a study has more than is asked for; what it says of itself then stays."""
+    done = sum("duplicate_of" not in trial.user_attrs for trial in trials)
+    if budget is None or done <= budget:
+        return False
+    warnings.warn(
+        f"The study {ledger.name!r} is already done, with {done} of {budget} evaluations, and "
+        f"stays as it is. Ask for more with {key_name('study.evaluations')} to go on.",
+        NpuTuneWarning,
+        stacklevel=2,
+    )
+    return True
