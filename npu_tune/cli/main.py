@@ -28,6 +28,7 @@ from npu_tune.cli.targets import targets
 from npu_tune.cli.trials import trials
 from npu_tune.cli.tune import RESUME, run, tune
 from npu_tune.cli.version import print_version
+from npu_tune.cli.watch import watch
 from npu_tune.errors import (
     NpuTuneError,
     NpuTuneWarning,
@@ -55,7 +56,8 @@ def commands() -> None:
 
 
 for _command in (
-    tune, run, polish, space, targets, show, report, trials, front, export, convert, rewrite, compare,
+    tune, run, watch, polish, space, targets, show, report, trials, front, export, convert, rewrite,
+    compare,
 ):  # fmt: skip
     commands.add_command(_command)
 

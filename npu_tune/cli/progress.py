@@ -178,11 +178,12 @@ class ProgressLines(Display):
         self._written, self._pending = self._pending, None
 
 
-def describe(progress: Progress, *, width: int = COLUMNS) -> str:
+def describe(progress: Progress, *, width: int = COLUMNS, state: str = "") -> str:
     """One line: what the study is at, how far, how good, how long still.
 
     Args:
         progress: of the study.
+        state: instead of what it is at.
         width: columns that the line may take. What matters least is left out first; what even
             then does not fit is cut off.
     """
@@ -193,13 +194,14 @@ def describe(progress: Progress, *, width: int = COLUMNS) -> str:
     left = "" if progress.time_left_s is None else f"{format_duration(progress.time_left_s)} left"
     if progress.stopping:
         left = f"stopping: {progress.running} running, Ctrl-C drops them"
+    speed = progress.trials_per_second
     # By how much each of them matters.
     parts = {
-        "far": (0, f"{progress.phase} {progress.evaluations}{planned}"),
+        "far": (0, f"{state or progress.phase} {progress.evaluations}{planned}"),
         "best": (2, best),
         "front": (4, f"front {progress.front_size}" if progress.front_size else ""),
         "failed": (3, f"{progress.failed} failed" if progress.failed else ""),
-        "speed": (5, f"{progress.trials_per_second:.1f} trials/s"),
+        "speed": (5, f"{speed:.1f} trials/s" if speed else ""),
         "left": (1, left),
     }
     shown = {name: part for name, part in parts.items() if part[1]}

@@ -24,6 +24,8 @@ class Phase(StrEnum):
     RIVALS = "rivals"
     METRICS = "other metrics"
     BOUND = "bound"
+    ENDING = "ending"
+    """Any of the last four, of which no trial tells which."""
 
     @property
     def is_opening(self) -> bool:
@@ -43,7 +45,7 @@ class Phase(StrEnum):
 
 _OPENING = frozenset({Phase.READING, Phase.QUANTIZING, Phase.FRONT_END})
 _BEFORE = _OPENING | {Phase.REFERENCES, Phase.WORKERS}
-_AFTER = frozenset({Phase.AGAIN, Phase.RIVALS, Phase.METRICS, Phase.BOUND})
+_AFTER = frozenset({Phase.AGAIN, Phase.RIVALS, Phase.METRICS, Phase.BOUND, Phase.ENDING})
 
 _BY_ORIGIN = {
     BASELINE: Phase.BASELINE,

@@ -55,6 +55,16 @@ class Ledger(Closing):
     def set_attribute(self, key: str, value: Any) -> None:
         """Sets a study attribute to a JSON value. Raises StorageError."""
 
+    @abstractmethod
+    def has_writer(self) -> bool:
+        """Whether some process holds the storage open for writing now; nothing is touched.
+
+        A file that holds several studies has one writer for all of them.
+
+        Raises:
+            StorageError: if that cannot be told.
+        """
+
     def check(self) -> None:
         """Looks whether the storage is still the one that was opened.
 

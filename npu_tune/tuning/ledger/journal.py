@@ -25,7 +25,7 @@ from npu_tune.tuning.ledger.journal_file import (
     write_all,
 )
 from npu_tune.tuning.ledger.journal_line import seal
-from npu_tune.tuning.ledger.lock import WriterLock
+from npu_tune.tuning.ledger.lock import WriterLock, is_locked
 from npu_tune.tuning.ledger.watch import FileWatch
 
 _SECONDS_BETWEEN_SYNCS = 1.0
@@ -107,6 +107,9 @@ class JournalLedger(Ledger):
         self._check_writable()
         self._catch_up()
         self._write(self._lines.study_attribute(self._study_id, key, value, system=False))
+
+    def has_writer(self) -> bool:
+        return is_locked(self._path)
 
     def check(self) -> None:
         if self._descriptor is not None:

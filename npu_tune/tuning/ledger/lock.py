@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 import weakref
 from pathlib import Path
 
 from npu_tune.errors import StorageError
+
+
+_TRIES = 5
+_TRY_EVERY_S = 0.02
+"""Whoever looks whether somebody writes holds the lock for a moment, see :func:`is_locked`."""
 
 
 class WriterLock:
@@ -22,9 +28,8 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        lock_path = path.with_name(path.name + ".writer")
         try:
-            self._descriptor: int | None = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._descriptor: int | None = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StorageError(
                 f"The study {path} cannot be written: {error.strerror}.",
@@ -32,15 +37,20 @@ class WriterLock:
                 path=str(path),
             ) from error
         keep_from_children(self, self._descriptor)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.release()
-            raise StorageError(
-                f"Another process is writing the study {path}.",
-                remedy="Wait until it has finished, or stop it.",
-                path=str(path),
-            ) from error
+        for rest in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if rest:
+                    time.sleep(_TRY_EVERY_S)
+                    continue
+                self.release()
+                raise StorageError(
+                    f"Another process is writing the study {path}.",
+                    remedy="Wait until it has finished, or stop it.",
+                    path=str(path),
+                ) from error
+            return
 
     def release(self) -> None:
         """Lets other writers in; may be called again."""
@@ -49,6 +59,41 @@ class WriterLock:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a writer holds the lock of a file.
+
+    Raises:
+        StorageError: if that cannot be told.
+    """
+    try:
+        descriptor = os.open(_lock_path(path), os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"Whether the study {path} is being written cannot be told: {error.strerror}.",
+            remedy="Check the folder and its permissions.",
+            path=str(path),
+        ) from error
+    keep_from_children(owner := _Looker(), descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        forget(owner)
+        os.close(descriptor)
+    return False
+
+
+class _Looker:
+    """Holds a lock for the moment it takes to see whether somebody else does."""
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".writer")
 
 
 _kept: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()

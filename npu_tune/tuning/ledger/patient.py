@@ -116,6 +116,9 @@ class PatientLedger(Ledger):
         self.settle()
         self._insist(lambda: self._ledger.set_attribute(key, value))
 
+    def has_writer(self) -> bool:
+        return self._ledger.has_writer()
+
     def watch_folder(self, folder: Path) -> None:
         """Takes the removal of a folder, which is there, for the loss of the study from now on."""
         self._folder = folder

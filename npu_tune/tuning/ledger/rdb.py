@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ from npu_tune._optuna_compat import (
 )
 from npu_tune.errors import MissingExtraError, OutageError, StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
-from npu_tune.tuning.ledger.lock import WriterLock, forget, keep_from_children
+from npu_tune.tuning.ledger.lock import WriterLock, forget, is_locked, keep_from_children
+from npu_tune.tuning.ledger.rdb_claim import claim, is_claimed
 from npu_tune.tuning.ledger.rdb_open import check_sqlite_file, open_server, open_sqlite
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 from npu_tune.tuning.ledger.watch import FileWatch
@@ -118,6 +118,12 @@ class RdbLedger(Ledger):
         self.check()
         with self._errors():
             self._open().set_study_user_attr(self._study_id, key, value)
+
+    def has_writer(self) -> bool:
+        if self._file is not None:
+            return is_locked(self._file)
+        with self._errors(), self._open().engine.connect() as connection:
+            return is_claimed(connection, self.name)
 
     def check(self) -> None:
         if self._watch is None or self._file is None:
@@ -220,12 +226,9 @@ class RdbLedger(Ledger):
         return self._connection
 
     def _claim(self, connection: sqlalchemy.Connection) -> None:
-        digest = hashlib.sha256(self.name.encode()).digest()
-        key = int.from_bytes(digest[:8], "big", signed=True)
         driver: Any = connection.connection.driver_connection
         keep_from_children(self, driver.fileno())
-        claim = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(key))
-        if not connection.execute(claim).scalar():
+        if not claim(connection, self.name):
             raise StorageError(
                 f"Another process is writing the study {self.name!r} in {self._place}.",
                 remedy="Wait until it has finished, or stop it.",

@@ -188,3 +188,15 @@ def _opened_once_the_server_noticed(place):
         except StorageError:
             continue
     return open_ledger(place, name="s", directions=TWO)
+
+
+def test_a_reader_can_tell_whether_somebody_writes(place):
+    with open_ledger(place, name="s", directions=TWO) as writer:
+        writer.append(finished_trial(0))
+        with open_ledger(place, name="s", create=False, read_only=True) as reader:
+            assert reader.has_writer()
+            writer.close()
+            assert not reader.has_writer()
+            with open_ledger(place, name="s", create=False) as again:
+                assert reader.has_writer()
+                assert again.append(finished_trial(1)) == 1
