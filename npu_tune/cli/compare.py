@@ -58,6 +58,7 @@ def compare(
         analyse,
         comparison_document,
         load_comparison,
+        plain_text,
         run_comparison,
         summary_text,
         write_output,
@@ -71,7 +72,7 @@ def compare(
     written = "\n".join(map(str, files))
     return CommandResult(
         comparison_document(analysis, files=files),
-        f"{summary_text(analysis)}\nWritten:\n{written}",
+        f"{plain_text(summary_text(analysis))}\n\nWritten:\n{written}",
         error=_shortcoming(result),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from npu_tune.columns import COLUMNS, columns_of
 from npu_tune.errors import NpuTuneError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def print_result(command: Callable[..., CommandResult]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @functools.wraps(command)
     def body(*args: Any, as_json: bool, **kwargs: Any) -> None:
-        with _clean_standard_output():
+        with columns_of(_columns()), _clean_standard_output():
             result = command(*args, **kwargs)
         if as_json:
             echo_document(result.document, error=result.error)
@@ -59,6 +60,14 @@ def print_result(command: Callable[..., CommandResult]) -> Callable[..., None]:
             raise click.exceptions.Exit(result.error.exit_code)
 
     return body
+
+
+def _columns() -> int:
+    """How wide a terminal that standard output is; elsewhere what is usual."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or COLUMNS
+    except (OSError, ValueError):  # no terminal, or no file at all
+        return COLUMNS
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

@@ -28,7 +28,12 @@ def targets() -> CommandResult:
             }
         )
         texts += [
-            table(["target", "description"], list(described.items()), left=2),
-            table([f"option of {family_name}", "takes"], list(options.items()), left=2),
+            table(["target", "description"], list(described.items()), left=2, wrapped=(1,)),
+            table(
+                [f"option of {family_name}", "takes"],
+                list(options.items()),
+                left=2,
+                wrapped=(1,),
+            ),
         ]
     return CommandResult({"families": documents}, "\n\n".join(texts))

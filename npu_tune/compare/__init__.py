@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         parse_comparison,
     )
     from npu_tune.compare.output.document import comparison_document
+    from npu_tune.compare.output.markdown import plain_text
     from npu_tune.compare.output.summary import summary_text
     from npu_tune.compare.output.write import write_output
     from npu_tune.compare.runs.comparison import ComparisonResult, run_comparison
@@ -41,6 +42,7 @@ __all__ = [
     "comparison_to_toml",
     "load_comparison",
     "parse_comparison",
+    "plain_text",
     "read_recording",
     "run_comparison",
     "summary_text",
@@ -59,6 +61,7 @@ _HOMES = {
     "comparison_to_toml": "npu_tune.compare.file.load",
     "load_comparison": "npu_tune.compare.file.load",
     "parse_comparison": "npu_tune.compare.file.load",
+    "plain_text": "npu_tune.compare.output.markdown",
     "read_recording": "npu_tune.compare.runs.recording",
     "run_comparison": "npu_tune.compare.runs.comparison",
     "summary_text": "npu_tune.compare.output.summary",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from npu_tune.report.documents import Document
-from npu_tune.report.tables import format_value, table
+from npu_tune.report.numbers import format_value
+from npu_tune.report.tables import filled, table
 from npu_tune.space import Configuration
 from npu_tune.targets import Metric
 from npu_tune.targets.oracle import Bound, Front, Gap
@@ -74,9 +75,9 @@ def optimum_text(optimum: Optimum) -> str:
     """The front or the bound for people, and where a study stands."""
     front = optimum.front
     parts = [_front_text(optimum, front) if front else _bound_text(optimum)]
-    parts += front.notes if front else optimum.bound.notes
+    parts += map(filled, front.notes if front else optimum.bound.notes)
     if optimum.standing is not None:
-        parts.append(_standing_text(optimum.standing, front))
+        parts.append(filled(_standing_text(optimum.standing, front)))
     return "\n\n".join(parts)
 
 
@@ -133,7 +134,7 @@ def _bound_text(optimum: Optimum) -> str:
         for name, value in optimum.bound.metrics.items()
     ]
     return (
-        f"Bound, not a front: {optimum.reason}\n"
+        filled(f"Bound, not a front: {optimum.reason}") + "\n"
         "No configuration falls below these values, each by itself:\n"
         + table(["metric", "at least"], rows)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from npu_tune.report.documents import Document, trial_document
-from npu_tune.report.tables import format_ratio, format_value
+from npu_tune.report.numbers import cost_error, format_cost, metric_value, of_baseline
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.watching import State, StudyStatus
 
@@ -15,14 +15,12 @@ def best_line(result: StudyResult) -> str:
     best = result.best
     if best is None or best.cost is None:
         return ""
-    units = {metric.name: metric.unit for metric in result.metrics}
-    baseline = {} if result.baseline is None else result.baseline.metrics
     parts = [
-        f"{name} {format_value(best.metrics[name], units.get(name, ''))} "
-        f"({format_ratio(best.metrics[name], baseline.get(name, 0.0))})"
+        f"{name} {metric_value(result, best, name)} ({of_baseline(result, best, name)})"
         for name in result.objective.weights
     ]
-    return f"Best so far: trial {best.number}, cost {best.cost:.4f}: {', '.join(parts)}"
+    cost = format_cost(best.cost, error=cost_error(result, best))
+    return f"Best so far: trial {best.number}, cost {cost}: {', '.join(parts)}"
 
 
 def status_document(status: StudyStatus, *, folder: Path) -> Document:

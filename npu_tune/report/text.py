@@ -10,14 +10,22 @@ from dataclasses import replace
 from npu_tune.report.documents import trial_counts
 from npu_tune.report.explain import explain_from_records
 from npu_tune.report.layers import LayerChange, layer_changes
+from npu_tune.report.numbers import (
+    cost_error,
+    format_cost,
+    format_ratio,
+    format_value,
+    metric_value,
+    of_baseline,
+)
 from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
-from npu_tune.report.references import compare_with_references, stated_metrics
+from npu_tune.report.references import Reference, compare_with_references, stated_metrics
 from npu_tune.report.sections.text import section_text
 from npu_tune.report.sections.why import changes_section, layers_section
-from npu_tune.report.tables import format_ratio, format_value, table
+from npu_tune.report.tables import UNBROKEN, filled, fits, table
 from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
 from npu_tune.space import Value
 from npu_tune.targets import Goal, Metric
@@ -31,16 +39,16 @@ MOST_ROWS_OF_WHY = 8
 
 def study_text(result: StudyResult, *, layers: bool = True) -> str:
     """The whole report of ``npu-tune show``: best, references, front, layers, failures."""
-    sections = [_heading(result)]
+    sections = [filled(_heading(result))]
     if result.best is not None:
         sections += [_comparison(result, result.best), _front(result)]
         if layers:
             sections += [*_why(result), layers_text(result, result.best)]
     elif result.least_infeasible is not None:
-        sections.append(_least_infeasible(result, result.least_infeasible))
+        sections.append(filled(_least_infeasible(result, result.least_infeasible)))
     else:
         sections.append("Nothing has been evaluated yet.")
-    sections.append(_failures(result))
+    sections.append(filled(_failures(result)))
     return "\n\n".join(section for section in sections if section)
 
 
@@ -61,7 +69,8 @@ def layers_text(result: StudyResult, trial: TrialRecord) -> str:
     ]
     cost = column if unit in ("", column) else f"{column} in {unit}"
     title = f"Layers that trial {trial.number} changes ({cost}, {_kind(result, column)})"
-    rows_text = table(["layer", "default -> chosen", "before", "after", "ratio"], body, left=2)
+    header = ["layer", "default -> chosen", "before", "after", "ratio"]
+    rows_text = table(header, body, left=2, wrapped=(0, 1))
     return f"{title}\n{rows_text}"
 
 
@@ -123,25 +132,31 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
         [
             metric.name,
             str(metric.kind),
-            _value(best.metrics[metric.name], metric.unit),
-            _of_baseline(result, best, metric.name),
+            metric_value(result, best, metric.name),
+            of_baseline(result, best, metric.name),
             *bound_cells(result, metric.name),
-            *(_value(row.metrics.get(metric.name), metric.unit) for row in references),
+            *(_reference_value(result, row, metric) for row in references),
         ]
         for metric in shown
     ]
-    costs = ["-" if row.cost is None else f"{row.cost:.4f}" for row in references]
-    body.append(["cost", "", _cost_text(best), "", *bound_cells(result, "cost"), *costs])
+    error = cost_error(result, best)
+    costs = [format_cost(row.cost, error=error) for row in references]
+    cost = format_cost(best.cost, error=error)
+    body.append(["cost", "", cost, "", *bound_cells(result, "cost"), *costs])
     header = [
         "metric",
         "kind",
-        f"best (trial {best.number})",
+        f"best (trial{UNBROKEN}{best.number})",
         "of baseline",
         *(["above the bound"] if result.gap else []),
-        *(row.label for row in references),
     ]
+    labels, legend = [row.label for row in references], ""
+    if not fits([*header, *labels], body):
+        labels, legend = _numbered(labels)
     parts = [
-        table(header, body, left=2),
+        table([*header, *labels], body, left=2),
+        legend,
+        _cost_line(best),
         beats_line(references, stated_metrics(result)),
         in_return_line(result, best),
         ties_line(result),
@@ -152,29 +167,44 @@ def _comparison(result: StudyResult, best: TrialRecord) -> str:
         *result.notes,
         *best.notes,
     ]
-    return "\n".join(part for part in parts if part)
+    own_table, *lines = [part for part in parts if part]
+    return "\n".join([own_table, *map(filled, lines)])
+
+
+def _numbered(labels: Sequence[str]) -> tuple[list[str], str]:
+    """Labels as numbers where they are long, and what the numbers stand for."""
+    numbers = {label: f"[{n}]" for n, label in enumerate((x for x in labels if len(x) > 11), 1)}
+    legend = [f"{number} {label}" for label, number in numbers.items()]
+    return [numbers.get(label, label) for label in labels], "\n".join(legend)
+
+
+def _reference_value(result: StudyResult, row: Reference, metric: Metric) -> str:
+    value, error = row.metrics.get(metric.name), result.likely_spread.get(metric.name, 0.0)
+    return "-" if value is None else format_value(value, metric.unit, error=error)
 
 
 def _front(result: StudyResult) -> str:
     chosen = knee(result)
-    names = dict.fromkeys([*result.objective.weights, *stated_metrics(result)])
+    names = list(result.objective.weights)
+    stated = [name for name in stated_metrics(result) if name not in names]
     shown = _thinned(result.front, chosen)
     body = [
         [
             str(trial.number),
             *(cell for name in names for cell in _against(result, trial, name)),
-            "-" if trial.cost is None else f"{trial.cost:.4f}",
+            *(metric_value(result, trial, name) for name in stated),
+            format_cost(trial.cost, error=cost_error(result, trial)),
             *([] if result.deterministic else [str(trial.samples)]),
             _mark(result, trial, chosen),
         ]
         for trial in shown
     ]
-    ratios = (cell for name in names for cell in (name, "of baseline"))
+    ratios = [*(cell for name in names for cell in (name, "ratio")), *stated]
     samples = [] if result.deterministic else ["evaluations"]
     text = table(["trial", *ratios, "cost", *samples, ""], body)
     left_out = len(result.front) - len(shown)
     more = f"\n({left_out} more; --json has them all)" if left_out else ""
-    return f"Front ({len(result.front)} trials)\n{text}{more}"
+    return f"Front ({len(result.front)} trials; ratios are to the baseline)\n{text}{more}"
 
 
 def _thinned(front: Sequence[TrialRecord], keep: TrialRecord) -> list[TrialRecord]:
@@ -200,13 +230,8 @@ def _mark(result: StudyResult, trial: TrialRecord, chosen: TrialRecord) -> str:
 
 
 def _against(result: StudyResult, trial: TrialRecord, name: str) -> Iterator[str]:
-    yield _value(trial.metrics[name], _unit(result, name))
-    yield _of_baseline(result, trial, name)
-
-
-def _of_baseline(result: StudyResult, trial: TrialRecord, name: str) -> str:
-    reference = {} if result.baseline is None else result.baseline.metrics
-    return format_ratio(trial.metrics[name], reference.get(name, 0.0))
+    yield metric_value(result, trial, name)
+    yield of_baseline(result, trial, name)
 
 
 def _least_infeasible(result: StudyResult, trial: TrialRecord) -> str:
@@ -258,16 +283,14 @@ def _value(value: float | None, unit: str = "") -> str:
     return "-" if value is None else format_value(value, unit)
 
 
-def _cost_text(trial: TrialRecord) -> str:
-    """The cost; where evaluations differ with its 99 % interval and what it rests on."""
-    if trial.cost is None:
-        return "-"
-    if trial.cost_interval is None:
-        return f"{trial.cost:.4f}"
+def _cost_line(trial: TrialRecord) -> str:
+    """Where evaluations differ, the cost with its 99 % interval and what it rests on."""
+    if trial.cost is None or trial.cost_interval is None:
+        return ""
     low, high = trial.cost_interval
     interval = f"{low:.3f} to {high:.3f}" if math.isfinite(high) else "no interval yet"
     evaluations = "1 evaluation" if trial.samples == 1 else f"{trial.samples} evaluations"
-    return f"{trial.cost:.3f} ({interval}, {evaluations})"
+    return f"Cost {trial.cost:.3f} ({interval}, {evaluations})."
 
 
 def _layer_ratio(row: LayerChange) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from npu_tune.files import storage_errors, whole_file
 from npu_tune.report.documents import Document, metric_document, trial_document
-from npu_tune.report.tables import format_value, table
+from npu_tune.report.numbers import cost_error, format_cost, metric_value
+from npu_tune.report.tables import table
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def trials_text(result: StudyResult) -> str:
         [
             str(trial.number),
             trial.origin,
-            *(_cell(trial, metric.name, metric.unit) for metric in objective),
-            _outcome(trial),
+            *(_cell(result, trial, metric.name) for metric in objective),
+            _outcome(result, trial),
             str(trial.changes(result.default)),
         ]
         for trial in shown
@@ -63,7 +64,7 @@ def trials_text(result: StudyResult) -> str:
         if left_out
         else ""
     )
-    return table(header, rows, left=2) + more
+    return table(header, rows, left=2, wrapped=(1,)) + more
 
 
 def write_trials(result: StudyResult, path: Path, *, as_parquet: bool) -> None:
@@ -100,17 +101,15 @@ def _of_one_type(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(mixed, str))
 
 
-def _cell(trial: TrialRecord, name: str, unit: str) -> str:
-    value = trial.metrics.get(name)
-    return "-" if value is None else format_value(value, unit)
+def _cell(result: StudyResult, trial: TrialRecord, name: str) -> str:
+    return metric_value(result, trial, name) if name in trial.metrics else "-"
 
 
-def _outcome(trial: TrialRecord) -> str:
+def _outcome(result: StudyResult, trial: TrialRecord) -> str:
     """The cost, or why there is none."""
     if trial.failure is not None:
         return trial.failure
     if trial.duplicate_of is not None:
         return f"as {trial.duplicate_of}"
-    if trial.cost is None:
-        return "-"
-    return f"{trial.cost:.4f}" if trial.feasible else f"{trial.cost:.4f} (misses a limit)"
+    cost = format_cost(trial.cost, error=cost_error(result, trial))
+    return cost if trial.feasible or trial.cost is None else f"{cost} (misses a limit)"

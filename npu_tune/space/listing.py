@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
+from npu_tune.columns import text_columns
 from npu_tune.space.knob import Knob, SearchSpace
 
 
@@ -20,7 +22,7 @@ def format_space(space: SearchSpace, *, most_values: int = 8) -> str:
         lines.append(layer)
         knobs = [knob for knob in space.knobs if knob.layer == layer]
         width = max(len(knob.name) for knob in knobs)
-        lines += [f"  {knob.name:<{width}}  {_values(knob, most_values)}" for knob in knobs]
+        lines += [_line(knob, width, most_values) for knob in knobs]
     lines.append(_total(space))
     return "\n".join(lines)
 
@@ -53,6 +55,18 @@ def _knob_as_dict(knob: Knob) -> dict[str, Any]:
         "ordered": knob.ordered,
         "description": knob.description,
     }
+
+
+def _line(knob: Knob, width: int, most_values: int) -> str:
+    """A knob, in several lines under each other where there is no room for one."""
+    indent = " " * (width + 4)
+    return textwrap.fill(
+        f"  {knob.name:<{width}}  {_values(knob, most_values)}",
+        text_columns(),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _values(knob: Knob, most: int) -> str:

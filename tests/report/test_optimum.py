@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from study_results import objective_of, study_result
 
+from npu_tune.columns import columns_of
 from npu_tune.report import study_document, study_text
 from npu_tune.report.optimum import (
     Optimum,
@@ -41,6 +42,11 @@ def standing(nearest=FAST, share=0.9, trial=7):
 OUT_OF_REACH = {"front": None, "reason": "The front takes more than 2 labels."}
 
 
+def in_words(text):
+    """Text without the ends of its lines."""
+    return " ".join(text.split())
+
+
 def test_a_front_lists_its_points_with_their_metrics():
     text = optimum_text(known())
     lines = text.splitlines()
@@ -67,21 +73,23 @@ def test_without_a_front_the_bound_is_told_and_the_reason():
 
 
 def test_a_study_is_held_against_the_optimum():
-    text = optimum_text(known(standing=standing()))
+    text = in_words(optimum_text(known(standing=standing())))
     assert "Study mine: the cost of its best trial (7) is 0.6600" in text
     assert "10.00% above the optimum (0.6000)." in text
     assert "Its trials reach 90.00% of the volume" in text
 
 
 def test_against_a_bound_a_study_is_said_to_have_unknown_distance():
-    text = optimum_text(known(standing=standing(nearest=None, share=None), **OUT_OF_REACH))
+    text = in_words(
+        optimum_text(known(standing=standing(nearest=None, share=None), **OUT_OF_REACH))
+    )
     assert "above the bound: an optimum may lie anywhere between" in text
     assert "of the volume" not in text
 
 
 def test_a_study_below_a_front_that_leaves_choices_out_is_held_against_the_bound():
     below = Standing("mine", 7, Gap(0.54, 0.5, None), 1.2, front_cost=0.6)
-    text = optimum_text(known(standing=below))
+    text = in_words(optimum_text(known(standing=below)))
     assert "10.00% below the front (0.6000): it has choices that the front leaves out." in text
     assert "8.00% above the bound: an optimum may lie anywhere between (0.5000)." in text
     assert optimum_document(known(standing=below))["standing"]["front_cost"] == 0.6
@@ -115,7 +123,9 @@ def test_a_study_says_how_far_its_best_is_above_the_bound():
     assert bound_cells(result, "sram_bytes") == ("100.0%",)
     assert bound_cells(result, "npu_share") == ("-",)
     assert bound_cells(result, "cost") == ("31.8%",)
-    header = next(line for line in study_text(result).splitlines() if line.startswith("metric"))
+    with columns_of(100):
+        text = study_text(result)
+    header = next(line for line in text.splitlines() if line.startswith("metric"))
     assert "of baseline  above the bound" in header
     document = study_document(result, folder=None)["bound"]
     assert document["metrics"] == dict(result.bound.metrics)

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
+
+from npu_tune.report.tables import filled, table
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Formats a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain_text(markdown: str) -> str:
+    """The same for a terminal: tables and sentences no wider than text may be."""
+
+    def is_row(line: str) -> bool:
+        return line.startswith("| ")
+
+    parts = []
+    for is_table, lines in groupby(markdown.splitlines(), key=is_row):
+        if is_table:
+            header, _, *rows = [line.strip("| ").split(" | ") for line in lines]
+            parts.append(table(header, rows))
+        else:
+            parts += map(filled, lines)
+    return "\n".join(parts)
 
 
 def percent(share: float) -> str:

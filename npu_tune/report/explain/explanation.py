@@ -13,7 +13,7 @@ from npu_tune.evaluation import quiet
 from npu_tune.report.build import open_study_problem
 from npu_tune.report.explain.gains import ChangeGain, change_gains, leading_gains
 from npu_tune.report.explain.layer_costs import LayerCost, advice, layer_costs
-from npu_tune.report.tables import format_value
+from npu_tune.report.numbers import format_value
 from npu_tune.space import Configuration
 from npu_tune.targets import MemoryBuffer, MemoryTimeline, Problem
 from npu_tune.tuning.records import StudyResult, TrialRecord

@@ -19,7 +19,7 @@ from npu_tune.report.html.figures import (
     lead_to_row,
     plot,
 )
-from npu_tune.report.tables import format_value
+from npu_tune.report.numbers import format_value
 from npu_tune.targets import MemoryTimeline
 
 MOST_CHANGES_DRAWN = 15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from npu_tune.report.numbers import format_value
 from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line
@@ -11,7 +12,6 @@ from npu_tune.report.predictions import predictions_line
 from npu_tune.report.references import compare_with_references, stated_metrics
 from npu_tune.report.sections.cells import change_cell, number_cell, ratio_cell
 from npu_tune.report.sections.model import Cell, Section, Table, said
-from npu_tune.report.tables import format_value
 from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
 from npu_tune.targets import Goal
 from npu_tune.tuning.records import StudyResult, TrialRecord

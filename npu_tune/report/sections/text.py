@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from npu_tune.report.sections.model import Section
-from npu_tune.report.tables import table
+from npu_tune.report.tables import filled, table
 
 
 def section_text(section: Section, *, columns: tuple[str, ...], most_rows: int) -> str:
@@ -14,7 +14,7 @@ def section_text(section: Section, *, columns: tuple[str, ...], most_rows: int) 
         columns: of its table, those to show, as far as it has them.
         most_rows: of its table; how many are left out is said.
     """
-    lines = [section.title, *section.sentences]
+    lines = [section.title, *map(filled, section.sentences)]
     if section.table is None or not section.table.rows:
         return "\n".join(lines)
     places = [

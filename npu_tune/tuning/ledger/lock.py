@@ -11,7 +11,6 @@ from pathlib import Path
 
 from npu_tune.errors import StorageError
 
-
 _TRIES = 5
 _TRY_EVERY_S = 0.02
 """Whoever looks whether somebody writes holds the lock for a moment, see :func:`is_locked`."""
