@@ -157,6 +157,17 @@ def key_name(key: str, otherwise: str = "") -> str:
     return next(filter(None, called), otherwise or f"the key {key!r}")
 
 
+def key_note(key: str) -> str:
+    """By what flag, argument or key a thing was given, in brackets behind it; "" if not said."""
+    name = key_name(key, "\0")
+    return "" if name == "\0" else f" ({name})"
+
+
+def option_name(option: str) -> str:
+    """What messages call an option of a target."""
+    return key_name(f"target.{option}", f"the option {option}")
+
+
 def sentence(text: str) -> str:
     """A text with a capital at its beginning."""
     return text[:1].upper() + text[1:]

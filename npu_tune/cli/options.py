@@ -92,7 +92,7 @@ def split_weights(text: str | None) -> tuple[list[str] | None, list[float] | Non
     names = [name.strip() for name, _, _ in parts]
     if not all(names) or len(set(names)) < len(names):
         raise UsageError(
-            f"The objective {text!r} names "
+            f"--objective {text!r} names "
             f"{'a metric twice' if all(names) else 'nothing where a metric should stand'}.",
             remedy="Write such as --objective cycles,sram_bytes.",
             value=text,
@@ -106,7 +106,7 @@ def split_weights(text: str | None) -> tuple[list[str] | None, list[float] | Non
     total = sum(weights)
     if not weights or min(weights) <= 0 or not math.isfinite(total):
         raise UsageError(
-            f"The objective {text!r} does not give every metric a positive weight.",
+            f"--objective {text!r} does not give every metric a positive weight.",
             remedy="Write such as --objective cycles=0.7,sram_bytes=0.3.",
             value=text,
         )
@@ -120,7 +120,7 @@ def _assign(table: dict[str, Any], text: str) -> None:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise UsageError(
-                f"The option {text!r} goes into {part!r}, which another option gives a value.",
+                f"-O {text!r} goes into {part!r}, which another option gives a value.",
                 remedy="Leave one of them out.",
             )
     table[last] = value
@@ -130,7 +130,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not all(part.strip() for part in key.split(".")):
         raise UsageError(
-            f"The option {text!r} is no KEY=VALUE.",
+            f"-O {text!r} is no KEY=VALUE.",
             remedy="Write such as -O speed=2 or -O memory.size=4096.",
         )
     return key.strip(), toml_value(value)

@@ -25,6 +25,7 @@ _FLAGS = "npu_tune.target_flags"
 STUDY_FLAGS: Mapping[str, str] = {
     "model.path": "MODEL",
     "model.calibration": "--calibration",
+    "model.check": "--no-check",
     "target.name": "--target",
     "study.folder": "--study",
     "study.storage": "--storage",
@@ -32,8 +33,10 @@ STUDY_FLAGS: Mapping[str, str] = {
     "study.seed": "--seed",
     "study.evaluations": "--evaluations",
     "study.wall_time": "--wall-time",
+    "study.polish": "--polish",
     "sampler.name": "--sampler",
     "objective": "--objective",
+    "objective.mode": "--mode",
     "objective.directions": "--maximize",
     "limits": "--limit",
     "executor.kind": "--ray",

@@ -68,6 +68,11 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     help="Such as latency_ms=0.7,ram_bytes=0.3. [default: what the target proposes, equally]",
 )
 @click.option(
+    "--mode",
+    help="weighted: the sampler sees the weighted sum; pareto: it sees every metric by itself, as "
+    "nsga2 and nsga3 are made for. [default: weighted]",
+)
+@click.option(
     "--maximize",
     multiple=True,
     metavar="METRIC",
@@ -105,6 +110,7 @@ def tune(
     sampler: str | None,
     polish: bool | None,
     objective: str | None,
+    mode: str | None,
     maximize: tuple[str, ...],
     limits: tuple[str, ...],
     calibration: Path | None,
@@ -138,6 +144,7 @@ def tune(
         "objective": {
             "metrics": metrics,
             "weights": weights,
+            "mode": mode,
             "directions": dict.fromkeys(maximize, "maximize"),
         },
         "limits": list(limits),
@@ -159,8 +166,11 @@ def tune(
 def run(study: Path, *, quiet: bool) -> CommandResult:
     """Runs or resumes the study that the file STUDY describes (docs/study_file.md)."""
     from npu_tune.tuning import load_study_file  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.tuning.study_file import names_of_keys  # noqa: PLC0415
+    from npu_tune.validation import keys_called  # noqa: PLC0415
 
-    return search(load_study_file(study), quiet=quiet)
+    with keys_called(names_of_keys()):
+        return search(load_study_file(study), quiet=quiet)
 
 
 def search(

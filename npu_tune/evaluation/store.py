@@ -26,6 +26,7 @@ from npu_tune.evaluation.outcome import Outcome
 from npu_tune.files import storage_errors
 from npu_tune.targets import Evaluation, Identity
 from npu_tune.targets.profiles import pack_profile, unpack_profile
+from npu_tune.validation import key_note
 
 SCHEMA_VERSION = 2
 """Of the file. Version 1 kept one answer per key, crashes and time-outs among them."""
@@ -128,7 +129,7 @@ class Store(Closing):
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
             raise StorageError(
-                f"The store {self._path} has the schema version {version}, and this npu-tune "
+                f"The store{key_note('study.store')} {self._path} has the schema version {version}, and this npu-tune "
                 f"reads version {SCHEMA_VERSION}.",
                 remedy="Remove the file; it is made again.",
                 schema_version=version,
@@ -143,12 +144,14 @@ class Store(Closing):
     @contextmanager
     def _errors(self) -> Iterator[None]:
         remedy = "Remove the file if it is damaged; it is made again."
-        with storage_errors("The store", self._path, action="used", remedy=remedy):
+        with storage_errors(
+            f"The store{key_note('study.store')}", self._path, action="used", remedy=remedy
+        ):
             try:
                 yield
             except sqlite3.Error as error:
                 raise StorageError(
-                    f"The store {self._path} cannot be used: {error}.",
+                    f"The store{key_note('study.store')} {self._path} cannot be used: {error}.",
                     remedy=remedy_for(self._cause(error), remedy),
                     path=str(self._path),
                 ) from error

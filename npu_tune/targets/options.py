@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from npu_tune.errors import NpuTuneError, TargetError
-from npu_tune.validation import Table, key_name, known_remedy, sentence
+from npu_tune.validation import Table, key_note, known_remedy, option_name, sentence
 
 TableType = TypeVar("TableType", bound=Table)
 
@@ -77,7 +77,7 @@ def read_options(table: type[TableType], options: Mapping[str, Any], *, target: 
         if option not in table.model_fields:
             fields = table.model_fields
             raise TargetError(
-                f"The target {target!r} has no option {option!r}.",
+                f"The target {target!r} has no option {option!r}{key_note(f'target.{option}')}.",
                 remedy=known_remedy(option, fields) if fields else "It has none.",
                 option=option,
             )
@@ -150,7 +150,7 @@ def _value_error(error: ValidationError, table: type[Table], target: str) -> Tar
     field = table.model_fields.get(option)
     if first["type"] == "missing":
         return TargetError(
-            f"The target {target!r} needs {_name(option)}.",
+            f"The target {target!r} needs {option_name(option)}.",
             remedy=f"It takes {_takes(field)}." if field else "Add it.",
             option=option,
         )
@@ -163,12 +163,8 @@ def _value_error(error: ValidationError, table: type[Table], target: str) -> Tar
     else:
         said, remedy = "", _remedy(field, first)
     return TargetError(
-        f"{sentence(_name(path))} is {first['input']!r}{said}.", remedy=remedy, option=option
+        f"{sentence(option_name(path))} is {first['input']!r}{said}.", remedy=remedy, option=option
     )
-
-
-def _name(option: str) -> str:
-    return key_name(f"target.{option}", f"the option {option}")
 
 
 def _remedy(field: FieldInfo | None, error: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from npu_tune.errors import NpuTuneWarning, TargetError, sentence_of
 from npu_tune.targets.base import BaseTarget, TargetFamily, TargetOptions
 from npu_tune.targets.problem import Target
 from npu_tune.targets.single import SingleTarget
-from npu_tune.validation import Table, known_remedy
+from npu_tune.validation import Table, key_note, known_remedy
 
 GROUP = "npu_tune.targets"
 
@@ -71,7 +71,7 @@ def find_family(name: str) -> TargetFamily:
     known = [target for each in installed.families for target in each.names]
     broken = "".join(f" {each}" for each in installed.broken)
     raise TargetError(
-        f"There is no target {name!r}.",
+        f"There is no target {name!r}{key_note('target.name')}.",
         remedy=f"{known_remedy(name, known).rstrip('.')}; `npu-tune targets` describes them."
         + broken,
         target=name,

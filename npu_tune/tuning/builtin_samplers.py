@@ -183,9 +183,8 @@ _TPE_OPTIONS = {
     "constant_liar": "whether running trials count as bad ones",
 }
 _PLAIN_GENETIC = (
-    "is an elitist genetic algorithm on the cost: its sorting of fronts, which is for several "
-    'objectives, then only ranks the trials by their cost; mode = "pareto" in [objective] gives '
-    "it an objective per metric"
+    "is a plain genetic algorithm then, whose sorting of fronts, which is for several objectives, "
+    "only ranks the trials by that"
 )
 _TORCH = RequiredModule(
     module="torch",

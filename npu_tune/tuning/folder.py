@@ -12,7 +12,7 @@ from npu_tune.network import Network
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.ledger.address import has_password, is_same_place
 from npu_tune.tuning.study_file import load_study_file, study_file_to_toml
-from npu_tune.validation import key_name
+from npu_tune.validation import key_name, key_note
 
 STUDY_FILE = "study.toml"
 CALIBRATION = "calibration.npz"
@@ -24,7 +24,7 @@ def make_study_folder(study: StudyFile) -> None:
     Raises:
         StorageError: if it cannot be made.
     """
-    with storage_errors("The study folder", study.folder):
+    with storage_errors(f"The study folder{key_note('study.folder')}", study.folder):
         study.folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -57,7 +57,7 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
     model = study.model.model_copy(update={"path": model_name, "calibration": kept_calibration})
     section = study.study.model_copy(update={"name": study.name, "folder": Path()})
     kept = study.model_copy(update={"model": model, "study": section})
-    with storage_errors("The study folder", folder):
+    with storage_errors(f"The study folder{key_note('study.folder')}", folder):
         _keep(folder / model_name, network.model_bytes)
         if calibration is not None:
             _keep(folder / CALIBRATION, calibration.read_bytes())

@@ -10,7 +10,7 @@ from npu_tune.errors import NpuTuneWarning
 from npu_tune.tuning.ledger import Ledger
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.samplers import sampler_kind
-from npu_tune.validation import key_name
+from npu_tune.validation import key_name, key_note
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -21,10 +21,19 @@ def explain_sampler(name: str, objective: Objective) -> None:
     kind = sampler_kind(name)
     if len(objective.study_directions) == 1 and kind.of_one_objective:
         warnings.warn(
-            f"With one objective, the sampler {kind.name} {kind.of_one_objective}.",
+            f"The sampler {kind.name}{key_note('sampler.name')} sees one number only, the cost: it "
+            f"{kind.of_one_objective}. To let it see every metric by itself, {_pareto()}.",
             NpuTuneWarning,
             stacklevel=2,
         )
+
+
+def _pareto() -> str:
+    """How a study is given an objective per metric."""
+    flag = key_name("objective.mode", "")
+    if flag.startswith("--"):
+        return f"give {flag} pareto"
+    return f"set {flag} to 'pareto'"
 
 
 def is_done(ledger: Ledger, trials: Sequence[FrozenTrial], budget: int | None) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from npu_tune.errors import CompilerError, UsageError
-from npu_tune.quantities import Bounds
+from npu_tune.quantities import Bounds, Quantity
 from npu_tune.targets import Goal, Metric, default_objective, goal_of
 from npu_tune.tuning.config import ObjectiveSection
-from npu_tune.validation import key_name, known_remedy, sentence
+from npu_tune.validation import key_name, key_note, known_remedy, sentence
 
 MAXIMIZE = Goal.MAXIMIZE
 MINIMIZE = Goal.MINIMIZE
@@ -214,7 +214,7 @@ def _require_one_kind(metrics: list[Metric]) -> None:
     other = next((metric for metric in metrics if metric.kind != first.kind), None)
     if other is not None:
         raise UsageError(
-            f"The objective weighs {first.name!r}, which is {first.kind}, against {other.name!r}, "
+            f"{sentence(key_name('objective.metrics', 'the objective'))} weighs {first.name!r}, which is {first.kind}, against {other.name!r}, "
             f"which is {other.kind}: their errors have nothing in common, so that a gain in one "
             "may be none.",
             remedy="Optimise one of them, and set a limit on the other.",
@@ -230,17 +230,25 @@ def _bounds(
     for name, bounds in limits.items():
         unit = metrics[name].unit
         if bounds.most is not None:
-            most[name] = bounds.most.in_unit(unit, metric=name)
+            most[name] = _in_unit(bounds.most, unit, name)
         if bounds.least is not None:
-            least[name] = bounds.least.in_unit(unit, metric=name)
+            least[name] = _in_unit(bounds.least, unit, name)
         if name in most and name in least and least[name] > most[name]:
             raise UsageError(
-                f"The limits of {name!r} exclude each other: at most {most[name]:g} and at least "
+                f"The limits of {name!r}{key_note('limits')} exclude each other: at most {most[name]:g} and at least "
                 f"{least[name]:g}.",
                 remedy="Correct one of them.",
                 value=name,
             )
     return most, least
+
+
+def _in_unit(bound: Quantity, unit: str, name: str) -> float:
+    try:
+        return bound.in_unit(unit, metric=name)
+    except UsageError as error:
+        told = f"{sentence(key_name('limits'))}: {error.message}"
+        raise UsageError(told, remedy=error.remedy, **error.data) from error
 
 
 def _require_known(name: str, known: list[str], key: str) -> None:

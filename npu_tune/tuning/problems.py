@@ -12,6 +12,7 @@ from npu_tune.network import Network
 from npu_tune.targets import CalibratedTarget, Problem, Target
 from npu_tune.tuning.config import ModelSection
 from npu_tune.tuning.phase import Phase
+from npu_tune.validation import key_name
 
 Tell = Callable[[Phase], None]
 """Is told what is begun."""
@@ -130,6 +131,6 @@ def require_calibratable(network: Network, calibration: Path) -> None:
     if network.format != "onnx":
         raise UsageError(
             f"{network.name!r} is a TFLite network, for which calibration data are of no use.",
-            remedy="Leave them out, or give the float ONNX file.",
+            remedy=f"Leave {key_name('model.calibration', 'them')} out, or give the float ONNX file.",
             calibration=str(calibration),
         )

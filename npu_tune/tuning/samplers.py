@@ -23,7 +23,7 @@ from npu_tune.samplers.base import LayeredSampler
 from npu_tune.space import NETWORK_SCOPE, SearchSpace
 from npu_tune.tuning.builtin_samplers import BUILT_IN
 from npu_tune.tuning.sampler_kind import RequiredModule, SamplerContext, SamplerKind
-from npu_tune.validation import key_name, known_remedy, sentence
+from npu_tune.validation import key_name, key_note, known_remedy, sentence
 
 __all__ = [
     "GROUP",
@@ -68,7 +68,7 @@ def sampler_kind(name: str) -> SamplerKind:
     if len(points) > 1:
         both = " and ".join(f"{point.value!r}" for point in points)
         raise UsageError(
-            f"There is more than one sampler {name!r}: {both}.",
+            f"There is more than one sampler {name!r}{key_note('sampler.name')}: {both}.",
             remedy="Uninstall one of the packages they come from.",
             key="sampler.name",
             value=name,
@@ -87,7 +87,7 @@ def require_layers(name: str, space: SearchSpace) -> None:
     """
     if sampler_kind(name).walks_layers and not set(space.layers) - {NETWORK_SCOPE}:
         raise UsageError(
-            f"The sampler {name!r} walks layers, and no layer of this network has a knob on this "
+            f"The sampler {name!r}{key_note('sampler.name')} walks layers, and no layer of this network has a knob on this "
             "target.",
             remedy="Choose a sampler that needs none: tpe, nsga2, nsga3, gp or random.",
             key="sampler.name",
@@ -201,7 +201,7 @@ def _check_fit(sampler: BaseSampler, context: SamplerContext) -> None:
 def _require(name: str, needed: RequiredModule) -> None:
     if importlib.util.find_spec(needed.module) is None:
         raise MissingExtraError(
-            f"The sampler {name!r} needs {needed.title}, which is not installed.",
+            f"The sampler {name!r}{key_note('sampler.name')} needs {needed.title}, which is not installed.",
             remedy=needed.remedy,
         )
 

@@ -50,6 +50,16 @@ def parse_study(document: dict[str, Any], *, base: Path, source: str = "study") 
     return _resolved(study, base)
 
 
+def names_of_keys() -> dict[str, str]:
+    """What messages on a study file call its keys, for :func:`npu_tune.validation.keys_called`."""
+    keys = [
+        f"{section}.{key}"
+        for section, field in StudyFile.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", {})
+    ]
+    return {key: f"the key {key!r}" for key in [*keys, "limits"]}
+
+
 def without_none(table: dict[str, Any]) -> dict[str, Any]:
     """A document without the keys that say nothing, which :func:`parse_study` takes."""
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from npu_tune.errors import CompilerCrashError, CompilerTimeoutError, ExecutorError
+from npu_tune.validation import key_name
 
 CRASHES = 2
 """A process that dies in an evaluation may have been killed from outside (out of memory); when
@@ -104,6 +105,6 @@ def timeout_error(timeout_s: float) -> CompilerTimeoutError:
     """The error of an evaluation whose time is up."""
     return CompilerTimeoutError(
         f"The evaluation took longer than {timeout_s:g} s.",
-        remedy="Raise 'executor.timeout_s' if the compiler needs that long.",
+        remedy=f"Raise {key_name('executor.timeout_s')} if the compiler needs that long.",
         timeout_s=timeout_s,
     )

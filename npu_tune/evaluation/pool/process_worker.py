@@ -33,6 +33,7 @@ from npu_tune.evaluation.pool.messages import (
     pickled,
 )
 from npu_tune.evaluation.pool.slate import Slate
+from npu_tune.validation import key_name
 
 START_TIMEOUT_S = 120.0
 """For a worker to import the target's compiler, on a machine that is busy with other workers."""
@@ -165,7 +166,7 @@ class WorkerProcess:
         words = self._child.last_words()
         return WorkerStartError(
             f"A worker process was not ready after {self._start_timeout_s:g} s{words}.",
-            remedy="Use fewer workers, or raise 'executor.timeout_s'.",
+            remedy=f"Use fewer workers, or raise {key_name('executor.timeout_s')}.",
         )
 
     def hang_up(self) -> None:

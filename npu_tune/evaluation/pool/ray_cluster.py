@@ -22,6 +22,7 @@ from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_
 from npu_tune.evaluation.pool.children import Child, start_errors, temporary_folder
 from npu_tune.evaluation.pool.messages import Answered, BrokenLineError, Line, Unfit
 from npu_tune.evaluation.pool.ray_head import AUTH_MODE
+from npu_tune.validation import key_note
 
 REACH_TIMEOUT_S = 10.0
 """For the head of a cluster to accept a connection."""
@@ -160,7 +161,8 @@ class _LocalRay(Closing):
             raise ExecutorError(
                 f"Ray has not started on this machine after {HEAD_TIMEOUT_S:g} s"
                 f"{self._child.last_words()}.",
-                remedy="Try again when the machine is less busy, or use the process executor.",
+                remedy="Try again when the machine is less busy, or evaluate without Ray"
+                f"{key_note('executor.kind')}.",
             )
         try:
             message = self._line.receive()

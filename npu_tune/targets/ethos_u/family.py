@@ -18,7 +18,7 @@ from npu_tune.targets.base import TargetOptions
 from npu_tune.targets.ethos_u.target import EthosUTarget
 from npu_tune.targets.options import OptionInfo, read_options
 from npu_tune.targets.problem import Target
-from npu_tune.validation import Table, key_name, known_remedy, sentence
+from npu_tune.validation import Table, known_remedy, option_name, sentence
 
 ACCELERATORS: Mapping[str, str] = {
     "ethos-u55-32": "32 MACs per cycle",
@@ -152,7 +152,7 @@ def _read(ini: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise TargetError(
             f"The Vela ini file {ini} cannot be read: {error}.",
-            remedy="Give the path of a readable file as the option config.",
+            remedy=f"Give the path of a readable file as {option_name('config')}.",
         ) from error
 
 
@@ -180,7 +180,7 @@ def _require_own(name: str, system: str, known: Iterable[str]) -> None:
         return
     fitting = [each for each in known if _accelerator(each) in {own, None}]
     raise TargetError(
-        f"{sentence(key_name('target.system_config', 'the option system_config'))} is {system!r}, "
+        f"{sentence(option_name('system_config'))} is {system!r}, "
         f"which is of an Ethos-U{named}, and {name!r} is an Ethos-U{own}.",
         remedy=known_remedy(system, fitting),
         name=system,

@@ -15,7 +15,7 @@ from npu_tune.errors import ModelError, TargetError, sentence_of
 from npu_tune.network.quantize.archive import read_arrays
 from npu_tune.targets.measured.data import LabelledData, Score
 from npu_tune.targets.options import OptionInfo
-from npu_tune.validation import Table
+from npu_tune.validation import Table, option_name, sentence
 
 LABELS = "labels"
 """The array of labels in a file of labelled samples."""
@@ -68,8 +68,8 @@ def read_labelled(options: MeasuredOptions) -> LabelledData | None:
     if options.data is None:
         if options.accuracy is not None:
             raise TargetError(
-                "The option accuracy needs labelled samples.",
-                remedy="Give them with the option data.",
+                f"{sentence(option_name('accuracy'))} needs labelled samples.",
+                remedy=f"Give them with {option_name('data')}.",
                 option="accuracy",
             )
         return None
@@ -112,13 +112,13 @@ def _load_score(text: str) -> Score:
         score: Score = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever the module does
         raise TargetError(
-            f"The option accuracy is {text!r}, which cannot be had: {sentence_of(error)}.",
+            f"{sentence(option_name('accuracy'))} is {text!r}, which cannot be had: {sentence_of(error)}.",
             remedy="Name a function as MODULE:FUNCTION, with the module where Python finds it.",
             option="accuracy",
         ) from error
     if not callable(score):
         raise TargetError(
-            f"The option accuracy is {text!r}, which is no function.",
+            f"{sentence(option_name('accuracy'))} is {text!r}, which is no function.",
             remedy="Name a function as MODULE:FUNCTION.",
             option="accuracy",
         )

@@ -21,6 +21,7 @@ from npu_tune.targets.measured.metrics import METRICS_VERSION, measured_metrics
 from npu_tune.targets.measured.problem import MeasuredProblem
 from npu_tune.targets.measured.rounds import RoundSettings
 from npu_tune.targets.metrics import Metric
+from npu_tune.validation import option_name, sentence
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class MeasuredTarget:
         most, cores = max(self.threads), len(usable_cores())
         if most > cores:
             raise TargetError(
-                f"The option threads asks for {most}, and this process may use {cores} cores.",
+                f"{sentence(option_name('threads'))} asks for {most}, and this process may use {cores} cores.",
                 remedy="Ask for as many threads as there are cores, or fewer.",
                 option="threads",
             )

@@ -19,7 +19,7 @@ from npu_tune.targets.neural_art.hardware import (
 )
 from npu_tune.targets.options import OptionInfo, read_options
 from npu_tune.targets.problem import Target
-from npu_tune.validation import Table, known_remedy
+from npu_tune.validation import Table, known_remedy, option_name, sentence
 
 PREFIX = "neural-art-"
 DEPLOYABLE = "stm32n6"
@@ -143,16 +143,16 @@ def _hardware(name: str, path: Path | None) -> Hardware:
     if name != CUSTOM:
         if path is not None:
             raise TargetError(
-                f"The option hardware_file is {str(path)!r}, but {name!r} brings its own hardware.",
+                f"{sentence(option_name('hardware_file'))} is {str(path)!r}, but {name!r} brings its own hardware.",
                 remedy=f"Leave it out, or take the target {CUSTOM}.",
                 option="hardware_file",
             )
         return load_hardware(name.removeprefix(PREFIX))
     if path is None or path.suffix != ".toml":
         raise TargetError(
-            f"The target {CUSTOM!r} needs the option hardware_file."
+            f"The target {CUSTOM!r} needs {option_name('hardware_file')}."
             if path is None
-            else f"The option hardware_file is {str(path)!r}, which names no TOML file.",
+            else f"{sentence(option_name('hardware_file'))} is {str(path)!r}, which names no TOML file.",
             remedy="Give it the path of a hardware file, whose name ends in .toml.",
             option="hardware_file",
         )
@@ -162,7 +162,7 @@ def _hardware(name: str, path: Path | None) -> Hardware:
 def _require_four_bits(hardware: Hardware, *, asked: bool) -> None:
     if asked and 4 not in hardware.weight_bits:
         raise TargetError(
-            f"The option four_bit_weights is true, but {hardware.name!r} has no weights of 4 bits.",
+            f"{sentence(option_name('four_bit_weights'))} is true, but {hardware.name!r} has no weights of 4 bits.",
             remedy="Leave it out.",
             option="four_bit_weights",
         )
@@ -171,10 +171,10 @@ def _require_four_bits(hardware: Hardware, *, asked: bool) -> None:
 def _require_real_hardware(hardware: Hardware, variants: HardwareVariants) -> None:
     if hardware.name != DEPLOYABLE or variants.variants:
         raise TargetError(
-            "The option deployable is true, and the vendor's tools know no such hardware as "
+            f"{sentence(option_name('deployable'))} is true, and the vendor's tools know no such hardware as "
             f"{hardware.name!r} with parameters of your own."
             if variants.variants
-            else f"The option deployable is true, and nothing can be deployed to {hardware.name!r}.",
+            else f"{sentence(option_name('deployable'))} is true, and nothing can be deployed to {hardware.name!r}.",
             remedy=f"Take the target {PREFIX}{DEPLOYABLE} as it is, or leave the option out.",
             option="deployable",
         )

@@ -22,6 +22,7 @@ from npu_tune.targets.neural_art.timeline import memory_timeline
 from npu_tune.targets.neural_art.vendor import best_setting
 from npu_tune.targets.oracle import Bound, Front, Progress
 from npu_tune.targets.problem import Artifact, Problem, Start, Target
+from npu_tune.validation import option_name
 
 SIMULATED = (
     "Everything here is simulated, and most of what is chosen has no switch in the vendor's tools: "
@@ -158,7 +159,7 @@ class NeuralArtProblem(Problem):
         if self._free is not None:
             raise TargetError(
                 "There is no exact front over what is deployable, whose layers choose stripes alone.",
-                remedy="Leave the option deployable out, or take the bound.",
+                remedy=f"Leave {option_name('deployable')} out, or take the bound.",
             )
 
         return exact_front(

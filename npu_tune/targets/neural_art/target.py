@@ -18,6 +18,7 @@ from npu_tune.targets.neural_art.free import ChoiceSpace, FreeSpace
 from npu_tune.targets.neural_art.graph import CORE_4_0
 from npu_tune.targets.neural_art.hardware import HardwareVariants
 from npu_tune.targets.neural_art.problem import NeuralArtProblem
+from npu_tune.validation import option_name, sentence
 
 METRICS_VERSION = "4"
 """Raised whenever the same configuration gets other metrics or a knob another meaning."""
@@ -68,7 +69,7 @@ class NeuralArtTarget:
             )
         if self.deployable and network.format != "onnx":
             raise ModelError(
-                f"The option deployable rewrites ONNX files, and {network.name!r} is "
+                f"{sentence(option_name('deployable'))} rewrites ONNX files, and {network.name!r} is "
                 f"{network.format}.",
                 remedy="Export the network as ONNX, or leave the option out.",
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
 from npu_tune.errors import UsageError
-from npu_tune.validation import SHOWN, closest_hint
+from npu_tune.validation import SHOWN, closest_hint, key_note
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -83,15 +83,19 @@ def check_place(text: str, *, folder: Path) -> None:
     parent, folder = place.parent, folder.resolve()
     if place.is_dir():
         raise _error(
-            f"The storage {path} is a folder.", "Name a file in it, such as trials.db.", text
+            f"The storage{key_note('study.storage')} {path} is a folder.",
+            "Name a file in it, such as trials.db.",
+            text,
         )
     if place.exists() and not place.is_file():
         raise _error(
-            f"The storage {path} is no regular file.", "Name a file, such as trials.db.", text
+            f"The storage{key_note('study.storage')} {path} is no regular file.",
+            "Name a file, such as trials.db.",
+            text,
         )
     if not parent.is_dir() and parent != folder and parent not in folder.parents:
         raise _error(
-            f"The storage {path} lies in a folder that is not there.",
+            f"The storage{key_note('study.storage')} {path} lies in a folder that is not there.",
             f"Make {parent}, or name another place.",
             text,
         )
