@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -117,6 +118,8 @@ def _table_error(
         return kind(f"{source}: {key_name(key)} is missing.", remedy="Add it.", key=key)
     problem, remedy = str(cause or _IN_TOML.get(first["type"], first["msg"])), ""
     value, shown = first["input"], repr(first["input"])
+    if first["type"] == "literal_error":
+        remedy = closest_hint(str(value), re.findall(r"'([^']*)'", first["ctx"]["expected"]))
     if isinstance(cause, NpuTuneError):
         problem, remedy = cause.message, cause.remedy
         # What must not be shown as it is, such as a password, says how it may be.
@@ -124,7 +127,7 @@ def _table_error(
             value = shown = cause.data[SHOWN]
     return kind(
         f"{source}: {key_name(key)} is {shown}: {problem.rstrip('.')}.",
-        remedy=remedy or "Change the value.",
+        remedy=remedy.rstrip() or "Change the value.",
         key=key,
         value=value,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from npu_tune.cli.completion import complete_pick
 from npu_tune.cli.options import study_argument
 from npu_tune.cli.output import CommandResult, print_result
 
@@ -17,6 +18,7 @@ from npu_tune.cli.output import CommandResult, print_result
     default="best",
     show_default=True,
     metavar="best|knee|METRIC|TRIAL",
+    shell_complete=complete_pick,
     help="The lowest cost, the knee of the front, the best in a metric, or a trial's number.",
 )
 @click.option(

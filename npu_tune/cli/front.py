@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from npu_tune.cli.completion import complete_metrics
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
 @target_options
 @calibration_option
 @no_check_option
-@click.option("--objective", help="Metrics, weighted or not: latency_ms=0.7,ram_bytes=0.3.")
+@click.option(
+    "--objective",
+    shell_complete=complete_metrics,
+    help="Metrics, weighted or not: latency_ms=0.7,ram_bytes=0.3.",
+)
 @click.option(
     "--study",
     type=click.Path(path_type=Path),

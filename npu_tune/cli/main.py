@@ -12,8 +12,10 @@ from contextlib import nullcontext
 from typing import TextIO
 
 import click
+from click.shell_completion import shell_complete
 
 from npu_tune.cli.compare import compare
+from npu_tune.cli.completion import PROGRAM, VARIABLE, completion
 from npu_tune.cli.convert import convert
 from npu_tune.cli.export import export
 from npu_tune.cli.failures import InternalError, InterruptError
@@ -57,13 +59,14 @@ def commands() -> None:
 
 for _command in (
     tune, run, watch, polish, space, targets, show, report, trials, front, export, convert, rewrite,
-    compare,
+    compare, completion,
 ):  # fmt: skip
     commands.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves with a documented exit code (docs/exit_codes.md)."""
+    _answer_shell()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _show_own_warnings_only()
     _show_own_notes()
@@ -77,9 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+def _answer_shell() -> None:
+    """Completes words and leaves, where a shell asks for that."""
+    if asked := os.environ.get(VARIABLE):
+        sys.exit(shell_complete(commands, {}, PROGRAM, VARIABLE, asked))
+
+
 def _exit_code(arguments: list[str]) -> int:
     try:
-        with commands.make_context("npu-tune", arguments) as context:
+        with commands.make_context(PROGRAM, arguments) as context:
             commands.invoke(context)
     except click.exceptions.Exit as leave:
         return leave.exit_code

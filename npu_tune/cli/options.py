@@ -9,15 +9,19 @@ from typing import Any, TypeVar
 
 import click
 
+from npu_tune.cli.completion import complete_folder, complete_from, complete_model
 from npu_tune.cli.target_command import TARGET, given_flags, toml_value
+from npu_tune.cli.words import TARGETS
 from npu_tune.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-model_argument = click.argument("model")
+model_argument = click.argument("model", shell_complete=complete_model)
 """A file, or the name of a built-in network."""
 
-study_argument = click.argument("study", type=click.Path(path_type=Path))
+study_argument = click.argument(
+    "study", type=click.Path(path_type=Path), shell_complete=complete_folder
+)
 """A study's folder."""
 
 calibration_option = click.option(
@@ -37,6 +41,7 @@ _TARGET_OPTIONS = (
         TARGET,
         required=True,
         metavar="NAME",
+        shell_complete=complete_from(TARGETS),
         help="What to compile for; see `npu-tune targets`. Together with --help, shows the flags "
         "of that target too.",
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from npu_tune.cli.completion import complete_from, complete_metrics
 from npu_tune.cli.failures import InterruptError
 from npu_tune.cli.options import (
     calibration_option,
@@ -19,6 +20,7 @@ from npu_tune.cli.options import (
 from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import progress_listener
 from npu_tune.cli.target_command import TargetCommand
+from npu_tune.cli.words import MODES, SAMPLERS
 from npu_tune.errors import InfeasibleError, NpuTuneError
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
 @click.option(
     "--sampler",
+    shell_complete=complete_from(SAMPLERS),
     help="profile, layerwise, annealing, qlearning, qlearning-offline, tpe, nsga2, nsga3, gp or "
     "random. [default: the study's own; of a new one profile, or layerwise where the target reports "
     "no profiles]",
@@ -65,10 +68,12 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option(
     "--objective",
     metavar="WEIGHTS",
+    shell_complete=complete_metrics,
     help="Such as latency_ms=0.7,ram_bytes=0.3. [default: what the target proposes, equally]",
 )
 @click.option(
     "--mode",
+    shell_complete=complete_from(MODES),
     help="weighted: the sampler sees the weighted sum; pareto: it sees every metric by itself, as "
     "nsga2 and nsga3 are made for. [default: weighted]",
 )
@@ -76,6 +81,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     "--maximize",
     multiple=True,
     metavar="METRIC",
+    shell_complete=complete_metrics,
     help="Of a metric whose goal the target does not say, more is better; repeatable.",
 )
 @click.option(
@@ -83,6 +89,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     "limits",
     multiple=True,
     metavar="BOUND",
+    shell_complete=complete_metrics,
     help="An upper or a lower bound, such as 'ram_bytes<=256 KiB', 'latency_ms<=300 us' or "
     "'accuracy>=0.88'; repeatable.",
 )

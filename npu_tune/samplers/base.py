@@ -7,6 +7,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import numpy as np
@@ -130,9 +131,12 @@ class LayeredSampler(BaseSampler, abc.ABC):
             name for name in self._layer_order or () if name not in {*layers, NETWORK_SCOPE}
         ]
         if unknown:
+            known = sorted(name for name in layers if not is_reserved(name))
+            close = get_close_matches(unknown[0], known, n=1)
             raise ValueError(
-                f"`layer_order` names {unknown[0]!r}, which is no layer of the space; layers are"
-                f" {', '.join(sorted(n for n in layers if not is_reserved(n)))}."
+                f"`layer_order` names {unknown[0]!r}, which is no layer of the space"
+                f"{f' (did you mean {close[0]!r}?)' if close else ''}; layers are"
+                f" {', '.join(known)}."
             )
 
     def check_objectives(self, count: int) -> None:

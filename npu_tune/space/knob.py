@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from npu_tune.errors import IllegalConfigurationError
 from npu_tune.network.model import RESERVED_NAME
+from npu_tune.validation import closest_hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,13 +190,15 @@ class SearchSpace:
             if knob is None:
                 raise IllegalConfigurationError(
                     f"There is no knob {name!r}.",
-                    remedy="`npu-tune space` lists the knobs of a network.",
+                    remedy=f"{closest_hint(name, self.by_name)}`npu-tune space` lists the knobs of "
+                    "a network.",
                     knob=name,
                 )
             if value not in knob.values:  # noqa: PD011 - a knob is no data frame
                 raise IllegalConfigurationError(
                     f"The knob {name!r} has no value {value!r}.",
-                    remedy=f"It takes one of {_short(knob.values)}.",
+                    remedy=f"{closest_hint(str(value), map(str, knob.values))}It takes one of "
+                    f"{_short(knob.values)}.",
                     knob=name,
                     value=value,
                 )

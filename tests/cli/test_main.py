@@ -160,6 +160,21 @@ def test_an_unknown_command_is_a_usage_error(npu_tune):
     assert "No such command 'optimise'" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["shwo"], "Did you mean 'show'?"),
+        (["wach", "runs/x"], "Did you mean 'watch'?"),
+        (["show", "runs/x", "--plto", "x.png"], "Did you mean '--plot'?"),
+        (["tune", "resnet8", "--target", "fake-npu", "--sedd", "3"], "'--seed'"),
+        (["space", "resnet9", "--target", "fake-npu"], "Did you mean 'resnet8'?"),
+        (["space", "resnet8", "--target", "fake-npo"], "Did you mean 'fake-npu'?"),
+    ],
+)
+def test_for_what_is_misspelt_the_nearest_name_is_offered(npu_tune, here, arguments, near):
+    assert near in npu_tune(*arguments).err
+
+
 def test_an_unknown_command_with_json_is_a_document(npu_tune):
     ended = npu_tune("optimise", "--json")
     assert ended.code == 2

@@ -31,6 +31,10 @@ def test_the_knee_does_not_depend_on_the_unit_of_a_metric():
 def test_an_unknown_pick_names_what_may_be_picked():
     with pytest.raises(UsageError, match="knee, best, one of cycles, sram_bytes, npu_share"):
         pick_trial(study_result(), "speed")
+    with pytest.raises(UsageError, match="Did you mean 'cycles'"):
+        pick_trial(study_result(), "cycle")
+    with pytest.raises(UsageError, match="Did you mean 'knee'"):
+        pick_trial(study_result(), "kne")
 
 
 def test_a_failed_trial_cannot_be_picked():

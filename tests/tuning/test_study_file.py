@@ -150,6 +150,7 @@ def test_a_study_without_a_budget_gets_the_default_one(tmp_path):
         ({"study": {"evaluations": 0}}, "study.evaluations", "greater than 0"),
         ({"study": {"wall_time": "2 parsec"}}, "study.wall_time", "such as 90s"),
         ({"executor": {"kind": "proces"}}, "executor.kind", "'process'"),
+        ({"objective": {"mode": "paretto"}}, "objective.mode", "Did you mean 'pareto'"),
         ({"limits": {"sram_bytes": "much"}}, "limits", "256 KiB|B, kB"),
         ({"limits": {"sram_bytes": True}}, "limits", "True is no limit; write a number"),
         ({"limits": {"sram_bytes": [3, "<= 4"]}}, "limits", "no limit; write a number"),
