@@ -76,7 +76,12 @@ def memory_timeline(
     """
     owners = _Owners(subgraphs, names)
     ranges = [(area, each) for area, found in allocations.ranges for each in found]
-    steps = _Steps([*owners.times, *allocations.host_steps], [each for _, each in ranges])
+    host = printable_names(name for _, name in allocations.host_steps)
+    on_cpu = [
+        (time, f"{name} (CPU)")
+        for (time, _), name in zip(allocations.host_steps, host, strict=True)
+    ]
+    steps = _Steps([*owners.times, *on_cpu], [each for _, each in ranges])
     labels = iter(printable_names(t.name for _, each in ranges for t in each.tensors))
     buffers = []
     for area, each in ranges:
