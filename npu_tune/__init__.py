@@ -17,9 +17,14 @@ if TYPE_CHECKING:
         convert,
         evaluate,
         export,
+        front,
+        layers,
         load_study,
+        plot,
         report,
+        show,
         space,
+        trials,
         tune,
     )
     from npu_tune.space.optuna import suggest
@@ -32,10 +37,15 @@ __all__ = [
     "convert",
     "evaluate",
     "export",
+    "front",
+    "layers",
     "load_study",
+    "plot",
     "report",
+    "show",
     "space",
     "suggest",
+    "trials",
     "tune",
 ]
 

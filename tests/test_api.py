@@ -248,3 +248,68 @@ def test_a_float_network_is_made_int8_where_the_target_needs_that_however_it_is_
         with npu_tune.bind(model, "ethos-u55-128") as problem:
             digests.add(problem.network.digest)
     assert len(digests) == 1
+
+
+def test_a_study_is_shown_as_text_table_and_picture_from_its_folder_or_its_result(tmp_path):
+    result = tuned(tmp_path / "s")
+
+    assert npu_tune.show(tmp_path / "s") == npu_tune.show(result)
+    assert "Layers that trial" in npu_tune.show(result)
+    assert "Layers that trial" not in npu_tune.show(result, layers=False)
+    table = npu_tune.trials(tmp_path / "s")
+    assert list(table["trial"]) == [trial.number for trial in result.trials]
+    changed = next(iter(result.best.configuration.difference(result.default)))
+    assert table[changed].nunique() > 1
+    left, right = npu_tune.plot(result).axes
+    assert left.get_title() == "Front"
+    assert right.get_xlabel() == "trial"
+
+
+def test_what_a_trial_changes_is_a_table_with_a_row_per_layer(tmp_path):
+    result = tuned(tmp_path / "s")
+    table = npu_tune.layers(result)
+
+    told = {
+        f"{layer}/{knob}": value
+        for layer, changes in table["changes"].items()
+        for knob, value in changes.items()
+    }
+    assert told == result.best.configuration.difference(result.default)
+    assert table["before"].sum() == pytest.approx(result.baseline.metrics["cycles"])
+    assert table["after"].sum() == pytest.approx(result.best.metrics["cycles"])
+    assert not any(npu_tune.layers(tmp_path / "s", pick="0")["changes"])
+
+
+def test_the_exact_front_is_a_table_and_a_study_is_held_against_it(tmp_path):
+    npu_tune.tune("ds-cnn", TARGET, study=tmp_path / "s", evaluations=1, executor="inline")
+    optimum = npu_tune.front("ds-cnn", TARGET, study=tmp_path / "s")
+    table = optimum.to_dataframe()
+    assert len(table) == len(optimum.front.points)
+    assert table["latency_ms"].is_monotonic_increasing
+    fastest = npu_tune.evaluate("ds-cnn", TARGET, table["changes"].iloc[0])
+    assert fastest.metrics["latency_ms"] == pytest.approx(table["latency_ms"].iloc[0])
+    assert optimum.standing.trial == 0
+    assert optimum.standing.gap.excess > 0
+
+
+def test_where_there_is_no_front_the_bound_is_told_with_the_reason():
+    optimum = npu_tune.front("ds-cnn", "ethos-u55-128")
+    assert optimum.front is None
+    assert "no exact front" in optimum.reason
+    assert optimum.bound.metrics["sram_bytes"] > 0
+    assert len(optimum.to_dataframe()) == len(optimum.bound.front)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [("latency", "does not report"), ({"latency_ms": 0.0}, "add up to 0")],
+)
+def test_a_front_of_what_is_no_objective_is_refused(objective, message):
+    with pytest.raises(UsageError, match=message):
+        npu_tune.front("ds-cnn", TARGET, objective=objective)
+
+
+def test_a_study_of_another_model_is_not_held_against_an_optimum(tmp_path):
+    result = tuned(tmp_path / "s")
+    with pytest.raises(StudyMismatchError):
+        npu_tune.front("ds-cnn", TARGET, study=result)

@@ -11,8 +11,10 @@
 """
 
 from npu_tune.api.comparisons import compare
+from npu_tune.api.fronts import front
 from npu_tune.api.problems import Model, bind, convert, evaluate, space
-from npu_tune.api.studies import export, load_study, report, tune
+from npu_tune.api.reports import layers, plot, report, show, trials
+from npu_tune.api.studies import export, load_study, tune
 
 __all__ = [
     "Model",
@@ -21,8 +23,13 @@ __all__ = [
     "convert",
     "evaluate",
     "export",
+    "front",
+    "layers",
     "load_study",
+    "plot",
     "report",
+    "show",
     "space",
+    "trials",
     "tune",
 ]

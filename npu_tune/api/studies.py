@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from npu_tune.tuning import Listener, StudyResult
 
+    Study = str | os.PathLike[str] | StudyResult
+    """A study's folder, or what was read of it already."""
+
 _ARGUMENTS: Mapping[str, str] = {
     "model.path": "model",
     "model.calibration": "calibration",
@@ -116,7 +119,7 @@ def tune(
     folder = (
         Path(study) if study is not None else Path("runs") / f"{model_name(name)}-{target_name}"
     )
-    metrics, weights = _metrics_and_weights(objective)
+    metrics, weights = metrics_and_weights(objective)
     require_name_for_options(target, options)
     instance = sampler if sampler is not None and not isinstance(sampler, str) else None
     document = {
@@ -166,6 +169,13 @@ def load_study(folder: str | os.PathLike[str]) -> StudyResult:
     return read_study(Path(folder))
 
 
+def study_result(study: Study) -> StudyResult:
+    """A study as a value: read from its folder, as by :func:`load_study`, where it is none yet."""
+    from npu_tune.tuning import StudyResult  # noqa: PLC0415 - brings Optuna
+
+    return study if isinstance(study, StudyResult) else load_study(study)
+
+
 def export(
     study: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -196,43 +206,14 @@ def export(
     return build_trial(Path(study), pick, Path(out), target=target, force=force).artifact
 
 
-def report(
-    study: str | os.PathLike[str],
-    out: str | os.PathLike[str] | None = None,
-    *,
-    evaluate: str | float = "5s",
-) -> Path:
-    """Writes a page on what a study found, and why; it loads nothing from elsewhere.
-
-    Args:
-        study: the study's folder.
-        out: the file; ``report.html`` in the study's folder if None, Markdown if it ends in ``.md``.
-        evaluate: how long it is evaluated what changes bring that the study never took back alone,
-            such as ``"5s"``, or seconds.
-
-    Returns:
-        The file.
-
-    Raises:
-        UsageError: if there is no such study.
-        MissingExtraError: if Bokeh, which draws the plots, is not installed.
-        StorageError: if the file cannot be written.
-    """
-    from npu_tune.quantities import parse_duration_s  # noqa: PLC0415
-    from npu_tune.report.write import REPORT_FILE, write_report  # noqa: PLC0415 - brings Optuna
-
-    seconds = parse_duration_s(evaluate) if isinstance(evaluate, str) else float(evaluate)
-    path = Path(study) / REPORT_FILE if out is None else Path(out)
-    if path.suffix.lower() == ".md":
-        write_report(Path(study), html=None, markdown=path, seconds=seconds)
-    else:
-        write_report(Path(study), html=path, seconds=seconds)
-    return path
-
-
-def _metrics_and_weights(
+def metrics_and_weights(
     objective: str | Iterable[str] | Mapping[str, float] | None,
 ) -> tuple[list[str] | None, list[float] | None]:
+    """Names and weights, as a study file has them, of an argument ``objective``.
+
+    Raises:
+        UsageError: if the weights add up to nothing.
+    """
     if objective is None:
         return None, None
     if isinstance(objective, str):

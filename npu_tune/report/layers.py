@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from npu_tune.space import NETWORK_SCOPE, Configuration, Value
 from npu_tune.tuning.records import StudyResult, TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,20 @@ def layer_changes(result: StudyResult, trial: TrialRecord) -> tuple[LayerChange,
         )
         for layer in ordered
     )
+
+
+def layers_frame(result: StudyResult, trial: TrialRecord) -> pd.DataFrame:
+    """The same as a table, by layer: the trial's values that are changes, and both costs."""
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    rows = layer_changes(result, trial)
+    table = {
+        "changes": [{knob: after for knob, (_, after) in row.changes.items()} for row in rows],
+        "before": [row.cost_before for row in rows],
+        "after": [row.cost_after for row in rows],
+    }
+    index = pd.Index([row.layer for row in rows], name="layer")
+    return pd.DataFrame(table, index=index).astype({"before": float, "after": float})
 
 
 def knob_changes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from npu_tune.report.documents import Document
 from npu_tune.report.numbers import format_value
@@ -11,6 +12,9 @@ from npu_tune.space import Configuration
 from npu_tune.targets import Metric
 from npu_tune.targets.oracle import Bound, Front, Gap
 from npu_tune.tuning.records import StudyResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,22 @@ class Optimum:
     bound: Bound
     reason: str = ""
     standing: Standing | None = None
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per point of the front: its metrics, and its changes from the default.
+
+        Where there is no front, the relaxed optima of the bound, which have no configurations.
+        """
+        import pandas as pd  # noqa: PLC0415 - slow to import
+
+        if self.front is None:
+            return pd.DataFrame([dict(point) for point in self.bound.front])
+        return pd.DataFrame(
+            [
+                {**point.metrics, "changes": point.configuration.difference(self.default)}
+                for point in self.front.points
+            ]
+        )
 
 
 def bound_cells(result: StudyResult, name: str) -> tuple[str, ...]:

@@ -18,6 +18,26 @@ FORMATS = (".png", ".svg", ".pdf")
 WRITABLE = "Give a path in a folder that exists and can be written to."
 
 
+def new_figure(*, width: float, height: float) -> Figure:
+    """An empty figure that no window and no global state of matplotlib knows.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError(
+            "Plots need matplotlib, which is not installed.",
+            remedy="Install it with `pip install 'npu-tune[report]'`.",
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 @contextmanager
 def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
     """A figure to draw into, which is then written; the same drawing gives the same bytes.
@@ -37,16 +57,10 @@ def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
             f"A plot cannot be written as {path.name!r}.",
             remedy=f"Give a file that ends in {', '.join(FORMATS)}.",
         )
-    try:
-        from matplotlib import rc_context  # noqa: PLC0415 - an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(
-            "Plots need matplotlib, which is not installed.",
-            remedy="Install it with `pip install 'npu-tune[report]'`.",
-        ) from error
+    figure = new_figure(width=width, height=height)
+    from matplotlib import rc_context  # noqa: PLC0415 - an extra
+
     with rc_context({"svg.hashsalt": "npu-tune", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         # A date or a version in the file would make equal pictures differ.
         suffix = path.suffix.lower()

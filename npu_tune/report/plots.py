@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from npu_tune.errors import UsageError
 from npu_tune.report.axes import axis_label, axis_value, first_two
 from npu_tune.report.optimum import Optimum
-from npu_tune.report.pictures import picture
+from npu_tune.report.pictures import new_figure, picture
 from npu_tune.report.references import BASELINE
 from npu_tune.targets import Metric, goal_of
 from npu_tune.tuning.records import StudyResult, TrialRecord
@@ -19,6 +19,10 @@ from npu_tune.tuning.samples import CONFIDENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH, _HEIGHT = 11.0, 4.5
+"""Of a study's picture, in inches."""
 
 
 def plot_study(result: StudyResult, path: Path) -> None:
@@ -31,16 +35,37 @@ def plot_study(result: StudyResult, path: Path) -> None:
         UsageError: if the file's ending names no picture format, or nothing was evaluated yet.
         StorageError: if the file cannot be written.
     """
+    _require_evaluated(result)
+    with picture(path, width=_WIDTH, height=_HEIGHT) as figure:
+        _draw_study(figure, result)
+
+
+def study_figure(result: StudyResult) -> Figure:
+    """The same picture as a figure, for a notebook.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
+        UsageError: if nothing was evaluated yet.
+    """
+    _require_evaluated(result)
+    figure = new_figure(width=_WIDTH, height=_HEIGHT)
+    _draw_study(figure, result)
+    return figure
+
+
+def _require_evaluated(result: StudyResult) -> None:
     if not any(trial.failure is None for trial in result.trials):
         raise UsageError(
             f"The study {result.name!r} has nothing to plot: no trial has been evaluated.",
             remedy="Run it first.",
         )
-    with picture(path, width=11, height=4.5) as figure:
-        figure.suptitle(f"{result.model} on {result.target}")
-        left, right = figure.subplots(1, 2)
-        _draw_front(left, result)
-        _draw_best_so_far(right, result)
+
+
+def _draw_study(figure: Figure, result: StudyResult) -> None:
+    figure.suptitle(f"{result.model} on {result.target}")
+    left, right = figure.subplots(1, 2)
+    _draw_front(left, result)
+    _draw_best_so_far(right, result)
 
 
 def plot_optimum(

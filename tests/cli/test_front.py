@@ -6,7 +6,7 @@ import pytest
 from fake_targets import LayeredTarget, WrappedTarget
 from study_results import measured_result, study_result
 
-from npu_tune.cli.front import _base, _standing
+from npu_tune.api.fronts import _base, _standing
 from npu_tune.errors import StudyMismatchError, TargetError
 from npu_tune.space import Knob, SearchSpace
 from npu_tune.targets import Goal, Problem
