@@ -27,7 +27,7 @@ from npu_tune.cli.output import CommandResult, print_result
 @click.option("--force", is_flag=True, help="Overwrite what another export has put there.")
 @print_result
 def export(study: Path, pick: str, out: Path, *, force: bool) -> CommandResult:
-    """Builds one trial of STUDY: the file to deploy, its configuration and its exact metrics."""
+    """Builds one trial of STUDY: the file to deploy, and all one has to know of it."""
     from npu_tune.report.build import build_trial  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.report.documents import trial_document  # noqa: PLC0415
     from npu_tune.report.tables import metrics_text  # noqa: PLC0415
@@ -44,12 +44,17 @@ def export(study: Path, pick: str, out: Path, *, force: bool) -> CommandResult:
             "picked": trial_document(result, trial),
             "files": {role: str(path) for role, path in artifact.files.items()},
             "metrics": dict(exact),
+            "memory": [dict(need.to_dict()) for need in artifact.needs],
             "confidence": None if result.confidence is None else result.confidence.to_dict(),
         },
         "\n".join(
             [
                 f"Built trial {trial.number}:\n{written}\n",
                 metrics_text(exact, result.metrics),
+                *(
+                    f"It needs {need.size_bytes:,} bytes of {need.memory}: {need.name}."
+                    for need in artifact.needs
+                ),
                 *result.notes,
             ]
         ),

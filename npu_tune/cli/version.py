@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
-
 import click
-
-from npu_tune import __version__
-
-COMPILERS = ("ethos-u-vela", "onnxruntime", "ncnn")
-"""Packages that compile or run networks; each is part of an extra."""
-
-LIBRARIES = ("optuna", "ray", "onnx", "numpy", "pandas")
 
 
 def print_version(context: click.Context, _: click.Parameter, value: bool) -> None:
     """Prints the versions and leaves, without importing what they are of."""
     if not value or context.resilient_parsing:
         return
-    click.echo(f"npu-tune {__version__}")
-    click.echo(f"  Python {platform.python_version()}")
-    for name in (*COMPILERS, *LIBRARIES):
-        click.echo(f"  {name} {_installed(name)}")
+    from npu_tune.report.versions import installed_versions  # noqa: PLC0415 -- seldom asked
+
+    own, *others = installed_versions().items()
+    click.echo(" ".join(map(str, own)))
+    for name, found in others:
+        click.echo(f"  {name} {found or 'not installed'}")
     context.exit()
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from npu_tune.report.explain import Explanation
-from npu_tune.report.sections import Section, Table, report_sections
+from npu_tune.report.sections import Section, Table, Whereabouts, report_sections
 from npu_tune.tuning.records import StudyResult
 
 
-def report_markdown(result: StudyResult, explanation: Explanation | None, *, folder: Path) -> str:
+def report_markdown(
+    result: StudyResult, explanation: Explanation | None, *, where: Whereabouts
+) -> str:
     """The whole report without its plots, for places that show Markdown.
 
     Args:
         result: the study.
-        explanation: of its best trial; None where no trial meets the limits.
-        folder: of the study; its commands name it.
+        explanation: of one of its trials; None where no trial meets the limits.
+        where: the study is; commands name it.
     """
-    sections = report_sections(result, explanation, folder=folder)
+    sections = report_sections(result, explanation, where=where)
     parts = [f"# {_escaped(result.model)} on {_escaped(result.target)}"]
     for section in sections:
         parts += _section(section)

@@ -80,9 +80,10 @@ def _change(before: float, after: float, unit: str) -> str:
     return f"{ratio:.2f}x" if ratio >= _AS_FACTOR else f"{100 * (ratio - 1):+.1f} %"
 
 
-def export_command(folder: Path) -> str:
-    """The command that builds the best trial of a study."""
-    return f"npu-tune export {shlex.quote(str(folder))} --out deploy"
+def export_command(folder: Path, *, pick: int | None = None) -> str:
+    """The command that builds a trial of a study, by its number; the best one for None."""
+    which = "" if pick is None else f" --pick {pick}"
+    return f"npu-tune export {shlex.quote(str(folder))}{which} --out deploy"
 
 
 def ties_line(result: StudyResult) -> str:

@@ -11,10 +11,11 @@ from npu_tune.report.explain import Explanation, explain
 from npu_tune.report.html import report_html
 from npu_tune.report.markdown import report_markdown
 from npu_tune.report.pictures import WRITABLE
+from npu_tune.report.sections import Whereabouts
 from npu_tune.tuning import StudyResult, read_study
 
 REPORT_FILE = "report.html"
-"""The report in a study's folder, and in an exported one."""
+"""The report in a study's folder."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,12 @@ def write_report(
     """
     result = fill_in_best(folder, read_study(folder))
     explanation = explain(folder, result, seconds=seconds)
+    where = Whereabouts.of(folder)
     pages = [(html, report_html), (markdown, report_markdown)]
     files = []
     for path, page in pages:
         if path is not None:
-            write_page(path, page(result, explanation, folder=folder))
+            write_page(path, page(result, explanation, where=where))
             files.append(path)
     return WrittenReport(result, explanation, tuple(files))
 

@@ -23,6 +23,7 @@ from npu_tune.targets.metrics import (
     goal_of,
     missing_metrics,
 )
+from npu_tune.targets.needs import MemoryNeed
 from npu_tune.targets.problem import Artifact, CalibratedTarget, Problem, Start, Target
 from npu_tune.targets.profiles import bounding_cause
 
@@ -41,6 +42,7 @@ __all__ = [
     "Identity",
     "Kind",
     "MemoryBuffer",
+    "MemoryNeed",
     "MemoryTimeline",
     "Metric",
     "Problem",

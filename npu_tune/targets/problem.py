@@ -19,6 +19,7 @@ from npu_tune.targets.confidence import Confidence
 from npu_tune.targets.key import ConfigurationKeys, Identity
 from npu_tune.targets.memory import MemoryTimeline
 from npu_tune.targets.metrics import Evaluation, Metric, ProfileSchema
+from npu_tune.targets.needs import MemoryNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,14 @@ class Artifact:
     Args:
         files: path by role; the role ``model`` is the file to deploy.
         evaluation: the exact metrics of what was built.
+        needs: memory that the device has to provide; empty where nothing is known.
+        remarks: what whoever deploys it should know, in paragraphs of Markdown.
     """
 
     files: Mapping[str, Path]
     evaluation: Evaluation
+    needs: tuple[MemoryNeed, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from study_results import infeasible_result, study_result
 
 from npu_tune.report.explain import explain_from_records
 from npu_tune.report.markdown import report_markdown
+from npu_tune.report.sections import Whereabouts
 
 
 def markdown_of(result, folder):
-    return report_markdown(result, explain_from_records(result), folder=folder)
+    return report_markdown(result, explain_from_records(result), where=Whereabouts.of(folder))
 
 
 def test_every_table_has_as_many_cells_in_each_row(tmp_path):

@@ -6,6 +6,7 @@ from npu_tune.report.explain.explanation import (
     PoolPeak,
     explain,
     explain_from_records,
+    explain_trial,
     pool_peaks,
 )
 from npu_tune.report.explain.gains import ChangeGain, change_gains
@@ -22,6 +23,7 @@ __all__ = [
     "cost_in_words",
     "explain",
     "explain_from_records",
+    "explain_trial",
     "layer_costs",
     "pool_peaks",
 ]

@@ -31,7 +31,7 @@ def report_document(
         "target": {"name": result.target, "fingerprint": dict(result.identity.fingerprint)},
         "metrics": [metric_document(metric) for metric in result.metrics],
         "baseline": _trial(result, result.baseline),
-        "best": _trial(result, result.best),
+        "best": _trial(result, result.best if explanation is None else explanation.trial),
         "why": None if explanation is None else _why(explanation, folder),
     }
 
@@ -51,8 +51,14 @@ def _why(explanation: Explanation, folder: Path) -> Document:
         "advice": list(explanation.advice),
         "memory": dict(zip(("before", "after"), map(_memory, memory), strict=True)),
         "shortfall": explanation.shortfall,
-        "export": export_command(folder),
+        "export": _export(explanation, folder),
     }
+
+
+def _export(explanation: Explanation, folder: Path) -> str:
+    trial = explanation.trial
+    pick = None if trial is explanation.result.best else trial.number
+    return export_command(folder, pick=pick)
 
 
 def _gain(gain: ChangeGain) -> Document:

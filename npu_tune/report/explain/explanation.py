@@ -7,15 +7,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 
 from npu_tune.errors import EvaluationError, NpuTuneError
 from npu_tune.evaluation import quiet
-from npu_tune.report.build import open_study_problem
 from npu_tune.report.explain.gains import ChangeGain, change_gains, leading_gains
 from npu_tune.report.explain.layer_costs import LayerCost, advice, layer_costs
 from npu_tune.report.numbers import format_value
+from npu_tune.report.opening import open_study_problem
 from npu_tune.space import Configuration
 from npu_tune.targets import MemoryBuffer, MemoryTimeline, Problem
+from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 DEFAULT_SECONDS = 5.0
@@ -25,6 +27,9 @@ MOST_LEADING = 3
 """So many changes are named as those that matter most."""
 
 _MOST_MAPS_NAMED = 4
+
+_LEAST_SECONDS = 0.001
+"""That an evaluation is taken to last: what is around it counts too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +119,49 @@ def pool_peaks(memory: MemoryTimeline) -> Iterable[PoolPeak]:
 
 
 def explain_from_records(result: StudyResult) -> Explanation | None:
-    """What a study's trials alone say; None where no trial meets the limits."""
+    """What a study's trials alone say of its best; None where no trial meets the limits."""
     trial = result.best
-    if trial is None:
-        return None
-    return Explanation(result, trial, change_gains(result, trial), layer_costs(result, trial))
+    return None if trial is None else explain_trial(result, trial)
+
+
+def explain_trial(
+    result: StudyResult,
+    trial: TrialRecord,
+    *,
+    problem: Problem | None = None,
+    seconds: float = DEFAULT_SECONDS,
+    shortfall: str = "",
+) -> Explanation:
+    """The same of any trial, with what takes compiling: memory over time, other configurations.
+
+    Args:
+        result: the study.
+        trial: one of its trials.
+        problem: of the study; without it nothing is compiled.
+        seconds: how long changes may be evaluated that the study never took back, by what its
+            evaluations took, so that the same study is explained alike on a busy machine.
+        shortfall: why there is no problem.
+    """
+    return Explanation(
+        result,
+        trial,
+        change_gains(result, trial, problem=problem, most=_evaluations(result, seconds)),
+        layer_costs(result, trial),
+        _memory(problem, result.default),
+        _memory(problem, trial.configuration),
+        shortfall,
+    )
 
 
 def explain(
     folder: Path, result: StudyResult, *, seconds: float = DEFAULT_SECONDS
 ) -> Explanation | None:
-    """The same, with what takes compiling: changes that were never taken back, memory over time.
+    """Explains the best trial of a study with all that can be compiled.
 
     Args:
         folder: of the study.
         result: the study.
-        seconds: how long changes may be evaluated.
+        seconds: as of :func:`explain_trial`.
 
     Returns:
         None where no trial meets the limits.
@@ -138,23 +170,23 @@ def explain(
     if trial is None:
         return None
     if not result.deterministic:  # a single further evaluation would say nothing
-        return explain_from_records(result)
-    layers, shortfall = layer_costs(result, trial), ""
+        return explain_trial(result, trial)
+    problem, shortfall = None, ""
     try:
         with quiet():
-            opened = open_study_problem(folder, result)
+            problem = open_study_problem(read_study_folder(folder), result)
     except NpuTuneError as error:
-        opened, shortfall = None, f"The network could not be compiled again: {error.message}"
-    with opened or nullcontext() as problem:
-        return Explanation(
-            result,
-            trial,
-            change_gains(result, trial, problem=problem, seconds=seconds),
-            layers,
-            _memory(problem, result.default),
-            _memory(problem, trial.configuration),
-            shortfall,
-        )
+        shortfall = f"The network could not be compiled again: {error.message}"
+    with problem or nullcontext():
+        return explain_trial(result, trial, problem=problem, seconds=seconds, shortfall=shortfall)
+
+
+def _evaluations(result: StudyResult, seconds: float) -> int:
+    """How many evaluations take so long; none where evaluations differ from one another."""
+    if not result.deterministic:
+        return 0
+    taken = [trial.seconds for trial in result.distinct if trial.seconds > 0]
+    return int(seconds / max(median(taken), _LEAST_SECONDS)) if taken else 0
 
 
 def _memory(problem: Problem | None, configuration: Configuration) -> MemoryTimeline | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -60,7 +59,7 @@ def change_gains(
     trial: TrialRecord,
     *,
     problem: Problem | None = None,
-    seconds: float = 0.0,
+    most: int = 0,
 ) -> tuple[ChangeGain, ...]:
     """What the changes of a trial bring, the largest gain first, what is not known last.
 
@@ -71,14 +70,10 @@ def change_gains(
         result: the study.
         trial: one of its feasible trials.
         problem: of the study; without it nothing is evaluated.
-        seconds: how long evaluations may be begun.
+        most: evaluations at most.
     """
-    question = _Question(result, trial, problem)
-    until = time.monotonic() + seconds
-    found = [
-        question.answer(label, names, evaluate=time.monotonic() < until)
-        for label, names in _groups(question)
-    ]
+    question = _Question(result, trial, problem, most)
+    found = [question.answer(label, names) for label, names in _groups(question)]
     return tuple(sorted(found, key=_order))
 
 
@@ -108,7 +103,10 @@ def _groups(question: _Question) -> Iterator[tuple[str, Sequence[str]]]:
 class _Question:
     """How a trial does without some of its changes."""
 
-    def __init__(self, result: StudyResult, trial: TrialRecord, problem: Problem | None) -> None:
+    def __init__(
+        self, result: StudyResult, trial: TrialRecord, problem: Problem | None, most: int
+    ) -> None:
+        self._left = most
         self._result = result
         self._trial = trial
         self._problem = problem
@@ -130,7 +128,7 @@ class _Question:
         after = self._trial.profile.get(layer, {})
         return abs(after.get(column, 0.0) - before.get(column, 0.0))
 
-    def answer(self, label: str, names: Sequence[str], *, evaluate: bool) -> ChangeGain:
+    def answer(self, label: str, names: Sequence[str]) -> ChangeGain:
         default, chosen = self._result.default, self._trial.configuration
         layers = {name.rpartition("/")[0] for name in names}
         change = ChangeGain(label, tuple(names), layers.pop() if len(layers) == 1 else "")
@@ -146,7 +144,8 @@ class _Question:
         if left in self._failed:
             return replace(change, obstacle=self._failed[left])
         metrics = self._known.get(left)
-        if metrics is None and evaluate and self._problem is not None:
+        if metrics is None and self._left > 0 and self._problem is not None:
+            self._left -= 1
             try:
                 with quiet():
                     metrics = self._problem.evaluate(left).metrics

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from npu_tune.report.layers import layer_changes
-from npu_tune.space import NETWORK_SCOPE, Value
-from npu_tune.targets import ProfileSchema, bounding_cause
+from npu_tune.report.layer_figures import layer_figures
+from npu_tune.space import Value
+from npu_tune.targets import ProfileSchema
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 DOMINANT_SHARE = 0.25
@@ -45,24 +45,19 @@ class LayerCost:
 
 def layer_costs(result: StudyResult, trial: TrialRecord) -> tuple[LayerCost, ...]:
     """Every layer of the profiles in execution order; nothing where the target reports none."""
-    schema = result.profile
-    before = {} if result.baseline is None else result.baseline.profile
-    rows = [row for row in layer_changes(result, trial) if row.layer != NETWORK_SCOPE]
-    whole_before = sum(row.cost_before or 0.0 for row in rows)
-    whole_after = sum(row.cost_after or 0.0 for row in rows)
     return tuple(
         LayerCost(
-            row.layer,
-            row.cost_before,
-            row.cost_after,
-            _share(row.cost_before, whole_before),
-            _share(row.cost_after, whole_after),
-            bounding_cause(schema, before.get(row.layer, {})),
-            bounding_cause(schema, trial.profile.get(row.layer, {})),
-            row.changes,
+            each.change.layer,
+            each.change.cost_before,
+            each.change.cost_after,
+            each.before.share or 0.0,
+            each.after.share or 0.0,
+            each.before.bound_by,
+            each.after.bound_by,
+            each.change.changes,
         )
-        for row in rows
-        if row.cost_before is not None or row.cost_after is not None
+        for each in layer_figures(result, trial)
+        if not each.is_network and (each.before.row or each.after.row)
     )
 
 
@@ -100,10 +95,6 @@ def _common_cause(rows: Sequence[LayerCost], whole: str) -> Iterable[str]:
         if share >= COMMON_SHARE and len(rows) > 1:
             remedy = _REMEDIES.get(cause, "")
             yield f"Layers bounded by {cause} take {share:.0%} of {whole}{remedy}."
-
-
-def _share(part: float | None, whole: float) -> float:
-    return 0.0 if part is None or not whole else part / whole
 
 
 _TIME_UNITS = ("cycles", "s", "ms", "us", "ns")

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from npu_tune.errors import MissingExtraError
 from npu_tune.report.explain import Explanation
 from npu_tune.report.explain.document import report_document
-from npu_tune.report.sections import Section, report_sections
+from npu_tune.report.sections import Section, Whereabouts, report_sections
 from npu_tune.tuning.records import StudyResult
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def report_html(result: StudyResult, explanation: Explanation | None, *, folder: Path) -> str:
+_RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""A random UUID, RFC 9562, version 4."""
+
+
+def report_html(
+    result: StudyResult, explanation: Explanation | None, *, where: Whereabouts
+) -> str:
     """The whole report as one HTML file that loads nothing from anywhere.
 
     Args:
         result: the study.
-        explanation: of its best trial; None where no trial meets the limits.
-        folder: of the study; its commands name it.
+        explanation: of one of its trials; None where no trial meets the limits.
+        where: the study is; commands name it.
 
     Raises:
         MissingExtraError: if Bokeh, which draws the plots, is not installed.
@@ -39,12 +47,13 @@ def report_html(result: StudyResult, explanation: Explanation | None, *, folder:
             remedy="Install it with `pip install 'npu-tune[report]'`, or write the report with "
             "`--markdown`.",
         ) from error
-    sections = report_sections(result, explanation, folder=folder)
-    drawn = _drawn(result, explanation)
-    plots = [plot for own in drawn.values() for plot in own]
-    script, divs = components(plots) if plots else ("", ())
+    sections = report_sections(result, explanation, where=where)
+    with _same_names():
+        drawn = _drawn(result, explanation)
+        plots = [plot for own in drawn.values() for plot in own]
+        script, divs = _renamed(*components(plots)) if plots else ("", [])
     placed = iter(divs)
-    data = report_document(result, explanation, folder=folder)
+    data = report_document(result, explanation, folder=where.folder)
     return _template().render(
         title=f"{result.model} on {result.target}",
         sections=sections,
@@ -56,6 +65,25 @@ def report_html(result: StudyResult, explanation: Explanation | None, *, folder:
         style=_text("report.css"),
         code=_text("report.js"),
     )
+
+
+@contextmanager
+def _same_names() -> Iterator[None]:
+    """Lets Bokeh count its models from the same number on, so that equal reports have equal bytes."""
+    from bokeh.util import serialization  # noqa: PLC0415 -- an extra
+
+    with patch.object(serialization, "_simple_id", 999):
+        yield
+
+
+def _renamed(script: str, divs: Sequence[str]) -> tuple[str, list[str]]:
+    """Gives documents and elements, which Bokeh names at random, names that are counted."""
+    names: dict[str, str] = {}
+
+    def counted(match: re.Match[str]) -> str:
+        return names.setdefault(match[0], f"bokeh-{len(names)}")
+
+    return _RANDOM.sub(counted, script), [_RANDOM.sub(counted, div) for div in divs]
 
 
 def _drawn(result: StudyResult, explanation: Explanation | None) -> Mapping[str, list[Any]]:

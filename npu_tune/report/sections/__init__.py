@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from npu_tune.report.explain import Explanation
 from npu_tune.report.sections.found import (
     failures_section,
@@ -12,26 +10,30 @@ from npu_tune.report.sections.found import (
     verdict_section,
 )
 from npu_tune.report.sections.model import Cell, Section, Table
-from npu_tune.report.sections.provenance import file_section, provenance_section
+from npu_tune.report.sections.provenance import Whereabouts, file_section, provenance_section
 from npu_tune.report.sections.why import changes_section, layers_section, memory_section
 from npu_tune.tuning.records import StudyResult
 
-__all__ = ["Cell", "Section", "Table", "report_sections"]
+__all__ = ["Cell", "Section", "Table", "Whereabouts", "report_sections"]
 
 
 def report_sections(
-    result: StudyResult, explanation: Explanation | None, *, folder: Path
+    result: StudyResult, explanation: Explanation | None, *, where: Whereabouts
 ) -> tuple[Section, ...]:
     """Everything that a report says, in the order of what people ask first.
 
     Args:
         result: the study.
-        explanation: of its best trial; None where no trial meets the limits.
-        folder: of the study.
+        explanation: of one of its trials; None where no trial meets the limits.
+        where: the study is.
     """
-    found = [verdict_section(result), file_section(result, folder)]
-    if explanation is not None:
-        found += [
+    found: list[Section | None]
+    if explanation is None:
+        found = [Section("verdict", "Verdict", ("No trial meets the limits.",))]
+    else:
+        found = [
+            verdict_section(result, explanation.trial),
+            file_section(result, explanation.trial, where),
             changes_section(explanation),
             layers_section(explanation),
             memory_section(explanation),
@@ -40,6 +42,6 @@ def report_sections(
         front_section(result),
         search_section(result),
         failures_section(result),
-        provenance_section(result, folder),
+        provenance_section(result, where),
     ]
     return tuple(section for section in found if section is not None)

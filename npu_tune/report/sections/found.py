@@ -17,19 +17,18 @@ from npu_tune.targets import Goal
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 
-def verdict_section(result: StudyResult) -> Section:
-    """What the best is like, against everything there is to beat."""
-    best, baseline = result.best, result.baseline
-    if best is None:
-        return Section("verdict", "Verdict", ("No trial meets the limits.",))
-    references = compare_with_references(result, best)
-    bounds = ["above the bound"] if result.gap else []
-    columns = ("metric", "kind", "default", "best", "change", *bounds)
+def verdict_section(result: StudyResult, trial: TrialRecord) -> Section:
+    """What a trial is like, against everything there is to beat."""
+    baseline = result.baseline
+    references = compare_with_references(result, trial)
+    is_best = trial is result.best
+    bounds = ["above the bound"] if result.gap and is_best else []
+    columns = ("metric", "kind", "default", "chosen", "change", *bounds)
     rows = []
     for metric in result.metrics:
-        if metric.name not in best.metrics:
+        if metric.name not in trial.metrics:
             continue
-        after = best.metrics[metric.name]
+        after = trial.metrics[metric.name]
         before = None if baseline is None else baseline.metrics.get(metric.name)
         rows.append(
             (
@@ -38,31 +37,31 @@ def verdict_section(result: StudyResult) -> Section:
                 number_cell(before, metric.unit),
                 number_cell(after, metric.unit),
                 change_cell(before, after, result.goals.get(metric.name, "")),
-                *(Cell(text) for text in bound_cells(result, metric.name)),
+                *(Cell(text) for text in bound_cells(result, metric.name) if is_best),
             )
         )
-    cost = "-" if best.cost is None else f"{best.cost:.4f}"
+    cost = "-" if trial.cost is None else f"{trial.cost:.4f}"
     rows.append(
         (
             Cell("cost"),
             Cell(""),
             Cell("1.0000", 1.0),
-            Cell(cost, best.cost),
-            change_cell(1.0, best.cost, Goal.MINIMIZE),
-            *(Cell(text) for text in bound_cells(result, "cost")),
+            Cell(cost, trial.cost),
+            change_cell(1.0, trial.cost, Goal.MINIMIZE),
+            *(Cell(text) for text in bound_cells(result, "cost") if is_best),
         )
     )
     sentences = (
-        _headline(result, best),
-        in_return_line(result, best),
+        _headline(result, trial),
+        in_return_line(result, trial),
         beats_line(references, stated_metrics(result)),
         ties_line(result),
-        *cheaper_lines(references, best),
+        *cheaper_lines(references, trial),
         polished_line(result),
         predictions_line(result),
         "" if result.confidence is None else result.confidence.sentence,
         *result.notes,
-        *best.notes,
+        *trial.notes,
     )
     return Section("verdict", "Verdict", said(*sentences), Table(columns, tuple(rows)))
 

@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
-from npu_tune import __version__
 from npu_tune.errors import NpuTuneError
 from npu_tune.report.sections.model import Cell, Section, Table
 from npu_tune.report.verdict import export_command
+from npu_tune.report.versions import installed_versions
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import STUDY_FILE, read_study_folder
-from npu_tune.tuning.records import StudyResult
+from npu_tune.tuning.records import StudyResult, TrialRecord
 from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.study_file import study_file_to_toml
 
 
-def file_section(result: StudyResult, folder: Path) -> Section | None:
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a study is, for the commands that a report names.
+
+    Args:
+        folder: of the study.
+        file: its study file.
+        listing: what that says; "" where it cannot be read.
+    """
+
+    folder: Path
+    file: Path
+    listing: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Whereabouts:
+        """Of a study's own folder."""
+        try:
+            listing = _listing(read_study_folder(folder))
+        except NpuTuneError:
+            listing = ""
+        return cls(folder, folder / STUDY_FILE, listing)
+
+
+def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> Section:
     """How to get what was found."""
-    if result.best is None:
-        return None
-    return Section(
-        "file",
-        "Get the file",
-        (f"Trial {result.best.number} is built, with everything that belongs to it, by:",),
-        commands=(export_command(folder),),
-    )
+    sentence = f"Trial {trial.number} is built, with everything that belongs to it, by:"
+    pick = None if trial is result.best else trial.number
+    command = export_command(where.folder, pick=pick)
+    return Section("file", "Get the file", (sentence,), commands=(command,))
 
 
-def provenance_section(result: StudyResult, folder: Path) -> Section:
+def provenance_section(result: StudyResult, where: Whereabouts) -> Section:
     """What everything depends on, and the commands that make it again."""
     facts = {
         "study": result.name,
@@ -36,32 +58,25 @@ def provenance_section(result: StudyResult, folder: Path) -> Section:
         **{f"target: {name}": str(value) for name, value in result.identity.fingerprint.items()},
         **{f"sampler from trial {each.first_trial}": _sampler(each) for each in result.searches},
         "ended by": result.stopped or "nothing yet",
-        "npu-tune": __version__,
+        **{name: version for name, version in installed_versions().items() if version},
     }
     rows = tuple((Cell(name), Cell(value)) for name, value in facts.items())
-    where = shlex.quote(str(folder))
     commands = (
-        f"npu-tune run {shlex.quote(str(folder / STUDY_FILE))}",
-        f"npu-tune report {where}",
+        f"npu-tune run {shlex.quote(str(where.file))}",
+        f"npu-tune report {shlex.quote(str(where.folder))}",
     )
     return Section(
         "provenance",
         "Where this comes from",
-        (
-            "The study's folder holds its model; with this study file it goes on, or is made again:",
-        ),
+        ("With the study file below and the model beside it the study is made again:",),
         Table(("what", "value"), rows),
         commands,
-        _study_file(folder),
+        where.listing,
     )
 
 
-def _study_file(folder: Path) -> str:
+def _listing(study: StudyFile) -> str:
     """The study file, without the storage, which may hold a password."""
-    try:
-        study = read_study_folder(folder)
-    except NpuTuneError:
-        return ""
     section = study.study.model_copy(update={"storage": None})
     return study_file_to_toml(study.model_copy(update={"study": section}))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from npu_tune.errors import (
     ModelError,
 )
 from npu_tune.network import Network
+from npu_tune.targets.ethos_u.command import vela_options
 from npu_tune.targets.ethos_u.knobs import arena_levels
 from npu_tune.targets.ethos_u.plan import NetworkPlan
 from npu_tune.targets.ethos_u.printed import PrintedOperator, parse_operators, parse_schedule
@@ -102,42 +104,56 @@ class CppCore:
             ) from error
         return parse_operators(printed)
 
-    def evaluate(self, plan: NetworkPlan, *, keep: Path | None = None) -> Evaluation:
-        """Compiles a plan; its choices for single operators are left to this core.
+    def evaluate(self, plan: NetworkPlan) -> Evaluation:
+        """Compiles a plan; its choices for single operators are left to this core."""
+        metrics, printed = self.run(plan)
+        return Evaluation(metrics, notes=cpu_notes(parse_operators(printed)[1]))
+
+    def write(self, plan: NetworkPlan, path: Path) -> tuple[Evaluation, dict[str, Path]]:
+        """Compiles a plan and writes the result, and Vela's own tables of it beside.
 
         Args:
             plan: what is asked of Vela.
-            keep: where to write the compiled network; None for nowhere.
-        """
-        metrics, printed = self.run(plan, keep)
-        return Evaluation(metrics, notes=cpu_notes(parse_operators(printed)[1]))
+            path: of the compiled network.
 
-    def run(self, plan: NetworkPlan, keep: Path | None = None) -> tuple[dict[str, float], str]:
-        """Compiles a plan; returns metrics by name and all that Vela prints."""
-        system = self._system
+        Returns:
+            the evaluation, and paths of the tables by role.
+        """
+        name = self._network.name
         with tempfile.TemporaryDirectory() as folder:
-            model = Path(folder) / f"model.{self._network.format}"
-            model.write_bytes(self._network.model_bytes)
-            command = [
-                sys.executable, "-m", "ethosu.vela", str(model),
-                "--output-dir", folder,
-                "--config", system.ini,
-                "--accelerator-config", system.accelerator,
-                "--system-config", system.system_config,
-                "--memory-mode", system.memory_mode,
-                "--optimise", plan.strategy,
-                "--tensor-allocator", plan.allocator,
-                "--verbose-schedule", "--show-cpu-operations",
-            ]  # fmt: skip
-            if plan.arena_limit is not None:
-                command += ["--arena-cache-size", str(plan.arena_limit)]
-            printed = _output(command)
-            summary = Path(folder) / f"model_summary_{system.system_config}.csv"
-            with summary.open(encoding="utf-8") as file:
-                row = next(csv.DictReader(file))
-            if keep is not None:
-                keep.write_bytes((Path(folder) / "model_vela.tflite").read_bytes())
+            metrics, printed = self._run(plan, Path(folder), name, "--verbose-performance")
+            shutil.copyfile(Path(folder) / f"{name}_vela.tflite", path)
+            tables = {
+                "vendor_layers": path.with_name(f"{name}_per-layer.csv"),
+                "vendor_summary": path.with_name(self._summary(name)),
+            }
+            for table in tables.values():
+                shutil.copyfile(Path(folder) / table.name, table)
+        return Evaluation(metrics, notes=cpu_notes(parse_operators(printed)[1])), tables
+
+    def run(self, plan: NetworkPlan) -> tuple[dict[str, float], str]:
+        """Compiles a plan; returns metrics by name and all that Vela prints."""
+        with tempfile.TemporaryDirectory() as folder:
+            return self._run(plan, Path(folder), "model")
+
+    def _run(
+        self, plan: NetworkPlan, folder: Path, name: str, *more: str
+    ) -> tuple[dict[str, float], str]:
+        model = folder / f"{name}.{self._network.format}"
+        model.write_bytes(self._network.model_bytes)
+        command = [
+            sys.executable, "-m", "ethosu.vela", str(model),
+            "--output-dir", str(folder),
+            *vela_options(self._system, plan, ini=self._system.ini),
+            "--verbose-schedule", "--show-cpu-operations", *more,
+        ]  # fmt: skip
+        printed = _output(command)
+        with (folder / self._summary(name)).open(encoding="utf-8") as file:
+            row = next(csv.DictReader(file))
         return _metrics(row, printed), printed
+
+    def _summary(self, name: str) -> str:
+        return f"{name}_summary_{self._system.system_config}.csv"
 
 
 def _output(command: list[str]) -> str:

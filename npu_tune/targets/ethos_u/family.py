@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 from configparser import ConfigParser, Error
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from npu_tune.errors import MissingExtraError, TargetError
 from npu_tune.targets.base import TargetOptions
+from npu_tune.targets.ethos_u.system import vendor_ini
 from npu_tune.targets.ethos_u.target import EthosUTarget
 from npu_tune.targets.options import OptionInfo, read_options
 from npu_tune.targets.problem import Target
@@ -123,22 +123,6 @@ class EthosUFamily:
 
 def _defaults(name: str) -> tuple[str, str]:
     return DEFAULTS[name.rpartition("-")[0]]
-
-
-def vendor_ini() -> Path:
-    """Vela's own ini file; found without importing Vela.
-
-    Raises:
-        MissingExtraError: where Vela is not installed.
-    """
-    spec = find_spec("ethosu")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / "config_files" / "Arm" / "vela.ini"
-        if path.is_file():
-            return path
-    raise MissingExtraError(
-        "Arm's compiler Vela is not installed.", remedy="Install npu-tune[ethos-u]."
-    )
 
 
 def _read(ini: Path) -> str:

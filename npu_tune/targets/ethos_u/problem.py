@@ -12,10 +12,12 @@ from pathlib import Path
 from npu_tune.errors import EvaluationError
 from npu_tune.network import Network
 from npu_tune.space import Configuration, SearchSpace, Value
-from npu_tune.targets.ethos_u.compiler.back_end import write_model
+from npu_tune.targets.ethos_u.arena import memory_needs
+from npu_tune.targets.ethos_u.command import PYTHON_CORE, vela_remarks
 from npu_tune.targets.ethos_u.compiler.metrics import bytes_name, network_metrics
 from npu_tune.targets.ethos_u.compiler.operators import OperatorChoices, operator_choices
 from npu_tune.targets.ethos_u.compiler.session import Session
+from npu_tune.targets.ethos_u.compiler.settings import make_architecture, memories
 from npu_tune.targets.ethos_u.cpp_core import CppCore, cpu_notes
 from npu_tune.targets.ethos_u.knobs import arena_levels, network_knobs, plan_of, search_space
 from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan
@@ -43,8 +45,12 @@ class EthosUProblem(Problem):
         system: the same target in Vela's words.
     """
 
+    core: str
+    """Vela's option for the core that compiles; "" for the one that it takes by itself."""
+
     def __init__(self, target: Target, network: Network, system: System) -> None:
         super().__init__(target, network)
+        self.system = system
         self._cpp_core = CppCore(network, system)
 
     @abstractmethod
@@ -52,8 +58,14 @@ class EthosUProblem(Problem):
         """How many operators run on the NPU, and those that stay on the CPU."""
 
     @abstractmethod
-    def compile(self, configuration: Configuration, path: Path) -> Evaluation:
-        """Compiles a configuration and writes the compiled network."""
+    def write(
+        self, configuration: Configuration, path: Path
+    ) -> tuple[Evaluation, Mapping[str, Path]]:
+        """Compiles a configuration and writes the compiled network, and Vela's tables beside.
+
+        Returns:
+            the evaluation, and paths of the tables by role.
+        """
 
     def plan(self, configuration: Mapping[str, Value], layers: Sequence[str] = ()) -> NetworkPlan:
         """What a configuration asks of Vela.
@@ -65,13 +77,19 @@ class EthosUProblem(Problem):
         return plan_of(configuration if is_made else self.space.complete(configuration), layers)
 
     def build(self, configuration: Mapping[str, Value], folder: Path) -> Artifact:
-        """Writes the compiled network, the configuration and its metrics."""
+        """Writes the compiled network, Vela's tables, the configuration and its metrics."""
         folder.mkdir(parents=True, exist_ok=True)
-        configuration = self.space.complete(configuration)
+        whole = self.space.complete(configuration)
         model = folder / f"{self.network.name}_{self.target.name}.tflite"
-        evaluation = self.compile(configuration, model)
-        about = self.write_about(folder, configuration, evaluation)
-        return Artifact({"model": model, "configuration": about}, evaluation)
+        evaluation, tables = self.write(whole, model)
+        about = self.write_about(folder, whole, evaluation)
+        memory, fast = memories(make_architecture(self.system))
+        return Artifact(
+            {"model": model, "configuration": about, **tables},
+            evaluation,
+            memory_needs(model.read_bytes(), memory=memory, fast=fast),
+            vela_remarks(self.system, whole, self.space.default, core=self.core),
+        )
 
     def notes(self) -> tuple[str, ...]:
         """The operators that stay on the CPU, with Vela's reason."""
@@ -84,6 +102,8 @@ class EthosUProblem(Problem):
 
 class CppCoreProblem(EthosUProblem):
     """Vela's C++ core, which has network-wide choices only."""
+
+    core = ""
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -99,9 +119,11 @@ class CppCoreProblem(EthosUProblem):
         """Compiles into a temporary folder."""
         return self._cpp_core.evaluate(self.plan(configuration))
 
-    def compile(self, configuration: Configuration, path: Path) -> Evaluation:
+    def write(
+        self, configuration: Configuration, path: Path
+    ) -> tuple[Evaluation, Mapping[str, Path]]:
         """Compiles and keeps the result."""
-        return self._cpp_core.evaluate(plan_of(configuration, ()), keep=path)
+        return self._cpp_core.write(self.plan(configuration), path)
 
     def starts(self) -> tuple[Start, ...]:
         """Every arena limit under Performance, and Size."""
@@ -113,6 +135,8 @@ class PythonCoreProblem(EthosUProblem):
 
     It holds Vela's graph of the network, which each compilation starts from.
     """
+
+    core = PYTHON_CORE
 
     def __init__(self, target: Target, network: Network, system: System) -> None:
         super().__init__(target, network, system)
@@ -172,11 +196,14 @@ class PythonCoreProblem(EthosUProblem):
             cpu_notes(session.operators[1]),
         )
 
-    def compile(self, configuration: Configuration, path: Path) -> Evaluation:
+    def write(
+        self, configuration: Configuration, path: Path
+    ) -> tuple[Evaluation, Mapping[str, Path]]:
         """Compiles in memory and writes the result."""
         evaluation = self.evaluate(configuration)
-        write_model(self._session.graph, path)
-        return evaluation
+        return evaluation, self._session.write_last(
+            self.plan(configuration, self._operator_names), path, name=self.network.name
+        )
 
     def starts(self) -> Iterator[Start]:
         """The vendor's own front, plans, and the C++ core's schedules."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from npu_tune.errors import MissingExtraError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,19 @@ class System:
     system_config: str
     memory_mode: str
     ini: str
+
+
+def vendor_ini() -> Path:
+    """Vela's own ini file; found without importing Vela.
+
+    Raises:
+        MissingExtraError: where Vela is not installed.
+    """
+    spec = find_spec("ethosu")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "config_files" / "Arm" / "vela.ini"
+        if path.is_file():
+            return path
+    raise MissingExtraError(
+        "Arm's compiler Vela is not installed.", remedy="Install npu-tune[ethos-u]."
+    )

@@ -17,6 +17,7 @@ from npu_tune.targets.metrics import Evaluation, ProfileSchema, default_objectiv
 from npu_tune.targets.neural_art.confidence import confidence_of
 from npu_tune.targets.neural_art.core import NetworkCompiler
 from npu_tune.targets.neural_art.evaluation import METRICS, evaluation_of
+from npu_tune.targets.neural_art.needs import memory_needs
 from npu_tune.targets.neural_art.program import program_document
 from npu_tune.targets.neural_art.timeline import memory_timeline
 from npu_tune.targets.neural_art.vendor import best_setting
@@ -123,7 +124,8 @@ class NeuralArtProblem(Problem):
                 settings=self.compiler.vendor_settings,
             )
             files = {**written, "configuration": about, "program": program}
-        return Artifact(files, evaluation)
+        needs = memory_needs(run, hardware, flash_bytes=evaluation.metrics["flash_bytes"])
+        return Artifact(files, evaluation, needs)
 
     def notes(self) -> tuple[str, ...]:
         """That nothing of it can be flashed, where that is so."""

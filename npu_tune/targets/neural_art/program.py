@@ -34,14 +34,15 @@ def program_document(run: Run, hardware: Hardware) -> dict[str, Any]:
         "version": VERSION,
         "hardware": hardware.name,
         "clock_mhz": hardware.clock_mhz,
-        "pools": _pools(run),
+        "pools": pools_document(run),
         "epochs": _epochs(run),
         "buffers": [_buffer(run, use) for use in buffer_uses(run)],
         "weights": _weights(run, hardware),
     }
 
 
-def _pools(run: Run) -> list[dict[str, Any]]:
+def pools_document(run: Run) -> list[dict[str, Any]]:
+    """The pools of RAM, and how far a run fills each."""
     marks = [run.beginning.marks, *(step.marks for step in run.steps)]
     used = [max(column) for column in zip(*marks, strict=True)]
     return [

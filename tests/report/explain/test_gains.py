@@ -52,7 +52,7 @@ def test_every_change_is_evaluated_alone_by_kind_and_by_layer(tmp_path):
     best = result.best
     changes = best.configuration.difference(result.default)
     with LayeredTarget().bind(fake_network()) as problem:
-        gains = change_gains(result, best, problem=problem, seconds=600)
+        gains = change_gains(result, best, problem=problem, most=600)
         assert {gain.names[0] for gain in gains if gain.is_single} == changes.keys()
         for gain in gains:
             left = best.configuration.replace({name: result.default[name] for name in gain.names})
@@ -71,10 +71,10 @@ def test_every_change_is_evaluated_alone_by_kind_and_by_layer(tmp_path):
     }
 
 
-def test_nothing_is_evaluated_when_the_time_is_up(tmp_path):
+def test_nothing_is_evaluated_beyond_the_most_that_is_allowed(tmp_path):
     result = run_fake(tmp_path / "s", 10)
     with LayeredTarget().bind(fake_network()) as problem:
-        gains = change_gains(result, result.best, problem=problem, seconds=0)
+        gains = change_gains(result, result.best, problem=problem, most=0)
     assert any(not gain.is_known for gain in gains)
 
 
@@ -88,7 +88,7 @@ def test_what_does_not_compile_without_a_change_is_said():
     failing = FailingTarget(LayeredTarget(), Where(knob.full_name, knob.default))
     with failing.bind(fake_network()) as problem:
         best = replace(result.best, configuration=chosen)
-        (gain,) = change_gains(result, best, problem=problem, seconds=60)
+        (gain,) = change_gains(result, best, problem=problem, most=60)
     assert gain.gain is None
     assert gain.obstacle
 

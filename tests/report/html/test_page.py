@@ -10,12 +10,13 @@ from study_results import infeasible_result, measured_result, study_result
 
 from npu_tune.report.explain import explain, explain_from_records
 from npu_tune.report.html import report_html
+from npu_tune.report.sections import Whereabouts
 
 pytestmark = pytest.mark.slow
 
 
 def page_of(result, folder):
-    return report_html(result, explain_from_records(result), folder=folder)
+    return report_html(result, explain_from_records(result), where=Whereabouts.of(folder))
 
 
 def test_nothing_in_the_page_can_be_taken_for_markup(tmp_path):
@@ -34,6 +35,11 @@ def test_the_data_of_the_page_are_those_of_the_command(tmp_path):
     assert json.loads(text)["why"]["leading"] == ["conv/ofm_block"]
 
 
+def test_the_same_study_gives_the_same_bytes(tmp_path):
+    pages = [page_of(study_result(), tmp_path) for _ in range(2)]
+    assert pages[0] == pages[1]
+
+
 class TestInABrowser:
     """The report of a tuned network, as people see it."""
 
@@ -42,7 +48,9 @@ class TestInABrowser:
         folder, result = resnet8_study
         path = tmp_path_factory.mktemp("page") / "report.html"
         path.write_text(
-            report_html(result, explain(folder, result, seconds=600), folder=folder),
+            report_html(
+                result, explain(folder, result, seconds=600), where=Whereabouts.of(folder)
+            ),
             encoding="utf-8",
         )
         return path

@@ -6,7 +6,7 @@ from fake_studies import run_fake
 from study_results import full_cycles_result, infeasible_result, study_result
 
 from npu_tune.report.explain import Explanation, explain_from_records, layer_costs
-from npu_tune.report.sections import report_sections
+from npu_tune.report.sections import Whereabouts, report_sections
 from npu_tune.report.sections.cells import change_cell, number_cell
 from npu_tune.report.sections.text import section_text
 from npu_tune.report.sections.why import memory_section
@@ -14,7 +14,7 @@ from npu_tune.targets import Goal, MemoryBuffer, MemoryTimeline
 
 
 def sections_of(result, folder):
-    found = report_sections(result, explain_from_records(result), folder=folder)
+    found = report_sections(result, explain_from_records(result), where=Whereabouts.of(folder))
     return {section.key: section for section in found}
 
 
@@ -33,7 +33,7 @@ def test_the_verdict_compares_every_metric_with_the_default(tmp_path):
     assert verdict.sentences[0] == (
         "tiny on toy-1: cycles 1,000 -> 850, sram_bytes 100.0 KiB -> 60.0 KiB."
     )
-    assert verdict.table.columns == ("metric", "kind", "default", "best", "change")
+    assert verdict.table.columns == ("metric", "kind", "default", "chosen", "change")
     assert texts(verdict)[:2] == [
         ["cycles", "estimated", "1,000", "850", "-15.0 %"],
         ["sram_bytes", "estimated", "100.0 KiB", "60.0 KiB", "-40.0 %"],

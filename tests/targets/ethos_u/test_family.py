@@ -8,7 +8,8 @@ import pytest
 from npu_tune.errors import TargetError
 from npu_tune.targets import load_target
 from npu_tune.targets.ethos_u import family
-from npu_tune.targets.ethos_u.family import ACCELERATORS, SECTIONS, EthosUFamily, vendor_ini
+from npu_tune.targets.ethos_u.family import ACCELERATORS, SECTIONS, EthosUFamily
+from npu_tune.targets.ethos_u.system import vendor_ini
 from npu_tune.targets.options import option_flags, option_texts
 
 

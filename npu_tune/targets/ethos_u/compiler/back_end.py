@@ -12,6 +12,7 @@ from ethosu.vela import (
     lut,
     npu_performance,
     npu_serialisation,
+    stats_writer,
     tensor_allocation,
     tflite_writer,
 )
@@ -105,3 +106,28 @@ def _allocate_npu_constants(graph: Any, arch: Any, npu: list[Any]) -> None:
 def write_model(graph: Any, path: Path) -> None:
     """Writes the compiled network as a deployable TFLite file."""
     tflite_writer.write_tflite(graph, str(path))
+
+
+def write_tables(graph: Any, arch: Any, kind: Any, folder: Path, name: str) -> dict[str, Path]:
+    """Writes the two tables that Vela's command writes, of the graph as it is compiled.
+
+    Args:
+        graph: compiled.
+        arch: Vela's description of the system.
+        kind: of network as Vela numbers them.
+        folder: where to write.
+        name: of the network, with which the names of the files begin.
+
+    Returns:
+        paths by role.
+    """
+    summary = folder / f"{name}_summary_{arch.system_config}.csv"
+    called, graph.name = graph.name, name
+    try:
+        stats_writer.write_summary_metrics_csv(graph, str(summary), arch)
+        npu_performance.calc_new_performance_for_network(
+            graph, arch, kind, True, str(folder / name)
+        )
+    finally:
+        graph.name = called
+    return {"vendor_layers": folder / f"{name}_per-layer.csv", "vendor_summary": summary}

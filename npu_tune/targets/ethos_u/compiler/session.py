@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from ethosu.vela import scheduler
@@ -17,7 +18,12 @@ from ethosu.vela.tensor import TensorAddressMap
 from npu_tune.errors import CompilerError, IllegalConfigurationError
 from npu_tune.network import Network, printable_names
 from npu_tune.targets.ethos_u.bound import least_cycles, least_memory
-from npu_tune.targets.ethos_u.compiler.back_end import estimate, generate
+from npu_tune.targets.ethos_u.compiler.back_end import (
+    estimate,
+    generate,
+    write_model,
+    write_tables,
+)
 from npu_tune.targets.ethos_u.compiler.front_end import run_front_end, silence, words_of
 from npu_tune.targets.ethos_u.compiler.least import LeastCosts
 from npu_tune.targets.ethos_u.compiler.lives import host_bytes, map_lives, map_ways
@@ -180,6 +186,22 @@ class Session:
             else:
                 estimate(self.graph, self.arch, self.kind)
         return self.graph
+
+    def write_last(self, plan: NetworkPlan, path: Path, *, name: str) -> dict[str, Path]:
+        """Writes the result of the last compilation, and Vela's own tables of it beside.
+
+        Args:
+            plan: that was compiled, with its command stream.
+            path: of the compiled network.
+            name: of the network, for the tables.
+
+        Returns:
+            paths of the tables by role.
+        """
+        with self._vela(plan):
+            tables = write_tables(self.graph, self.arch, self.kind, path.parent, name)
+            write_model(self.graph, path)
+        return tables
 
     def schedule(self, plan: NetworkPlan) -> list[Any]:
         """Schedules as planned, without code generation; returns a scheduler per subgraph."""

@@ -44,6 +44,12 @@ def make_architecture(system: System) -> Any:
         ) from error
 
 
+def memories(arch: Any) -> tuple[str, str | None]:
+    """The memory that feature maps are in, and the faster one before it; None without such a one."""
+    fast = arch.fast_storage_mem_area.display_name() if arch.is_spilling_enabled() else None
+    return arch.feature_map_storage_mem_area.display_name(), fast
+
+
 def compiler_options(plan: NetworkPlan) -> CompilerOptions:
     """Vela's command-line defaults, with the plan's tensor allocator."""
     return CompilerOptions(

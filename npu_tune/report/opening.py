@@ -1,0 +1,37 @@
+"""Opens the problem of a study once more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from npu_tune.errors import StudyMismatchError
+from npu_tune.network import load_network
+from npu_tune.targets import Problem, Target, load_target
+from npu_tune.tuning import StudyResult, open_problem
+from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.identity import require_same_problem
+
+
+def open_study_problem(
+    study: StudyFile, result: StudyResult, target: Target | None = None
+) -> Problem:
+    """The study's problem, provided that it is still what it was; the caller closes it.
+
+    Args:
+        study: the file in the study's folder.
+        result: the study.
+        target: instead of the one that the file names.
+
+    Raises:
+        NpuTuneError: if model, compiler or target are not there, or not what they were.
+    """
+    target = target or load_target(study.target.name, study.target.options)
+    # The copy in the folder is called model; what is deployed carries the network's own name.
+    network = replace(load_network(study.model.path), name=result.model)
+    problem = open_problem(study.model, target, network=network)
+    try:
+        require_same_problem(result.name, result.identity, problem.identity)
+    except StudyMismatchError:
+        problem.close()
+        raise
+    return problem
