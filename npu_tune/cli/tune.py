@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,14 +204,24 @@ def search(
     opening = opening or f"{does} the study in {study.folder}"
     with progress_listener(quiet=quiet, opening=opening) as listener:
         result = run_study(study, polish=polish, listener=listener)
-    more = f"`npu-tune show {study.folder}` shows what changed in each layer."
-    if result.best is not None:
-        more += f"\n`npu-tune export {study.folder} --out DIR` builds the best."
     return CommandResult(
         study_document(result, folder=study.folder),
-        f"{study_text(result, layers=False)}\n\n{more}",
+        f"{study_text(result, layers=False)}\n\n{_next_commands(result, study.folder)}",
         error=_shortcoming(result),
     )
+
+
+def _next_commands(result: StudyResult, folder: Path) -> str:
+    """What a person may do with a study, as commands that can be copied."""
+    place, least = shlex.quote(str(folder)), result.least_infeasible
+    lines = [f"`npu-tune show {place}` shows what changed in each layer."]
+    if result.best is not None:
+        lines.append(f"`npu-tune export {place} --out DIR` builds the best.")
+    elif least is not None:
+        lines.append(
+            f"`npu-tune export {place} --pick {least.number} --out DIR` builds what comes closest."
+        )
+    return "\n".join(lines)
 
 
 def _shortcoming(result: StudyResult) -> NpuTuneError | None:
