@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import os
 import signal
 import subprocess
@@ -174,6 +175,15 @@ def test_a_limit_that_nothing_meets_reports_the_least_infeasible(npu_tune, model
     assert again.code == 6
     assert "No trial meets the limits" in again.out
     assert "comes closest" in again.err
+    assert "--out DIR` builds what comes closest." in again.out
+
+
+def test_the_export_is_named_so_that_it_can_be_copied_also_without_progress(npu_tune, model):
+    ended = npu_tune("tune", model, *QUICK, "--study", "my study", "--quiet")
+    assert ended.code == 0
+    last = ended.out.strip().splitlines()[-1]
+    command = shlex.split(last.removeprefix("`npu-tune ").partition("`")[0].replace("DIR", "out"))
+    assert npu_tune(*command).code == 0
 
 
 def test_limits_take_units(npu_tune, model):
