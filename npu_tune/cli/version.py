@@ -9,7 +9,7 @@ def print_version(context: click.Context, _: click.Parameter, value: bool) -> No
     """Prints the versions and leaves, without importing what they are of."""
     if not value or context.resilient_parsing:
         return
-    from npu_tune.report.versions import installed_versions  # noqa: PLC0415 -- seldom asked
+    from npu_tune.versions import installed_versions  # noqa: PLC0415 -- seldom asked
 
     own, *others = installed_versions().items()
     click.echo(" ".join(map(str, own)))

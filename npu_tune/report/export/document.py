@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from npu_tune.report.versions import installed_versions
 from npu_tune.targets import Artifact
 from npu_tune.tuning.records import StudyResult, TrialRecord
+from npu_tune.versions import installed_versions
 
 SCHEMA = "npu-tune-export/1"
 """Within a version keys are only added."""

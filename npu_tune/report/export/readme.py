@@ -10,9 +10,9 @@ from npu_tune.report.export.study import FOLDER, PortableStudy
 from npu_tune.report.numbers import format_ratio, format_value
 from npu_tune.report.references import compare_with_references, stated_metrics
 from npu_tune.report.verdict import beats_line, in_return_line
-from npu_tune.report.versions import installed_versions
 from npu_tune.targets import Artifact, MemoryNeed
 from npu_tune.tuning.records import StudyResult, TrialRecord
+from npu_tune.versions import installed_versions
 
 ABOUT_ROLES = {
     "model": "what is deployed",
