@@ -29,7 +29,7 @@ class BufferKind(StrEnum):
 
 
 class Moment(NamedTuple):
-    """A member of an epoch; 0 of one that is no segment. Epoch -1 is before the first."""
+    """A member of an epoch; 0 of one that is no segment."""
 
     epoch: int
     member: int
@@ -42,7 +42,7 @@ class BufferUse(NamedTuple):
         block: with its addresses.
         kind: of what it holds.
         first: moment.
-        last: moment; before the first one for an input that nothing reads.
+        last: moment.
         layers: that write it, or need it; none for an input.
     """
 

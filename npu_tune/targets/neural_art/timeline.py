@@ -17,22 +17,18 @@ from npu_tune.targets.neural_art.compiler.scheduler import Run
 from npu_tune.targets.neural_art.compiler.segment import moves_rows
 from npu_tune.targets.neural_art.compiler.step import Step
 
-_FROM_THE_START = (BufferKind.INPUT, BufferKind.STATE, BufferKind.RESIDENT_WEIGHTS)
-
 
 def memory_timeline(run: Run) -> MemoryTimeline:
     """The buffers of a run over its epochs, and over the members of depth-first segments.
 
     Addresses count from the beginning of each pool; a block that spans pools is a buffer in each.
     """
-    uses, moments = list(buffer_uses(run)), _moments(run)
-    if any(use.last.epoch < 0 for use in uses):
-        moments = {Moment(-1, 0): "before the first epoch", **moments}
+    moments = _moments(run)
     steps = {moment: number for number, moment in enumerate(moments)}
     memory = run.machine.memory
     return MemoryTimeline(
         tuple(moments.values()),
-        tuple(buffer for use in uses for buffer in _buffers(use, memory, steps)),
+        tuple(buffer for use in buffer_uses(run) for buffer in _buffers(use, memory, steps)),
         {pool.name: pool.size_bytes for pool in memory.pools},
     )
 
@@ -59,7 +55,6 @@ def _buffers(
     use: BufferUse, memory: Memory, steps: Mapping[Moment, int]
 ) -> Iterator[MemoryBuffer]:
     block = use.block
-    first = 0 if use.kind in _FROM_THE_START else steps[use.first]
     for index, _ in memory.where(block.start, block.end).pieces:
         pool = memory.pools[index]
         start, end = max(block.start, pool.base), min(block.end, pool.end)
@@ -69,7 +64,7 @@ def _buffers(
             pool=pool.name,
             address=start - pool.base,
             size_bytes=end - start,
-            first=first,
+            first=steps[use.first],
             last=steps[use.last],
         )
 
