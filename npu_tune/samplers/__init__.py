@@ -12,18 +12,14 @@ from npu_tune._lazy import lazy_attributes
 if TYPE_CHECKING:
     from npu_tune.samplers.annealing import SimulatedAnnealingSampler
     from npu_tune.samplers.base import LayeredSampler
+    from npu_tune.samplers.cooling import AnnealingSettings
     from npu_tune.samplers.layer_profile import LayerProfileSampler
     from npu_tune.samplers.layerwise import LayerwiseSampler
     from npu_tune.samplers.offline.settings import OfflineSettings
     from npu_tune.samplers.profile.settings import LayerProfileSettings
-    from npu_tune.samplers.qlearning import QLearningSampler
+    from npu_tune.samplers.qlearning import QLearningSampler, QLearningSettings
     from npu_tune.samplers.qlearning_offline import OfflineQLearningSampler
-    from npu_tune.samplers.settings import (
-        AnnealingSettings,
-        LayerwiseSettings,
-        QLearningSettings,
-        StepSettings,
-    )
+    from npu_tune.samplers.settings import LayerwiseSettings, StepSettings
 
 __all__ = [
     "AnnealingSettings",
@@ -41,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AnnealingSettings": "npu_tune.samplers.settings",
+    "AnnealingSettings": "npu_tune.samplers.cooling",
     "LayerProfileSampler": "npu_tune.samplers.layer_profile",
     "LayerProfileSettings": "npu_tune.samplers.profile.settings",
     "LayeredSampler": "npu_tune.samplers.base",
@@ -50,7 +46,7 @@ _HOMES = {
     "OfflineQLearningSampler": "npu_tune.samplers.qlearning_offline",
     "OfflineSettings": "npu_tune.samplers.offline.settings",
     "QLearningSampler": "npu_tune.samplers.qlearning",
-    "QLearningSettings": "npu_tune.samplers.settings",
+    "QLearningSettings": "npu_tune.samplers.qlearning",
     "SimulatedAnnealingSampler": "npu_tune.samplers.annealing",
     "StepSettings": "npu_tune.samplers.settings",
 }

@@ -13,11 +13,11 @@ from optuna.trial import FrozenTrial
 from npu_tune.samplers.base import LayeredSampler
 from npu_tune.samplers.chains import Chains
 from npu_tune.samplers.checks import check_count, check_share
-from npu_tune.samplers.cooling import Cooling
+from npu_tune.samplers.cooling import AnnealingSettings, Cooling
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace, Point
 from npu_tune.samplers.ranking import Scalarization
-from npu_tune.samplers.settings import AnnealingSettings, StepSettings
+from npu_tune.samplers.settings import StepSettings
 from npu_tune.samplers.steps import align_layers, nudge, random_point, redraw_layer
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from npu_tune.samplers.cooling import Cooling, is_accepted
+from npu_tune.samplers.cooling import AnnealingSettings, Cooling, is_accepted
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.ranking import Scalarization, emphasis, first_scale
-from npu_tune.samplers.settings import AnnealingSettings
 
 _DRAW = 1
 """Tells the draws that accept from those that propose, which have the same seed."""

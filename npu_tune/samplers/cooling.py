@@ -3,10 +3,52 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from npu_tune.samplers.settings import AnnealingSettings
+from npu_tune.samplers.checks import check_fields, check_share
+from npu_tune.samplers.settings import StepSettings
+
+
+@dataclass(frozen=True)
+class AnnealingSettings:
+    """Tuned numbers of :class:`~npu_tune.samplers.SimulatedAnnealingSampler`."""
+
+    attempts: int = 20
+    """Number of moves that are tried, with more changes each time, before a random point."""
+
+    front_chains: int = 6
+    """Least number of chains where several objectives are to be traded off."""
+
+    observed_changes: int = 200
+    """Number of changes of the cost whose median decides on the initial temperature."""
+
+    heat: float = 0.1
+    """Initial temperature as a share of that median. 0.3, 1 and 3 were worse at 1000 evaluations,
+    0 was as good, see docs/samplers.md."""
+
+    final_heat: float = 0.01
+    """Share of the initial temperature left at the horizon, where no cooling rate is given."""
+
+    final_acceptance: float = 0.01
+    """Share of worse proposals that the adaptive schedule still accepts at the horizon."""
+
+    adaption: float = 0.9
+    """Factor by which the adaptive schedule corrects the temperature at each worse proposal."""
+
+    memory: float = 0.05
+    """Weight of one worse proposal in the share of those accepted lately."""
+
+    steps: StepSettings = field(default_factory=StepSettings)
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            shares=("memory",),
+            rates=("final_heat", "final_acceptance", "adaption"),
+            counts=("attempts", "front_chains", "observed_changes"),
+        )
+        check_share("heat", self.heat)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,26 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from npu_tune.samplers.base import LayeredSampler
-from npu_tune.samplers.checks import check_count, check_share
+from npu_tune.samplers.checks import check_count, check_fields, check_share
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.qtable import QTable, Rewards
 from npu_tune.samplers.qvalues import DecisionValues
 from npu_tune.samplers.ranking import Scalarization, emphasis
-from npu_tune.samplers.settings import QLearningSettings
 from npu_tune.samplers.steps import random_point
 from npu_tune.samplers.walk import Walk
+
+
+@dataclass(frozen=True)
+class QLearningSettings:
+    """Tuned numbers of :class:`~npu_tune.samplers.QLearningSampler`; the rest are its arguments."""
+
+    attempts: int = 20
+    """Number of walks that are tried, with one more random step each time, before a random
+    point."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, counts=("attempts",))
 
 
 class QLearningSampler(LayeredSampler):
@@ -80,7 +92,7 @@ class QLearningSampler(LayeredSampler):
         layer_order: Sequence[str] | None = None,
         baseline: Mapping[str, Any] | None = None,
         scalarization: Scalarization | None = None,
-        settings: QLearningSettings = QLearningSettings(),  # noqa: B008 - a frozen value
+        settings: QLearningSettings = QLearningSettings(),
         seed: int | None = None,
     ) -> None:
         super().__init__(

@@ -21,7 +21,8 @@ from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace
 from npu_tune.samplers.profile.encoding import Encoding
 from npu_tune.samplers.profile.profiles import SUM, Profiles
-from npu_tune.samplers.profile.surrogate import Aggregate, Surrogate
+from npu_tune.samplers.profile.relation import Aggregate
+from npu_tune.samplers.profile.surrogate import Surrogate
 from npu_tune.samplers.ranking import view
 
 PROBLEM = LayeredProblem(layers=6)

@@ -18,8 +18,7 @@ from npu_tune.samplers.offline.settings import OfflineSettings
 from npu_tune.samplers.offline.totals import fit_totals
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
-from npu_tune.samplers.profile.relation import Relation, relate
-from npu_tune.samplers.profile.surrogate import Aggregate
+from npu_tune.samplers.profile.relation import Aggregate, Relation, relate
 from npu_tune.samplers.ranking import View
 from npu_tune.samplers.steps import change
 

@@ -11,8 +11,9 @@ from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Choice, Point
 from npu_tune.samplers.profile.encoding import Contexts
 from npu_tune.samplers.profile.profiles import Profiles
+from npu_tune.samplers.profile.relation import Aggregate
 from npu_tune.samplers.profile.settings import LayerProfileSettings
-from npu_tune.samplers.profile.surrogate import Aggregate, Surrogate
+from npu_tune.samplers.profile.surrogate import Surrogate
 from npu_tune.samplers.steps import change, replace_value
 
 

@@ -15,10 +15,10 @@ from npu_tune.samplers.profile.encoding import Encoding
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits, least_multiplier
 from npu_tune.samplers.profile.patchwork import patchwork
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
-from npu_tune.samplers.profile.relation import Relation, relate
+from npu_tune.samplers.profile.relation import Aggregate, Relation, relate
 from npu_tune.samplers.profile.segments import Segments
 from npu_tune.samplers.profile.settings import LayerProfileSettings
-from npu_tune.samplers.profile.surrogate import Aggregate, Surrogate
+from npu_tune.samplers.profile.surrogate import Surrogate
 from npu_tune.samplers.profile.sweeps import Sweep, apply_sweep, sweeps_of
 from npu_tune.samplers.ranking import View
 

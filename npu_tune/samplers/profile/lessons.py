@@ -14,9 +14,8 @@ from optuna.trial import FrozenTrial
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.profile.profiles import SUM, Profiles
-from npu_tune.samplers.profile.relation import Relation, relate
+from npu_tune.samplers.profile.relation import Aggregate, Relation, relate
 from npu_tune.samplers.profile.settings import LayerProfileSettings
-from npu_tune.samplers.profile.surrogate import Aggregate
 from npu_tune.samplers.profile.sweeps import apply_sweep, sweeps_of
 
 _NEAR_PEAK = 8

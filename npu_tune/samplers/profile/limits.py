@@ -9,7 +9,7 @@ import numpy as np
 
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
-from npu_tune.samplers.profile.surrogate import Aggregate
+from npu_tune.samplers.profile.relation import Aggregate
 
 _LEAST_CORRELATION = 0.5
 """Rank correlation from which on a column explains a constraint."""

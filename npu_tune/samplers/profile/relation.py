@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from npu_tune.samplers.history import Floats
 from npu_tune.samplers.profile.profiles import LARGEST, MAX, SUM, Profiles
 from npu_tune.samplers.profile.settings import LayerProfileSettings
-from npu_tune.samplers.profile.surrogate import Aggregate
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A column of the profile, aggregated over layers by sum or maximum.
+
+    Args:
+        column: its index.
+        kind: ``SUM`` or ``MAX``.
+    """
+
+    column: int
+    kind: int
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from npu_tune.samplers.history import Floats
 from npu_tune.samplers.profile.encoding import Contexts, Encoding
 from npu_tune.samplers.profile.profiles import Profiles
 from npu_tune.samplers.profile.regression import fit_nonnegative, fit_ridge
+from npu_tune.samplers.profile.relation import Aggregate
 from npu_tune.samplers.profile.settings import LayerProfileSettings
 
 _JITTER = 1e-5
@@ -19,19 +20,6 @@ _JITTER = 1e-5
 
 _MOST_NOISE = 10.0
 """Largest variance of noise in a kernel, relative to that of the costs."""
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """A column of the profile, aggregated over layers by sum or maximum.
-
-    Args:
-        column: its index.
-        kind: ``SUM`` or ``MAX``.
-    """
-
-    column: int
-    kind: int
 
 
 @dataclass(frozen=True)

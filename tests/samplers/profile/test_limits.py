@@ -13,7 +13,7 @@ from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace
 from npu_tune.samplers.profile.limits import ColumnLimit, explain_limits, least_multiplier
 from npu_tune.samplers.profile.profiles import SUM, Profiles
-from npu_tune.samplers.profile.surrogate import Aggregate
+from npu_tune.samplers.profile.relation import Aggregate
 from npu_tune.tuning.samplers import SamplerContext, make_sampler
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from npu_tune.samplers import LayerProfileSettings
 from npu_tune.samplers.profile.patchwork import patchwork
 from npu_tune.samplers.profile.profiles import MAX, SUM
-from npu_tune.samplers.profile.relation import Relation
-from npu_tune.samplers.profile.surrogate import Aggregate
+from npu_tune.samplers.profile.relation import Aggregate, Relation
 
 SETTINGS = LayerProfileSettings()
 
