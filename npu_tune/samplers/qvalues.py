@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npu_tune.samplers.history import Floats, Mask
 
-Indices = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.int64]
 
 _DIGITS = 12
 """Decimals of a value that decides; those behind depend on the order in which trials finished."""

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from npu_tune.samplers.history import Floats
 from npu_tune.samplers.offline.actions import ActionNumbers
 from npu_tune.samplers.offline.settings import OfflineSettings
 
-Numbers = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

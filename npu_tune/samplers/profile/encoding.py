@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from npu_tune.samplers.history import Floats
 from npu_tune.samplers.layers import Parameter
 from npu_tune.samplers.profile.slots import Slots
 
-Contexts = NDArray[np.int64]
+Contexts: TypeAlias = NDArray[np.int64]
 
 
 class Encoding:

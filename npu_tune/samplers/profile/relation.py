@@ -113,10 +113,8 @@ def _choose(
         )
 
     chosen, rest = best([(i,) for i in sums])
-    for options in (
-        list(itertools.product(sums, peaks)),
-        [(*chosen, i) for i in regression.varying if i not in chosen],
-    ):
+    pairs: list[tuple[int, ...]] = list(itertools.product(sums, peaks))
+    for options in (pairs, [(*chosen, i) for i in regression.varying if i not in chosen]):
         further, less = best(options)
         if rest > enough and less <= settings.worthwhile * rest:
             chosen, rest = further, less
