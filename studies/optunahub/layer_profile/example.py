@@ -145,10 +145,8 @@ def main() -> None:
         "TPESampler": optuna.samplers.TPESampler,
         "RandomSampler": optuna.samplers.RandomSampler,
     }
-    print(
-        f"Least cost: {least_cost():.1f} seconds. Found in {arguments.trials} trials, the median,"
-    )
-    print(f"best and worst of {arguments.seeds} seeds:")
+    print(f"Least cost: {least_cost():.1f} seconds.")
+    print(f"Found in {trials} trials, median, best and worst of {arguments.seeds} seeds:")
     for name, sampler in samplers.items():
         found = []
         for seed in range(arguments.seeds):
