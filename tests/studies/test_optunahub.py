@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import runpy
 import shutil
+from functools import partial
 from pathlib import Path
 
 import check_packages
@@ -185,3 +188,25 @@ def test_names_are_relative_to_the_module_that_imports():
     text = gathering.standalone_text(module)
     assert "from ..history import Floats, History" in text
     assert "from .profiles import SUM, Profiles" in text
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_example_on_a_page_runs(registry, name, monkeypatch, capsys):
+    load = partial(optunahub.load_local_module, registry_root=str(registry))
+    monkeypatch.setattr(optunahub, "load_module", load)
+    page = (registry / "samplers" / name / "README.md").read_text()
+    (example,) = re.findall(r"## Example\n\n```python\n(.*?)```", page, re.DOTALL)
+    assert f'load_module("samplers/{name}")' in example
+    exec(compile(example, name, "exec"), {})  # noqa: S102 - the example is what is tested
+    assert float(capsys.readouterr().out) > 0
+
+
+@pytest.mark.parametrize(("name", "kind"), SAMPLERS.items())
+def test_a_page_names_every_argument_with_its_default(registry, name, kind):
+    page = (registry / "samplers" / name / "README.md").read_text()
+    for argument in inspect.signature(packaged(registry, name)).parameters.values():
+        default = f"{kind.removesuffix('Sampler')}Settings()"
+        if argument.name != "settings":
+            default = repr(argument.default).replace("'", '"')
+        assert f"{argument.name}={default}" in page
+        assert f"\n  - `{argument.name}`: " in page
