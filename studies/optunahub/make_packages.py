@@ -62,13 +62,12 @@ def make_packages(folder: Path, *, author: str, root: Path = HERE.parents[1]) ->
         PackagingError: where a module needs more than a package can have, or the result breaks
             a rule of the registry.
     """
-    made = []
-    for package in PACKAGES:
-        target = folder / "package" / "samplers" / package.module
+    made = [folder / "package" / "samplers" / package.module for package in PACKAGES]
+    for target in made:
         if target.exists():
             raise PackagingError(f"{target} exists already; remove it or name another folder.")
+    for package, target in zip(PACKAGES, made, strict=True):
         _write(package, target, author=author, root=root)
-        made.append(target)
     _format(made)
     for target in made:
         check_package(target)

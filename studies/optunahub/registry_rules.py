@@ -69,9 +69,18 @@ def check_package(folder: Path) -> None:
 
 
 def front_matter(page: str) -> Any:
-    """The YAML between the first two lines of three dashes; None where there is none."""
+    """The YAML between the first two lines of three dashes; None where there is none.
+
+    Raises:
+        PackagingError: where it is no YAML.
+    """
     start, dashes, rest = page.partition("---\n")
-    return None if start or not dashes else yaml.safe_load(rest.partition("\n---\n")[0])
+    if start or not dashes:
+        return None
+    try:
+        return yaml.safe_load(rest.partition("\n---\n")[0])
+    except yaml.YAMLError as error:
+        raise PackagingError(f"The front matter of a page is no YAML: {error}") from error
 
 
 def check_front_matter(header: Any, folder: Path) -> None:

@@ -153,6 +153,11 @@ def test_a_module_that_is_not_there_is_named(tmp_path):
         Source(tmp_path).gather("npu_tune.samplers.layerwise")
 
 
+def test_an_author_that_breaks_the_front_matter_is_refused(tmp_path):
+    with pytest.raises(PackagingError, match="is no YAML"):
+        make_packages.make_packages(tmp_path, author="Doe: Jane: {")
+
+
 def test_what_exists_is_not_overwritten(registry):
     with pytest.raises(PackagingError, match="exists already"):
         make_packages.make_packages(registry.parent, author="Jane Doe")
