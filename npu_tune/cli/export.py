@@ -30,7 +30,7 @@ def export(study: Path, pick: str, out: Path, *, force: bool) -> CommandResult:
     """Builds one trial of STUDY: the file to deploy, and all one has to know of it."""
     from npu_tune.report.build import build_trial  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.report.documents import trial_document  # noqa: PLC0415
-    from npu_tune.report.tables import metrics_text  # noqa: PLC0415
+    from npu_tune.report.tables import filled, metrics_text  # noqa: PLC0415
     from npu_tune.validation import keys_called  # noqa: PLC0415
 
     with keys_called({"export.out": "--out", "export.force": "--force"}):
@@ -55,7 +55,7 @@ def export(study: Path, pick: str, out: Path, *, force: bool) -> CommandResult:
                     f"It needs {need.size_bytes:,} bytes of {need.memory}: {need.name}."
                     for need in artifact.needs
                 ),
-                *result.notes,
+                *map(filled, result.notes),
             ]
         ),
     )

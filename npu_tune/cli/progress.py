@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -26,20 +27,20 @@ _LEAST_BAR = 6
 """Columns that the bar takes, at most and at least."""
 
 
-class Display:
+class Display(ABC):
     """Shows how something proceeds, until it is finished."""
 
+    @abstractmethod
     def __call__(self, progress: Progress) -> None:
         """Shows a moment, now or a little later."""
-        raise NotImplementedError
 
+    @abstractmethod
     def say(self, text: str) -> None:
         """Writes a line that stays."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self) -> None:
         """Leaves the last moment to be seen."""
-        raise NotImplementedError
 
 
 def display(stream: TextIO | None = None) -> Display:

@@ -29,6 +29,7 @@ def space(
 ) -> CommandResult:
     """Lists the knobs of MODEL: their values, the default in brackets."""
     from npu_tune import api  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.report.tables import filled  # noqa: PLC0415
     from npu_tune.space import format_space, space_as_dict  # noqa: PLC0415
 
     table = target_table(**options)
@@ -43,5 +44,5 @@ def space(
                 "space": space_as_dict(problem.space),
                 "notes": list(notes),
             },
-            "\n".join([format_space(problem.space), *notes]),
+            "\n".join([format_space(problem.space), *map(filled, notes)]),
         )

@@ -64,7 +64,8 @@ class StudyWatch(Closing):
         self._clock = clock
         study = read_study_folder(folder)
         self._ledger = open_ledger(study.storage, name=study.name, create=False, read_only=True)
-        self._found: tuple[list[FrozenTrial], dict[str, Any], StudyResult] | None = None
+        self._result: StudyResult | None = None
+        self._seen: tuple[int, dict[str, Any]] = (0, {})
         self._new_at = clock()
 
     def look(self) -> StudyStatus:
@@ -76,13 +77,11 @@ class StudyWatch(Closing):
         # In this order: who ends between the two has said so.
         has_writer = self._ledger.has_writer()
         trials, attributes = self._ledger.trials(), self._ledger.attributes()
-        if self._found is None or (len(trials), attributes) != (
-            len(self._found[0]),
-            self._found[1],
-        ):
-            self._found = (trials, attributes, result_of(self._ledger))
+        seen = (len(trials), attributes)
+        if self._result is None or seen != self._seen:
+            self._result, self._seen = result_of(self._ledger), seen
             self._new_at = self._clock()
-        result = self._found[2]
+        result = self._result
         if result.stopped is not None:
             state = State.ENDED
         else:

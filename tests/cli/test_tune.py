@@ -455,3 +455,24 @@ def test_only_a_study_can_be_polished(npu_tune, here):
     ended = npu_tune("polish", "nowhere")
     assert ended.code == 2
     assert "no study" in ended.err
+
+
+GENETIC = ("--sampler", "nsga2", "--workers", 1, "--evaluations", 4, "--study", "s")
+
+
+def test_a_sampler_for_several_objectives_that_sees_one_says_what_to_do(npu_tune, model):
+    ended = npu_tune("tune", model, "--target", "fake-npu", *GENETIC)
+    assert ended.code == 0, ended.err
+    told = next(line for line in ended.err.splitlines() if "warning" in line)
+    assert "The sampler nsga2 (--sampler) sees one number only, the cost: it is" in told
+    assert told.endswith("To let it see every metric by itself, give --mode pareto.")
+    assert ended.err.count("sees one number only") == 1
+
+
+def test_the_mode_lets_the_sampler_see_every_metric(npu_tune, model):
+    ended = npu_tune("tune", model, "--target", "fake-npu", "--mode", "pareto", *GENETIC)
+    assert ended.code == 0, ended.err
+    assert "sees one number only" not in ended.err
+    assert 'mode = "pareto"' in (model.parent / "s" / "study.toml").read_text()
+    again = npu_tune("tune", model, "--target", "fake-npu", *GENETIC)
+    assert again.code == 5

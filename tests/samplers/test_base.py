@@ -238,7 +238,9 @@ def test_a_scalarization_of_the_wrong_length_is_refused_at_the_first_trial(make)
 def test_an_order_of_unknown_layers_is_refused_once_the_space_is_known(make):
     study = _study(make(seed=0, layer_order=("layer1", "layr2"), baseline=PROBLEM.default))
     study.tell(study.ask(), [1.0])
-    with pytest.raises(ValueError, match="'layr2', which is no layer"):
+    with pytest.raises(
+        ValueError, match=r"'layr2', which is no layer of the space \(did you mean 'layer2'"
+    ):
         study.ask()
 
 

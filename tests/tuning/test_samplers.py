@@ -105,7 +105,7 @@ def test_an_option_that_fails_at_the_first_proposal_is_a_usage_error():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"layer_order": ["l1", "l9"]}, "'l9', which is no layer.*did you mean 'l[0-3]'"),
+        ({"layer_order": ["l1", "l9"]}, "'l9', which is no layer"),
         ({"scalarization": [1.0]}, "one weight per objective"),
     ],
 )

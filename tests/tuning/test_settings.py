@@ -150,7 +150,9 @@ def test_a_study_with_more_than_is_asked_for_says_so_and_stays_as_it_is(tmp_path
 
 @pytest.mark.parametrize("name", ["nsga2", "nsga3"])
 def test_a_sampler_for_several_objectives_says_what_it_does_with_one(tmp_path, name):
-    with pytest.warns(NpuTuneWarning, match=f"With one objective, the sampler {name} is"):
+    with pytest.warns(
+        NpuTuneWarning, match=f"The sampler {name} sees one number only, the cost: it is"
+    ):
         run_fake(tmp_path / "one", 4, sampler={"name": name})
     with warnings.catch_warnings():
         warnings.simplefilter("error", NpuTuneWarning)

@@ -15,6 +15,7 @@ from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.messages import pickled
 from npu_tune.evaluation.pool.process import PARTING_S, ProcessPool
 from npu_tune.evaluation.pool.ray_cluster import RayConnection, first_line, ray_errors
+from npu_tune.validation import key_note
 
 START_TIMEOUT_S = 60.0
 """For a cluster to find room for the workers; clusters that grow by themselves need some time."""
@@ -196,7 +197,7 @@ class RayPool(Pool[Answer]):
             raise ExecutorError(
                 f"The Ray cluster has room for {len(done)} of {self._capacity} workers: it has "
                 f"{total:g} processors, and others may use them too.",
-                remedy=f"Ask for {max(len(done), 1)} workers, or enlarge the cluster.",
+                remedy=f"Ask for {max(len(done), 1)} workers{key_note('executor.workers')}, or enlarge the cluster.",
                 room=len(done),
                 workers=self._capacity,
             )

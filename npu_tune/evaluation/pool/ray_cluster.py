@@ -101,7 +101,8 @@ def ray_errors(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     except ray.exceptions.RayError as error:
         raise ExecutorError(
             f"Ray cannot go on: {first_line(error)}.",
-            remedy="Mend the cluster, or use the process executor; then run the same command again.",
+            remedy=f"Mend the cluster, or evaluate without Ray{key_note('executor.kind')}; then run the "
+            "same command again.",
         ) from error
 
 
@@ -175,7 +176,7 @@ class _LocalRay(Closing):
         reason = message.reason if isinstance(message, Unfit) else repr(message)
         raise ExecutorError(
             f"Ray cannot be started on this machine: {reason.rstrip('.')}.",
-            remedy="Use the process executor, or the address of a cluster.",
+            remedy=f"Evaluate without Ray{key_note('executor.kind')}, or give the address of a cluster.",
         )
 
 
@@ -223,7 +224,7 @@ def _connect(address: str) -> None:
             ray.init(address=address, **_QUIETLY)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ExecutorError(
-            f"Cannot connect to Ray at {address!r}: {str(error).rstrip('.')}.",
+            f"Cannot connect to Ray at {address!r}{key_note('executor.address')}: {str(error).rstrip('.')}.",
             remedy="Start a cluster with `ray start --head`, or leave the address out.",
             address=address,
         ) from error
