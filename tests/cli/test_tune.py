@@ -200,7 +200,7 @@ def test_limits_are_upper_or_lower_bounds(npu_tune, model):
     document = npu_tune("tune", model, *QUICK, "--study", "s", *limits, "--json").document
     assert document["limits"] == {"sram_bytes": 6144}
     assert document["floors"] == {"share": 0.25}
-    shown = npu_tune("show", "s").out
+    shown = " ".join(npu_tune("show", "s").out.split())
     assert "sram_bytes <= 6.0 KiB, share >= 0.25" in shown
 
 
@@ -342,7 +342,7 @@ def test_bad_input_gets_one_sentence_and_its_exit_code(npu_tune, model, argument
     (model.parent / "broken.tflite").write_bytes(model.read_bytes()[:1000])
     (model.parent / "empty.onnx").write_bytes(b"")
     (model.parent / "float.onnx").write_bytes(FLOAT_ONNX)
-    ended = npu_tune("tune", *arguments)
+    ended = npu_tune("tune", *arguments, "--quiet")
     assert ended.code == code, ended.err
     assert not ended.out
     *warned, last = ended.err.splitlines()
