@@ -13,6 +13,7 @@ from fake_targets import (
 
 from npu_tune.errors import UsageError
 from npu_tune.tuning import read_study, run_study
+from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.polish import best_trial
 from npu_tune.tuning.trial import is_polish
 
@@ -168,7 +169,7 @@ def test_a_finished_study_is_polished_with_evaluations_of_its_own(tmp_path):
 def test_progress_names_the_phase(tmp_path):
     phases = []
 
-    run(tmp_path / "s", 60, listener=lambda p: phases.append(p.polishing))
+    run(tmp_path / "s", 60, listener=lambda p: phases.append(p.phase is Phase.POLISHING))
 
     assert phases.count(True) >= 6
     assert phases.count(False) > phases.count(True)
