@@ -1,7 +1,8 @@
 """Everything in this package that touches Optuna's private side; written against Optuna 5.0.
 
-Four things are here: a study in memory whose trials are asked for whole instead of parameter by
-parameter, the lines of Optuna's journal file, Optuna's own database tables, and hypervolumes.
+Five things are here: a study in memory whose trials are asked for whole instead of parameter by
+parameter, the lines of Optuna's journal file, Optuna's own database tables, what its dashboard
+reads beyond that (written against optuna-dashboard 0.21), and hypervolumes.
 """
 
 # Private members are what this module is for.
@@ -13,10 +14,10 @@ import copy
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import optuna
@@ -42,6 +43,16 @@ if TYPE_CHECKING:
 METRIC_NAMES_KEY = "study:metric_names"
 """The study system attribute under which Optuna keeps the names of the objectives."""
 
+_NOTE_VERSION = "dashboard:note_ver"
+_NOTE_PART = "dashboard:note_str:"
+_LONGEST_NOTE_PART = 2045
+"""Study system attributes that hold the note which the dashboard shows, as its ``save_note`` has
+them: a number that grows with every change, and the text in parts of so many characters. The
+dashboard itself is optional, so that they are written without it."""
+
+Callback: TypeAlias = Callable[[optuna.Study, FrozenTrial], None]
+"""What ``Study.optimize`` takes as ``callbacks``: called with the study and a finished trial."""
+
 _STORAGES_THAT_TELL = ("_in_memory", "_rdb.storage")
 
 SEALED_WORKER = "npu-tune+crc32"
@@ -66,6 +77,13 @@ class SearchStudy:
         sampler: any Optuna sampler.
         directions: ``minimize`` or ``maximize`` per objective.
         distributions: of every parameter, by name, in the order of sampling.
+        name: of the study, for callbacks.
+        metric_names: of the objectives, for callbacks.
+        callbacks: are called by :meth:`announce`.
+
+    Attributes:
+        study: the study itself.
+        is_stopped: True once a callback has called ``study.stop()``.
     """
 
     def __init__(
@@ -73,10 +91,17 @@ class SearchStudy:
         sampler: BaseSampler,
         directions: Sequence[str | StudyDirection],
         distributions: Mapping[str, BaseDistribution],
+        *,
+        name: str = "search",
+        metric_names: Sequence[str] = (),
+        callbacks: Iterable[Callback] = (),
     ) -> None:
         self._storage = _WholeTrialStorage()
         with quiet_creation():
-            self._study_id = self._storage.create_new_study(parse_directions(directions), "search")
+            self._study_id = self._storage.create_new_study(parse_directions(directions), name)
+        if metric_names:
+            names = list(metric_names)
+            self._storage.set_study_system_attr(self._study_id, METRIC_NAMES_KEY, names)
         self._distributions = dict(distributions)
         self._open = [name for name, d in distributions.items() if not d.single()]
         self._single = {
@@ -84,7 +109,9 @@ class SearchStudy:
             for name, d in distributions.items()
             if d.single()
         }
-        self.study = optuna.Study("search", self._storage, sampler=sampler)
+        self.study = optuna.Study(name, self._storage, sampler=sampler)
+        self._callbacks = tuple(callbacks)
+        self.is_stopped = False
 
     def enqueue(
         self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None
@@ -150,6 +177,23 @@ class SearchStudy:
         finally:
             self._storage.set_trial_state_values(trial._trial_id, state, told)
         return self._storage.get_trial(trial._trial_id)
+
+    def announce(self, trial: FrozenTrial) -> None:
+        """Calls the callbacks with a finished trial, each with a copy, as ``Study.optimize`` does.
+
+        What a callback raises is raised here.
+        """
+        local = self.study._thread_local
+        for callback in self._callbacks:
+            told = copy.copy(trial)
+            told.params, told.distributions = dict(trial.params), dict(trial.distributions)
+            told.user_attrs = json.loads(json.dumps(trial.user_attrs, default=dict))
+            local.in_optimize_loop = True  # lets it call `stop`
+            try:
+                callback(self.study, told)
+            finally:
+                local.in_optimize_loop = False
+                self.is_stopped = self.is_stopped or self.study._stop_flag
 
     def add(self, trials: Iterable[FrozenTrial]) -> None:
         """Takes finished trials over, in order; they are numbered on from what is there.
@@ -268,6 +312,29 @@ def without_constraint_list(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
     if any(key.startswith(prefix) for key in system_attrs):
         return {key: v for key, v in system_attrs.items() if key != _CONSTRAINTS_KEY}
     return dict(system_attrs)
+
+
+def note_of(study_system_attrs: Mapping[str, Any]) -> str:
+    """The note of a study that the dashboard shows; empty where there is none."""
+    parts = sum(key.startswith(_NOTE_PART) for key in study_system_attrs)
+    return "".join(study_system_attrs.get(f"{_NOTE_PART}{part}", "") for part in range(parts))
+
+
+def note_changes(body: str, study_system_attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """The study system attributes to be set so that the dashboard shows another note.
+
+    Args:
+        body: the note, in Markdown.
+        study_system_attrs: as they are.
+    """
+    size = _LONGEST_NOTE_PART
+    texts = [body[start : start + size] for start in range(0, len(body), size)]
+    before = sum(key.startswith(_NOTE_PART) for key in study_system_attrs)
+    texts += [""] * (before - len(texts))
+    version = int(study_system_attrs.get(_NOTE_VERSION, 0)) + 1
+    return {_NOTE_VERSION: version} | {
+        f"{_NOTE_PART}{part}": text for part, text in enumerate(texts)
+    }
 
 
 def internal_params(trial: FrozenTrial) -> dict[str, float]:

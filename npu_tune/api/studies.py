@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from npu_tune.network import Network
 from npu_tune.targets import Artifact, Target
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
     from npu_tune.tuning import Listener, StudyResult
 
@@ -70,6 +72,7 @@ def tune(
     storage: str | None = None,
     store: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
+    callbacks: Iterable[Callable[[optuna.Study, FrozenTrial], None]] = (),
 ) -> StudyResult:
     """Searches for the best way to compile a model; the same call again resumes.
 
@@ -102,6 +105,9 @@ def tune(
         storage: a database URL instead of a file in the folder.
         store: folder of evaluations shared with other studies.
         listener: is told of the progress.
+        callbacks: those of Optuna's ``study.optimize``, called with every trial that finishes;
+            ``study.stop()`` ends the search. The study they get is the sampler's, in memory: what
+            they set on it is not kept.
 
     Raises:
         NpuTuneError: what went wrong, with a remedy; :mod:`npu_tune.errors` lists the kinds.
@@ -154,7 +160,14 @@ def tune(
     }
     with keys_called({key: f"the argument {name!r}" for key, name in _ARGUMENTS.items()}):
         parsed = parse_study(without_none(document), base=Path.cwd(), source="tune")
-        return run_study(parsed, network=network, target=made, sampler=instance, listener=listener)
+        return run_study(
+            parsed,
+            network=network,
+            target=made,
+            sampler=instance,
+            listener=listener,
+            callbacks=callbacks,
+        )
 
 
 def load_study(folder: str | os.PathLike[str]) -> StudyResult:

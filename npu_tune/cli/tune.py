@@ -206,14 +206,16 @@ def search(
         result = run_study(study, polish=polish, listener=listener)
     return CommandResult(
         study_document(result, folder=study.folder),
-        f"{study_text(result, layers=False)}\n\n{_next_commands(result, study.folder)}",
+        f"{study_text(result, layers=False)}\n\n{_next_commands(result, study)}",
         error=_shortcoming(result),
     )
 
 
-def _next_commands(result: StudyResult, folder: Path) -> str:
+def _next_commands(result: StudyResult, study: StudyFile) -> str:
     """What a person may do with a study, as commands that can be copied."""
-    place, least = shlex.quote(str(folder)), result.least_infeasible
+    from npu_tune.tuning.dashboard import optuna_line  # noqa: PLC0415 -- keeps --help fast
+
+    place, least = shlex.quote(str(study.folder)), result.least_infeasible
     lines = [f"`npu-tune show {place}` shows what changed in each layer."]
     if result.best is not None:
         lines.append(f"`npu-tune export {place} --out DIR` builds the best.")
@@ -221,7 +223,8 @@ def _next_commands(result: StudyResult, folder: Path) -> str:
         lines.append(
             f"`npu-tune export {place} --pick {least.number} --out DIR` builds what comes closest."
         )
-    return "\n".join(lines)
+    lines.append(f"`npu-tune report {place}` writes a page that says why.")
+    return "\n".join([*lines, optuna_line(study)])
 
 
 def _shortcoming(result: StudyResult) -> NpuTuneError | None:

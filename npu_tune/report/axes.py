@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from npu_tune.report.numbers import BYTE_UNITS
+from npu_tune.numerals import BYTE_UNITS
 from npu_tune.targets import Goal, Metric
 
 _KIB = 1024

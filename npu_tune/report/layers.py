@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from npu_tune.space import NETWORK_SCOPE, Configuration, Value
+from npu_tune.space import NETWORK_SCOPE, Value
+from npu_tune.tuning.changes import knob_changes
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 if TYPE_CHECKING:
@@ -71,14 +72,3 @@ def layers_frame(result: StudyResult, trial: TrialRecord) -> pd.DataFrame:
     }
     index = pd.Index([row.layer for row in rows], name="layer")
     return pd.DataFrame(table, index=index).astype({"before": float, "after": float})
-
-
-def knob_changes(
-    configuration: Configuration, default: Configuration
-) -> dict[str, dict[str, tuple[Value | None, Value]]]:
-    """By layer and knob, the default's value and the configuration's where they differ."""
-    changes: dict[str, dict[str, tuple[Value | None, Value]]] = {}
-    for full_name, value in configuration.difference(default).items():
-        layer, _, knob = full_name.rpartition("/")
-        changes.setdefault(layer, {})[knob] = (default.get(full_name), value)
-    return changes

@@ -14,8 +14,8 @@ from typing import Any
 
 from npu_tune.errors import ModelError, ModelFormatError
 from npu_tune.network import Network, load_network
+from npu_tune.numerals import format_value
 from npu_tune.report.layer_figures import LayerFigures, layer_figures
-from npu_tune.report.numbers import format_value
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 FORMATS = ("onnx", "tflite")

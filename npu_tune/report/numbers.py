@@ -1,49 +1,11 @@
-"""The way numbers are written for people: with no digit that says nothing."""
+"""The digits that the figures of a study bear."""
 
 from __future__ import annotations
 
 import math
 
+from npu_tune.numerals import format_ratio, format_value
 from npu_tune.tuning.records import StudyResult, TrialRecord
-
-BYTE_UNITS = ("B", "byte", "bytes")
-_KIB = 1024
-_MOST_RATIO_DIGITS = 3
-_MOST_COST_DIGITS = 4
-
-
-def format_value(value: float, unit: str = "", *, error: float = 0.0) -> str:
-    """A number for people: bytes as KiB, large numbers whole, with separators, others in 4 digits.
-
-    Args:
-        value: the number.
-        unit: of it.
-        error: its standard error as a share of it; digits beyond the first that it reaches are
-            left out. 0 for a number that is exact.
-    """
-    if unit in BYTE_UNITS:
-        kib = value / _KIB
-        return f"{_rounded(kib, error):,.{_decimals(kib, error, most=1)}f} KiB"
-    if error > 0 and value:
-        return f"{_rounded(value, error):,.{_decimals(value, error)}f}"
-    if math.isfinite(value) and (float(value).is_integer() or abs(value) >= 1000):
-        return f"{round(value):,}"
-    return f"{value:,.4g}"
-
-
-def format_ratio(value: float, reference: float, *, error: float = 0.0) -> str:
-    """``value / reference`` in at most three decimals; ``-`` where there is nothing to divide by."""
-    if not reference:
-        return "-"
-    ratio = value / reference
-    return f"{ratio:.{_decimals(ratio, error, most=_MOST_RATIO_DIGITS)}f}"
-
-
-def format_cost(cost: float | None, *, error: float = 0.0) -> str:
-    """A cost in at most four decimals; ``-`` where there is none."""
-    if cost is None:
-        return "-"
-    return f"{cost:.{_decimals(cost, error, most=_MOST_COST_DIGITS)}f}"
 
 
 def error_of(result: StudyResult, trial: TrialRecord, name: str) -> float:
@@ -69,20 +31,3 @@ def of_baseline(result: StudyResult, trial: TrialRecord, name: str) -> str:
         return "-"
     error = math.hypot(error_of(result, trial, name), error_of(result, baseline, name))
     return format_ratio(trial.metrics[name], baseline.metrics.get(name, 0.0), error=error)
-
-
-def _place(value: float, error: float) -> int:
-    """The decimal place of the first digit that the error reaches; -2 for hundredths."""
-    return math.floor(math.log10(abs(value) * error))
-
-
-def _decimals(value: float, error: float, most: int = 99) -> int:
-    if not (error > 0 and value and math.isfinite(value)):
-        return most
-    return min(max(-_place(value, error), 0), most)
-
-
-def _rounded(value: float, error: float) -> float:
-    if not (error > 0 and value and math.isfinite(value)):
-        return value
-    return round(value, -_place(value, error))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from npu_tune.numerals import format_value
 from npu_tune.report.documents import Document
-from npu_tune.report.numbers import format_value
 from npu_tune.report.tables import filled, table
 from npu_tune.space import Configuration
 from npu_tune.targets import Metric

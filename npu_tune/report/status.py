@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from npu_tune.numerals import format_cost
 from npu_tune.report.documents import Document, trial_document
-from npu_tune.report.numbers import cost_error, format_cost, metric_value, of_baseline
+from npu_tune.report.numbers import cost_error, metric_value, of_baseline
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.watching import State, StudyStatus
 

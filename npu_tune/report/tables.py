@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from npu_tune.columns import text_columns
-from npu_tune.report.numbers import format_value
+from npu_tune.numerals import format_value
 from npu_tune.targets import Metric
 
 UNBROKEN = "\N{NO-BREAK SPACE}"

@@ -7,17 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from npu_tune.numerals import format_cost, format_ratio, format_value
 from npu_tune.report.documents import trial_counts
 from npu_tune.report.explain import explain_from_records
 from npu_tune.report.layers import LayerChange, layer_changes
-from npu_tune.report.numbers import (
-    cost_error,
-    format_cost,
-    format_ratio,
-    format_value,
-    metric_value,
-    of_baseline,
-)
+from npu_tune.report.numbers import cost_error, metric_value, of_baseline
 from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npu_tune.files import storage_errors, whole_file
+from npu_tune.numerals import format_cost
 from npu_tune.report.documents import Document, metric_document, trial_document
-from npu_tune.report.numbers import cost_error, format_cost, metric_value
+from npu_tune.report.numbers import cost_error, metric_value
 from npu_tune.report.tables import table
 from npu_tune.tuning.records import StudyResult, TrialRecord
 

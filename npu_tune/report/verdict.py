@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from npu_tune.report.numbers import format_value
+from npu_tune.numerals import format_value
 from npu_tune.report.references import Reference
 from npu_tune.targets import Goal
 from npu_tune.tuning.records import StudyResult, TrialRecord

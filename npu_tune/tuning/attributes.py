@@ -1,6 +1,7 @@
 """Trials and studies as user attributes of Optuna, and back.
 
-Everything is plain JSON under short names, so that any Optuna tool shows it.
+Everything is plain JSON under short names, so that any Optuna tool shows it: each metric is an
+attribute of its own, called as the metric is.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from npu_tune.space import Configuration
 from npu_tune.targets import Confidence, Identity, Metric, Problem, ProfileSchema
 from npu_tune.targets.oracle import Bound
 from npu_tune.targets.profiles import pack_profile
+from npu_tune.tuning.changes import changes_text
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.packed import LazyProfile, SharedPairs, pack_attributes
+from npu_tune.tuning.packed import LazyProfile, SharedPairs, TrialMetrics, pack_attributes
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.samples import NearbyReference
 from npu_tune.tuning.settings import SearchSettings
@@ -27,6 +29,29 @@ from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
 ELAPSED = "elapsed_s"
+
+_METRICS = "metrics"
+"""A table of the metrics whose name is taken; before version 0.2, of all metrics."""
+
+_TAKEN = frozenset(
+    {
+        KEY,
+        ELAPSED,
+        _METRICS,
+        "changes",
+        "configuration",
+        "duplicate_of",
+        "failure",
+        "message",
+        "notes",
+        "origin",
+        "predicted",
+        "profile",
+        "sample",
+        "seconds",
+    }
+)
+"""The names of a trial's attributes that are no metrics."""
 
 
 def trial_attributes(
@@ -44,11 +69,13 @@ def trial_attributes(
         KEY: key,
         ELAPSED: round(elapsed_s, 3),
         "origin": record.origin,
+        "changes": changes_text(record.configuration, default),
         "configuration": record.configuration.difference(default),
         "seconds": round(record.seconds, 6),
     }
+    attributes |= {n: value for n, value in record.metrics.items() if n not in _TAKEN}
     optional: dict[str, Any] = {
-        "metrics": dict(record.metrics),
+        _METRICS: {n: value for n, value in record.metrics.items() if n in _TAKEN},
         "profile": pack_profile(record.profile),
         "notes": list(record.notes),
         "failure": record.failure,
@@ -61,6 +88,13 @@ def trial_attributes(
     if record.duplicate_of is not None:
         attributes["duplicate_of"] = record.duplicate_of
     return pack_attributes(attributes)
+
+
+def trial_metrics(attributes: Mapping[str, Any]) -> Mapping[str, float]:
+    """The metrics among a trial's attributes, also of those that an earlier version wrote."""
+    own = TrialMetrics(attributes, _TAKEN)
+    others = attributes.get(_METRICS)
+    return {**others, **own} if others else own
 
 
 def trial_records(
@@ -135,7 +169,7 @@ def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> 
     return TrialRecord(
         number=trial.number,
         configuration=shared.share(default.replace(attributes.get("configuration", {}))),
-        metrics=attributes.get("metrics", {}),
+        metrics=trial_metrics(attributes),
         failure=attributes.get("failure"),
         message=attributes.get("message", ""),
         origin=attributes.get("origin", SAMPLER),

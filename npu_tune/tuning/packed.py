@@ -15,6 +15,9 @@ from npu_tune.targets.profiles import unpack_profile
 _MOST_ITEMS = 16
 """A flat table of so many items takes about as much room as the packed form of one."""
 
+_LONGEST_WORD = 24
+"""Characters up to which a text is one of few, such as an origin, that trials share."""
+
 
 class PackedTable(Mapping[str, Any]):
     """A JSON object as compressed text, read whenever somebody looks at it.
@@ -67,6 +70,36 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
         return f"LazyProfile({dict(self)!r})"
 
 
+class TrialMetrics(Mapping[str, float]):
+    """A trial's metrics as a view of its attributes: those whose name is not taken.
+
+    Args:
+        attributes: of the trial.
+        taken: names of attributes that are no metrics.
+    """
+
+    __slots__ = ("_attributes", "_taken")
+
+    def __init__(self, attributes: Mapping[str, Any], taken: frozenset[str]) -> None:
+        self._attributes = attributes
+        self._taken = taken
+
+    def __getitem__(self, name: str) -> float:
+        if name in self._taken:
+            raise KeyError(name)
+        value: float = self._attributes[name]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._attributes if name not in self._taken)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
 class SharedPairs:
     """Lets configurations share what they have in common: nearly all pairs of name and value."""
 
@@ -91,6 +124,8 @@ def pack_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _packed(value: Any) -> Any:
+    if isinstance(value, str) and len(value) <= _LONGEST_WORD:
+        return sys.intern(value)
     if not isinstance(value, dict):
         return value
     if len(value) > _MOST_ITEMS or any(isinstance(v, dict | list) for v in value.values()):

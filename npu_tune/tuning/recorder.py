@@ -12,7 +12,7 @@ from npu_tune._optuna_compat import SearchStudy
 from npu_tune.errors import EvaluationError
 from npu_tune.evaluation import Outcome
 from npu_tune.space import Configuration
-from npu_tune.tuning.attributes import as_duplicate, trial_attributes
+from npu_tune.tuning.attributes import as_duplicate, trial_attributes, trial_metrics
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.packed import LazyProfile, SharedPairs
 from npu_tune.tuning.progress import ProgressMeter
@@ -150,7 +150,7 @@ class Recorder:
         number = self._ledger.append(told)
         # What trial and record have in common is there once.
         profile = LazyProfile(attributes["profile"]) if "profile" in attributes else record.profile
-        metrics = attributes.get("metrics", record.metrics)
-        record = replace(record, number=number, metrics=metrics, profile=profile)
+        record = replace(record, number=number, metrics=trial_metrics(attributes), profile=profile)
         self._meter.count(record)
+        self._search.announce(told)
         return record

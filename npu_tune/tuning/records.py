@@ -49,7 +49,7 @@ class StudyResult:
         profile: what the columns of the trials' profiles mean.
         deterministic: False where evaluations of one configuration differ.
         stopped: why the study's last run ended (``evaluations``, ``wall time``, ``interrupted``,
-            ``search space exhausted``); None while it runs or where it was killed.
+            ``search space exhausted``, ``polished``, ``callback``); None while it runs or where it was killed.
         baseline_again: the metrics of the baseline evaluated once more at the end; None where
             the study did not come to its end.
         bound: what no configuration falls below, with what the best chooses for the whole

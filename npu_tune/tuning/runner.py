@@ -265,6 +265,8 @@ class Runner:
             return "interrupted"
         if self._ended is not None:
             return self._ended
+        if self._search.is_stopped:
+            return "callback"
         if left is not None and left <= self._agenda.reserve:
             return "evaluations"
         if self._meter.out_of_time:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from optuna.samplers import BaseSampler
 
-from npu_tune._optuna_compat import SearchStudy
+from npu_tune._optuna_compat import Callback, SearchStudy
 from npu_tune.errors import EvaluationError, NpuTuneWarning
 from npu_tune.evaluation import quiet
 from npu_tune.space import to_distributions, to_params
@@ -27,6 +27,8 @@ def new_search(
     objective: Objective,
     evaluations: int | None = None,
     sampler: BaseSampler | None = None,
+    name: str = "search",
+    callbacks: Iterable[Callback] = (),
 ) -> SearchStudy:
     """An Optuna study in memory with the sampler that a section asks for.
 
@@ -37,6 +39,8 @@ def new_search(
         objective: what is optimised.
         evaluations: the budget, for samplers that plan ahead; None where there is none.
         sampler: instead of the one that the section names, as it is.
+        name: of the study, for callbacks.
+        callbacks: Optuna's, called with every trial that finishes.
 
     Raises:
         UsageError: if the sampler is unknown or refuses its options.
@@ -61,7 +65,14 @@ def new_search(
     made = make_sampler(
         sampler or section.name or default_sampler(problem), section.options, context=context
     )
-    return SearchStudy(made, directions, distributions)
+    return SearchStudy(
+        made,
+        directions,
+        distributions,
+        name=name,
+        metric_names=objective.study_metrics,
+        callbacks=callbacks,
+    )
 
 
 def expected_noise(problem: Problem, objective: Objective) -> float:

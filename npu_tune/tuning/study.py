@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from npu_tune._optuna_compat import SearchStudy
-from npu_tune.errors import NpuTuneWarning
-from npu_tune.evaluation import Outcome
-from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, StoredEvaluator
-from npu_tune.evaluation.pool import Pool, make_pool
-from npu_tune.evaluation.store import Store, store_path
+from npu_tune._optuna_compat import Callback, SearchStudy
+from npu_tune.evaluation.evaluator import Evaluator
 from npu_tune.network import Network
 from npu_tune.targets import Problem, Target, load_target
 from npu_tune.tuning.attributes import (
@@ -24,6 +20,8 @@ from npu_tune.tuning.attributes import (
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.conclusion import conclude
 from npu_tune.tuning.config import SamplerSection, StudyFile
+from npu_tune.tuning.dashboard import KNOB_VALUES, knob_values, write_note
+from npu_tune.tuning.evaluators import make_evaluator
 from npu_tune.tuning.folder import (
     is_study_folder,
     make_study_folder,
@@ -48,7 +46,6 @@ from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.search import new_search, problem_references, problem_starts
 from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
-from npu_tune.validation import key_name
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -63,6 +60,7 @@ def run_study(
     sampler: BaseSampler | None = None,
     polish: int | None = None,
     listener: Listener | None = None,
+    callbacks: Iterable[Callback] = (),
 ) -> StudyResult:
     """Runs a study, or resumes it where its ledger has trials already.
 
@@ -76,6 +74,7 @@ def run_study(
         sampler: instead of the one the study names, as it is.
         polish: with at most so many further evaluations, to do nothing but polish the best.
         listener: is told of the progress.
+        callbacks: Optuna's, called with the study in memory and every trial that finishes.
 
     Raises:
         UsageError: if the study asks for what target or sampler do not have, or for a storage
@@ -103,7 +102,8 @@ def run_study(
         stop_on_signals() as stop,
         no_empty_folder(study.folder),
     ):
-        return _Session(study, problem, stop, sampler, listener=listener, polish=polish).run()
+        session = _Session(study, problem, stop, sampler, listener=listener, polish=polish)
+        return session.run(callbacks)
 
 
 class _Session:
@@ -137,7 +137,7 @@ class _Session:
             objectives=len(self._objective.study_directions),
         )
 
-    def run(self) -> StudyResult:
+    def run(self, callbacks: Iterable[Callback]) -> StudyResult:
         study, objective = self._study, self._objective
         # What the folder of a study names may have been the default, which copes.
         if self._is_named and not is_study_folder(study.folder):
@@ -150,6 +150,8 @@ class _Session:
                 objective=objective,
                 evaluations=study.study.budget,
                 sampler=self._sampler,
+                name=study.name,
+                callbacks=callbacks,
             )
         )
 
@@ -171,9 +173,12 @@ class _Session:
             ledger.watch_folder(study.folder)
             with rescuing(ledger, study, network, self._objective):
                 with contextlib.ExitStack() as stack:
-                    self._search(ledger, trials, search, self._evaluator(stack))
+                    evaluator = make_evaluator(study, self._problem, stack, self._listener)
+                    self._search(ledger, trials, search, evaluator)
                 del search, trials  # before the trials are there once more
-                return result_of(ledger)
+                result = result_of(ledger)
+                write_note(ledger, study, result)
+                return result
 
     def _open_ledger(self) -> PatientLedger:
         study, objective = self._study, self._objective
@@ -197,33 +202,12 @@ class _Session:
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
             ledger.set_attribute(STUDY, identity | about)
+            write_note(ledger, self._study)
+        if KNOB_VALUES not in ledger.attributes():
+            ledger.set_attribute(KNOB_VALUES, knob_values(self._problem.space))
         if self._alone is None:
             ledger.set_attribute(PLANNED, self._study.study.budget)
         ledger.set_attribute(STOPPED, None)
-
-    def _evaluator(self, stack: contextlib.ExitStack) -> Evaluator:
-        """Who evaluates, closed with the stack; its workers start with the first evaluation."""
-        executor, budget = self._study.executor, self._study.study.budget
-        most = self._problem.most_workers if executor.kind == "process" else None
-        if most is not None and (executor.workers or 0) > most:
-            warnings.warn(
-                f"{key_name('executor.workers')} is {executor.workers}, and this machine measures "
-                f"{most} at a time: the others would only wait, and are not started.",
-                NpuTuneWarning,
-                stacklevel=2,
-            )
-        limits = [limit for limit in (budget, most) if limit is not None]
-        workers = min([executor.capacity, *limits])
-        if workers < executor.capacity:
-            executor = executor.model_copy(update={"workers": workers})
-        tell_phase(self._listener, Phase.WORKERS, planned=budget)
-        pool: Pool[Outcome] = make_pool(executor, self._problem)
-        evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, self._problem))
-        folder = self._study.study.store
-        if folder is None:
-            return evaluator
-        store = stack.enter_context(Store(store_path(folder, self._problem.identity)))
-        return StoredEvaluator(evaluator, store, reuse=self._problem.deterministic)
 
     def _search(
         self,

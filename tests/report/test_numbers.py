@@ -5,13 +5,8 @@ from dataclasses import replace
 import pytest
 from study_results import measured_result, study_result
 
-from npu_tune.report.numbers import (
-    format_cost,
-    format_ratio,
-    format_value,
-    metric_value,
-    of_baseline,
-)
+from npu_tune.numerals import format_cost, format_ratio, format_value
+from npu_tune.report.numbers import metric_value, of_baseline
 
 
 @pytest.mark.parametrize(

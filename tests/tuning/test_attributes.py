@@ -5,7 +5,7 @@ from optuna.trial import create_trial
 
 from npu_tune.errors import StorageError
 from npu_tune.space import Configuration
-from npu_tune.tuning.attributes import trial_attributes, trial_records
+from npu_tune.tuning.attributes import trial_attributes, trial_metrics, trial_records
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.trial import BASELINE, TrialRecord
 
@@ -56,6 +56,7 @@ def test_costs_are_taken_against_the_first_baseline_where_evaluations_do_not_dif
     [
         {"configuration": {"no/knob": 1}},
         {"configuration": 5},
+        {"cycles": "many"},
         {"metrics": {"cycles": "many"}},
         {"metrics": [1.0]},
     ],
@@ -80,3 +81,38 @@ def test_what_was_predicted_is_kept_with_the_trial_and_not_with_its_duplicates()
 
     assert verified.predicted == 0.51
     assert baseline.predicted is duplicate.predicted is None
+
+
+def test_every_metric_is_a_plain_attribute_and_stands_nowhere_else():
+    record = TrialRecord(0, DEFAULT, metrics={"cycles": 10.0, "sram_bytes": 3.0})
+
+    attributes = trial_attributes(record, default=DEFAULT, key="k", elapsed_s=0.0)
+
+    assert (attributes["cycles"], attributes["sram_bytes"]) == (10.0, 3.0)
+    assert "metrics" not in attributes
+    assert trial_metrics(attributes) == record.metrics
+
+
+def test_a_metric_whose_name_is_taken_is_kept_beside_the_others():
+    metrics = {"seconds": 7.0, "cycles": 10.0, "profile": 1.0}
+    record = TrialRecord(0, DEFAULT, metrics=metrics, seconds=0.5)
+
+    attributes = trial_attributes(record, default=DEFAULT, key="k", elapsed_s=0.0)
+
+    assert attributes["seconds"] == 0.5
+    assert trial_metrics(attributes) == metrics
+
+
+def test_metrics_of_an_earlier_version_are_read():
+    attributes = {"key": "k", "seconds": 0.5, "metrics": {"cycles": 10.0}}
+
+    assert trial_metrics(attributes) == {"cycles": 10.0}
+
+
+def test_changes_are_told_in_words():
+    record = TrialRecord(0, CHANGED, metrics={"cycles": 10.0})
+
+    attributes = trial_attributes(record, default=DEFAULT, key="k", elapsed_s=0.0)
+
+    assert attributes["changes"] == "a: knob 0 -> 1"
+    assert attributes["configuration"] == {"a/knob": 1}

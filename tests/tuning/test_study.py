@@ -58,7 +58,7 @@ def test_no_more_workers_are_asked_for_than_there_are_evaluations(
         asked.append(executor.capacity)
         return InlinePool(problem)
 
-    monkeypatch.setattr("npu_tune.tuning.study.make_pool", inline_instead)
+    monkeypatch.setattr("npu_tune.tuning.evaluators.make_pool", inline_instead)
     executor = {"kind": "process", "workers": 4}
     run_fake(tmp_path / "s", evaluations, executor=executor)
 
@@ -223,7 +223,7 @@ def test_limits_reach_optuna_as_constraints(tmp_path):
     study = optuna.load_study(study_name="test", storage=storage)
     assert len(study.trials) >= 10
     assert study.trials[0].constraints["sram_bytes"] == -0.5
-    assert study.trials[0].user_attrs["metrics"]["sram_bytes"] == 4608
+    assert study.trials[0].user_attrs["sram_bytes"] == 4608
 
 
 def test_a_pareto_study_tells_the_sampler_every_metric(tmp_path):
@@ -439,6 +439,9 @@ def test_what_study_asks_is_checked_before_anything_is_written(tmp_path):
     assert fake_study(tmp_path / "s").study.evaluations == 20
 
 
+METRICS = [metric.name for metric in SMALL.metrics]
+
+
 def _as_written_before(folder):
     """Turns a ledger into one of the first schema: other keys, and less said of the problem."""
     journal = folder / "ledger.journal"
@@ -449,6 +452,9 @@ def _as_written_before(folder):
         attributes = log.get("user_attrs", {})
         if "key" in attributes:
             attributes["key"] = f"old-{attributes['key'][4:]}"
+            metrics = {name: attributes.pop(name) for name in METRICS if name in attributes}
+            attributes |= {"metrics": metrics} if metrics else {}
+            del attributes["changes"]
         about = log.get("user_attr", {}).get("npu_tune")
         if about:
             about["schema_version"] = 1

@@ -25,6 +25,7 @@ from npu_tune.evaluation.pool import Finished, Watch
 from npu_tune.evaluation.pool.attempts import LOSSES
 from npu_tune.evaluation.store import Store
 from npu_tune.targets import Problem, Start
+from npu_tune.tuning.attributes import trial_metrics
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.progress import ProgressMeter
@@ -215,7 +216,7 @@ class _History:
         if "duplicate_of" in attributes:
             self.duplicates += 1
             return trial.number
-        metrics = attributes.get("metrics", {})
+        metrics = trial_metrics(attributes)
         values = (metrics.get(name, float("nan")) for name in self._metrics)
         hits = 0 if self._stored is None else self._stored.hits
         self._rows.append((*values, attributes.get("failure", ""), hits > self._hits))

@@ -11,9 +11,9 @@ from statistics import median
 
 from npu_tune.errors import EvaluationError, NpuTuneError
 from npu_tune.evaluation import quiet
+from npu_tune.numerals import format_value
 from npu_tune.report.explain.gains import ChangeGain, change_gains, leading_gains
 from npu_tune.report.explain.layer_costs import LayerCost, advice, layer_costs
-from npu_tune.report.numbers import format_value
 from npu_tune.report.opening import open_study_problem
 from npu_tune.space import Configuration
 from npu_tune.targets import MemoryBuffer, MemoryTimeline, Problem

@@ -6,8 +6,8 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from npu_tune.numerals import format_ratio, format_value
 from npu_tune.report.export.study import FOLDER, PortableStudy
-from npu_tune.report.numbers import format_ratio, format_value
 from npu_tune.report.references import compare_with_references, stated_metrics
 from npu_tune.report.verdict import beats_line, in_return_line
 from npu_tune.targets import Artifact, MemoryNeed

@@ -9,9 +9,9 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, Range1d, Span, Whisker
 
+from npu_tune.numerals import format_value
 from npu_tune.report.axes import axis_label, axis_value, first_two
 from npu_tune.report.html.figures import AFTER, BAD, BEFORE, finish, hover, plot
-from npu_tune.report.numbers import format_value
 from npu_tune.report.references import BASELINE
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord

@@ -6,6 +6,7 @@ from typing import Any
 
 from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d
 
+from npu_tune.numerals import format_value
 from npu_tune.report.explain import ChangeGain, Explanation, LayerCost
 from npu_tune.report.html.figures import (
     AFTER,
@@ -19,7 +20,6 @@ from npu_tune.report.html.figures import (
     lead_to_row,
     plot,
 )
-from npu_tune.report.numbers import format_value
 from npu_tune.targets import MemoryTimeline
 
 MOST_CHANGES_DRAWN = 15

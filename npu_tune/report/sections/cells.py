@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npu_tune.report.numbers import format_ratio, format_value
+from npu_tune.numerals import format_ratio, format_value
 from npu_tune.report.sections.model import Cell
 from npu_tune.space import Value
 from npu_tune.targets import Goal

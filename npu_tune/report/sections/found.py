@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from npu_tune.report.numbers import format_value
+from npu_tune.numerals import format_value
 from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line

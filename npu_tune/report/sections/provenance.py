@@ -9,7 +9,7 @@ from pathlib import Path
 from npu_tune.errors import NpuTuneError
 from npu_tune.report.sections.model import Cell, Section, Table
 from npu_tune.report.verdict import export_command
-from npu_tune.report.versions import installed_versions
+from npu_tune.versions import installed_versions
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import STUDY_FILE, read_study_folder
 from npu_tune.tuning.records import StudyResult, TrialRecord

@@ -145,6 +145,19 @@ def parse_url(text: str) -> sqlalchemy.URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+def optuna_address(text: str) -> str:
+    """What Optuna's own tools take in the place of an address of good form.
+
+    Returns:
+        The path of a journal file, or a URL with the driver that this package brings; of a
+        password there are asterisks.
+    """
+    path = journal_path(text)
+    if path is not None:
+        return str(path)
+    return parse_url(text).render_as_string(hide_password=True)
+
+
 def _file(text: str) -> Path | None:
     """The file of a storage; None where it is on a server."""
     scheme, _, rest = text.partition("://")

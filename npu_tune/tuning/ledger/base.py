@@ -8,6 +8,7 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from npu_tune._optuna_compat import note_changes, note_of
 from npu_tune.closing import Closing
 from npu_tune.errors import StorageError, StudyMismatchError
 
@@ -64,6 +65,23 @@ class Ledger(Closing):
         Raises:
             StorageError: if that cannot be told.
         """
+
+    @abstractmethod
+    def system_attributes(self) -> dict[str, Any]:
+        """The study's attributes that Optuna's own tools keep (its system attributes)."""
+
+    @abstractmethod
+    def set_system_attribute(self, key: str, value: Any) -> None:
+        """Sets one of these to a JSON value. Raises StorageError."""
+
+    def note(self) -> str:
+        """The study's note, which Optuna's dashboard shows and lets people edit, as Markdown."""
+        return note_of(self.system_attributes())
+
+    def set_note(self, body: str) -> None:
+        """Writes the study's note anew. Raises StorageError."""
+        for key, value in note_changes(body, self.system_attributes()).items():
+            self.set_system_attribute(key, value)
 
     def check(self) -> None:
         """Looks whether the storage is still the one that was opened.

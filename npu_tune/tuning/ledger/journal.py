@@ -104,9 +104,19 @@ class JournalLedger(Ledger):
         return dict(self._reader.replay.get_study(self._study_id).user_attrs)
 
     def set_attribute(self, key: str, value: Any) -> None:
+        self._set(key, value, system=False)
+
+    def system_attributes(self) -> dict[str, Any]:
+        self._reader.read()
+        return dict(self._reader.replay.get_study(self._study_id).system_attrs)
+
+    def set_system_attribute(self, key: str, value: Any) -> None:
+        self._set(key, value, system=True)
+
+    def _set(self, key: str, value: Any, *, system: bool) -> None:
         self._check_writable()
         self._catch_up()
-        self._write(self._lines.study_attribute(self._study_id, key, value, system=False))
+        self._write(self._lines.study_attribute(self._study_id, key, value, system=system))
 
     def has_writer(self) -> bool:
         return is_locked(self._path)

@@ -119,6 +119,13 @@ class PatientLedger(Ledger):
     def has_writer(self) -> bool:
         return self._ledger.has_writer()
 
+    def system_attributes(self) -> dict[str, Any]:
+        return self._insist(self._ledger.system_attributes)
+
+    def set_system_attribute(self, key: str, value: Any) -> None:
+        self.settle()
+        self._insist(lambda: self._ledger.set_system_attribute(key, value))
+
     def watch_folder(self, folder: Path) -> None:
         """Takes the removal of a folder, which is there, for the loss of the study from now on."""
         self._folder = folder

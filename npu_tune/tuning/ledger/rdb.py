@@ -125,6 +125,17 @@ class RdbLedger(Ledger):
         with self._errors(), self._open().engine.connect() as connection:
             return is_claimed(connection, self.name)
 
+    def system_attributes(self) -> dict[str, Any]:
+        self.check()
+        with self._errors():
+            return dict(self._open().get_study_system_attrs(self._study_id))
+
+    def set_system_attribute(self, key: str, value: Any) -> None:
+        self._check_writable()
+        self.check()
+        with self._errors():
+            self._open().set_study_system_attr(self._study_id, key, value)
+
     def check(self) -> None:
         if self._watch is None or self._file is None:
             return

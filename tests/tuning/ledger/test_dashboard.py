@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-import optuna_dashboard
 import pytest
-from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from dashboards import dashboard
 from trials import finished_trial
 
 from npu_tune.tuning.ledger import open_ledger
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_) -> None:
-        pass
 
 
 @pytest.fixture
@@ -29,23 +20,13 @@ def get(place):
     ) as ledger:
         for index in range(5):
             ledger.append(finished_trial(index, failed=index == 4))
-    if "://" in place:
-        storage = RDBStorage(place.replace("postgresql://", "postgresql+psycopg://"))
-    else:
-        storage = JournalStorage(JournalFileBackend(place))
-    server = make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage), handler_class=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+    with dashboard(place) as address:
 
-    def ask(path: str):
-        url = f"http://127.0.0.1:{server.server_port}/api/{path}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return json.load(answer)
+        def ask(path: str):
+            with urllib.request.urlopen(f"{address}/api/{path}", timeout=60) as answer:  # noqa: S310 - loopback
+                return json.load(answer)
 
-    yield ask
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        yield ask
 
 
 def test_the_dashboard_lists_the_study_and_shows_its_trials(get):

@@ -9,21 +9,15 @@ import subprocess
 import sys
 
 import optuna
+import optuna_dashboard
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from dashboards import optuna_storage
 from trials import content, finished_trial
 
 from npu_tune.errors import StorageError, StudyMismatchError
 from npu_tune.tuning.ledger import open_ledger
 
 TWO = ("minimize", "maximize")
-
-
-def plain_optuna(place: str):
-    if "://" not in place:
-        return JournalStorage(JournalFileBackend(place))
-    return place.replace("postgresql://", "postgresql+psycopg://")
 
 
 def test_trials_come_back_as_they_were_in_the_order_written(place):
@@ -58,7 +52,7 @@ def test_plain_optuna_opens_it_as_an_ordinary_study(place):
         for index in range(4):
             ledger.append(finished_trial(index))
         ledger.set_attribute("target", {"name": "npu"})
-    study = optuna.load_study(study_name="s", storage=plain_optuna(place))
+    study = optuna.load_study(study_name="s", storage=optuna_storage(place))
     assert [d.name for d in study.directions] == ["MINIMIZE", "MAXIMIZE"]
     assert study.metric_names == ["ms", "share"]
     assert study.user_attrs == {"target": {"name": "npu"}}
@@ -75,14 +69,14 @@ def test_single_objective_studies_know_their_best_trial(place):
     with open_ledger(place, name="s", directions=("minimize",)) as ledger:
         for index in (5, 2, 3):
             ledger.append(finished_trial(index, objectives=1))
-    study = optuna.load_study(study_name="s", storage=plain_optuna(place))
+    study = optuna.load_study(study_name="s", storage=optuna_storage(place))
     assert study.best_trial.number == 1
 
 
 def test_trials_of_plain_optuna_are_read_and_counted(place):
     with open_ledger(place, name="s", directions=TWO) as ledger:
         ledger.append(finished_trial(0))
-        study = optuna.load_study(study_name="s", storage=plain_optuna(place))
+        study = optuna.load_study(study_name="s", storage=optuna_storage(place))
         study.add_trial(finished_trial(1))
         assert ledger.append(finished_trial(2)) == 2
         assert [t.values[0] for t in ledger.trials()] == [0, 1, 2]
@@ -200,3 +194,15 @@ def test_a_reader_can_tell_whether_somebody_writes(place):
             with open_ledger(place, name="s", create=False) as again:
                 assert reader.has_writer()
                 assert again.append(finished_trial(1)) == 1
+
+
+def test_the_note_is_what_the_dashboard_itself_would_have_written(place):
+    long, short = "Long. " * 1000, "Short."
+    with open_ledger(place, name="s", directions=("minimize",)) as ledger:
+        assert ledger.note() == ""
+        study = optuna.load_study(study_name="s", storage=optuna_storage(place))
+        for body in (long, short):
+            ledger.set_note(body)
+            assert ledger.note() == optuna_dashboard.get_note(study) == body
+        optuna_dashboard.save_note(study, long)
+        assert ledger.note() == long

@@ -1,0 +1,57 @@
+"""Who evaluates for a study: as many workers as are of use, and a store where there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+
+from npu_tune.errors import NpuTuneWarning
+from npu_tune.evaluation import Outcome
+from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, StoredEvaluator
+from npu_tune.evaluation.pool import Pool, make_pool
+from npu_tune.evaluation.store import Store, store_path
+from npu_tune.targets import Problem
+from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.phase import Phase
+from npu_tune.tuning.progress import Listener, tell_phase
+from npu_tune.validation import key_name
+
+
+def make_evaluator(
+    study: StudyFile,
+    problem: Problem,
+    stack: contextlib.ExitStack,
+    listener: Listener | None = None,
+) -> Evaluator:
+    """An evaluator that is closed with the stack; its workers start with the first evaluation.
+
+    Args:
+        study: says how many workers, where, and which store.
+        problem: what is evaluated.
+        stack: closes it.
+        listener: is told when workers are made.
+
+    Raises:
+        StorageError: if the store cannot be opened.
+    """
+    executor, budget = study.executor, study.study.budget
+    most = problem.most_workers if executor.kind == "process" else None
+    if most is not None and (executor.workers or 0) > most:
+        warnings.warn(
+            f"{key_name('executor.workers')} is {executor.workers}, and this machine measures "
+            f"{most} at a time: the others would only wait, and are not started.",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+    limits = [limit for limit in (budget, most) if limit is not None]
+    workers = min([executor.capacity, *limits])
+    if workers < executor.capacity:
+        executor = executor.model_copy(update={"workers": workers})
+    tell_phase(listener, Phase.WORKERS, planned=budget)
+    pool: Pool[Outcome] = make_pool(executor, problem)
+    evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, problem))
+    folder = study.study.store
+    if folder is None:
+        return evaluator
+    store = stack.enter_context(Store(store_path(folder, problem.identity)))
+    return StoredEvaluator(evaluator, store, reuse=problem.deterministic)
