@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from npu_tune.report.explain import Explanation
-from npu_tune.report.sections import Section, Table, Whereabouts, report_sections
+from npu_tune.report.sections import ReportSection, ReportTable, Whereabouts, report_sections
 from npu_tune.tuning.records import StudyResult
 
 
@@ -26,7 +26,7 @@ def report_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: ReportSection) -> Iterator[str]:
     yield f"## {section.title}"
     yield from map(_escaped, section.sentences)
     if section.commands:
@@ -37,7 +37,7 @@ def _section(section: Section) -> Iterator[str]:
         yield _fenced("toml", section.listing.rstrip())
 
 
-def _table(table: Table) -> Iterable[str]:
+def _table(table: ReportTable) -> Iterable[str]:
     rows = [[cell.text for cell in row] for row in table.rows]
     numbers = [
         any(row[column].value is not None for row in table.rows)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npu_tune.errors import NpuTuneError
-from npu_tune.report.sections.model import Cell, Section, Table
+from npu_tune.report.sections.model import Cell, ReportSection, ReportTable
 from npu_tune.report.verdict import export_command
-from npu_tune.versions import installed_versions
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import STUDY_FILE, read_study_folder
 from npu_tune.tuning.records import StudyResult, TrialRecord
 from npu_tune.tuning.settings import SearchSettings
 from npu_tune.tuning.study_file import study_file_to_toml
+from npu_tune.versions import installed_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class Whereabouts:
         return cls(folder, folder / STUDY_FILE, listing)
 
 
-def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> Section:
+def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> ReportSection:
     """How to get what was found."""
     sentence = f"Trial {trial.number} is built, with everything that belongs to it, by:"
     pick = None if trial is result.best else trial.number
     command = export_command(where.folder, pick=pick)
-    return Section("file", "Get the file", (sentence,), commands=(command,))
+    return ReportSection("file", "Get the file", (sentence,), commands=(command,))
 
 
-def provenance_section(result: StudyResult, where: Whereabouts) -> Section:
+def provenance_section(result: StudyResult, where: Whereabouts) -> ReportSection:
     """What everything depends on, and the commands that make it again."""
     facts = {
         "study": result.name,
@@ -65,11 +65,11 @@ def provenance_section(result: StudyResult, where: Whereabouts) -> Section:
         f"npu-tune run {shlex.quote(str(where.file))}",
         f"npu-tune report {shlex.quote(str(where.folder))}",
     )
-    return Section(
+    return ReportSection(
         "provenance",
         "Where this comes from",
         ("With the study file below and the model beside it the study is made again:",),
-        Table(("what", "value"), rows),
+        ReportTable(("what", "value"), rows),
         commands,
         where.listing,
     )

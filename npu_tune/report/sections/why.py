@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from npu_tune.report.explain import ChangeGain, Explanation, LayerCost, cost_in_words
 from npu_tune.report.sections.cells import change_cell, number_cell, value_text
-from npu_tune.report.sections.model import Cell, Section, Table, said
+from npu_tune.report.sections.model import Cell, ReportSection, ReportTable, said
 from npu_tune.targets import Goal
 
 _MOST_FALLEN = 3
 
 
-def changes_section(explanation: Explanation) -> Section:
+def changes_section(explanation: Explanation) -> ReportSection:
     """What the changes bring, together and each by itself."""
     gains, cost = explanation.gains, explanation.trial.cost or 0.0
     if not gains:
-        return Section(
+        return ReportSection(
             "changes", "What each change brings", ("Nothing differs from the default.",)
         )
     singles = explanation.trial.changes(explanation.result.default)
@@ -33,30 +33,32 @@ def changes_section(explanation: Explanation) -> Section:
     )
     columns = ("taken back", "default", "chosen", "cost without", "brings", "with it falls")
     rows = tuple(_change_row(gain) for gain in gains)
-    return Section("changes", "What each change brings", sentences, Table(columns, rows))
+    return ReportSection(
+        "changes", "What each change brings", sentences, ReportTable(columns, rows)
+    )
 
 
-def layers_section(explanation: Explanation) -> Section:
+def layers_section(explanation: Explanation) -> ReportSection:
     """Where the time goes."""
     rows, schema = explanation.layers, explanation.result.profile
     if not rows:
-        return Section("layers", "Where the time goes", ("The target does not tell.",))
+        return ReportSection("layers", "Where the time goes", ("The target does not tell.",))
     whole = cost_in_words(schema)
     has_causes = any(row.cause_before or row.cause_after for row in rows)
     columns = (
         "layer", "before", "after", "change", "share", *(["bounded by"] if has_causes else []),
         "changes",
     )  # fmt: skip
-    table = Table(
+    table = ReportTable(
         columns,
         tuple(_layer_row(row, has_causes=has_causes) for row in rows),
         tuple(row.layer for row in rows),
     )
     unit = f", in {schema.unit}" if schema.unit else ""
-    return Section("layers", f"Where {whole} goes{unit}", explanation.advice, table)
+    return ReportSection("layers", f"Where {whole} goes{unit}", explanation.advice, table)
 
 
-def memory_section(explanation: Explanation) -> Section | None:
+def memory_section(explanation: Explanation) -> ReportSection | None:
     """What lies in memory, and what makes the peak."""
     before, after = explanation.memory_before, explanation.memory_after
     if before is None or after is None:
@@ -75,8 +77,8 @@ def memory_section(explanation: Explanation) -> Section | None:
                 number_cell(capacity, "bytes"),
             )
         )
-    table = Table(("pool", "before", "after", "change", "size"), tuple(rows))
-    return Section(
+    table = ReportTable(("pool", "before", "after", "change", "size"), tuple(rows))
+    return ReportSection(
         "memory", "Memory over time", tuple(peak.sentence for peak in explanation.peaks), table
     )
 
