@@ -14,7 +14,14 @@ from npu_tune.space.listing import format_space, log10_size, space_as_dict
 
 if TYPE_CHECKING:
     from npu_tune.space.optuna import from_params, suggest, to_distributions, to_params
-    from npu_tune.space.ray import from_ray_config, to_param_space
+    from npu_tune.space.ray import (
+        flat_config,
+        from_ray_config,
+        is_knob_name,
+        to_param_space,
+        to_ray_config,
+        unknown_knob,
+    )
 
 __all__ = [
     "NETWORK_SCOPE",
@@ -22,20 +29,34 @@ __all__ = [
     "Knob",
     "SearchSpace",
     "Value",
+    "flat_config",
     "format_space",
     "from_params",
     "from_ray_config",
+    "is_knob_name",
     "log10_size",
     "space_as_dict",
     "suggest",
     "to_distributions",
     "to_param_space",
     "to_params",
+    "to_ray_config",
+    "unknown_knob",
 ]
 
 _HOMES = dict.fromkeys(
     ("from_params", "suggest", "to_distributions", "to_params"), "npu_tune.space.optuna"
-) | dict.fromkeys(("from_ray_config", "to_param_space"), "npu_tune.space.ray")
+) | dict.fromkeys(
+    (
+        "flat_config",
+        "from_ray_config",
+        "is_knob_name",
+        "to_param_space",
+        "to_ray_config",
+        "unknown_knob",
+    ),
+    "npu_tune.space.ray",
+)
 
 __getattr__ = lazy_attributes(__name__, _HOMES)
 

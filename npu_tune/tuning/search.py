@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
 from npu_tune._optuna_compat import Callback, SearchStudy
@@ -29,6 +30,7 @@ def new_search(
     sampler: BaseSampler | None = None,
     name: str = "search",
     callbacks: Iterable[Callback] = (),
+    distributions: Mapping[str, BaseDistribution] | None = None,
 ) -> SearchStudy:
     """An Optuna study in memory with the sampler that a section asks for.
 
@@ -41,6 +43,7 @@ def new_search(
         sampler: instead of the one that the section names, as it is.
         name: of the study, for callbacks.
         callbacks: Optuna's, called with every trial that finishes.
+        distributions: of every knob, where less may be chosen than the space offers.
 
     Raises:
         UsageError: if the sampler is unknown or refuses its options.
@@ -48,7 +51,7 @@ def new_search(
     """
     space = problem.space
     directions = objective.study_directions
-    distributions = to_distributions(space)
+    distributions = distributions or to_distributions(space)
     # What has one value only cannot be changed, so trials beside the baseline must not try to.
     default = to_params(space, space.default).items()
     baseline = {name: value for name, value in default if not distributions[name].single()}

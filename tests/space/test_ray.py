@@ -14,6 +14,7 @@ from npu_tune.space import (
     from_ray_config,
     to_distributions,
     to_param_space,
+    to_ray_config,
 )
 
 SPACE = SearchSpace(
@@ -57,11 +58,23 @@ def test_keys_that_ray_adds_are_no_knobs():
     assert from_ray_config(SPACE, sample | added) == from_ray_config(SPACE, sample)
 
 
-@pytest.mark.parametrize("key", ["seed", "__half", "half__", "____"])
-def test_other_keys_that_are_no_knobs_are_refused(key):
+def test_a_flat_key_without_a_layer_is_somebody_elses():
     sample = {"network/strategy": "size", "block/conv/ofm_block": 2}
-    with pytest.raises(StudyMismatchError, match=key):
-        from_ray_config(SPACE, sample | {key: 1})
+    assert from_ray_config(SPACE, sample | {"seed": 3, "target": "x"}) == from_ray_config(
+        SPACE, sample
+    )
+
+
+@pytest.mark.parametrize("name", ["network/strategies", "__half/strategy", "____/strategy"])
+def test_a_name_with_a_layer_that_is_no_knob_is_refused(name):
+    with pytest.raises(StudyMismatchError, match=f"no knob '{name}'"):
+        from_ray_config(SPACE, {"network/strategy": "size", name: "size"})
+
+
+def test_a_misspelt_knob_is_answered_with_the_closest_one():
+    with pytest.raises(StudyMismatchError, match="'network/stratgy'") as caught:
+        from_ray_config(SPACE, {"network": {"stratgy": "size"}})
+    assert "Did you mean 'network/strategy'?" in caught.value.remedy
 
 
 def test_a_layer_between_double_underscores_keeps_its_knobs():
@@ -76,9 +89,29 @@ def test_optuna_search_sees_the_names_and_ranges_of_a_study():
     assert search == to_distributions(SPACE)
 
 
-def test_a_sample_of_another_space_is_refused():
-    with pytest.raises(StudyMismatchError, match="block/conv/ofm_block"):
-        from_ray_config(SPACE, {"network": {"strategy": "size"}})
+def test_missing_knobs_stand_at_their_defaults():
+    configuration = from_ray_config(SPACE, {"network": {"strategy": "size"}})
+    assert configuration == SPACE.configuration({"network/strategy": "size"})
+
+
+def test_a_value_that_a_knob_has_not_is_refused():
+    with pytest.raises(StudyMismatchError, match="no value 'sise'"):
+        from_ray_config(SPACE, {"network": {"strategy": "sise"}})
+
+
+@pytest.mark.parametrize("config", [{}, {"seed": 1}, {"__trial_index__": 0}])
+def test_a_config_without_a_knob_says_where_a_space_is_given(config):
+    with pytest.raises(UsageError, match="chooses no knob") as caught:
+        from_ray_config(SPACE, config)
+    assert "param_space=param_space(" in caught.value.remedy
+    assert "search_alg=search_algorithm(" in caught.value.remedy
+
+
+@given(spaces())
+@settings(max_examples=30, deadline=None)
+def test_a_configuration_goes_to_ray_and_comes_back(space):
+    nested = to_ray_config(space, space.default)
+    assert from_ray_config(space, nested) == space.default
 
 
 def test_a_knob_named_like_a_scope_of_another_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ from npu_tune.closing import Closing
 from npu_tune.evaluation.pool.messages import not_picklable
 from npu_tune.network import Network
 from npu_tune.targets import Problem, Target
+
+MOST_OF_TITLE = 80
+"""Ray cuts the name of a trial's folder after 130 characters, and the trial's number must fit."""
 
 
 class Binding:
@@ -62,6 +66,17 @@ class Binding:
         sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]
         loaded: tuple[Target, Network] = pickle.loads(blob)  # noqa: S301 - made by `payload`
         return loaded
+
+    @property
+    def title(self) -> str:
+        """What people call it, such as ``resnet8 on ethos-u55-128``.
+
+        Ray takes ASCII alone for the names of trainables, and makes folders of them.
+        """
+        target, network = self.parts
+        plain = [re.sub(r"[^A-Za-z0-9._+=,@-]", "_", part.name) for part in (network, target)]
+        end = f" on {plain[1]}"[-MOST_OF_TITLE:]
+        return plain[0][: MOST_OF_TITLE - len(end)] + end
 
     def bind(self) -> Problem:
         """Makes the problem, which the caller closes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+import uuid
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Generic
@@ -121,7 +122,7 @@ class RayPool(Pool[Answer]):
 
     def submit(self, ticket: int, task: Task[Answer], binding: Binding) -> None:
         if not self._slots:
-            self._start_actors()
+            self._start_actors(binding.title)
         self._start(Submission(ticket, task, binding))
 
     def wait(self, timeout_s: float) -> Finished[Answer] | None:
@@ -177,15 +178,15 @@ class RayPool(Pool[Answer]):
             if binding.digest not in self._payloads:
                 self._payloads[binding.digest] = self._ray.put(binding.payload)
             slot = idle[0]
-            slot.awaited = slot.actor.run.remote(
-                task, binding.digest, [self._payloads[binding.digest]]
-            )
+            run = slot.actor.run.options(name=f"evaluate {binding.title}")
+            slot.awaited = run.remote(task, binding.digest, [self._payloads[binding.digest]])
             slot.job = job
 
-    def _start_actors(self) -> None:
+    def _start_actors(self, title: str) -> None:
         self._connection = RayConnection(self._address, workers=self._capacity)
         self._ray = self._connection.ray
         self._worker = self._ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
+        self._title = f"npu-tune: {title}"
         self._slots = [self._new_slot() for _ in range(self._capacity)]
         awaited = [slot.awaited for slot in self._slots]
         done, missing = self._ray.wait(
@@ -205,8 +206,10 @@ class RayPool(Pool[Answer]):
             self._take(slot)
 
     def _new_slot(self) -> _Slot[Answer]:
-        actor = self._worker.remote(self._timeout_s)
-        return _Slot(actor=actor, awaited=actor.ready.remote())
+        # What Ray's lists and pages show; a name may stand once in a cluster's namespace.
+        name = f"{self._title} {uuid.uuid4().hex[:8]}"
+        actor = self._worker.options(name=name).remote(self._timeout_s)
+        return _Slot(actor=actor, awaited=actor.ready.options(name=f"start {name}").remote())
 
     def _take(self, slot: _Slot[Answer]) -> Finished[Answer] | None:
         """Takes what a slot's actor has answered; a lost actor is replaced."""

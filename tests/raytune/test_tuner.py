@@ -1,0 +1,307 @@
+"""Real runs of Ray Tune."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fake_targets import (
+    Counting,
+    FailingTarget,
+    Flat,
+    LayeredTarget,
+    Meeting,
+    MeetingPlace,
+    NoisyTarget,
+    Spoiling,
+    Where,
+    fake_network,
+)
+from optuna.trial import TrialState
+
+from npu_tune.errors import UsageError
+from npu_tune.network import load_network
+from npu_tune.raytune import (
+    best,
+    configuration_of,
+    front,
+    param_space,
+    search_algorithm,
+    trainable,
+)
+from npu_tune.space import from_ray_config
+from npu_tune.targets import load_target
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    """Ray on this machine."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield ray
+    ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a Tuner left behind."""
+
+    results: list
+    search: object
+    folder: Path
+
+    @property
+    def trials(self):
+        return self.search.study.get_trials(deepcopy=False)
+
+
+@pytest.fixture
+def fit(ray_here, tmp_path):
+    """Runs a Tuner to its end."""
+    from ray import tune
+
+    def run(
+        target,
+        network,
+        *,
+        trials,
+        wrap=lambda search: search,
+        search=None,
+        param_space=None,
+        options=None,
+        **tune_options,
+    ):
+        made = None if search is None else search_algorithm(target, network, **search)
+        tuner = tune.Tuner(
+            trainable(target, network, **(options or {})),
+            param_space=param_space,
+            tune_config=tune.TuneConfig(
+                search_alg=None if made is None else wrap(made),
+                num_samples=trials,
+                max_concurrent_trials=2,
+                reuse_actors=True,
+                **tune_options,
+            ),
+            run_config=tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0),
+        )
+        results = list(tuner.fit())
+        (folder,) = (tmp_path / "ray").iterdir()
+        return Found(results, made, folder)
+
+    return run
+
+
+def evaluations(log):
+    """How often each configuration was evaluated, and in how many processes."""
+    lines = [line.split(" ", 1) for line in Path(log).read_text().splitlines()]
+    return Counter(changes for _, changes in lines), {process for process, _ in lines}
+
+
+def test_a_real_network_is_tuned_within_limits_and_learnt_from_layer_by_layer(fit, tmp_path):
+    target = Counting(load_target("neural-art-stm32n6"), log=tmp_path / "log")
+    network = load_network("resnet8")
+    limits = {"ram_bytes": "<= 160 KiB"}
+    found = fit(target, network, trials=12, search={"metric": "latency_ms", "limits": limits})
+    assert [result.error for result in found.results] == [None] * 12
+    with target.bind(network) as problem:
+        space, default = problem.space, problem.evaluate(problem.space.default)
+        starts = [start.configuration for start in problem.starts()]
+    # What Ray shows and calls its folders.
+    title = "resnet8 on neural-art-stm32n6"
+    assert found.folder.name.startswith(title)
+    assert all(Path(result.path).name.startswith(title) for result in found.results)
+    # The default first, then what the target has planned.
+    first, second = (from_ray_config(space, result.config) for result in found.results[:2])
+    assert first == space.default
+    assert second == space.effective(starts[0])
+    assert found.trials[0].values == [default.metrics["latency_ms"]]
+    # What the sampler has learnt from.
+    complete = [trial for trial in found.trials if trial.state == TrialState.COMPLETE]
+    originals = [trial for trial in complete if "duplicate_of" not in trial.user_attrs]
+    assert len(originals) == 12
+    assert all(trial.user_attrs["profile"]["rows"].keys() for trial in originals)
+    assert all(len(trial.constraints) == 1 for trial in originals)
+    assert {share > 0 for t in originals for share in t.constraints.values()} == {False, True}
+    # What comes of it.
+    chosen = best(found.results, target, metric="latency_ms", limits=limits)
+    assert chosen.metrics["ram_bytes"] <= 160 * 1024
+    assert len(chosen.metrics["profile"].to_dataframe()) == len(default.profile)
+    with target.bind(network) as problem:
+        again = problem.evaluate(configuration_of(space, chosen))
+    assert again.metrics["latency_ms"] == chosen.metrics["latency_ms"]
+
+
+def test_two_trials_run_at_a_time_and_no_configuration_is_evaluated_twice(fit, tmp_path):
+    with MeetingPlace(tmp_path / "socket", 2) as place:
+        target = Meeting(address=str(tmp_path / "socket"))
+        target = Counting(Flat(target), log=tmp_path / "log")
+        target = Counting(target.inner, log=tmp_path / "log")
+        found = fit(target, fake_network(1), trials=2, search={"metric": "cycles"})
+    counts, processes = evaluations(tmp_path / "log")
+    assert [len(set(group)) for group in place.groups] == [2]
+    assert len(processes) == 2
+    assert set(counts.values()) == {1}
+    assert len(found.results) == 2
+
+
+@pytest.mark.parametrize("sampler", ["random", None])
+def test_a_search_of_a_small_space_ends_when_all_is_evaluated_once(fit, tmp_path, sampler):
+    target = Counting(LayeredTarget(blocks=2), log=tmp_path / "log")
+    found = fit(
+        target, fake_network(1), trials=100, search={"metric": "cycles", "sampler": sampler}
+    )
+    counts, processes = evaluations(tmp_path / "log")
+    # 2 strategies x 2 blocks x 2 traversals x (1 + 3 stripes of a cascade)
+    assert len(counts) == len(found.results) == 32
+    assert set(counts.values()) == {1}
+    assert len(processes) == 2
+    assert any("duplicate_of" in trial.user_attrs for trial in found.trials)
+
+
+def test_what_ray_tune_samples_by_itself_is_not_evaluated_twice_either(fit, tmp_path):
+    target, network = Counting(LayeredTarget(), log=tmp_path / "log"), fake_network(1)
+    with target.bind(network) as problem:
+        space = param_space(problem.space)
+    from ray import tune
+
+    grid = {"network": {"strategy": tune.grid_search(["size", "speed"])}, "mine": 3}
+    found = fit(target, network, trials=12, param_space={**space, **grid})
+    counts, processes = evaluations(tmp_path / "log")
+    assert len(found.results) == 24
+    assert [result.error for result in found.results] == [None] * 24
+    assert len(counts) < 24
+    assert set(counts.values()) == {1}
+    assert len(processes) == 2
+
+
+@pytest.mark.parametrize(
+    ("misbehaving", "words"),
+    [
+        (FailingTarget, "CompilerError: The compiler said no"),
+        (Spoiling, "'cycles' came out as nan"),
+    ],
+)
+def test_what_has_no_metrics_ends_its_trial_as_an_error_and_the_search_goes_on(
+    fit, misbehaving, words
+):
+    target = misbehaving(LayeredTarget(), Where("network/strategy", "speed"))
+    found = fit(
+        target,
+        fake_network(2),
+        trials=4,
+        search={"metric": "cycles", "sampler": "random", "seed": 1},
+    )
+    assert len(found.results) == 4
+    for result in found.results:
+        assert (result.error is not None) == (result.config["network"]["strategy"] == "speed")
+        assert result.error is None or words in str(result.error)
+    failed = [trial for trial in found.trials if trial.state == TrialState.FAIL]
+    assert 0 < len(failed) == sum(result.error is not None for result in found.results)
+    assert all(trial.state.is_finished() for trial in found.trials)
+
+
+def test_a_repeater_averages_what_a_noisy_target_measures(fit):
+    from ray.tune.search import Repeater
+
+    target = NoisyTarget(LayeredTarget(), sigma=0.1)
+    found = fit(
+        target,
+        fake_network(2),
+        trials=6,
+        search={"metric": "cycles"},
+        wrap=lambda search: Repeater(search, repeat=3),
+    )
+    assert [result.error for result in found.results] == [None] * 6
+    assert [result.config["__trial_index__"] for result in found.results] == [0, 1, 2] * 2
+    cycles = [result.metrics["cycles"] for result in found.results]
+    assert len(set(cycles)) == 6
+    told = [trial.value for trial in found.trials if trial.state == TrialState.COMPLETE]
+    means = [sum(cycles[start : start + 3]) / 3 for start in (0, 3)]
+    assert sorted(told) == pytest.approx(sorted(means))
+
+
+def test_a_trial_of_several_samples_reports_their_mean_after_each_and_may_be_stopped(fit):
+    from ray.tune.schedulers import AsyncHyperBandScheduler
+
+    target = NoisyTarget(LayeredTarget(), sigma=0.05)
+    found = fit(
+        target,
+        fake_network(2),
+        trials=6,
+        search={"metric": "cycles", "limits": "sram_bytes<=1 MiB"},
+        options={"samples": 4},
+        scheduler=AsyncHyperBandScheduler(
+            metric="cycles", mode="min", max_t=4, grace_period=1, reduction_factor=2
+        ),
+    )
+    assert [result.error for result in found.results] == [None] * 6
+    samples = [result.metrics["samples"] for result in found.results]
+    assert max(samples) == 4
+    assert min(samples) < 4
+    assert [trial.state for trial in found.trials] == [TrialState.COMPLETE] * 6
+    told = sorted(trial.value for trial in found.trials)
+    assert told == pytest.approx(sorted(result.metrics["cycles"] for result in found.results))
+    assert all("profile" in trial.user_attrs for trial in found.trials)
+
+
+def test_several_metrics_are_searched_for_their_front_in_a_narrowed_space(fit):
+    from ray import tune
+
+    target, network = LayeredTarget(), fake_network(2)
+    metrics = ["cycles", "sram_bytes"]
+    found = fit(
+        target,
+        network,
+        trials=10,
+        search={"metric": metrics, "sampler": "nsga2"},
+        param_space={
+            "network": {"strategy": "speed"},
+            "layer0": {"block": tune.randint(0, 4), "cascade": tune.choice([False, True])},
+            "layer1": {"block": tune.choice([1, 3])},
+            "seed": 7,
+        },
+    )
+    assert [result.error for result in found.results] == [None] * 10
+    assert all(len(trial.values) == 2 for trial in found.trials)
+    for result in found.results:
+        assert result.config["network"]["strategy"] == "speed"
+        assert result.config["layer1"]["block"] in (1, 3)
+        assert result.config["layer1"]["traversal"] == "depth"
+        assert result.config["seed"] == 7
+    kept = front(found.results, target, metric=metrics)
+    points = [tuple(result.metrics[name] for name in metrics) for result in found.results]
+    expected = {
+        p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)
+    }
+    assert [tuple(r.metrics[name] for name in metrics) for r in kept] == sorted(expected)
+    assert all(math.isfinite(sum(point)) for point in points)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"metric": "cycle", "mode": "min"}, "'cycle'.*Did you mean 'cycles'?"),
+        ({"metric": "accuracy", "mode": "min"}, "asks to minimize 'accuracy'"),
+    ],
+)
+def test_a_wrong_metric_of_the_tuner_is_refused_before_anything_starts(fit, options, words):
+    with pytest.raises(UsageError, match=words):
+        fit(
+            LayeredTarget(),
+            fake_network(1),
+            trials=1,
+            search={"metric": "cycles"},
+            param_space={"seed": 1},
+            **options,
+        )
+
+
+def test_without_any_space_the_trial_says_where_one_is_given(fit):
+    (result,) = fit(LayeredTarget(), fake_network(1), trials=1).results
+    assert "chooses no knob. Give the Tuner a space" in str(result.error)
