@@ -167,26 +167,33 @@ class Proposals:
         """Everything that another instance needs to go on; picklable."""
         trials = self._search.study.get_trials(deepcopy=False)
         return {
-            "trials": [trial for trial in trials if trial.state.is_finished()],
-            "running": sorted(self._running(), key=lambda row: row[0]),
+            "trials": {t.number: t for t in trials if t.state.is_finished()},
+            "running": {number: (name, params) for number, name, params in self._running()},
             "failed": self._failed,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on where :meth:`state` was taken; only before anything was proposed."""
-        self._search.add(state["trials"])
-        for trial in self._search.study.get_trials(deepcopy=False):
-            key = trial.user_attrs.get(KEY)
-            if key is not None and DUPLICATE not in trial.user_attrs:
-                values = None if trial.values is None else tuple(trial.values)
-                self._known[key] = Known(trial.number, values, trial.constraints)
         self._failed = dict(state["failed"])
-        for _, name, params in state["running"]:
+        trials, running = state["trials"], state["running"]
+        # Every trial gets the number it had, from which samplers draw.
+        for number in sorted([*trials, *running]):
+            if number in trials:
+                self._take_over(trials[number])
+                continue
+            name, params = running[number]
             proposal = self._enqueued(params)
             if name is None:
                 self._followers[proposal.key].append(proposal.trial)
             else:
                 self._open[name] = proposal
+
+    def _take_over(self, trial: FrozenTrial) -> None:
+        self._search.add([trial])
+        key = trial.user_attrs.get(KEY)
+        if key is not None and DUPLICATE not in trial.user_attrs:
+            values = None if trial.values is None else tuple(trial.values)
+            self._known[key] = Known(trial.number, values, trial.constraints)
 
     def _running(self) -> Iterator[tuple[int, str | None, Mapping[str, Any]]]:
         """Number, name and parameters of what is being evaluated; those that follow have no name."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
 from npu_tune._optuna_compat import Callback, SearchStudy
@@ -54,7 +55,7 @@ def new_search(
     distributions = distributions or to_distributions(space)
     # What has one value only cannot be changed, so trials beside the baseline must not try to.
     default = to_params(space, space.default).items()
-    baseline = {name: value for name, value in default if not distributions[name].single()}
+    baseline = {name: value for name, value in default if _leaves(distributions[name], value)}
     context = SamplerContext(
         seed,
         space.layers,
@@ -76,6 +77,17 @@ def new_search(
         metric_names=objective.study_metrics,
         callbacks=callbacks,
     )
+
+
+def _leaves(distribution: BaseDistribution, default: Any) -> bool:
+    """Whether there is a choice with the default in it."""
+    if isinstance(distribution, CategoricalDistribution):
+        offers = default in distribution.choices
+    else:
+        offers = isinstance(distribution, IntDistribution) and (
+            distribution.low <= default <= distribution.high
+        )
+    return offers and not distribution.single()
 
 
 def expected_noise(problem: Problem, objective: Objective) -> float:
