@@ -225,8 +225,11 @@ def test_the_constraints_name_no_place_and_cover_every_dependency():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", blocks(README, "python"))
-def test_the_python_examples_of_the_readme_run(example, tmp_path):
+@pytest.mark.parametrize(
+    "example",
+    [*blocks(README, "python"), *blocks((ROOT / "docs/ray_tune.md").read_text(), "python")],
+)
+def test_the_python_examples_of_the_readme_and_of_ray_tune_run(example, tmp_path):
     # In a process of its own, because Ray, once started, would be found running by other tests.
     script = tmp_path / "example.py"
     script.write_text(example)

@@ -11,9 +11,9 @@ from npu_tune.evaluation.pool import Binding
 from npu_tune.network import Network
 from npu_tune.raytune.asked import LimitsGiven, objective_of
 from npu_tune.raytune.reported import SAMPLES, report_of
-from npu_tune.raytune.worker import process_bench
+from npu_tune.raytune.worker import binding_of, process_bench
 from npu_tune.space import Value
-from npu_tune.targets import Evaluation, Identity, Target
+from npu_tune.targets import Evaluation, Target
 from npu_tune.validation import known_remedy
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def trainable(
         raise UsageError(
             f"The argument `samples` is {samples!r}.", remedy="Give a number of evaluations."
         )
-    binding = _binding(target, network)
+    binding = binding_of(target, network)
     made: type[Any] = wrap_function(
         tune.with_parameters(
             _run_trial,
@@ -127,7 +127,7 @@ def search_algorithm(
 
     points = None if points_to_evaluate is None else tuple(map(dict, points_to_evaluate))
     request = SearchRequest(objective, sampler, seed, evaluations, points)
-    return ConfigurationSearch(_binding(target, network), request)
+    return ConfigurationSearch(binding_of(target, network), request)
 
 
 def _run_trial(
@@ -147,8 +147,3 @@ def _run_trial(
         evaluations.append(bench.evaluate(bound, config, **options))
         report = report_of(evaluations)
         tune.report(report | {SAMPLES: number} if is_measured else report)
-
-
-def _binding(target: Target, network: Network) -> Binding:
-    identity = Identity(network.digest, target.name, dict(target.fingerprint()))
-    return Binding(identity.digest, parts=(target, network))

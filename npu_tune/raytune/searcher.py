@@ -194,21 +194,23 @@ class ConfigurationSearch(Searcher):
             sampler=earlier.get("sampler") or given,
             distributions=self._narrowed,
         )
-        made = Proposals(problem, request.objective, search, self._first())
+        made = Proposals(problem, request.objective, search, _first(problem, request))
         if earlier:
             made.restore(earlier)
         return made
-
-    def _first(self) -> Iterator[Configuration]:
-        space = self._problem.space
-        yield space.default
-        if self._request.points is None:
-            yield from (start.configuration for start in problem_starts(self._problem))
-        else:
-            yield from map(space.configuration, self._request.points)
 
     def _state(self) -> dict[str, Any]:
         at_hand = self._at_hand()
         is_given = isinstance(self._request.sampler, BaseSampler)
         own = {"sampler": at_hand.search.study.sampler} if is_given else {}
         return {**at_hand.state(), **own, "narrowed": self._narrowed}
+
+
+def _first(problem: Problem, request: SearchRequest) -> Iterator[Configuration]:
+    """What is proposed before the sampler is asked."""
+    space = problem.space
+    yield space.default
+    if request.points is None:
+        yield from (start.configuration for start in problem_starts(problem))
+    else:
+        yield from map(space.configuration, request.points)

@@ -48,10 +48,25 @@ def evaluate(
     Raises:
         EvaluationError: if the configuration cannot be evaluated; the trial should end with it.
     """
-    identity = Identity(network.digest, target.name, dict(target.fingerprint()))
-    binding = Binding(identity.digest, parts=(target, network))
+    binding = binding_of(target, network)
     evaluation = process_bench().evaluate(binding, config, metrics=metrics, store=store)
     return report_of([evaluation])
+
+
+def binding_of(target: Target, network: Network) -> Binding:
+    """The binding of a target and a network that are not bound yet."""
+    identity = Identity(network.digest, target.name, dict(target.fingerprint()))
+    return TravellingBinding(identity.digest, parts=(target, network))
+
+
+class TravellingBinding(Binding):
+    """A binding that Ray's own pickling sends: a target may be of the script that is run."""
+
+    def _pickle_parts(self) -> bytes:
+        from ray import cloudpickle  # noqa: PLC0415 - takes seconds
+
+        blob: bytes = cloudpickle.dumps(self.parts)  # type: ignore[no-untyped-call]
+        return blob
 
 
 @cache

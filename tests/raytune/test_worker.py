@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_targets
 import pytest
 from evaluations import NETWORK, SPACE
 from fake_targets import Counting, FailingTarget, LayeredTarget, Spoiling, Thrifty, Where
@@ -76,6 +83,35 @@ def test_outside_of_a_trial_and_without_a_store_everything_is_evaluated(tmp_path
 def test_what_has_no_metrics_is_the_targets_error(bench, target, kind, words):
     with pytest.raises(kind, match=words):
         bench.evaluate(binding_of(target), DEFAULT)
+
+
+SCRIPT = """
+import sys, pickle
+from dataclasses import dataclass
+from fake_targets import LayeredTarget, fake_network
+from npu_tune.raytune.worker import binding_of
+
+@dataclass(frozen=True)
+class OfAScript(LayeredTarget):
+    name = "mine"
+
+binding = binding_of(OfAScript(), fake_network())
+sys.stdout.buffer.write(pickle.dumps((binding.digest, binding.payload)))
+"""
+
+
+def test_a_target_of_the_script_itself_travels(bench):
+    path = os.pathsep.join([*sys.path, str(Path(fake_targets.__file__).parent)])
+    sent = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        stdout=-1,
+    )
+    digest, payload = pickle.loads(sent.stdout)  # noqa: S301 - our own
+    problem = bench.problem(Binding(digest, payload=payload))
+    assert problem.target.name == "mine"
+    assert problem.network.digest == NETWORK.digest
 
 
 def test_metrics_that_nobody_needs_may_be_left_out(bench):

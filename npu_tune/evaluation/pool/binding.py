@@ -50,14 +50,17 @@ class Binding:
         Raises:
             ExecutorError: if the target cannot be pickled.
         """
-        target, network = self.parts
-        stream = io.BytesIO()
         try:
-            _Pickler(stream, protocol=pickle.HIGHEST_PROTOCOL).dump((target, network))
+            blob = self._pickle_parts()
         except Exception as error:  # what is in it may raise anything
-            raise not_picklable(f"The target {target.name!r}", error) from error
+            raise not_picklable(f"The target {self.parts[0].name!r}", error) from error
         path = [str(Path(entry).absolute()) for entry in sys.path]
-        return pickle.dumps((path, stream.getvalue()))
+        return pickle.dumps((path, blob))
+
+    def _pickle_parts(self) -> bytes:
+        stream = io.BytesIO()
+        _Pickler(stream, protocol=pickle.HIGHEST_PROTOCOL).dump(self.parts)
+        return stream.getvalue()
 
     @cached_property
     def parts(self) -> tuple[Target, Network]:

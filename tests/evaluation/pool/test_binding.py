@@ -33,6 +33,19 @@ def test_the_problem_is_the_same_at_the_other_end():
         assert bound.key(SPACE.default) == PROBLEM.key(SPACE.default)
 
 
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("mobilenet-v2-0.35-96", "mobilenet-v2-0.35-96 on fake-npu"),
+        ("modèle/de:test", "mod_le_de_test on fake-npu"),
+        ("x" * 200, "x" * 68 + " on fake-npu"),
+    ],
+)
+def test_people_call_it_by_network_and_target_in_names_that_ray_takes(name, title):
+    network = dataclasses.replace(NETWORK, name=name)
+    assert Binding("digest", parts=(LayeredTarget(), network)).title == title
+
+
 def test_modules_are_found_where_the_sender_found_them(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path / "sender")
     binding = travelled(Binding.of(PROBLEM))

@@ -88,10 +88,14 @@ def test_a_cluster_that_is_too_small_is_an_error_that_says_so(cluster):
 
 
 def test_what_was_lost_with_its_node_is_evaluated_on_another(tmp_path, cluster):
+    from ray.util import list_named_actors
+
     first = cluster.add_node(num_cpus=1)
     with RayPool(workers=1, timeout_s=300.0, address=cluster.address) as pool:
         submit(pool, Waiting(folder=tmp_path), CHANGED[0], 3)
         wait_until((tmp_path / "begun").exists)
+        (named,) = list_named_actors(all_namespaces=True)
+        assert named["name"].startswith("npu-tune: fake on fake-npu ")
         pid = int((tmp_path / "begun").read_text())
         (tmp_path / "go").touch()
         cluster.remove_node(first, allow_graceful=False)
