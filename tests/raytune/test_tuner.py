@@ -145,15 +145,17 @@ def test_a_real_network_is_tuned_within_limits_and_learnt_from_layer_by_layer(fi
 
 
 def test_two_trials_run_at_a_time_and_no_configuration_is_evaluated_twice(fit, tmp_path):
+    # 2 strategies x 2 traversals x (1 + 3 stripes of a cascade) make 16, of which the default
+    # meets nobody; of the others, two are only answered when they are evaluated at once.
     with MeetingPlace(tmp_path / "socket", 2, patience_s=300.0) as place:
         meeting = Meeting(LayeredTarget(blocks=1), address=str(tmp_path / "socket"))
         target = Counting(meeting, log=tmp_path / "log")
         search = {"metric": "cycles", "sampler": "random"}
-        found = fit(target, fake_network(1), trials=100, search=search)
-    # 2 strategies x 2 traversals x (1 + 3 stripes of a cascade): all there are.
-    assert set(evaluations(tmp_path / "log").values()) == {1}
-    assert [result.error for result in found.results] == [None] * 16
-    assert [len(set(processes)) for processes in place.groups] == [2] * 8
+        found = fit(target, fake_network(1), trials=15, search=search)
+    counts = evaluations(tmp_path / "log")
+    assert [result.error for result in found.results] == [None] * 15
+    assert list(counts.values()) == [1] * 15
+    assert [len(set(processes)) for processes in place.groups] == [2] * 7
     assert any("duplicate_of" in trial.user_attrs for trial in found.trials)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from npu_tune.errors import IllegalConfigurationError
-from npu_tune.space import Configuration, SearchSpace, from_params, from_ray_config, to_params
+from npu_tune.space import (
+    Configuration,
+    SearchSpace,
+    from_params,
+    from_ray_config,
+    to_params,
+    to_ray_config,
+)
 from npu_tune.targets import Problem
 from npu_tune.testing.suite.fixtures import SuiteFixtures
 from npu_tune.testing.suite.outcomes import outcome_of, require_same
@@ -46,7 +51,8 @@ class ConfigurationTests(SuiteFixtures):
         for configuration in chosen:
             params = to_params(space, configuration)
             assert from_params(space, json.loads(json.dumps(params))) == configuration
-            assert from_ray_config(space, _nested(params)) == configuration
+            nested = to_ray_config(space, configuration)
+            assert from_ray_config(space, nested) == configuration
             values = json.loads(configuration.to_json())
             assert space.configuration(values) == configuration
 
@@ -74,15 +80,3 @@ class ConfigurationTests(SuiteFixtures):
         for start in starts:
             problem.space.check(start.configuration)
             assert problem.space.configuration(dict(start.configuration)) == start.configuration
-
-
-def _nested(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters the way Ray Tune hands them out, with a ``/`` as nesting."""
-    nested: dict[str, Any] = {}
-    for name, value in params.items():
-        *path, last = name.split("/")
-        inner = nested
-        for part in path:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return nested
