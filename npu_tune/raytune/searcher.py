@@ -108,8 +108,7 @@ class ConfigurationSearch(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """The config of a new trial; None to wait, FINISHED where nothing is left to try."""
-        with quiet():
-            proposal = self._at_hand().propose(trial_id)
+        proposal = self._at_hand().propose(trial_id)
         if isinstance(proposal, Pause):
             return self.FINISHED if proposal is Pause.EXHAUSTED else None
         return to_ray_config(self._problem.space, proposal)

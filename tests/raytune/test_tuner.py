@@ -332,7 +332,8 @@ def test_after_a_kill_an_experiment_loses_and_repeats_nothing_that_finished(ray_
     results = list(tuner.fit())
 
     assert [result.error for result in results] == [None] * 6
-    assert [result.config["layer0"]["block"] for result in results[:4]] == [0, 1, 2, 3]
+    blocks = [result.config["layer0"]["block"] for result in results]
+    assert {0, 1, 2, 3} <= set(blocks)
     after = evaluations(tmp_path / "log")
     assert len(after) == 6
     # What was under way is evaluated again, and nothing else.
