@@ -82,6 +82,7 @@ def fit(ray_here, tmp_path):
         search=None,
         param_space=None,
         options=None,
+        concurrent=2,
         **tune_options,
     ):
         made = None if search is None else search_algorithm(target, network, **search)
@@ -91,7 +92,7 @@ def fit(ray_here, tmp_path):
             tune_config=tune.TuneConfig(
                 search_alg=None if made is None else wrap(made),
                 num_samples=trials,
-                max_concurrent_trials=2,
+                max_concurrent_trials=concurrent,
                 reuse_actors=True,
                 **tune_options,
             ),
@@ -213,24 +214,27 @@ def test_a_repeater_averages_what_a_noisy_target_measures(fit):
 def test_a_trial_of_several_samples_reports_their_mean_after_each_and_may_be_stopped(fit):
     from ray.tune.schedulers import AsyncHyperBandScheduler
 
-    target = NoisyTarget(LayeredTarget(), sigma=0.05)
+    slow = {"layer0/block": 32, "layer1/block": 32}  # three times the cycles
     found = fit(
-        target,
+        NoisyTarget(LayeredTarget(), sigma=0.05),
         fake_network(2),
-        trials=6,
-        search={"metric": "cycles", "limits": "sram_bytes<=1 MiB"},
+        trials=2,
+        concurrent=1,
+        search={
+            "metric": "cycles",
+            "limits": "sram_bytes<=1 MiB",
+            "points_to_evaluate": [slow],
+        },
         options={"samples": 4},
         scheduler=AsyncHyperBandScheduler(
             metric="cycles", mode="min", max_t=4, grace_period=1, reduction_factor=2
         ),
     )
-    assert [result.error for result in found.results] == [None] * 6
-    samples = [result.metrics["samples"] for result in found.results]
-    assert max(samples) == 4
-    assert min(samples) < 4
-    assert [trial.state for trial in found.trials] == [TrialState.COMPLETE] * 6
-    told = sorted(trial.value for trial in found.trials)
-    assert told == pytest.approx(sorted(result.metrics["cycles"] for result in found.results))
+    assert [result.error for result in found.results] == [None, None]
+    assert [result.metrics["samples"] for result in found.results] == [4, 1]
+    assert [trial.state for trial in found.trials] == [TrialState.COMPLETE] * 2
+    told = [trial.value for trial in found.trials]
+    assert told == [result.metrics["cycles"] for result in found.results]
     assert all("profile" in trial.user_attrs for trial in found.trials)
 
 
