@@ -119,13 +119,13 @@ def progress_of(
     """
     planned = result.evaluations_planned
     pace, phase = Pace(), Phase.BASELINE
-    for trial in result.trials:
-        phase = phase_of(trial.origin, phase)
-    for recorded in trials:
-        if "duplicate_of" not in recorded.user_attrs:
-            pace.count(recorded.user_attrs.get(ELAPSED, 0.0))
-    evaluated = [trial for trial in result.trials if trial.duplicate_of is None]
-    failed = sum(trial.failure is not None for trial in evaluated)
+    for record in result.trials:
+        phase = phase_of(record.origin, phase)
+    for trial in trials:
+        if "duplicate_of" not in trial.user_attrs:
+            pace.count(trial.user_attrs.get(ELAPSED, 0.0))
+    evaluated = [record for record in result.trials if record.duplicate_of is None]
+    failed = sum(record.failure is not None for record in evaluated)
     elapsed_s = max((t.user_attrs.get(ELAPSED, 0.0) for t in trials), default=0.0)
     now_s = elapsed_s + waited_s
     left: list[float | None] = []
