@@ -13,7 +13,7 @@ from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from npu_tune.errors import NpuTuneError, remedy_for
 
@@ -39,6 +39,16 @@ class Table(BaseModel):
     """A TOML table: no unknown keys, and no value taken for one of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+def key(meaning: str, *, default: str | None = None) -> Any:
+    """What a key of a table means, from which the tables of keys in ``docs/`` are written.
+
+    Args:
+        meaning: in Markdown, as it stands there.
+        default: what holds where the key is absent, if that is no plain value.
+    """
+    return Field(description=meaning, json_schema_extra={"default": default})
 
 
 def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, Any]:

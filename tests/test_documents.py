@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
-import os
 import re
-import shlex
-import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
+from page_blocks import blocks_of, command_calls, pages
+from page_links import codes_of, linked_pages
 from pydantic import BaseModel
 
 from npu_tune import errors
@@ -32,20 +32,53 @@ def hardware_chapter():
 
 
 def command_lines():
-    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """Words of every call of npu-tune in a block of shell, also on pages whose blocks are not run."""
+    documents = [ROOT / "CONTRIBUTING.md", *pages(), *sorted((ROOT / "studies").rglob("*.md"))]
     for document in documents:
-        for block in blocks(document.read_text(), "sh"):
-            for line in block.splitlines():
-                yield from (part.strip() for part in line.split("&&") if "npu-tune " in part)
+        for block in blocks_of(document):
+            if block.language == "sh":
+                yield from command_calls(block.text)
 
 
-@pytest.mark.parametrize("line", list(command_lines()))
-def test_every_documented_command_has_the_right_arguments(line):
-    words = shlex.split(line)
-    assert words[0].endswith("npu-tune")
+@pytest.mark.parametrize("words", [*command_lines()], ids=" ".join)
+def test_every_documented_command_has_the_right_arguments(words):
     context = commands.make_context("npu-tune", words[1:])
     name, command, rest = commands.resolve_command(context, words[1:])
     command.make_context(name, list(rest))
+
+
+def inline_calls():
+    """Calls within a sentence, which leave out or abbreviate much."""
+    for document in linked_pages():
+        for code in codes_of(document):
+            for words in command_calls(" ".join(code.split()).partition("\\|")[0]):
+                if len(words) > 1 and words[1].islower():
+                    yield words
+
+
+@pytest.mark.parametrize("words", [*inline_calls()], ids=" ".join)
+def test_every_command_in_a_sentence_exists_with_its_options(words):
+    if words[1].startswith("-"):
+        command, options = commands, words[1:]
+    else:
+        command, options = commands.commands[words[1]], words[2:]
+    known = {
+        option
+        for parameter in command.get_params(click.Context(command))
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    assert [word for word in options if word.startswith("--") and word not in known] == []
+
+
+def test_every_program_that_a_page_names_is_there():
+    named = {
+        (document, path)
+        for document in linked_pages()
+        for code in codes_of(document)
+        for path in re.findall(r"\bpython\s+((?:tests|studies|docs)/\S+\.py)", code)
+    }
+    assert sorted(path for _, path in named if not (ROOT / path).is_file()) == []
+    assert len(named) > 20
 
 
 def test_every_error_class_has_a_documented_exit_code():
@@ -71,28 +104,19 @@ def test_every_sampler_is_documented_with_all_its_arguments():
         assert {name for name in arguments if f"`{name}`" not in page} == set()
 
 
-def test_every_key_of_the_study_file_is_documented():
+def test_the_tables_of_the_study_file_are_written_from_the_code():
     from npu_tune.tuning import StudyFile
 
-    page = (ROOT / "docs/study_file.md").read_text()
-    sections = {part.splitlines()[0]: part for part in page.split("\n## ")}
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    text = (ROOT / "docs/study_file.md").read_text()
+    assert generate.page(text) == text, "run: python docs/generate.py"
+    headings = {part.splitlines()[0]: part for part in text.split("\n## ")}
     for name, field in StudyFile.model_fields.items():
-        section = sections[f"`[{name}]`"]
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
-            assert keys == set(kind.model_fields), name
-
-
-def test_the_study_files_in_the_documentation_are_valid():
-    import tomllib
-
-    from npu_tune.tuning import parse_study
-
-    examples = blocks((ROOT / "docs/study_file.md").read_text(), "toml")
-    assert len(examples) == 3
-    for example in examples:
-        parse_study(tomllib.loads(example), base=ROOT)
+        section = headings[f"`[{name}]`"]
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            assert f"<!-- {field.annotation.__name__} -->" in section
 
 
 def test_every_key_of_the_comparison_file_is_documented():
@@ -107,15 +131,6 @@ def test_every_key_of_the_comparison_file_is_documented():
         section = page.split(f"\n### {name}\n")[1].split("\n##")[0]
         keys = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
         assert keys == list(kind.model_fields), name
-
-
-def test_the_comparison_file_in_the_documentation_is_valid():
-    import tomllib
-
-    from npu_tune.compare import parse_comparison
-
-    (example,) = blocks((ROOT / "docs/compare.md").read_text(), "toml")
-    parse_comparison(tomllib.loads(example), base=ROOT)
 
 
 def test_every_key_of_the_configuration_of_a_rewriting_is_documented_and_the_example_is_valid():
@@ -137,31 +152,6 @@ def test_every_key_of_the_configuration_of_a_rewriting_is_documented_and_the_exa
 def _entry_keys(annotation):
     tables = [kind for kind in get_args(annotation) if hasattr(kind, "model_fields")]
     return [key for table in tables for key in table.model_fields]
-
-
-@pytest.mark.slow
-def test_the_example_of_a_rewriting_says_what_the_page_says(tmp_path):
-    page = (ROOT / "docs/rewrite.md").read_text()
-    (tmp_path / "plan.json").write_text(*blocks(page, "json"))
-    (line,) = blocks(page, "sh")
-    (said,) = blocks(page, "text")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from npu_tune.cli.main import main; main()",
-            *shlex.split(line)[1:],
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    # Whether sums come out to the last bit is the processor's.
-    assert done.stdout.splitlines()[0] == said.splitlines()[0]
-    (python,) = blocks(page, "python")
-    exec(compile(python, "docs/rewrite.md", "exec"), {})  # noqa: S102 - the example is what is tested
 
 
 def test_every_parameter_of_the_hardware_that_a_study_varies_is_documented():
@@ -222,21 +212,6 @@ def test_the_constraints_name_no_place_and_cover_every_dependency():
     wanted = [*project["dependencies"], *chain(*extras.values())]
     names = {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
     assert names - {"npu-tune"} <= pins
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "example",
-    [*blocks(README, "python"), *blocks((ROOT / "docs/ray_tune.md").read_text(), "python")],
-)
-def test_the_python_examples_of_the_readme_and_of_ray_tune_run(example, tmp_path):
-    # In a process of its own, because Ray, once started, would be found running by other tests.
-    script = tmp_path / "example.py"
-    script.write_text(example)
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_two_commands_of_the_readme_do_all_the_set_up_and_ci_runs_the_second():

@@ -123,8 +123,8 @@ def _weights(
     problem: Problem,
 ) -> Mapping[str, float]:
     """Weights by metric: as asked for, else those of the study, else the target's own."""
-    from npu_tune.tuning.config import ObjectiveSection  # noqa: PLC0415 - brings Optuna
     from npu_tune.tuning.objective import MAXIMIZE, Objective  # noqa: PLC0415
+    from npu_tune.tuning.sections import ObjectiveSection  # noqa: PLC0415 - brings Optuna
     from npu_tune.validation import validated  # noqa: PLC0415
 
     if asked is None and result is not None:

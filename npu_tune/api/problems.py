@@ -86,7 +86,7 @@ def bind(
             problem.evaluate(problem.space.default).metrics["latency_ms"]
     """
     from npu_tune.tuning import open_problem  # noqa: PLC0415 - needed for models by name only
-    from npu_tune.tuning.config import ModelSection  # noqa: PLC0415
+    from npu_tune.tuning.sections import ModelSection  # noqa: PLC0415
 
     require_name_for_options(target, options)
     made = load_target(target, options) if isinstance(target, str) else target

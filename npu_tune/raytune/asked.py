@@ -9,9 +9,9 @@ from pydantic import Field
 
 from npu_tune.errors import UsageError
 from npu_tune.targets import Goal, Metric
-from npu_tune.tuning.config import ObjectiveSection
 from npu_tune.tuning.fields import Limits, Names
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.sections import ObjectiveSection
 from npu_tune.validation import Model, Table, keys_called, known_remedy, validated
 
 MODES = {"min": str(Goal.MINIMIZE), "max": str(Goal.MAXIMIZE)}

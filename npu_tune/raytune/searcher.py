@@ -27,9 +27,9 @@ from npu_tune.raytune.proposals import Pause, Proposals
 from npu_tune.raytune.reported import PROFILE, LayerTable
 from npu_tune.space import Configuration, Value, from_ray_config, to_ray_config
 from npu_tune.targets import Problem
-from npu_tune.tuning.config import SamplerSection
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.search import new_search, problem_starts
+from npu_tune.tuning.sections import SamplerSection
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

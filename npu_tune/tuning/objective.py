@@ -10,7 +10,7 @@ from typing import Any
 from npu_tune.errors import CompilerError, UsageError
 from npu_tune.quantities import Bounds, Quantity
 from npu_tune.targets import Goal, Metric, default_objective, goal_of
-from npu_tune.tuning.config import ObjectiveSection
+from npu_tune.tuning.sections import ObjectiveSection
 from npu_tune.validation import key_name, key_note, known_remedy, sentence
 
 MAXIMIZE = Goal.MAXIMIZE

@@ -10,8 +10,8 @@ from npu_tune.errors import ModelFormatError, NpuTuneWarning, UsageError
 from npu_tune.evaluation import quiet
 from npu_tune.network import Network
 from npu_tune.targets import CalibratedTarget, Problem, Target
-from npu_tune.tuning.config import ModelSection
 from npu_tune.tuning.phase import Phase
+from npu_tune.tuning.sections import ModelSection
 from npu_tune.validation import key_name
 
 Tell = Callable[[Phase], None]

@@ -15,9 +15,9 @@ from npu_tune.errors import EvaluationError, NpuTuneWarning
 from npu_tune.evaluation import quiet
 from npu_tune.space import to_distributions, to_params
 from npu_tune.targets import Problem, Start
-from npu_tune.tuning.config import SamplerSection
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.samplers import SamplerContext, make_sampler
+from npu_tune.tuning.sections import SamplerSection
 from npu_tune.tuning.settings import default_sampler
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from npu_tune.errors import NpuTuneError, NpuTuneWarning
 from npu_tune.space import NETWORK_SCOPE
 from npu_tune.targets import Problem
-from npu_tune.tuning.config import SamplerSection, StudyFile
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import is_study_folder, read_study_folder
 from npu_tune.tuning.ledger import Ledger
 from npu_tune.tuning.samplers import sampler_names
+from npu_tune.tuning.sections import SamplerSection
 
 SEARCHES = "searches"
 """The study attribute that lists them."""

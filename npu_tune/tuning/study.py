@@ -19,7 +19,7 @@ from npu_tune.tuning.attributes import (
 )
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.conclusion import conclude
-from npu_tune.tuning.config import SamplerSection, StudyFile
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.dashboard import KNOB_VALUES, knob_values, write_note
 from npu_tune.tuning.evaluators import make_evaluator
 from npu_tune.tuning.folder import (
@@ -44,6 +44,7 @@ from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.search import new_search, problem_references, problem_starts
+from npu_tune.tuning.sections import SamplerSection
 from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 

@@ -7,13 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from npu_tune.errors import UsageError
-from npu_tune.tuning.config import (
-    ModelSection,
-    StudyFile,
-    TargetSection,
-    is_model_file_name,
-    model_name,
-)
+from npu_tune.tuning.config import StudyFile, is_model_file_name, model_name
+from npu_tune.tuning.sections import ModelSection, TargetSection
 from npu_tune.validation import read_toml, to_toml, validated
 
 Model = TypeVar("Model", bound=ModelSection)

@@ -25,7 +25,7 @@ from npu_tune.evaluation.pool import make_pool
 from npu_tune.space import Configuration
 from npu_tune.targets import load_target
 from npu_tune.testing import some_configurations
-from npu_tune.tuning.config import ExecutorSection
+from npu_tune.tuning.run_sections import ExecutorSection
 
 LEAST_SPEED_UP = 1.7
 

@@ -11,8 +11,8 @@ from npu_tune.raytune.asked import objective_of
 from npu_tune.raytune.proposals import Pause, Proposals
 from npu_tune.space import Configuration
 from npu_tune.targets.profiles import pack_profile
-from npu_tune.tuning.config import SamplerSection
 from npu_tune.tuning.search import new_search
+from npu_tune.tuning.sections import SamplerSection
 
 
 def proposals_for(target, *, layers=2, sampler="random", first=None, **asked):

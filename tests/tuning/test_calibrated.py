@@ -17,8 +17,8 @@ from npu_tune.evaluation.pool.inline import InlinePool
 from npu_tune.network import load_network
 from npu_tune.targets import load_target
 from npu_tune.tuning import load_study_file, open_problem, run_study
-from npu_tune.tuning.config import ModelSection
 from npu_tune.tuning.problems import SEEDED_INPUTS
+from npu_tune.tuning.sections import ModelSection
 
 CPU = {"model": {"path": "small.onnx", "calibration": "inputs.npz"}}
 CPU["target"] = {"name": "cpu-onnxruntime"}

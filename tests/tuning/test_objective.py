@@ -8,8 +8,8 @@ import pytest
 from npu_tune.errors import CompilerError, UsageError
 from npu_tune.quantities import parse_bounds
 from npu_tune.targets import Goal, Kind, Metric
-from npu_tune.tuning.config import ObjectiveSection
 from npu_tune.tuning.objective import Objective, relative_difference
+from npu_tune.tuning.sections import ObjectiveSection
 
 METRICS = (
     Metric("cycles", "cycles", Kind.ESTIMATED),

@@ -18,7 +18,7 @@ from npu_tune.errors import (
 from npu_tune.evaluation.pool import Binding
 from npu_tune.network import Network, load_network, zoo_network
 from npu_tune.tuning import open_problem
-from npu_tune.tuning.config import ModelSection
+from npu_tune.tuning.sections import ModelSection
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from npu_tune.tuning.config import (
-    ExecutorSection,
-    ModelSection,
-    ObjectiveSection,
-    SamplerSection,
-    TargetSection,
-    model_name,
-)
+from npu_tune.tuning.config import model_name
 from npu_tune.tuning.fields import Limits, PathField, PositiveFinite, Seconds
+from npu_tune.tuning.run_sections import ExecutorSection
+from npu_tune.tuning.sections import ModelSection, ObjectiveSection, SamplerSection, TargetSection
 from npu_tune.validation import Table
 
 DEFAULT_EVALUATIONS = 200

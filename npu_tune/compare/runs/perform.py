@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from npu_tune.compare.runs.task import RunEnd, RunTask
 from npu_tune.evaluation.pool import Binding, Pool, make_pool
-from npu_tune.tuning.config import ExecutorSection
+from npu_tune.tuning.run_sections import ExecutorSection
 
 TICK_S = 1.0
 """How long a run is waited for at most before free workers are looked for again."""

@@ -1,0 +1,171 @@
+"""The sections of a study file that say how a study is run; see :func:`npu_tune.validation.key`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from npu_tune.tuning.fields import (
+    NameField,
+    PathField,
+    Seconds,
+    SecondsOrZero,
+    StorageField,
+    TrueOrCount,
+)
+from npu_tune.validation import Table, key
+
+DEFAULT_EVALUATIONS = 1500
+"""The budget of a study that names neither evaluations nor a wall time."""
+
+DEFAULT_TIMEOUT_S = 300.0
+"""Most compilers answer within seconds; one that takes minutes hangs."""
+
+DEFAULT_STORAGE_RETRY_S = 60.0
+"""A database server restarts, and a person frees space on a disk, within a minute."""
+
+
+class StudySection(Table):
+    """``[study]``: what it is called, where it is kept and when it ends."""
+
+    name: Annotated[
+        NameField | None,
+        key(
+            "the study's name in its storage; another name in a folder or ledger that holds a "
+            "study is refused",
+            default="model and target",
+        ),
+    ] = None
+    folder: Annotated[
+        PathField | None,
+        key("holds everything of the study", default="`name`, beside the study file"),
+    ] = None
+    storage: Annotated[
+        StorageField | None,
+        key(
+            "a journal file, or a database URL such as `sqlite:///study.db` or "
+            "`postgresql://user@host:5432/name`. In a password write `@` as `%40`, `:` as "
+            "`%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `%` as `%25` and a space as "
+            "`%20`; or leave it out and put it into `~/.pgpass`. It is not shown in messages, "
+            "and the study file in the folder is for its owner alone where it holds one. A "
+            "database in memory is refused, as it keeps nothing, and so is another place than "
+            "the one where the folder's study is",
+            default="`ledger.journal` in the folder",
+        ),
+    ] = None
+    storage_retry: Annotated[
+        SecondsOrZero,
+        key(
+            "how long the storage may be [out of reach](#when-the-storage-fails), in seconds "
+            'or such as `"10m"`; 0 ends the study at the first failure',
+            default='`"1m"`',
+        ),
+    ] = DEFAULT_STORAGE_RETRY_S
+    store: Annotated[
+        PathField | None,
+        key(
+            "a folder of evaluations that studies share: what another study of the same model,"
+            " target, options and version has evaluated is taken from there. Not on a network "
+            "drive. Crashes and time-outs are not kept, as they may be the machine's fault",
+            default="none",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Field(ge=0, lt=2**32),
+        key("of the sampler"),
+    ] = 0
+    evaluations: Annotated[
+        PositiveInt | None,
+        key(
+            "how many configurations are evaluated, the baseline included, over all runs of "
+            "the study. A configuration that fails counts, be it illegal or too much for the "
+            "compiler, so that every study ends; only duplicates cost nothing",
+            default="1500, or any number where `wall_time` is given",
+        ),
+    ] = None
+    wall_time: Annotated[
+        Seconds | None,
+        key(
+            'seconds, or such as `"90s"`, `"15m"`, `"1h30m"`, over all runs of the study',
+            default="none",
+        ),
+    ] = None
+    polish: Annotated[
+        TrueOrCount | None,
+        key(
+            "whether the end of the budget goes into [taking back what gains "
+            "nothing](#polishing), or a number: at most how many of the `evaluations`. `true` "
+            "and numbers are refused elsewhere",
+            default='`true` where evaluations repeat exactly and `mode` is `"weighted"`, else `false`',
+        ),
+    ] = None
+    duplicates_in_a_row: Annotated[
+        PositiveInt,
+        key(
+            "so many proposals without a new configuration end the study: there is nothing "
+            "left to try"
+        ),
+    ] = 1000
+
+    @property
+    def budget(self) -> int | None:
+        """How many configurations are evaluated; None where only the wall time ends it."""
+        if self.evaluations is None and self.wall_time is None:
+            return DEFAULT_EVALUATIONS
+        return self.evaluations
+
+
+class ExecutorSection(Table):
+    """``[executor]``: who evaluates."""
+
+    kind: Annotated[
+        Literal["process", "inline", "ray"],
+        key(
+            "`process`: a pool of processes on this machine. `inline`: this process; no "
+            "timeout, and a crash takes everything down. `ray`: tasks on Ray"
+        ),
+    ] = "process"
+    workers: Annotated[
+        PositiveInt | None,
+        key("how many evaluations run at a time", default="the usable processors"),
+    ] = None
+    timeout_s: Annotated[
+        Seconds,
+        key(
+            'what one evaluation may take, in seconds or such as `"90s"`; a slower one fails '
+            "as `timeout`"
+        ),
+    ] = DEFAULT_TIMEOUT_S
+    address: Annotated[
+        str | None,
+        key(
+            'of a Ray cluster, or `"auto"`; only with `kind = "ray"`',
+            default="Ray starts on this machine",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ExecutorSection:
+        if self.kind == "inline" and (self.workers or 1) > 1:
+            raise ValueError("the inline executor has one worker; use kind = 'process'")
+        if self.address is not None and self.kind != "ray":
+            raise ValueError("an address is for kind = 'ray' only")
+        return self
+
+    @property
+    def capacity(self) -> int:
+        """How many evaluations run at a time."""
+        if self.kind == "inline":
+            return 1
+        return self.workers or _usable_processors()
+
+
+def _usable_processors() -> int:
+    """Those this process may run on, where the system tells; else all."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
