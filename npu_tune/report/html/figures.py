@@ -17,12 +17,12 @@ CAUSES = {
     "compute": "#0072b2",
     "flash": "#d55e00",
     "on-chip flash": "#d55e00",
-    "weights": "#d55e00",
-    "preloading": "#b8a630",
+    "weights": "#cc79a7",
+    "preloading": "#cc79a7",
     "fixed cost": "#56b4e9",
     "SRAM": "#e69f00",
     "RAM": "#e69f00",
-    "DRAM": "#cc79a7",
+    "DRAM": "#b8a630",
     "CPU": "#7e57c2",
 }
 """Colours that colour-blind people can tell apart: Okabe and Ito, "Color Universal Design", 2008."""
