@@ -31,7 +31,7 @@ KEY = "key"
 ELAPSED = "elapsed_s"
 
 _METRICS = "metrics"
-"""A table of the metrics whose name is taken; before version 0.2, of all metrics."""
+"""A table of the metrics whose name is taken; earlier versions wrote all of them there."""
 
 _TAKEN = frozenset(
     {

@@ -131,7 +131,7 @@ def test_no_more_workers_start_than_are_of_use(tmp_path, monkeypatch, workers, w
         asked.append(executor.capacity)
         return InlinePool(problem)
 
-    monkeypatch.setattr("npu_tune.tuning.study.make_pool", inline_instead)
+    monkeypatch.setattr("npu_tune.tuning.evaluators.make_pool", inline_instead)
     monkeypatch.setattr("npu_tune.tuning.config.os.cpu_count", lambda: 8, raising=False)
     executor = {"kind": "process"} | ({} if workers is None else {"workers": workers})
     with warnings.catch_warnings(record=True) as caught:
