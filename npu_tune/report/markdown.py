@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from npu_tune.report.explain import Explanation
-from npu_tune.report.sections import ReportSection, ReportTable, Whereabouts, report_sections
+from npu_tune.report.sections import Passage, ReportTable, Whereabouts, report_sections
 from npu_tune.tuning.records import StudyResult
 
 
@@ -26,7 +26,7 @@ def report_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _section(section: ReportSection) -> Iterator[str]:
+def _section(section: Passage) -> Iterator[str]:
     yield f"## {section.title}"
     yield from map(_escaped, section.sentences)
     if section.commands:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from npu_tune.errors import MissingExtraError
 from npu_tune.report.explain import Explanation
 from npu_tune.report.explain.document import report_document
-from npu_tune.report.sections import ReportSection, Whereabouts, report_sections
+from npu_tune.report.sections import Passage, Whereabouts, report_sections
 from npu_tune.tuning.records import StudyResult
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _drawn(result: StudyResult, explanation: Explanation | None) -> Mapping[str,
     return {key: [plot for plot in plots if plot is not None] for key, plots in drawn.items()}
 
 
-def _anchors(sections: tuple[ReportSection, ...]) -> Mapping[str, str]:
+def _anchors(sections: tuple[Passage, ...]) -> Mapping[str, str]:
     """By layer that has a row, the row's identifier in the page."""
     tables = [section.table for section in sections if section.table is not None]
     layers = dict.fromkeys(layer for table in tables for layer in table.layers)

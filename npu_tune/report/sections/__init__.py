@@ -9,17 +9,17 @@ from npu_tune.report.sections.found import (
     search_section,
     verdict_section,
 )
-from npu_tune.report.sections.model import Cell, ReportSection, ReportTable
+from npu_tune.report.sections.model import Cell, Passage, ReportTable
 from npu_tune.report.sections.provenance import Whereabouts, file_section, provenance_section
 from npu_tune.report.sections.why import changes_section, layers_section, memory_section
 from npu_tune.tuning.records import StudyResult
 
-__all__ = ["Cell", "ReportSection", "ReportTable", "Whereabouts", "report_sections"]
+__all__ = ["Cell", "Passage", "ReportTable", "Whereabouts", "report_sections"]
 
 
 def report_sections(
     result: StudyResult, explanation: Explanation | None, *, where: Whereabouts
-) -> tuple[ReportSection, ...]:
+) -> tuple[Passage, ...]:
     """Everything that a report says, in the order of what people ask first.
 
     Args:
@@ -27,9 +27,9 @@ def report_sections(
         explanation: of one of its trials; None where no trial meets the limits.
         where: the study is.
     """
-    found: list[ReportSection | None]
+    found: list[Passage | None]
     if explanation is None:
-        found = [ReportSection("verdict", "Verdict", ("No trial meets the limits.",))]
+        found = [Passage("verdict", "Verdict", ("No trial meets the limits.",))]
     else:
         found = [
             verdict_section(result, explanation.trial),

@@ -11,13 +11,13 @@ from npu_tune.report.polished import polished_line
 from npu_tune.report.predictions import predictions_line
 from npu_tune.report.references import compare_with_references, stated_metrics
 from npu_tune.report.sections.cells import change_cell, number_cell, ratio_cell
-from npu_tune.report.sections.model import Cell, ReportSection, ReportTable, said
+from npu_tune.report.sections.model import Cell, Passage, ReportTable, said
 from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
 from npu_tune.targets import Goal
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 
-def verdict_section(result: StudyResult, trial: TrialRecord) -> ReportSection:
+def verdict_section(result: StudyResult, trial: TrialRecord) -> Passage:
     """What a trial is like, against everything there is to beat."""
     baseline = result.baseline
     references = compare_with_references(result, trial)
@@ -63,10 +63,10 @@ def verdict_section(result: StudyResult, trial: TrialRecord) -> ReportSection:
         *result.notes,
         *trial.notes,
     )
-    return ReportSection("verdict", "Verdict", said(*sentences), ReportTable(columns, tuple(rows)))
+    return Passage("verdict", "Verdict", said(*sentences), ReportTable(columns, tuple(rows)))
 
 
-def front_section(result: StudyResult) -> ReportSection | None:
+def front_section(result: StudyResult) -> Passage | None:
     """The Pareto-optimal trials."""
     front = result.front
     if not front:
@@ -99,10 +99,10 @@ def front_section(result: StudyResult) -> ReportSection | None:
         "No trial is better than any of these in everything that is optimised. "
         "`npu-tune export --pick TRIAL` builds another one."
     )
-    return ReportSection("front", "Front", (sentence,), ReportTable(columns, tuple(rows)))
+    return Passage("front", "Front", (sentence,), ReportTable(columns, tuple(rows)))
 
 
-def search_section(result: StudyResult) -> ReportSection:
+def search_section(result: StudyResult) -> Passage:
     """How the search went."""
     evaluated = [trial for trial in result.trials if trial.duplicate_of is None]
     failed = sum(trial.failure is not None for trial in evaluated)
@@ -113,10 +113,10 @@ def search_section(result: StudyResult) -> ReportSection:
     best = result.best
     if best is not None:
         sentences.append(f"The best is trial {best.number}, by {best.origin}.")
-    return ReportSection("search", "The search", tuple(sentences))
+    return Passage("search", "The search", tuple(sentences))
 
 
-def failures_section(result: StudyResult) -> ReportSection | None:
+def failures_section(result: StudyResult) -> Passage | None:
     """What failed, by what was said."""
     failed = [t for t in result.trials if t.failure is not None and t.duplicate_of is None]
     if not failed:
@@ -133,7 +133,7 @@ def failures_section(result: StudyResult) -> ReportSection | None:
         for (failure, message), count in counts.most_common()
     )
     table = ReportTable(("failure", "trials", "first trial", "message"), rows)
-    return ReportSection("failures", "Failures", (), table)
+    return Passage("failures", "Failures", (), table)
 
 
 def _headline(result: StudyResult, best: TrialRecord) -> str:

@@ -39,7 +39,7 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportSection:
+class Passage:
     """A part of a report.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npu_tune.errors import NpuTuneError
-from npu_tune.report.sections.model import Cell, ReportSection, ReportTable
+from npu_tune.report.sections.model import Cell, Passage, ReportTable
 from npu_tune.report.verdict import export_command
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import STUDY_FILE, read_study_folder
@@ -41,15 +41,15 @@ class Whereabouts:
         return cls(folder, folder / STUDY_FILE, listing)
 
 
-def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> ReportSection:
+def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> Passage:
     """How to get what was found."""
     sentence = f"Trial {trial.number} is built, with everything that belongs to it, by:"
     pick = None if trial is result.best else trial.number
     command = export_command(where.folder, pick=pick)
-    return ReportSection("file", "Get the file", (sentence,), commands=(command,))
+    return Passage("file", "Get the file", (sentence,), commands=(command,))
 
 
-def provenance_section(result: StudyResult, where: Whereabouts) -> ReportSection:
+def provenance_section(result: StudyResult, where: Whereabouts) -> Passage:
     """What everything depends on, and the commands that make it again."""
     facts = {
         "study": result.name,
@@ -65,7 +65,7 @@ def provenance_section(result: StudyResult, where: Whereabouts) -> ReportSection
         f"npu-tune run {shlex.quote(str(where.file))}",
         f"npu-tune report {shlex.quote(str(where.folder))}",
     )
-    return ReportSection(
+    return Passage(
         "provenance",
         "Where this comes from",
         ("With the study file below and the model beside it the study is made again:",),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from npu_tune.report.sections.model import ReportSection
+from npu_tune.report.sections.model import Passage
 from npu_tune.report.tables import filled, table
 
 
-def section_text(section: ReportSection, *, columns: tuple[str, ...], most_rows: int) -> str:
+def section_text(section: Passage, *, columns: tuple[str, ...], most_rows: int) -> str:
     """A section with some of its columns and its first rows.
 
     Args:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from npu_tune.report.explain import ChangeGain, Explanation, LayerCost, cost_in_words
 from npu_tune.report.sections.cells import change_cell, number_cell, value_text
-from npu_tune.report.sections.model import Cell, ReportSection, ReportTable, said
+from npu_tune.report.sections.model import Cell, Passage, ReportTable, said
 from npu_tune.targets import Goal
 
 _MOST_FALLEN = 3
 
 
-def changes_section(explanation: Explanation) -> ReportSection:
+def changes_section(explanation: Explanation) -> Passage:
     """What the changes bring, together and each by itself."""
     gains, cost = explanation.gains, explanation.trial.cost or 0.0
     if not gains:
-        return ReportSection(
+        return Passage(
             "changes", "What each change brings", ("Nothing differs from the default.",)
         )
     singles = explanation.trial.changes(explanation.result.default)
@@ -33,16 +33,14 @@ def changes_section(explanation: Explanation) -> ReportSection:
     )
     columns = ("taken back", "default", "chosen", "cost without", "brings", "with it falls")
     rows = tuple(_change_row(gain) for gain in gains)
-    return ReportSection(
-        "changes", "What each change brings", sentences, ReportTable(columns, rows)
-    )
+    return Passage("changes", "What each change brings", sentences, ReportTable(columns, rows))
 
 
-def layers_section(explanation: Explanation) -> ReportSection:
+def layers_section(explanation: Explanation) -> Passage:
     """Where the time goes."""
     rows, schema = explanation.layers, explanation.result.profile
     if not rows:
-        return ReportSection("layers", "Where the time goes", ("The target does not tell.",))
+        return Passage("layers", "Where the time goes", ("The target does not tell.",))
     whole = cost_in_words(schema)
     has_causes = any(row.cause_before or row.cause_after for row in rows)
     columns = (
@@ -55,10 +53,10 @@ def layers_section(explanation: Explanation) -> ReportSection:
         tuple(row.layer for row in rows),
     )
     unit = f", in {schema.unit}" if schema.unit else ""
-    return ReportSection("layers", f"Where {whole} goes{unit}", explanation.advice, table)
+    return Passage("layers", f"Where {whole} goes{unit}", explanation.advice, table)
 
 
-def memory_section(explanation: Explanation) -> ReportSection | None:
+def memory_section(explanation: Explanation) -> Passage | None:
     """What lies in memory, and what makes the peak."""
     before, after = explanation.memory_before, explanation.memory_after
     if before is None or after is None:
@@ -78,7 +76,7 @@ def memory_section(explanation: Explanation) -> ReportSection | None:
             )
         )
     table = ReportTable(("pool", "before", "after", "change", "size"), tuple(rows))
-    return ReportSection(
+    return Passage(
         "memory", "Memory over time", tuple(peak.sentence for peak in explanation.peaks), table
     )
 

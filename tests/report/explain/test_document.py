@@ -47,8 +47,7 @@ class TestSomebodyWhoHasOnlyTheReportOfMobilenetV2:
         assert slowest == "logits"
         assert profile[slowest]["off_chip_cycles"] > profile[slowest]["npu_cycles"]
         assert why["advice"][0] == (
-            f"logits takes {share:.0%} of the time: its weights come from flash more slowly than "
-            "they are used."
+            f"logits takes {share:.0%} of the time: reading from flash takes longer than computing."
         )
         row = next(row for row in why["layers"] if row["layer"] == slowest)
         assert row["cause_after"] == "flash"
@@ -80,7 +79,9 @@ class TestSomebodyWhoHasOnlyTheReportOfMobilenetV2:
         sizes = {each["name"]: each["size_bytes"] for each in why["memory"]["after"]["buffers"]}
         assert sum(sizes[name] for name in peak["maps"]) == peak["live_bytes"]
         assert peak["live_bytes"] <= peak["used_bytes"]
-        assert peak["layer"] in {row["layer"] for row in why["layers"]}
+        # Half of an operator's step may be one of its own.
+        operator = peak["layer"].removesuffix(" (end)")
+        assert operator in {row["layer"] for row in why["layers"]}
 
     def test_can_tell_what_got_worse(self, study, why):
         _, result = study
