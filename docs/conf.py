@@ -40,7 +40,7 @@ include_patterns = [
     "notebooks/**.md",
     "studies/**README.md",
 ]
-exclude_patterns = [".*", "build", "dist", "runs", "site", "studies/optunahub/*/*"]
+exclude_patterns = [".*", "build", "dist", "runs", "site"]
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
