@@ -16,6 +16,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @study_argument
 @click.option("--out", type=_FILE, help="The HTML file. [default: STUDY/report.html]")
 @click.option("--markdown", type=_FILE, help="Write it as Markdown; as HTML too only with --out.")
+@click.option("--netron", type=_FILE, help="Write a copy of the model that Netron explains, too.")
 @click.option("--png", type=_FILE, help="Draw the front and the search into this .png, too.")
 @click.option(
     "--evaluate",
@@ -27,7 +28,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @print_result
 def report(
-    study: Path, out: Path | None, markdown: Path | None, png: Path | None, *, evaluate: str
+    study: Path,
+    out: Path | None,
+    markdown: Path | None,
+    netron: Path | None,
+    png: Path | None,
+    *,
+    evaluate: str,
 ) -> CommandResult:
     """Writes a page on STUDY, a folder: what was found, and why; it loads nothing from elsewhere.
 
@@ -41,7 +48,7 @@ def report(
     seconds = 0.0 if evaluate == "0" else parse_duration_s(evaluate)
     if out is None and markdown is None:
         out = study / REPORT_FILE
-    written = write_report(study, html=out, markdown=markdown, seconds=seconds)
+    written = write_report(study, html=out, markdown=markdown, netron=netron, seconds=seconds)
     files = [*written.files]
     if png is not None:
         plot_study(written.result, png)

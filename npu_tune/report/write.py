@@ -10,9 +10,11 @@ from npu_tune.report.build import fill_in_best
 from npu_tune.report.explain import Explanation, explain
 from npu_tune.report.html import report_html
 from npu_tune.report.markdown import report_markdown
+from npu_tune.report.netron import write_annotated_model
 from npu_tune.report.pictures import WRITABLE
 from npu_tune.report.sections import Whereabouts
-from npu_tune.tuning import StudyResult, read_study
+from npu_tune.tuning import StudyResult, read_study, require_feasible
+from npu_tune.tuning.folder import read_study_folder
 
 REPORT_FILE = "report.html"
 """The report in a study's folder."""
@@ -34,7 +36,12 @@ class WrittenReport:
 
 
 def write_report(
-    folder: Path, *, html: Path | None, markdown: Path | None = None, seconds: float
+    folder: Path,
+    *,
+    html: Path | None,
+    markdown: Path | None = None,
+    netron: Path | None = None,
+    seconds: float,
 ) -> WrittenReport:
     """Explains a study and writes what is asked for.
 
@@ -42,11 +49,14 @@ def write_report(
         folder: of the study.
         html: the file with everything; None for none.
         markdown: the file without plots; None for none.
+        netron: a copy of the model with the figures in it; None for none.
         seconds: how long changes may be evaluated.
 
     Raises:
         UsageError: if there is no such study.
         MissingExtraError: if Bokeh is not installed and HTML is asked for.
+        ModelError: if nothing can be written into the model.
+        InfeasibleError: if there are no figures for the model, as no trial meets the limits.
         StorageError: if a file cannot be written.
     """
     result = fill_in_best(folder, read_study(folder))
@@ -58,6 +68,11 @@ def write_report(
         if path is not None:
             write_page(path, page(result, explanation, where=where))
             files.append(path)
+    if netron is not None:
+        source = read_study_folder(folder).model.path
+        with storage_errors("The model", netron, remedy=WRITABLE):
+            write_annotated_model(result, require_feasible(result), Path(source), netron)
+        files.append(netron)
     return WrittenReport(result, explanation, tuple(files))
 
 

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import sys
 
+import onnx
 import pytest
+
+from npu_tune.tuning.folder import read_study_folder
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +39,16 @@ def test_both_pages_are_written_where_both_are_asked_for(npu_tune, study):
     ended = npu_tune("report", study, "--markdown", "why.md", "--out", "why.html")
     assert ended.out.splitlines() == ["Wrote why.html.", "Wrote why.md."]
     assert (study.parent / "why.md").read_text().startswith("# ds-cnn on fake-npu\n")
+
+
+def test_a_copy_of_the_model_carries_the_figures_of_its_layers(npu_tune, study):
+    kept = read_study_folder(study).model.path
+    ended = npu_tune("report", study, "--netron", "why.onnx", "--markdown", "why.md")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines() == ["Wrote why.md.", "Wrote why.onnx."]
+    before, after = (onnx.load(path) for path in (kept, study.parent / "why.onnx"))
+    assert [node.op_type for node in after.graph.node] == [n.op_type for n in before.graph.node]
+    assert any(node.metadata_props for node in after.graph.node)
 
 
 def test_nothing_is_evaluated_for_a_report_where_that_is_asked(npu_tune, study):
