@@ -132,7 +132,7 @@ def test_no_more_workers_start_than_are_of_use(tmp_path, monkeypatch, workers, w
         return InlinePool(problem)
 
     monkeypatch.setattr("npu_tune.tuning.evaluators.make_pool", inline_instead)
-    monkeypatch.setattr("npu_tune.tuning.config.os.cpu_count", lambda: 8, raising=False)
+    monkeypatch.setattr("npu_tune.tuning.run_sections.os.cpu_count", lambda: 8, raising=False)
     executor = {"kind": "process"} | ({} if workers is None else {"workers": workers})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
