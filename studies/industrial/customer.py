@@ -10,6 +10,8 @@ from typing import Any
 from cells import markdown
 from devices import Limits, Tuned, milliseconds
 
+from npu_tune.targets import Artifact
+
 UNKNOWN = "not known"
 
 
@@ -118,9 +120,15 @@ def row_of(tuned: Tuned, judged: Judged, limits: Limits) -> Row:
         tuned_bytes=after[device.memory],
         limit_bytes=tuned.memory_limit,
         energy_ratio=after[device.energy] / before[device.energy] if device.energy else None,
-        files=tuple(sorted({path.name for path in tuned.artifact.files.values()})),
+        files=_names(tuned.artifact),
         choices=len(tuned.chosen.configuration.difference(result.default)),
     )
+
+
+def _names(artifact: Artifact) -> tuple[str, ...]:
+    """The files by their paths in the exported folder, in which the model stands."""
+    folder = artifact.files["model"].parent
+    return tuple(sorted({path.relative_to(folder).as_posix() for path in artifact.files.values()}))
 
 
 def _finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:

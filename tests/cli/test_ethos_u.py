@@ -88,7 +88,7 @@ def test_a_ray_cluster_out_of_reach_is_an_executor_error(in_shell):
 
 def test_a_study_is_held_against_what_nothing_falls_below(npu_tune, here):
     tuned = npu_tune("tune", "st-mnist", *QUICK, "--study", "s", "--quiet")
-    assert "above the bound" in tuned.out
+    assert "bound" in tuned.out.split("\nmetric ")[1].splitlines()[0]
     shown = npu_tune("show", "s", "--json").document
     told = npu_tune("front", "st-mnist", *TARGET, "--study", "s", "--json", "--quiet").document
     assert told["kind"] == "bound"
@@ -96,4 +96,4 @@ def test_a_study_is_held_against_what_nothing_falls_below(npu_tune, here):
     assert told["bound"]["metrics"] == shown["bound"]["metrics"]
     assert told["standing"]["excess"] == pytest.approx(shown["bound"]["excess"])
     text = npu_tune("front", "st-mnist", *TARGET, "--study", "s", "--quiet").out
-    assert "above the bound: an optimum may lie anywhere between" in text
+    assert "above the bound: an optimum may lie anywhere between" in " ".join(text.split())

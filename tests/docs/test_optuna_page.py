@@ -106,10 +106,13 @@ def test_ray_tune_writes_for_mlflow_and_tensorboard(tmp_path):
     (experiment,) = (each for each in client.search_experiments() if each.name == "resnet8")
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 3
-    assert all(run.data.metrics["latency_ms"] > 0 for run in runs)
+    # A trial whose configuration was known already is answered without being run.
+    assert any(run.data.metrics.get("latency_ms", 0) > 0 for run in runs), [
+        (run.info.status, run.data.metrics) for run in runs
+    ]
     written = list((tmp_path / "ray/resnet8").rglob("events.out.tfevents.*"))
     assert len(written) == 3
-    assert "ray/tune/latency_ms" in scalars(written[0].parent)
+    assert any("ray/tune/latency_ms" in scalars(each.parent) for each in written)
 
 
 def scalars(folder):

@@ -19,6 +19,14 @@ READ = ("", "text", "{eval-rst}", "{toctree}")
 BLOCKS = [block for page in pages() for block in blocks_of(page)]
 """Every block of every page."""
 
+TREES = {
+    "docs": "docs/",
+    "studies": "studies/",
+    "tests": "tests/",
+    "npu_tune": "studies/optunahub/",  # makes packages of the sources beside it
+}
+"""Folders that a page finds, each where its blocks hold these words."""
+
 ONE_PROGRAM = ("docs/optuna.md",)
 """Pages whose blocks of Python are one program; each has a test module of its own in tests/docs."""
 
@@ -47,8 +55,8 @@ class Story:
         # An environment where the README makes one, and the tree that pages run in, as a copy:
         # some programs of the studies write beside themselves.
         (folder / ".venv").symlink_to(sys.prefix)
-        for name in ("docs", "studies", "tests"):
-            if any(f"{name}/" in block.text for block in BLOCKS if block.page == page):
+        for name, named in TREES.items():
+            if any(named in block.text for block in BLOCKS if block.page == page):
                 shutil.copytree(ROOT / name, folder / name, symlinks=True)
 
     def tell(self, block: Block) -> None:

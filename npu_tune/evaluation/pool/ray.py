@@ -132,11 +132,8 @@ class RayPool(Pool[Answer]):
         if not awaited:
             return None
         done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
-        if not done and self._connection is not None and not self._connection.is_alive():
-            raise ExecutorError(
-                "Ray has ended on this machine.",
-                remedy="Run the same command again; it goes on where it has stopped.",
-            )
+        if not done:
+            self._require_ray()
         finished = None
         for slot in [slot for slot in self._slots if slot.awaited in done]:
             finished = self._take(slot)
@@ -164,6 +161,14 @@ class RayPool(Pool[Answer]):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _require_ray(self) -> None:
+        """Raises ExecutorError where a Ray that was started here has ended."""
+        if self._connection is not None and not self._connection.is_alive():
+            raise ExecutorError(
+                "Ray has ended on this machine.",
+                remedy="Run the same command again; it goes on where it has stopped.",
+            )
 
     def _idle(self) -> list[_Slot[Answer]]:
         return [slot for slot in self._slots if slot.ready and slot.job is None]
@@ -222,6 +227,7 @@ class RayPool(Pool[Answer]):
             reason = first_line(error)
             if not slot.ready and not self._attempts.failed_start():
                 raise start_error("A Ray worker", reason, "") from error
+            self._require_ray()  # without it, a new actor of that name would be waited for
             self._slots[self._slots.index(slot)] = self._new_slot()
             return None if job is None else self._lose(job, reason)
         slot.ready, slot.awaited, slot.job = True, None, None

@@ -203,7 +203,8 @@ def test_ray_leaves_the_signal_handlers_alone(tmp_path):
     handlers = []
 
     def look(progress):
-        handlers.append(signal.getsignal(signal.SIGTERM))
+        if not progress.phase.is_opening:  # from there on the study listens to signals
+            handlers.append(signal.getsignal(signal.SIGTERM))
 
     run_fake(tmp_path / "s", 2, executor={"kind": "ray", "workers": 1}, listener=look)
 

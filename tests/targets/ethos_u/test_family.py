@@ -7,7 +7,7 @@ import pytest
 
 from npu_tune.errors import TargetError
 from npu_tune.targets import load_target
-from npu_tune.targets.ethos_u import family
+from npu_tune.targets.ethos_u import system
 from npu_tune.targets.ethos_u.family import ACCELERATORS, SECTIONS, EthosUFamily
 from npu_tune.targets.ethos_u.system import vendor_ini
 from npu_tune.targets.options import option_flags, option_texts
@@ -79,7 +79,7 @@ def test_every_system_config_and_memory_mode_of_velas_own_is_listed():
 
 
 def test_the_options_are_told_without_vela_too(monkeypatch):
-    monkeypatch.setattr(family, "find_spec", lambda _: None)
+    monkeypatch.setattr(system, "find_spec", lambda _: None)
     listed = option_texts(EthosUFamily().options)
     assert set(listed) == {"system_config", "memory_mode", "config", "allow_cpu"}
     assert listed["memory_mode"] == "a Memory_Mode section of the ini file"
