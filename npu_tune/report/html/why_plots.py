@@ -96,6 +96,8 @@ def memory_plots(explanation: Explanation) -> list[Any]:
     for pool in dict.fromkeys((*before.pools, *after.pools)):
         top = max(before.used_bytes(pool), after.used_bytes(pool)) / _KIB
         for word, memory in (("default", before), ("chosen", after)):
+            if not memory.in_pool(pool):
+                continue
             used = format_value(memory.used_bytes(pool), "bytes")
             plots.append(_pool_plot(memory, pool, f"{pool}, {word}: {used}", top))
     return plots
@@ -108,8 +110,6 @@ def _pool_plot(memory: MemoryTimeline, pool: str, title: str, top: float) -> Any
     )  # fmt: skip
     made.xaxis.ticker = []
     buffers = memory.in_pool(pool)
-    if not buffers:
-        return made
     step, live = memory.peak(pool)
     is_peak = set(live)
     source = ColumnDataSource(
