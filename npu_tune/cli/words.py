@@ -56,6 +56,16 @@ _VARIANTS: Mapping[str, tuple[str, ...]] = {
 }
 """By family of built-in networks, its widths; an empty one where only the resolution varies."""
 
+_MEASURED = (
+    "latency_ratio",
+    "latency_ms",
+    "peak_memory_bytes",
+    "run_memory_bytes",
+    "snr_db",
+    "accuracy",
+    "accuracy_drop",
+)
+
 METRICS: Mapping[str, tuple[str, ...]] = {
     "ethos-u": (
         "full_cycles",
@@ -83,24 +93,8 @@ METRICS: Mapping[str, tuple[str, ...]] = {
         "hardware_epochs",
         "software_epochs",
     ),
-    "cpu-": (
-        "latency_ratio",
-        "latency_ms",
-        "peak_memory_bytes",
-        "run_memory_bytes",
-        "snr_db",
-        "accuracy",
-        "accuracy_drop",
-    ),
-    "gpu-": (
-        "latency_ratio",
-        "latency_ms",
-        "peak_memory_bytes",
-        "run_memory_bytes",
-        "snr_db",
-        "accuracy",
-        "accuracy_drop",
-    ),
+    "cpu-": _MEASURED,
+    "gpu-": _MEASURED,
 }
 """By how the names of targets begin."""
 

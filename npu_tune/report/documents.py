@@ -33,12 +33,12 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "floors": dict(objective.floors),
         "deterministic": result.deterministic,
         "spread": dict(result.spread),
-        "baseline": _optional(result, result.baseline),
+        "baseline": optional_document(result, result.baseline),
         "baseline_again": None if result.baseline_again is None else dict(result.baseline_again),
-        "best": _optional(result, best),
+        "best": optional_document(result, best),
         "ties": [trial.number for trial in result.ties],
         "front": [trial_document(result, trial) for trial in result.front],
-        "least_infeasible": None if best else _optional(result, result.least_infeasible),
+        "least_infeasible": None if best else optional_document(result, result.least_infeasible),
         "yardsticks": [] if best is None else references_document(result, best),
         "references": {label: dict(metrics) for label, metrics in result.references.items()},
         "bound": _bound(result),
@@ -165,7 +165,8 @@ def _interval(trial: TrialRecord) -> list[float] | None:
     return None if interval is None or not math.isfinite(interval[1]) else list(interval)
 
 
-def _optional(result: StudyResult, trial: TrialRecord | None) -> Document | None:
+def optional_document(result: StudyResult, trial: TrialRecord | None) -> Document | None:
+    """The document of a trial where there is one."""
     return None if trial is None else trial_document(result, trial)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from npu_tune.numerals import format_cost, format_ratio, format_value
 from npu_tune.report.documents import trial_counts
 from npu_tune.report.explain import explain_from_records
+from npu_tune.report.failures import failure_counts
 from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.numbers import cost_error, metric_value, of_baseline
 from npu_tune.report.optimum import bound_cells
@@ -21,8 +21,8 @@ from npu_tune.report.sections.text import section_text
 from npu_tune.report.sections.why import changes_section, layers_section
 from npu_tune.report.tables import UNBROKEN, filled, fits, table
 from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
-from npu_tune.space import Value
 from npu_tune.targets import Goal, Metric
+from npu_tune.tuning.changes import values_text
 from npu_tune.tuning.records import StudyResult, TrialRecord, missed_bound
 from npu_tune.tuning.settings import SearchSettings
 
@@ -55,7 +55,7 @@ def layers_text(result: StudyResult, trial: TrialRecord) -> str:
     body = [
         [
             row.layer,
-            _describe_changes(row.changes),
+            values_text(row.changes),
             *(_value(value, unit) for value in (row.cost_before, row.cost_after)),
             _layer_ratio(row),
         ]
@@ -242,15 +242,14 @@ def _least_infeasible(result: StudyResult, trial: TrialRecord) -> str:
 
 
 def _failures(result: StudyResult) -> str:
-    failed = [t for t in result.trials if t.failure is not None and t.duplicate_of is None]
-    if not failed:
+    counts = failure_counts(result)
+    if not counts:
         return ""
-    counts = Counter((t.failure, t.message) for t in failed)
-    first = {(t.failure, t.message): t.number for t in reversed(failed)}
-    lines = [f"Failures ({len(failed)} trials)"]
-    for kind, count in counts.most_common(MOST_FAILURES_SHOWN):
-        failure, message = kind
-        lines.append(f"  {count} x {failure}, first in trial {first[kind]}: {message}")
+    lines = [f"Failures ({sum(each.trials for each in counts)} trials)"]
+    lines += [
+        f"  {each.trials} x {each.failure}, first in trial {each.first}: {each.message}"
+        for each in counts[:MOST_FAILURES_SHOWN]
+    ]
     if len(counts) > MOST_FAILURES_SHOWN:
         lines.append(
             f"  ({len(counts) - MOST_FAILURES_SHOWN} other messages; --json has them all)"
@@ -291,7 +290,3 @@ def _layer_ratio(row: LayerChange) -> str:
     if row.cost_before is None or row.cost_after is None:
         return "-"
     return format_ratio(row.cost_after, row.cost_before)
-
-
-def _describe_changes(changes: Mapping[str, tuple[Value | None, Value]]) -> str:
-    return ", ".join(f"{knob} {before} -> {after}" for knob, (before, after) in changes.items())

@@ -80,9 +80,9 @@ def _change(before: float, after: float, unit: str) -> str:
     return f"{ratio:.2f}x" if ratio >= _AS_FACTOR else f"{100 * (ratio - 1):+.1f} %"
 
 
-def export_command(folder: Path, *, pick: int | None = None) -> str:
-    """The command that builds a trial of a study, by its number; the best one for None."""
-    which = "" if pick is None else f" --pick {pick}"
+def export_command(result: StudyResult, trial: TrialRecord, folder: Path) -> str:
+    """The command that builds a trial of a study; the best one needs no number."""
+    which = "" if trial is result.best else f" --pick {trial.number}"
     return f"npu-tune export {shlex.quote(str(folder))}{which} --out deploy"
 
 

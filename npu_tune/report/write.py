@@ -66,7 +66,7 @@ def write_report(
     files = []
     for path, page in pages:
         if path is not None:
-            write_page(path, page(result, explanation, where=where))
+            _write_page(path, page(result, explanation, where=where))
             files.append(path)
     if netron is not None:
         source = read_study_folder(folder).model.path
@@ -76,7 +76,6 @@ def write_report(
     return WrittenReport(result, explanation, tuple(files))
 
 
-def write_page(path: Path, text: str) -> None:
-    """Writes one page; raises StorageError if that cannot be."""
+def _write_page(path: Path, text: str) -> None:
     with storage_errors("The report", path, remedy=WRITABLE):
         write_whole(path, text.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from npu_tune.space import Configuration, Value
 
 LONGEST_TEXT = 240
@@ -18,6 +20,11 @@ def knob_changes(
         layer, _, knob = full_name.rpartition("/")
         changes.setdefault(layer, {})[knob] = (default.get(full_name), value)
     return changes
+
+
+def values_text(changes: Mapping[str, tuple[Value | None, Value]]) -> str:
+    """The changes of one layer in one line, such as ``stripes 1 -> 4, weights flash -> ram``."""
+    return ", ".join(f"{knob} {before} -> {after}" for knob, (before, after) in changes.items())
 
 
 def changes_text(
@@ -37,10 +44,7 @@ def changes_text(
     parts: list[str] = []
     length, left = 0, sum(map(len, changes.values()))
     for layer, knobs in changes.items():
-        values = ", ".join(
-            f"{knob} {before} -> {after}" for knob, (before, after) in knobs.items()
-        )
-        part = f"{layer}: {values}"
+        part = f"{layer}: {values_text(knobs)}"
         if parts and length + len(part) > longest:
             parts.append(f"and {left} more")
             break

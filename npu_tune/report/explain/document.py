@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from npu_tune.report.documents import Document, metric_document, trial_document
+from npu_tune.report.documents import Document, metric_document, optional_document
 from npu_tune.report.explain.explanation import Explanation, pool_peaks
 from npu_tune.report.explain.gains import ChangeGain
 from npu_tune.report.explain.layer_costs import LayerCost, cause_shares
 from npu_tune.report.verdict import export_command, worse_metrics
 from npu_tune.targets import MemoryTimeline
-from npu_tune.tuning.records import StudyResult, TrialRecord
+from npu_tune.tuning.records import StudyResult
 
 
 def report_document(
@@ -30,14 +30,12 @@ def report_document(
         "model": {"name": result.model, "sha256": result.identity.model_sha256},
         "target": {"name": result.target, "fingerprint": dict(result.identity.fingerprint)},
         "metrics": [metric_document(metric) for metric in result.metrics],
-        "baseline": _trial(result, result.baseline),
-        "best": _trial(result, result.best if explanation is None else explanation.trial),
+        "baseline": optional_document(result, result.baseline),
+        "best": optional_document(
+            result, result.best if explanation is None else explanation.trial
+        ),
         "why": None if explanation is None else _why(explanation, folder),
     }
-
-
-def _trial(result: StudyResult, trial: TrialRecord | None) -> Document | None:
-    return None if trial is None else trial_document(result, trial)
 
 
 def _why(explanation: Explanation, folder: Path) -> Document:
@@ -51,35 +49,27 @@ def _why(explanation: Explanation, folder: Path) -> Document:
         "advice": list(explanation.advice),
         "memory": dict(zip(("before", "after"), map(_memory, memory), strict=True)),
         "shortfall": explanation.shortfall,
-        "export": _export(explanation, folder),
+        "export": export_command(explanation.result, explanation.trial, folder),
     }
 
 
-def _export(explanation: Explanation, folder: Path) -> str:
-    trial = explanation.trial
-    pick = None if trial is explanation.result.best else trial.number
-    return export_command(folder, pick=pick)
-
-
 def _gain(gain: ChangeGain) -> Document:
-    return {
-        "label": gain.label,
+    own = _fields(gain)
+    return own | {
         "names": list(gain.names),
-        "layer": gain.layer,
-        "before": gain.before,
-        "after": gain.after,
-        "cost_without": gain.cost_without,
-        "gain": gain.gain,
         "metrics_without": dict(gain.metrics_without),
         "also": list(gain.also),
-        "obstacle": gain.obstacle,
     }
 
 
 def _layer(row: LayerCost) -> Document:
     changes = {knob: list(values) for knob, values in row.changes.items()}
-    names = [each.name for each in fields(row)]
-    return {name: getattr(row, name) for name in names} | {"changes": changes}
+    return _fields(row) | {"changes": changes}
+
+
+def _fields(value: ChangeGain | LayerCost) -> Document:
+    """The fields as they are; ``asdict`` would copy mappings that cannot be copied."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def _memory(memory: MemoryTimeline | None) -> Document | None:

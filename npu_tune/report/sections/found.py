@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from npu_tune.numerals import format_value
+from npu_tune.report.documents import trial_counts
+from npu_tune.report.failures import failure_counts
 from npu_tune.report.optimum import bound_cells
 from npu_tune.report.pick import knee
 from npu_tune.report.polished import polished_line
@@ -104,12 +104,10 @@ def front_section(result: StudyResult) -> Passage | None:
 
 def search_section(result: StudyResult) -> Passage:
     """How the search went."""
-    evaluated = [trial for trial in result.trials if trial.duplicate_of is None]
-    failed = sum(trial.failure is not None for trial in evaluated)
-    seconds = sum(trial.seconds for trial in evaluated)
-    sentences = [
-        f"{len(evaluated)} evaluations, {failed} failed, in {seconds:,.0f} seconds of work."
-    ]
+    counts = trial_counts(result)
+    evaluated, failed = counts["finished"] + counts["failed"], counts["failed"]
+    seconds = sum(trial.seconds for trial in result.trials if trial.duplicate_of is None)
+    sentences = [f"{evaluated} evaluations, {failed} failed, in {seconds:,.0f} seconds of work."]
     best = result.best
     if best is not None:
         sentences.append(f"The best is trial {best.number}, by {best.origin}.")
@@ -118,19 +116,17 @@ def search_section(result: StudyResult) -> Passage:
 
 def failures_section(result: StudyResult) -> Passage | None:
     """What failed, by what was said."""
-    failed = [t for t in result.trials if t.failure is not None and t.duplicate_of is None]
-    if not failed:
+    counts = failure_counts(result)
+    if not counts:
         return None
-    counts = Counter((trial.failure or "", trial.message) for trial in failed)
-    first = {(trial.failure or "", trial.message): trial.number for trial in reversed(failed)}
     rows = tuple(
         (
-            Cell(failure),
-            Cell(str(count), count),
-            Cell(str(first[failure, message]), first[failure, message]),
-            Cell(message),
+            Cell(each.failure),
+            Cell(str(each.trials), each.trials),
+            Cell(str(each.first), each.first),
+            Cell(each.message),
         )
-        for (failure, message), count in counts.most_common()
+        for each in counts
     )
     table = ReportTable(("failure", "trials", "first trial", "message"), rows)
     return Passage("failures", "Failures", (), table)

@@ -44,8 +44,7 @@ class Whereabouts:
 def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> Passage:
     """How to get what was found."""
     sentence = f"Trial {trial.number} is built, with everything that belongs to it, by:"
-    pick = None if trial is result.best else trial.number
-    command = export_command(where.folder, pick=pick)
+    command = export_command(result, trial, where.folder)
     return Passage("file", "Get the file", (sentence,), commands=(command,))
 
 

@@ -6,6 +6,7 @@ from npu_tune.report.explain import ChangeGain, Explanation, LayerCost, cost_in_
 from npu_tune.report.sections.cells import change_cell, number_cell, value_text
 from npu_tune.report.sections.model import Cell, Passage, ReportTable, said
 from npu_tune.targets import Goal
+from npu_tune.tuning.changes import values_text
 
 _MOST_FALLEN = 3
 
@@ -104,10 +105,6 @@ def _points(gain: ChangeGain) -> str:
 
 def _layer_row(row: LayerCost, *, has_causes: bool) -> tuple[Cell, ...]:
     causes = dict.fromkeys(filter(None, (row.cause_before, row.cause_after)))
-    changes = ", ".join(
-        f"{knob} {value_text(before)} -> {value_text(after)}"
-        for knob, (before, after) in row.changes.items()
-    )
     return (
         Cell(row.layer),
         number_cell(row.before, ""),
@@ -115,5 +112,5 @@ def _layer_row(row: LayerCost, *, has_causes: bool) -> tuple[Cell, ...]:
         change_cell(row.before, row.after, Goal.MINIMIZE),
         Cell(f"{row.share_after:.1%}", row.share_after),
         *([Cell(" -> ".join(causes))] if has_causes else []),
-        Cell(changes),
+        Cell(values_text(row.changes)),
     )
