@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/optuna.md").read_text()
 RAY = "from ray import tune"
+TENSORFLOW = "import TensorBoardCallback"
 
 
 def blocks(language):
@@ -41,10 +42,13 @@ def run(words, folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where all blocks but that of Ray have run, one after the other in one process."""
+    """Where all blocks but those of Ray and of TensorFlow have run, one after the other in one process."""
     place = tmp_path_factory.mktemp("optuna_page")
     script = place / "page.py"
-    script.write_text("\n".join(block for block in blocks("python") if RAY not in block))
+    own = (RAY, TENSORFLOW)
+    script.write_text(
+        "\n".join(block for block in blocks("python") if not any(mark in block for mark in own))
+    )
     (place / "said").write_text(run([sys.executable, script], place))
     return place
 
