@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fake_studies import story
-from fake_targets import wait_until
 from orphans import adopted_orphans
 from storages import STORAGES
 from tally import Fault, Tally
-from victim import Victim, scratch, seconds_of
+from victim import PATIENCE_S, Victim, nothing_left, scratch, seconds_of
 
 EXECUTORS = ("inline", "process", "ray")
 KILLS = 50
@@ -53,13 +52,17 @@ def _kill(opened: Storage, executor: str, folder: Path, times: int, seed: int) -
                 seconds = seconds_of(whole)
                 victim = make(folder / f"study{number}", name=f"study{number}")
                 most = min(times - tally.injected, _MOST_IN_ONE_STUDY) + tally.injected
-                _kill_until_done(victim, tally, temporary, partial(moments.uniform, 0.0, seconds), most)
+                _kill_until_done(
+                    victim, tally, temporary, partial(moments.uniform, 0.0, seconds), most
+                )
                 victim.check_end(tally)
                 _compare(victim, whole, tally, exactly=workers == 1)
     return tally
 
 
-def _victim(folder: Path, *, name: str, sections: dict[str, Any], storage: dict[str, Any]) -> Victim:
+def _victim(
+    folder: Path, *, name: str, sections: dict[str, Any], storage: dict[str, Any]
+) -> Victim:
     return Victim(folder, {**sections, "study": {**storage, "name": name}})
 
 
@@ -67,21 +70,12 @@ def _kill_until_done(
     victim: Victim, tally: Tally, temporary: Path, moment: Callable[[], float], most: int
 ) -> None:
     """Kills and starts a study again until it ends by itself, or was killed often enough."""
-    with _nothing_left(victim, tally, temporary):
+    with adopted_orphans() as left:
         while True:
             is_enough = tally.injected >= most
-            if not victim.harm(tally, until=300.0 if is_enough else moment()):
-                return
-
-
-@contextmanager
-def _nothing_left(victim: Victim, tally: Tally, temporary: Path) -> Iterator[None]:
-    with adopted_orphans() as left:
-        yield
-        try:
-            wait_until(lambda: not left() and not any(temporary.iterdir()), patience_s=20.0)
-        except TimeoutError:
-            tally.left += [*left(), *(path.name for path in temporary.iterdir())]
+            if not victim.harm(tally, until=PATIENCE_S if is_enough else moment()):
+                break
+        nothing_left(tally, left, temporary)
 
 
 def _compare(victim: Victim, whole: Victim, tally: Tally, *, exactly: bool) -> None:
@@ -94,11 +88,9 @@ def _compare(victim: Victim, whole: Victim, tally: Tally, *, exactly: bool) -> N
     tally.left += sorted(extra)
     if exactly:
         tally.expect(story(result) == story(expected), "It ended otherwise than without kills.")
-        tally.expect(
-            replace_numbers(result.best) == replace_numbers(expected.best), "The best is another."
-        )
+        tally.expect(_plain(result.best) == _plain(expected.best), "The best is another.")
 
 
-def replace_numbers(trial: Any) -> Any:
+def _plain(trial: Any) -> Any:
     """A trial without what differs from run to run."""
     return None if trial is None else replace(trial, seconds=0.0)

@@ -20,7 +20,10 @@ _TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS / "support"), str(_TESTS / "faults")]
 
 from kills import kill_faults  # noqa: E402 - the folder had to be found first
+from machines import machine_faults  # noqa: E402
+from outages import outage_faults  # noqa: E402
 from tally import Fault, Tally  # noqa: E402
+from workers import worker_faults  # noqa: E402
 
 PAGE = _TESTS.parent / "docs" / "faults.md"
 BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
@@ -30,6 +33,9 @@ _HEAD = "| injected | where | times | finished before | lost | evaluated again |
 def faults() -> Iterator[Fault]:
     """All of the matrix."""
     yield from kill_faults()
+    yield from worker_faults()
+    yield from outage_faults()
+    yield from machine_faults()
 
 
 def row(fault: Fault, tally: Tally) -> str:
@@ -51,6 +57,13 @@ def table(tallies: Iterable[tuple[Fault, Tally]]) -> str:
     """The whole table as Markdown."""
     rule = "|---|---|" + "---:|" * (_HEAD.count("|") - 3)
     return "\n".join([_HEAD, rule, *(row(fault, tally) for fault, tally in tallies)])
+
+
+def table_of(page: str) -> dict[str, list[int]]:
+    """The rows that a page has, by the fault's name, as numbers."""
+    lines = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {f"{what}, {where}": list(map(int, rest)) for what, where, *rest in cells}
 
 
 def main() -> None:

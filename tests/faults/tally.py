@@ -54,12 +54,16 @@ class Fault:
         where: storage or executor, as the table says it.
         inject: has it happen so many times in a folder, with the moments from a seed.
         times: how often the whole matrix injects it.
+        briefly: the same, lasting a shorter time; None where it takes none.
+        needs_mount: True where a small disk is mounted, which only root may do.
     """
 
     what: str
     where: str
     inject: Callable[[Path, int, int], Tally]
     times: int
+    briefly: Callable[[Path, int, int], Tally] | None = None
+    needs_mount: bool = False
 
     @property
     def name(self) -> str:

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fake_studies import run_fake, start_program, story
-from fake_targets import Counting, LayeredTarget, SlowTarget, fake_network
+from fake_targets import Counting, LayeredTarget, SlowTarget, fake_network, wait_until
 from tally import Tally
 
 from npu_tune.errors import NpuTuneError
@@ -36,17 +36,19 @@ class Victim:
         sections: of the study file.
         target: what is tuned; every evaluation of it is noted.
         evaluations: the budget.
+        notes: the file in which every evaluation is noted; in the folder if None.
     """
 
     folder: Path
     sections: dict[str, Any] = field(default_factory=dict)
     target: Any = field(default_factory=lambda: SlowTarget(LayeredTarget(), EVALUATION_S))
     evaluations: int = EVALUATIONS
+    notes: Path | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.log = self.folder / "evaluations.log"
-        self.target = Counting(self.target, self.log)
+        self.log = self.notes or self.folder / "evaluations.log"
+        self.counting = Counting(self.target, self.log)
 
     @property
     def study(self) -> Path:
@@ -56,8 +58,10 @@ class Victim:
     @contextlib.contextmanager
     def started(self) -> Iterator[subprocess.Popen[bytes]]:
         """Runs the study, or goes on with it, in a process of its own."""
+        # Beside the notes there is room to write, whatever happens to the study.
+        job = self.log.with_suffix(".job")
         program = start_program(
-            self.study, self.evaluations, target=self.target, **self.sections
+            self.study, self.evaluations, target=self.counting, job=job, **self.sections
         )
         with program:
             try:
@@ -67,7 +71,7 @@ class Victim:
 
     def run(self) -> StudyResult:
         """Runs the study, or goes on with it, in this process."""
-        return run_fake(self.study, self.evaluations, target=self.target, **self.sections)
+        return run_fake(self.study, self.evaluations, target=self.counting, **self.sections)
 
     def result(self) -> StudyResult | None:
         """What is kept of the study; None where nothing is."""
@@ -92,7 +96,7 @@ class Victim:
 
         The default one is left out: a study evaluates it again at its end.
         """
-        with self.target.bind(fake_network()) as problem:
+        with self.counting.bind(fake_network()) as problem:
             default = problem.space.default
         result = self.result()
         trials = () if result is None else result.trials
@@ -157,3 +161,17 @@ def scratch() -> Iterator[Path]:
         if before is not None:
             os.environ["TMPDIR"] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def nothing_left(tally: Tally, left: Callable[[], list[str]], temporary: Path) -> None:
+    """Notes processes and temporary files that do not go away.
+
+    Args:
+        tally: gets them.
+        left: as :func:`orphans.adopted_orphans` yields it.
+        temporary: as :func:`scratch` yields it.
+    """
+    try:
+        wait_until(lambda: not left() and not any(temporary.iterdir()), patience_s=20.0)
+    except TimeoutError:
+        tally.left += [*left(), *(path.name for path in temporary.iterdir())]

@@ -62,10 +62,10 @@ def story(result: StudyResult) -> list[tuple[Any, ...]]:
 
 
 def start_program(
-    folder: Path, evaluations: int, *, target: Any, **sections: Any
+    folder: Path, evaluations: int, *, target: Any, job: Path | None = None, **sections: Any
 ) -> subprocess.Popen[bytes]:
-    """Runs a fake study in a process of its own."""
-    job = folder.parent / f"{folder.name}.job"
+    """Runs a fake study in a process of its own, which is told by a file what to do."""
+    job = job or folder.parent / f"{folder.name}.job"
     path = [str(SUPPORT), os.environ.get("PYTHONPATH")]
     job.write_bytes(pickle.dumps((study_document(folder, evaluations, **sections), target)))
     return subprocess.Popen(
