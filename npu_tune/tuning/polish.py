@@ -101,6 +101,9 @@ class Polish:
         # Cost by configuration; infinite where it failed or misses a limit.
         self._costs: dict[Configuration, float] = {}
         self._learnt = 0
+        # The best of the first trials, so many that no polishing stands at their end.
+        self._best: TrialRecord | None = None
+        self._seen = 0
         self.is_on = False
 
     @property
@@ -139,12 +142,19 @@ class Polish:
         while first and is_polish(self._trials[first - 1]):
             first -= 1
         spent = len(asked) + sum(t.duplicate_of is None for t in self._trials[first:])
-        start = best_trial(self._trials[:first], self._space.default)
+        start = self._best_of(first)
         if start is None or not (spent or is_last or self._is_time(start, left, time_used)):
             return False, None
         revert = None if spent >= self._most else self._first_open(start, asked)
         self.is_on = bool(revert or asked)
         return self.is_on, None if others else revert
+
+    def _best_of(self, count: int) -> TrialRecord | None:
+        """The best of so many trials from the first one on, of which there are ever more."""
+        fresh = self._trials[self._seen : count]
+        known = () if self._best is None else (self._best,)
+        self._best, self._seen = best_trial([*known, *fresh], self._space.default), count
+        return self._best
 
     def _is_time(self, best: TrialRecord, left: int | None, time_used: float) -> bool:
         settings = self._settings

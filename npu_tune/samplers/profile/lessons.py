@@ -72,6 +72,8 @@ class LessonBook:
         self._count: dict[tuple[int, Value], int] = defaultdict(int)
         self._change: dict[tuple[int, Value], Floats] = {}
         self._read = 0
+        # What was told last, and of which scores: it takes longer to work out than a proposal.
+        self._told: tuple[bytes, Lessons] | None = None
 
     def read(self, history: History, trials: Sequence[FrozenTrial]) -> None:
         """Adds the trials that are new in the history, until enough profiles were read."""
@@ -111,6 +113,14 @@ class LessonBook:
         if not len(profiles):
             return None
         scores = scores[profiles.indices]
+        asked = scores.tobytes()
+        if self._told is None or self._told[0] != asked:
+            self._told = asked, self._lessons(scores)
+        return self._told[1]
+
+    def _lessons(self, scores: Floats) -> Lessons:
+        """What follows from the scores of the trials that have a profile."""
+        profiles = self._profiles
         relation = relate(profiles, scores, self._settings)
         rows = np.abs(profiles.rows(int(np.argmin(scores))))
         weights = _weights(relation, rows)

@@ -102,7 +102,8 @@ def _choose(
     peaks = [i for i in regression.varying if aggregates[i].kind == MAX]
 
     def best(options: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], float]:
-        fits = [(option, regression.fit(option)) for option in options]
+        """Of options of the same length, the best and what it leaves unexplained."""
+        fits = zip(options, regression.fits(options), strict=True)
         allowed = [(o, f.rest) for o, f in fits if all(factor > 0 for factor in f.factors)]
         least = min((rest for _, rest in allowed), default=np.inf)
         near = [(o, rest) for o, rest in allowed if rest <= 1.05 * least + enough]
@@ -167,25 +168,33 @@ class _Regression:
         return cls(weighted.T @ weighted, scale, widths, varying, network_pull)
 
     def fit(self, chosen: Sequence[int]) -> _Fit:
-        start, end = len(self.scale), len(self.normal) - 1
-        used = np.array([*chosen, *range(start, end)], dtype=np.int64)
-        normal = self.normal[np.ix_(used, used)].copy()
-        pull = np.full(len(used), 1e-9 * max(float(self.normal[-2, -2]), 1.0))
-        pull[len(chosen) : -1] = self.network_pull
-        normal[np.diag_indices_from(normal)] += pull
+        """The fit with these columns."""
+        return self.fits([tuple(chosen)])[0]
+
+    def fits(self, options: Sequence[tuple[int, ...]]) -> list[_Fit]:
+        """The fit with each of several choices of equally many columns, all solved at once."""
+        if not options:
+            return []
+        start, end, at = len(self.scale), len(self.normal) - 1, len(options[0])
+        used = np.array([[*chosen, *range(start, end)] for chosen in options], dtype=np.int64)
+        bare = self.normal[used[:, :, None], used[:, None, :]]
+        pull = np.full(used.shape[1], 1e-9 * max(float(self.normal[-2, -2]), 1.0))
+        pull[at:-1] = self.network_pull
         right = self.normal[used, end]
-        solved = np.linalg.solve(normal, right)
-        rest = float(
+        solved = np.linalg.solve(bare + np.diag(pull), right[:, :, None])[:, :, 0]
+        rests = (
             self.normal[end, end]
-            - 2 * solved @ right
-            + solved @ self.normal[np.ix_(used, used)] @ solved
+            - 2 * np.einsum("ij,ij->i", solved, right)
+            + np.einsum("ij,ijk,ik->i", solved, bare, solved)
         )
-        at = len(chosen)
-        network = (
-            tuple(np.split(solved[at:-1], np.cumsum(self.widths)[:-1])) if self.widths else ()
-        )
-        factors = tuple(float(f) for f in solved[:at] / self.scale[list(chosen)])
-        return _Fit(factors, network, max(rest, 0.0))
+        factors = solved[:, :at] / self.scale[used[:, :at]]
+        return [
+            _Fit(tuple(map(float, row)), self._of_network(found[at:-1]), max(float(rest), 0.0))
+            for row, found, rest in zip(factors, solved, rests, strict=True)
+        ]
+
+    def _of_network(self, solved: Floats) -> tuple[Floats, ...]:
+        return tuple(np.split(solved, np.cumsum(self.widths)[:-1])) if self.widths else ()
 
 
 def _rank(profiles: Profiles, aggregate: Aggregate) -> tuple[bool, int, int]:
