@@ -21,11 +21,12 @@ from npu_tune.processes.guard import _family
 
 _EVALUATION_S = 0.1
 
+_WORKER = ("npu_tune.evaluation.pool.worker",)
 _PROGRAMS = {
-    "process": ("npu_tune.evaluation.pool.worker",),
-    "ray": ("npu_tune.evaluation.pool.worker", "ray::RayWorker", "ray::npu-tune"),
+    "process": (_WORKER,),
+    "ray": (_WORKER, ("ray::RayWorker", "ray::npu-tune", "ray::evaluate")),
 }
-"""What the command line of a worker contains, or that of the actor which holds it."""
+"""What the command lines of workers contain, and those of the actors that hold them."""
 
 
 def worker_faults() -> Iterator[Fault]:
@@ -50,11 +51,14 @@ def _kill_workers(executor: str, folder: Path, times: int, seed: int) -> Tally:
     with scratch() as temporary, adopted_orphans() as left:
         with victim.started() as program:
             while tally.injected < times and _goes_on(program, chance.uniform(0.7, 1.3)):
-                workers = _workers(program.pid, _PROGRAMS[executor])
+                names = chance.choice(_PROGRAMS[executor])
+                workers = _workers(program.pid, names)
                 if not workers or not victim.story():
                     continue
                 stories.append(victim.story())
-                os.kill(chance.choice(workers), signal.SIGKILL)
+                # The oldest, so that what is tried again is not killed again: that looks like a
+                # configuration that kills its worker every time.
+                os.kill(workers[0], signal.SIGKILL)
                 tally.injected += 1
             errors = program.communicate(timeout=PATIENCE_S)[1].decode()
         nothing_left(tally, left, temporary)
@@ -109,7 +113,7 @@ def _goes_on(program: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _workers(root: int, names: tuple[str, ...]) -> list[int]:
-    """The descendants of a process with one of these names in their command line."""
+    """The descendants of a process with one of these names in their command line, oldest first."""
     found = []
     for process in _family(root):
         try:
@@ -118,8 +122,8 @@ def _workers(root: int, names: tuple[str, ...]) -> list[int]:
             continue
         # Guards have the command line of what they guard behind their own.
         if any(name in command for name in names) and "processes/guard.py" not in command:
-            found.append(process.pid)
-    return sorted(found)
+            found.append((process.started, process.pid))
+    return [pid for _, pid in sorted(found)]
 
 
 def _check(victim: Victim, stories: list[list[Any]], tally: Tally) -> None:
