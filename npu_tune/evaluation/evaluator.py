@@ -6,13 +6,10 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from npu_tune.closing import Closing
-from npu_tune.errors import EvaluationError, NpuTuneError, WorkerLostError
-from npu_tune.evaluation.evaluate import evaluate
 from npu_tune.evaluation.outcome import Outcome
-from npu_tune.evaluation.pool import Binding, Finished, Pool, Task, Watch
+from npu_tune.evaluation.pool import Finished
 from npu_tune.evaluation.store import Store
 from npu_tune.space import Configuration
-from npu_tune.targets import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,61 +61,6 @@ class Evaluator(Closing):
     @abstractmethod
     def wait(self, timeout_s: float) -> Finished[Outcome] | None:
         """The next outcome with its ticket, or None if none comes in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationTask(Task[Outcome]):
-    """Evaluates one configuration in a worker."""
-
-    request: Request
-
-    def run(self, problem: Problem, watch: Watch) -> Outcome:
-        watch(self.request.key)
-        outcome = evaluate(problem, self.request.configuration, self.request.metrics)
-        watch(None)
-        return outcome
-
-    def blame(self, key: str, error: EvaluationError, seconds: float) -> Outcome:  # noqa: ARG002
-        return Outcome.failed(error, seconds=seconds)
-
-    def give_up(self, error: WorkerLostError) -> Outcome:
-        return Outcome.failed(error)
-
-    def refuse(self, error: NpuTuneError) -> Outcome:
-        raise error
-
-    def is_lost(self, answer: Outcome) -> bool:
-        return isinstance(answer.error, WorkerLostError)
-
-
-class PooledEvaluator(Evaluator):
-    """Evaluates on a pool of workers.
-
-    Args:
-        pool: of workers; closed with the evaluator.
-        problem: what is evaluated.
-    """
-
-    def __init__(self, pool: Pool[Outcome], problem: Problem) -> None:
-        self._pool = pool
-        self._binding = Binding.of(problem)
-
-    @property
-    def capacity(self) -> int:
-        return self._pool.capacity
-
-    @property
-    def free(self) -> int:
-        return self._pool.free
-
-    def submit(self, ticket: int, request: Request) -> None:
-        self._pool.submit(ticket, EvaluationTask(request), self._binding)
-
-    def wait(self, timeout_s: float) -> Finished[Outcome] | None:
-        return self._pool.wait(timeout_s)
-
-    def close(self) -> None:
-        self._pool.close()
 
 
 class StoredEvaluator(Evaluator):

@@ -6,9 +6,9 @@ import contextlib
 import warnings
 
 from npu_tune.errors import NpuTuneWarning
-from npu_tune.evaluation import Outcome
-from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, StoredEvaluator
+from npu_tune.evaluation.evaluator import Evaluator, StoredEvaluator
 from npu_tune.evaluation.pool import Pool, make_pool
+from npu_tune.evaluation.pooled import Outcomes, PooledEvaluator
 from npu_tune.evaluation.store import Store, store_path
 from npu_tune.targets import Problem
 from npu_tune.tuning.config import StudyFile
@@ -48,8 +48,8 @@ def make_evaluator(
     if workers < executor.capacity:
         executor = executor.model_copy(update={"workers": workers})
     tell_phase(listener, Phase.WORKERS, planned=budget)
-    pool: Pool[Outcome] = make_pool(executor, problem)
-    evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, problem))
+    pool: Pool[Outcomes] = make_pool(executor, problem)
+    evaluator: Evaluator = stack.enter_context(PooledEvaluator(pool, problem, budget=budget))
     folder = study.study.store
     if folder is None:
         return evaluator

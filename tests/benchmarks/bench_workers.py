@@ -20,8 +20,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from benchmark_networks import FILES, benchmark_network
 
-from npu_tune.evaluation.evaluator import Evaluator, PooledEvaluator, Request
+from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.evaluation.pool import make_pool
+from npu_tune.evaluation.pooled import PooledEvaluator
 from npu_tune.space import Configuration
 from npu_tune.targets import load_target
 from npu_tune.testing import some_configurations

@@ -4,29 +4,24 @@ import dataclasses
 from collections import deque
 
 import pytest
-from evaluations import CHANGED, NETWORK
+from evaluations import CHANGED
 from fake_studies import run_fake, story
 from fake_targets import (
     Counting,
     CrashingTarget,
     FailingTarget,
     LayeredTarget,
-    Thrifty,
     Where,
 )
 
 from npu_tune.errors import CompilerCrashError, WorkerLostError
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import (
-    EvaluationTask,
     Evaluator,
-    PooledEvaluator,
     Request,
     StoredEvaluator,
 )
 from npu_tune.evaluation.pool import Finished
-from npu_tune.evaluation.pool.inline import InlinePool
-from npu_tune.evaluation.pool.process import ProcessPool
 from npu_tune.evaluation.store import Store
 from npu_tune.targets import Evaluation
 
@@ -77,41 +72,6 @@ def store(tmp_path):
 def ask(evaluator, asked, ticket=0):
     evaluator.submit(ticket, asked)
     return evaluator.wait(0.0)
-
-
-@pytest.mark.parametrize("make", [InlinePool, lambda: ProcessPool(workers=2, timeout_s=60.0)])
-def test_a_pooled_evaluator_evaluates_its_problem(make):
-    problem = LayeredTarget().bind(NETWORK)
-    with PooledEvaluator(make(), problem) as evaluator:
-        assert evaluator.free == evaluator.capacity
-        evaluator.submit(5, Request(CHANGED[0], problem.key(CHANGED[0])))
-        assert evaluator.free == evaluator.capacity - 1
-        finished = None
-        while finished is None:
-            finished = evaluator.wait(10.0)
-
-    assert finished.ticket == 5
-    assert finished.answer.evaluation == problem.evaluate(CHANGED[0])
-
-
-def test_a_task_says_what_it_evaluates_while_it_does():
-    problem = Counting().bind(NETWORK)
-    seen = []
-
-    assert EvaluationTask(request()).run(LayeredTarget().bind(NETWORK), seen.append).evaluation
-    assert seen == ["key0", None]
-    assert problem.target.log.name == "evaluations.log"
-
-
-def test_what_becomes_of_a_task_whose_worker_failed_is_a_failed_outcome():
-    task = EvaluationTask(request())
-    crash = CompilerCrashError("It died.")
-    lost = task.give_up(WorkerLostError("gone"))
-
-    assert task.blame("key0", crash, 2.0) == Outcome.failed(crash, seconds=2.0)
-    assert task.is_lost(lost)
-    assert not task.is_lost(outcome(1.0))
-    assert not task.is_lost(Outcome.failed(crash))
 
 
 def test_what_the_store_has_is_not_evaluated(store):
@@ -242,12 +202,3 @@ def test_what_was_evaluated_without_a_metric_is_no_answer_to_who_needs_it(store)
     assert ask(evaluator, request()).answer == whole
     assert evaluator.hits == 3
     assert [each.metrics for each in inner.asked] == [(), ("cycles", "flash")]
-
-
-def test_a_task_leaves_out_what_is_not_needed():
-    problem = Thrifty(LayeredTarget()).bind(NETWORK)
-    lean = EvaluationTask(request()).run(problem, lambda _: None)
-    asking = dataclasses.replace(request(), metrics=("share",))
-
-    assert "share" not in lean.evaluation.metrics
-    assert "share" in EvaluationTask(asking).run(problem, lambda _: None).evaluation.metrics

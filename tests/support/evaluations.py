@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fake_targets import LayeredTarget, fake_network
 
-from npu_tune.evaluation.evaluator import EvaluationTask, Request
+from npu_tune.evaluation import Outcome
+from npu_tune.evaluation.evaluator import Request
 from npu_tune.evaluation.pool import Binding, Finished, Pool
+from npu_tune.evaluation.pooled import EvaluationTask
 from npu_tune.space import Configuration
 from npu_tune.targets import Problem, Target
 
@@ -20,15 +22,16 @@ def request(problem: Problem, configuration: Configuration) -> Request:
 
 def submit(pool: Pool, target: Target, configuration: Configuration, ticket: int = 0) -> None:
     problem = target.bind(NETWORK)
-    task = EvaluationTask(request(problem, configuration))
+    task = EvaluationTask((request(problem, configuration),))
     pool.submit(ticket, task, Binding.of(problem))
 
 
-def next_finished(pool: Pool) -> Finished:
+def next_finished(pool: Pool) -> Finished[Outcome]:
     while True:
         finished = pool.wait(10.0)
         if finished is not None:
-            return finished
+            (outcome,) = finished.answer
+            return Finished(finished.ticket, outcome)
 
 
 def evaluate(

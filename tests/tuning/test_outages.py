@@ -125,7 +125,7 @@ def test_it_is_noticed_while_no_evaluation_ends(tmp_path, monkeypatch, kind, har
     study = fake_study(folder, 5, study=database(folder, kind))
     run_study(study, network=fake_network(), target=LayeredTarget())
     evaluator = Busy(lambda: harm(ledger_of(folder, kind)))
-    monkeypatch.setattr("npu_tune.tuning.evaluators.PooledEvaluator", lambda *_: evaluator)
+    monkeypatch.setattr("npu_tune.tuning.evaluators.PooledEvaluator", lambda *_, **__: evaluator)
 
     more = fake_study(folder, 6, study=database(folder, kind))
     with pytest.raises(LostStorageError, match=r"rescued1/ledger\.journal"):

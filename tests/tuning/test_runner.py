@@ -58,7 +58,9 @@ class Moody(Evaluator):
 @pytest.fixture
 def run_with(monkeypatch, tmp_path):
     def run(evaluator, evaluations, folder="s", target=TARGET, **sections):
-        monkeypatch.setattr("npu_tune.tuning.evaluators.PooledEvaluator", lambda *_: evaluator)
+        monkeypatch.setattr(
+            "npu_tune.tuning.evaluators.PooledEvaluator", lambda *_, **__: evaluator
+        )
         study = fake_study(tmp_path / folder, evaluations, **sections)
         return run_study(study, network=NETWORK, target=target)
 

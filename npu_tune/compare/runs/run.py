@@ -20,9 +20,10 @@ from npu_tune.compare.runs.recording import (
 from npu_tune.compare.runs.starts import sampler_starts
 from npu_tune.errors import EvaluationError, UsageError
 from npu_tune.evaluation import Outcome
-from npu_tune.evaluation.evaluator import EvaluationTask, Evaluator, Request, StoredEvaluator
+from npu_tune.evaluation.evaluator import Evaluator, Request, StoredEvaluator
 from npu_tune.evaluation.pool import Finished, Watch
 from npu_tune.evaluation.pool.attempts import LOSSES
+from npu_tune.evaluation.pooled import EvaluationTask
 from npu_tune.evaluation.store import Store
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.attributes import trial_metrics
@@ -193,12 +194,12 @@ class _DirectEvaluator(Evaluator):
         verdict = self._verdicts.get(request.key)
         if verdict is not None:
             return Outcome.failed(verdict)
-        task = EvaluationTask(request)
+        task = EvaluationTask((request,))
         for _ in range(LOSSES):
-            outcome = task.run(self._problem, self._watch)
-            if not task.is_lost(outcome):
+            answer = task.run(self._problem, self._watch)
+            if not task.is_lost(answer):
                 break
-        return outcome
+        return answer[0]
 
 
 class _History:

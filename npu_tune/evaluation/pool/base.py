@@ -88,7 +88,13 @@ class Finished(Generic[Answer]):
 
 
 class Pool(Closing, Generic[Answer]):
-    """Workers that do several tasks at a time and hand each back as soon as it is done."""
+    """Workers that do several tasks at a time and hand each back as soon as it is done.
+
+    Attributes:
+        task_s: about what it takes to hand a task to a worker and its answer back, in seconds.
+    """
+
+    task_s = 0.0
 
     @property
     @abstractmethod

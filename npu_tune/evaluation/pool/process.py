@@ -42,6 +42,8 @@ class ProcessPool(Pool[Answer]):
         losses: how often a task may lose its worker before it is given up.
     """
 
+    task_s = 0.0002
+
     def __init__(self, *, workers: int, timeout_s: float, losses: int = LOSSES) -> None:
         self._capacity = workers
         self._timeout_s = timeout_s

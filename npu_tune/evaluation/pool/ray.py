@@ -91,6 +91,8 @@ class RayPool(Pool[Answer]):
         start_timeout_s: for the cluster to find room.
     """
 
+    task_s = 0.0015
+
     def __init__(
         self,
         *,

@@ -35,11 +35,12 @@ from fake_targets import (
 )
 
 from npu_tune.errors import ExecutorError, ModelError, NpuTuneWarning, WorkerLostError
-from npu_tune.evaluation.evaluator import EvaluationTask, Request
+from npu_tune.evaluation.evaluator import Request
 from npu_tune.evaluation.pool import Binding, Task, children, messages
 from npu_tune.evaluation.pool.attempts import FAILED_STARTS, LOSSES
 from npu_tune.evaluation.pool.process import ProcessPool
 from npu_tune.evaluation.pool.process_worker import WorkerProcess
+from npu_tune.evaluation.pooled import EvaluationTask
 
 
 def pool(*, workers=1, timeout_s=60.0):
@@ -415,7 +416,7 @@ def test_workers_use_one_thread_each():
 def test_a_worker_that_cannot_load_the_target_is_an_error_not_a_loop():
     binding = Binding("digest", payload=b"no pickle")
     with pool(workers=2) as workers:
-        workers.submit(0, EvaluationTask(Request(CHANGED[0], "key")), binding)
+        workers.submit(0, EvaluationTask((Request(CHANGED[0], "key"),)), binding)
         with pytest.raises(ExecutorError, match="cannot load"):
             next_finished(workers)
 

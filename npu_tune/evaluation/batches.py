@@ -1,0 +1,53 @@
+"""How many evaluations are handed to a worker at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+MOST = 16
+"""No more go into one task: a worker that dies begins it again."""
+
+_LEAST_SHARE = 10.0
+"""Times as long as handing over a task its evaluations are to take together."""
+
+_SHARE_OF_BUDGET = 0.02
+"""Of the planned evaluations may be under way: what is under way teaches the sampler nothing yet."""
+
+_MEMORY = 0.8
+"""Weight of what was known of the duration when one more was measured."""
+
+
+class BatchSize:
+    """The number of evaluations in the next task, from what evaluations take.
+
+    It is 1 until something was measured, for one worker, and wherever an evaluation takes at least
+    ten times as long as handing it over: a batch would only let the sampler know less.
+
+    Args:
+        workers: how many there are.
+        task_s: what it takes to hand a task to a worker and its answer back, in seconds.
+        budget: evaluations that are planned in all; None where that is not known.
+    """
+
+    def __init__(self, workers: int, *, task_s: float, budget: int | None = None) -> None:
+        self._task_s = task_s
+        self._mean_s: float | None = None
+        self._most = MOST if workers > 1 else 1
+        if budget is not None:
+            self._most = max(min(self._most, int(_SHARE_OF_BUDGET * budget) // workers), 1)
+
+    @property
+    def now(self) -> int:
+        """The number, at least 1."""
+        if self._mean_s is None:
+            return 1
+        wanted = _LEAST_SHARE * self._task_s / max(self._mean_s, 1e-9)
+        return min(max(math.ceil(wanted), 1), self._most)
+
+    def learn(self, seconds: Iterable[float]) -> None:
+        """Takes in what evaluations have taken; 0 for those that were not made."""
+        for taken in seconds:
+            if taken > 0:
+                known = taken if self._mean_s is None else self._mean_s
+                self._mean_s = _MEMORY * known + (1 - _MEMORY) * taken
