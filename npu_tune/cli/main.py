@@ -88,7 +88,7 @@ def _answer_shell() -> None:
 
 def _exit_code(arguments: list[str]) -> int:
     try:
-        with commands.make_context(PROGRAM, arguments) as context:
+        with commands.make_context(PROGRAM, [*arguments], obj=tuple(arguments)) as context:
             commands.invoke(context)
     except click.exceptions.Exit as leave:
         return leave.exit_code

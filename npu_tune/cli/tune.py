@@ -197,13 +197,16 @@ def search(
     from npu_tune.report import study_document, study_text  # noqa: PLC0415
     from npu_tune.tuning import run_study  # noqa: PLC0415
     from npu_tune.tuning.folder import is_study_folder  # noqa: PLC0415
+    from npu_tune.tuning.stretch_record import PYTHON, command_text  # noqa: PLC0415
 
     # Its notes on the study in memory mean nothing to a person; the progress says what matters.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     does = "Resumes" if is_study_folder(study.folder) else "Starts"
     opening = opening or f"{does} the study in {study.folder}"
     with progress_listener(quiet=quiet, opening=opening) as listener:
-        result = run_study(study, polish=polish, listener=listener)
+        given = click.get_current_context().find_root().obj
+        command = PYTHON if given is None else command_text(given)
+        result = run_study(study, polish=polish, listener=listener, command=command)
     return CommandResult(
         study_document(result, folder=study.folder),
         f"{study_text(result, layers=False)}\n\n{_next_commands(result, study)}",

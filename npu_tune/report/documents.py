@@ -11,6 +11,7 @@ from npu_tune.report.layers import LayerChange, layer_changes
 from npu_tune.report.polished import polished_document
 from npu_tune.report.predictions import prediction_errors
 from npu_tune.report.references import compare_with_references
+from npu_tune.report.stretches import stretches_document
 from npu_tune.targets import Metric
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
@@ -51,6 +52,7 @@ def study_document(result: StudyResult, *, folder: Path | None) -> Document:
         "predictions": _predictions(result),
         "polished": polished_document(result),
         "searches": [asdict(each) for each in result.searches],
+        **stretches_document(result.stretches),
         "failures": [_failure(result, trial) for trial in result.trials if trial.failure],
     }
 

@@ -19,6 +19,7 @@ from npu_tune.report.predictions import predictions_line
 from npu_tune.report.references import Reference, compare_with_references, stated_metrics
 from npu_tune.report.sections.text import section_text
 from npu_tune.report.sections.why import changes_section, layers_section
+from npu_tune.report.stretches import runs_line
 from npu_tune.report.tables import UNBROKEN, filled, fits, table
 from npu_tune.report.verdict import beats_line, cheaper_lines, in_return_line, ties_line
 from npu_tune.targets import Goal, Metric
@@ -101,6 +102,8 @@ def _heading(result: StudyResult) -> str:
     ]
     if len(result.searches) > 1:
         lines.append(f"Proposed by {', '.join(map(_proposer, result.searches))}")
+    if line := runs_line(result):
+        lines.append(line)
     return "\n".join(lines)
 
 

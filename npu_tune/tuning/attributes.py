@@ -24,7 +24,7 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.packed import LazyProfile, SharedPairs, TrialMetrics, pack_attributes
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.samples import NearbyReference
-from npu_tune.tuning.settings import SearchSettings
+from npu_tune.tuning.stretches import Stretch
 from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
@@ -233,7 +233,7 @@ def study_result(
     about: Mapping[str, Any],
     trials: Iterable[FrozenTrial],
     *,
-    searches: tuple[SearchSettings, ...] = (),
+    stretches: tuple[Stretch, ...] = (),
     evaluations_planned: int | None,
     stopped: str | None,
     baseline_again: Mapping[str, float] | None,
@@ -247,7 +247,7 @@ def study_result(
         name: of the study.
         about: the study's identity, its :func:`objective_attributes` and :func:`study_attributes`.
         trials: of the ledger.
-        searches: by what they were proposed.
+        stretches: the runs in which they were added.
         evaluations_planned: the budget of the last run.
         stopped: why the last run ended.
         baseline_again: the baseline's metrics at the end.
@@ -283,7 +283,7 @@ def study_result(
         references={**about["references"], **rivals},
         confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
         notes=tuple(about.get("notes", ())),
-        searches=searches,
+        stretches=stretches,
         evaluations_planned=evaluations_planned,
         profile=ProfileSchema(**about.get("profile", {})),
         deterministic=deterministic,

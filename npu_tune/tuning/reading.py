@@ -13,7 +13,7 @@ from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
 from npu_tune.tuning.records import StudyResult
-from npu_tune.tuning.settings import searches
+from npu_tune.tuning.stretches import stretches
 
 PLANNED = "evaluations_planned"
 STOPPED = "stopped"
@@ -60,7 +60,7 @@ def result_of(ledger: Ledger) -> StudyResult:
         ledger.name,
         about,
         ledger.trials(),
-        searches=searches(attributes),
+        stretches=stretches(attributes),
         evaluations_planned=attributes.get(PLANNED),
         stopped=attributes.get(STOPPED),
         baseline_again=attributes.get(AGAIN),

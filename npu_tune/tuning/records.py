@@ -20,6 +20,7 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.polish import Polished, best_trial, polished
 from npu_tune.tuning.samples import likely_spread, merge_repeats, metric_spread
 from npu_tune.tuning.settings import SearchSettings
+from npu_tune.tuning.stretches import Stretch, searches
 from npu_tune.tuning.trial import BASELINE, TrialRecord
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class StudyResult:
         evaluations_planned: the budget.
         confidence: in the metrics, for this network; None where nothing is stated.
         notes: on the network on this target, for people.
-        searches: by which sampler, options and seed trials were proposed, in order; empty in a
-            study of an earlier version.
+        stretches: the runs of the study, in order; empty in a study of an earlier version.
         profile: what the columns of the trials' profiles mean.
         deterministic: False where evaluations of one configuration differ.
         stopped: why the study's last run ended (``evaluations``, ``wall time``, ``interrupted``,
@@ -67,7 +67,7 @@ class StudyResult:
     evaluations_planned: int | None
     confidence: Confidence | None = None
     notes: tuple[str, ...] = ()
-    searches: tuple[SearchSettings, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
     profile: ProfileSchema = field(default_factory=ProfileSchema)
     deterministic: bool = True
     stopped: str | None = None
@@ -78,6 +78,11 @@ class StudyResult:
     def target(self) -> str:
         """The target's name."""
         return self.identity.target
+
+    @property
+    def searches(self) -> tuple[SearchSettings, ...]:
+        """By which sampler, options and seed trials were proposed, in order."""
+        return searches(self.stretches)
 
     @cached_property
     def goals(self) -> Mapping[str, str]:

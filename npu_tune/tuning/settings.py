@@ -1,24 +1,19 @@
-"""By which sampler, options and seed the trials of a study were proposed, run by run."""
+"""By which sampler, options and seed the trials of a study are proposed."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from npu_tune.errors import NpuTuneError, NpuTuneWarning
+from npu_tune.errors import NpuTuneError
 from npu_tune.space import NETWORK_SCOPE
 from npu_tune.targets import Problem
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import is_study_folder, read_study_folder
-from npu_tune.tuning.ledger import Ledger
 from npu_tune.tuning.samplers import sampler_names
 from npu_tune.tuning.sections import SamplerSection
-
-SEARCHES = "searches"
-"""The study attribute that lists them."""
 
 
 @dataclass(frozen=True)
@@ -85,38 +80,6 @@ def stated_sampler(
     if kept is None or kept.sampler not in sampler_names():  # one that was made in Python
         return asked.model_copy(update={"name": default_sampler(problem)})
     return SamplerSection(name=kept.sampler, **{**kept.options, **asked.options})
-
-
-def record_settings(ledger: Ledger, now: SearchSettings, *, kept: SearchSettings | None) -> None:
-    """Writes down by what the coming trials are proposed; warns where that is something else.
-
-    Args:
-        ledger: of the study.
-        now: the settings of this run.
-        kept: those of the study's folder before this run, which count for the trials of a study
-            that was begun before settings were written down; None where nothing is known.
-    """
-    known = searches(ledger.attributes())
-    if not known and kept is not None and now.first_trial > 0:
-        known = (kept,)
-    if known and (changes := list(now.differences(known[-1]))):
-        warnings.warn(
-            f"The study {ledger.name!r} goes on from trial {now.first_trial} in another way: "
-            f"{'; '.join(changes)}.",
-            NpuTuneWarning,
-            stacklevel=2,
-        )
-    elif known:
-        return
-    # Settings by which no trial was proposed say nothing.
-    before = [each for each in known if each.first_trial < now.first_trial]
-    ledger.set_attribute(SEARCHES, [asdict(each) for each in (*before, now)])
-
-
-def searches(attributes: Mapping[str, Any]) -> tuple[SearchSettings, ...]:
-    """What a study's attributes list; nothing in a study of an earlier version."""
-    listed: Sequence[Mapping[str, Any]] = attributes.get(SEARCHES) or ()
-    return tuple(SearchSettings(**each) for each in listed)
 
 
 def _shown(value: Any) -> str:

@@ -45,8 +45,10 @@ from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.search import new_search, problem_references, problem_starts
 from npu_tune.tuning.sections import SamplerSection
-from npu_tune.tuning.settings import SearchSettings, kept_settings, record_settings, stated_sampler
+from npu_tune.tuning.settings import kept_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
+from npu_tune.tuning.stretch_record import PYTHON, new_stretch, stretch
+from npu_tune.tuning.stretches import Stretch
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -62,6 +64,7 @@ def run_study(
     polish: int | None = None,
     listener: Listener | None = None,
     callbacks: Iterable[Callback] = (),
+    command: str = PYTHON,
 ) -> StudyResult:
     """Runs a study, or resumes it where its ledger has trials already.
 
@@ -76,6 +79,7 @@ def run_study(
         polish: with at most so many further evaluations, to do nothing but polish the best.
         listener: is told of the progress.
         callbacks: Optuna's, called with the study in memory and every trial that finishes.
+        command: the command line, which the study keeps.
 
     Raises:
         UsageError: if the study asks for what target or sampler do not have, or for a storage
@@ -103,7 +107,9 @@ def run_study(
         stop_on_signals() as stop,
         no_empty_folder(study.folder),
     ):
-        session = _Session(study, problem, stop, sampler, listener=listener, polish=polish)
+        session = _Session(
+            study, problem, stop, sampler, listener=listener, polish=polish, command=command
+        )
         return session.run(callbacks)
 
 
@@ -119,6 +125,7 @@ class _Session:
         *,
         listener: Listener | None,
         polish: int | None,
+        command: str,
     ) -> None:
         kept = kept_settings(study.folder)
         section = stated_sampler(study.sampler, kept=kept, problem=problem)
@@ -130,6 +137,7 @@ class _Session:
         self._stop = stop
         self._sampler = sampler
         self._listener = listener
+        self._command = command
         self._objective = Objective.of(study.objective, study.limits, problem.metrics)
         self._alone = polish
         self._polish = settings_of(
@@ -167,19 +175,29 @@ class _Session:
             if self._sampler is None:
                 explain_sampler(self._sampler_name, self._objective)
             self._claim(ledger, None if is_begun else identity)
-            first = trials[-1].number + 1 if trials else 0
-            record_settings(ledger, SearchSettings.of(study, first_trial=first), kept=self._kept)
             if self._alone is None:
                 write_study_folder(study, network)
             ledger.watch_folder(study.folder)
             with rescuing(ledger, study, network, self._objective):
-                with contextlib.ExitStack() as stack:
+                with (
+                    stretch(ledger, self._stretch(trials), kept=self._kept) as running,
+                    contextlib.ExitStack() as stack,
+                ):
                     evaluator = make_evaluator(study, self._problem, stack, self._listener)
-                    self._search(ledger, trials, search, evaluator)
+                    running.stopped = self._search(ledger, trials, search, evaluator)
                 del search, trials  # before the trials are there once more
                 result = result_of(ledger)
                 write_note(ledger, study, result)
                 return result
+
+    def _stretch(self, trials: list[FrozenTrial]) -> Stretch:
+        return new_stretch(
+            self._study,
+            self._problem,
+            first_trial=trials[-1].number + 1 if trials else 0,
+            began_s=_elapsed_s(trials),
+            command=self._command,
+        )
 
     def _open_ledger(self) -> PatientLedger:
         study, objective = self._study, self._objective
@@ -216,7 +234,8 @@ class _Session:
         trials: list[FrozenTrial],
         search: SearchStudy,
         evaluator: Evaluator,
-    ) -> None:
+    ) -> str:
+        """Searches until the budget is used up; returns why it ended."""
         section = self._study.study
         problem, objective = self._problem, self._objective
         earlier = trial_records(
@@ -235,7 +254,7 @@ class _Session:
             objective,
             evaluations=evaluations,
             wall_time_s=wall_time,
-            elapsed_s=max((t.user_attrs.get(ELAPSED, 0.0) for t in trials), default=0.0),
+            elapsed_s=_elapsed_s(trials),
         )
         for record in earlier:
             meter.count(record, earlier=True)
@@ -262,3 +281,9 @@ class _Session:
         planned = ledger.attributes().get(PLANNED)
         if planned is not None and meter.evaluations > planned:
             ledger.set_attribute(PLANNED, meter.evaluations)
+        return reason
+
+
+def _elapsed_s(trials: Iterable[FrozenTrial]) -> float:
+    """How long a study has run, by its trials."""
+    return max((trial.user_attrs.get(ELAPSED, 0.0) for trial in trials), default=0.0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from npu_tune.report.stretches import stretches_document
 from npu_tune.targets import Artifact
 from npu_tune.tuning.records import StudyResult, TrialRecord
 from npu_tune.versions import installed_versions
@@ -33,6 +34,7 @@ def export_document(
             "trial": trial.number,
             "origin": trial.origin,
             "searches": [asdict(each) for each in result.searches],
+            **stretches_document(result.stretches, commands=False),
         },
         "model": {"name": result.model, "sha256": result.identity.model_sha256},
         "target": {"name": result.target, "fingerprint": dict(result.identity.fingerprint)},

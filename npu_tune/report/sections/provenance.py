@@ -8,6 +8,7 @@ from pathlib import Path
 
 from npu_tune.errors import NpuTuneError
 from npu_tune.report.sections.model import Cell, Passage, ReportTable
+from npu_tune.report.stretches import stretch_lines
 from npu_tune.report.verdict import export_command
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import STUDY_FILE, read_study_folder
@@ -56,6 +57,7 @@ def provenance_section(result: StudyResult, where: Whereabouts) -> Passage:
         "target": result.target,
         **{f"target: {name}": str(value) for name, value in result.identity.fingerprint.items()},
         **{f"sampler from trial {each.first_trial}": _sampler(each) for each in result.searches},
+        **dict(stretch_lines(result)),
         "ended by": result.stopped or "nothing yet",
         **{name: version for name, version in installed_versions().items() if version},
     }
