@@ -88,7 +88,6 @@ def test_a_killed_run_has_no_end_and_its_trials_count_up_to_the_next(tmp_path):
 
 
 def _trials(folder):
-    from npu_tune.errors import StorageError, UsageError
 
     try:
         return read_study(folder).trials
