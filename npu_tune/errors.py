@@ -178,6 +178,12 @@ class InaccurateOutputError(EvaluationError):
     failure = "inaccurate"
 
 
+class VerificationError(NpuTuneError):
+    """What a folder holds is not what comes out when it is made once more."""
+
+    exit_code = 11
+
+
 class WorkerLostError(EvaluationError):
     """The worker was lost through no fault of the configuration; the pool tries again."""
 

@@ -119,9 +119,12 @@ def _objective(text: str | None) -> list[str] | dict[str, float] | None:
 
 def _draw(optimum: Optimum, result: StudyResult | None, path: Path, title: str) -> None:
     from npu_tune.report.plots import plot_optimum  # noqa: PLC0415 -- keeps --help fast
+    from npu_tune.tuning.stretch_record import command_text  # noqa: PLC0415
 
     trials = () if result is None else [t.metrics for t in result.distinct]
-    plot_optimum(optimum, trials, path, title=title)
+    given = click.get_current_context().find_root().obj
+    command = f"; again by: {command_text(given)}" if given else ""
+    plot_optimum(optimum, trials, path, title=title, about=f"{title}, made by npu-tune{command}")
 
 
 def _progress() -> Progress:

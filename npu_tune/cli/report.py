@@ -43,6 +43,7 @@ def report(
     from npu_tune.quantities import parse_duration_s  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.report import plot_study  # noqa: PLC0415
     from npu_tune.report.explain.document import report_document  # noqa: PLC0415
+    from npu_tune.report.origin import file_command  # noqa: PLC0415
     from npu_tune.report.write import REPORT_FILE, write_report  # noqa: PLC0415
 
     seconds = 0.0 if evaluate == "0" else parse_duration_s(evaluate)
@@ -51,7 +52,7 @@ def report(
     written = write_report(study, html=out, markdown=markdown, netron=netron, seconds=seconds)
     files = [*written.files]
     if png is not None:
-        plot_study(written.result, png)
+        plot_study(written.result, png, command=file_command("report", study, png=png))
         files.append(png)
     document = {
         "files": [str(path) for path in files],

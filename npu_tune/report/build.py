@@ -16,9 +16,11 @@ from npu_tune.report.export.place import put_in_place
 from npu_tune.report.opening import open_study_problem
 from npu_tune.report.pick import pick_trial
 from npu_tune.targets import Artifact, Target, missing_metrics
-from npu_tune.tuning import StudyResult, TrialRecord, read_study
+from npu_tune.tuning import StudyResult, TrialRecord
 from npu_tune.tuning.folder import no_empty_folder, read_study_folder
+from npu_tune.tuning.reading import read_content
 from npu_tune.tuning.samples import differences_beyond_noise
+from npu_tune.versions import installed_versions
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ def build_trial(
         EvaluationError: if the trial does not compile.
         StorageError: if the folder cannot be written.
     """
-    result = read_study(folder)
-    trial = pick_trial(result, pick)
     study = read_study_folder(folder)
+    content = read_content(study)
+    result = content.result()
+    trial = pick_trial(result, pick)
     with open_study_problem(study, result, target) as problem, storage_errors("The folder", out):
         with no_empty_folder(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -67,10 +70,12 @@ def build_trial(
                 files = write_contents(
                     staged,
                     study=study,
+                    content=content,
                     result=result,
                     trial=trial,
                     problem=problem,
                     artifact=built,
+                    versions=installed_versions(),
                 )
                 put_in_place(staged, out, force=force)
         there = {role: out / path.relative_to(staged) for role, path in files.items()}

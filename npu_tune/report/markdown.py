@@ -23,6 +23,7 @@ def report_markdown(
     parts = [f"# {_escaped(result.model)} on {_escaped(result.target)}"]
     for section in sections:
         parts += _section(section)
+    parts.append(f"<!-- {where.origin.sentence.replace('--', '- -')} -->")
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,6 +16,7 @@ from npu_tune.errors import ModelError, ModelFormatError
 from npu_tune.network import Network, load_network
 from npu_tune.numerals import format_value
 from npu_tune.report.layer_figures import LayerFigures, layer_figures
+from npu_tune.report.origin import FileOrigin
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
 FORMATS = ("onnx", "tflite")
@@ -26,7 +27,7 @@ _MOST_CHARACTERS = 255
 
 
 def write_annotated_model(
-    result: StudyResult, trial: TrialRecord, source: Path, out: Path
+    result: StudyResult, trial: TrialRecord, source: Path, out: Path, *, origin: FileOrigin
 ) -> None:
     """Writes a copy of a model with the figures of a trial in it; see :func:`annotated_model`.
 
@@ -35,21 +36,25 @@ def write_annotated_model(
         trial: whose figures.
         source: the model's file, such as the study's own copy.
         out: where to write.
+        origin: of what is written.
 
     Raises:
         ModelError: if nothing can be written into such a file.
         OSError: if it cannot be written.
     """
-    out.write_bytes(annotated_model(result, trial, load_network(source)))
+    out.write_bytes(annotated_model(result, trial, load_network(source), origin))
 
 
-def annotated_model(result: StudyResult, trial: TrialRecord, network: Network) -> bytes:
+def annotated_model(
+    result: StudyResult, trial: TrialRecord, network: Network, origin: FileOrigin
+) -> bytes:
     """A model that computes the same as a network's, with the figures of a trial in it.
 
     Args:
         result: of the study.
         trial: whose figures.
         network: of the study, or one with the same names of layers.
+        origin: of what is made.
 
     Raises:
         ModelError: if nothing can be written into such a file.
@@ -58,6 +63,7 @@ def annotated_model(result: StudyResult, trial: TrialRecord, network: Network) -
     from npu_tune.network.tflite.annotate import annotate_tflite  # noqa: PLC0415 -- as above
 
     model, layers = _model_texts(result, trial), layer_texts(result, trial)
+    model["npu-tune made it by"] = origin.command
     if network.format == "onnx":
         return annotate_onnx(network.model_bytes, metadata=model, nodes=layers)
     if network.format == "tflite":
@@ -84,7 +90,7 @@ def netron_names(network: Network) -> dict[str, str]:
 
 
 def write_netron_files(
-    result: StudyResult, trial: TrialRecord, network: Network, folder: Path
+    result: StudyResult, trial: TrialRecord, network: Network, folder: Path, origin: FileOrigin
 ) -> dict[str, Path]:
     """Writes the annotated model, and for TFLite the attachment; returns paths by role.
 
@@ -95,15 +101,17 @@ def write_netron_files(
         trial: whose figures.
         network: of the study.
         folder: to write into.
+        origin: of the files.
     """
     try:
-        content = annotated_model(result, trial, network)
+        content = annotated_model(result, trial, network, origin)
     except ModelError:
         return {}
     files = {role: folder / name for role, name in netron_names(network).items()}
     files["annotated"].write_bytes(content)
     if "netron" in files:
         attachment = netron_attachment(result, trial, network)
+        attachment["npu-tune"] = origin.to_dict()
         files["netron"].write_text(json.dumps(attachment, indent=2) + "\n", encoding="utf-8")
     return files
 

@@ -39,13 +39,14 @@ def new_figure(*, width: float, height: float) -> Figure:
 
 
 @contextmanager
-def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
+def picture(path: Path, *, width: float, height: float, about: str = "") -> Iterator[Figure]:
     """A figure to draw into, which is then written; the same drawing gives the same bytes.
 
     Args:
         path: of the file; its ending names the format.
         width: in inches.
         height: in inches.
+        about: a text that the file holds for whoever asks where it comes from.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
@@ -65,8 +66,10 @@ def picture(path: Path, *, width: float, height: float) -> Iterator[Figure]:
         # A date or a version in the file would make equal pictures differ.
         suffix = path.suffix.lower()
         stamp = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[suffix]
+        remark = "Subject" if suffix == ".pdf" else "Description"
+        metadata = {stamp: None} | ({remark: about} if about else {})
         with (
             storage_errors("The plot", path, remedy=WRITABLE),
             whole_file(path) as partial,
         ):
-            figure.savefig(partial, format=suffix[1:], dpi=120, metadata={stamp: None})
+            figure.savefig(partial, format=suffix[1:], dpi=120, metadata=metadata)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from npu_tune.errors import UsageError
 from npu_tune.report.axes import axis_label, axis_value, first_two
 from npu_tune.report.optimum import Optimum
+from npu_tune.report.origin import FileOrigin
 from npu_tune.report.pictures import new_figure, picture
 from npu_tune.report.references import BASELINE
 from npu_tune.targets import Metric, goal_of
@@ -25,10 +26,15 @@ _WIDTH, _HEIGHT = 11.0, 4.5
 """Of a study's picture, in inches."""
 
 
-def plot_study(result: StudyResult, path: Path) -> None:
+def plot_study(result: StudyResult, path: Path, *, command: str = "") -> None:
     """Draws the front (left) and the best cost so far (right) into ``path``.
 
     The same result gives the same bytes.
+
+    Args:
+        result: of the study.
+        path: of the picture.
+        command: that draws it again, which the file then holds.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
@@ -36,7 +42,8 @@ def plot_study(result: StudyResult, path: Path) -> None:
         StorageError: if the file cannot be written.
     """
     _require_evaluated(result)
-    with picture(path, width=_WIDTH, height=_HEIGHT) as figure:
+    about = FileOrigin(result.name, None, command).sentence if command else ""
+    with picture(path, width=_WIDTH, height=_HEIGHT, about=about) as figure:
         _draw_study(figure, result)
 
 
@@ -69,7 +76,12 @@ def _draw_study(figure: Figure, result: StudyResult) -> None:
 
 
 def plot_optimum(
-    optimum: Optimum, trials: Iterable[Mapping[str, float]], path: Path, *, title: str
+    optimum: Optimum,
+    trials: Iterable[Mapping[str, float]],
+    path: Path,
+    *,
+    title: str,
+    about: str = "",
 ) -> None:
     """Draws the best there can be, and trials beside it, into ``path``.
 
@@ -78,6 +90,7 @@ def plot_optimum(
         trials: metrics of each.
         path: of the picture.
         title: above it.
+        about: where it comes from, which the file then holds.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
@@ -86,7 +99,7 @@ def plot_optimum(
     """
     front, least = optimum.front, optimum.bound.metrics
     first, second = first_two(front.objectives if front else tuple(least), optimum.metrics)
-    with picture(path, width=6.5, height=4.5) as figure:
+    with picture(path, width=6.5, height=4.5, about=about) as figure:
         figure.suptitle(title)
         axes = figure.subplots()
         rows = list(trials)

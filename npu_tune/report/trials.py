@@ -9,6 +9,7 @@ from npu_tune.files import storage_errors, whole_file
 from npu_tune.numerals import format_cost
 from npu_tune.report.documents import Document, metric_document, trial_document
 from npu_tune.report.numbers import cost_error, metric_value
+from npu_tune.report.origin import FileOrigin, write_beside
 from npu_tune.report.tables import table
 from npu_tune.tuning.records import StudyResult, TrialRecord
 
@@ -68,8 +69,17 @@ def trials_text(result: StudyResult) -> str:
     return table(header, rows, left=2, wrapped=(1,)) + more
 
 
-def write_trials(result: StudyResult, path: Path, *, as_parquet: bool) -> None:
-    """Writes :func:`trials_frame` as CSV or Parquet.
+def write_trials(result: StudyResult, path: Path, *, as_parquet: bool, origin: FileOrigin) -> None:
+    """Writes :func:`trials_frame` as CSV or Parquet, and where the file comes from.
+
+    Parquet holds that itself; pandas reads it as ``attrs``. Beside a CSV file it stands in one of
+    its own, as remarks in it would be taken for rows.
+
+    Args:
+        result: of the study.
+        path: of the file.
+        as_parquet: rather than CSV.
+        origin: of the file.
 
     Raises:
         StorageError: if it cannot be written.
@@ -79,9 +89,13 @@ def write_trials(result: StudyResult, path: Path, *, as_parquet: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial:
             if as_parquet:
-                _of_one_type(frame).to_parquet(partial, index=False)
+                typed = _of_one_type(frame)
+                typed.attrs = {"npu-tune": origin.to_dict()}
+                typed.to_parquet(partial, index=False)
             else:
                 frame.to_csv(partial, index=False)
+        if not as_parquet:
+            write_beside(path, origin)
 
 
 def _changed_knobs(result: StudyResult) -> list[str]:

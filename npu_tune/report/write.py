@@ -11,6 +11,7 @@ from npu_tune.report.explain import Explanation, explain
 from npu_tune.report.html import report_html
 from npu_tune.report.markdown import report_markdown
 from npu_tune.report.netron import write_annotated_model
+from npu_tune.report.origin import FileOrigin, file_command
 from npu_tune.report.pictures import WRITABLE
 from npu_tune.report.sections import Whereabouts
 from npu_tune.tuning import StudyResult, read_study, require_feasible
@@ -61,7 +62,7 @@ def write_report(
     """
     result = fill_in_best(folder, read_study(folder))
     explanation = explain(folder, result, seconds=seconds)
-    where = Whereabouts.of(folder)
+    where = Whereabouts.of(folder, result)
     pages = [(html, report_html), (markdown, report_markdown)]
     files = []
     for path, page in pages:
@@ -71,7 +72,10 @@ def write_report(
     if netron is not None:
         source = read_study_folder(folder).model.path
         with storage_errors("The model", netron, remedy=WRITABLE):
-            write_annotated_model(result, require_feasible(result), Path(source), netron)
+            best = require_feasible(result)
+            command = file_command("report", folder, netron=netron)
+            origin = FileOrigin(result.name, best.number, command)
+            write_annotated_model(result, best, Path(source), netron, origin=origin)
         files.append(netron)
     return WrittenReport(result, explanation, tuple(files))
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npu_tune.errors import StorageError
 from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.attributes import study_result
 from npu_tune.tuning.bounds import bound_of
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.stretches import stretches
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 PLANNED = "evaluations_planned"
 STOPPED = "stopped"
@@ -31,11 +37,47 @@ def read_study(folder: Path | str) -> StudyResult:
         UsageError: if there is no study in the folder.
         StorageError: if its ledger cannot be read, or holds nothing yet.
     """
-    study = read_study_folder(Path(folder))
+    return read_content(read_study_folder(Path(folder))).result()
+
+
+@dataclass(frozen=True)
+class StudyContent:
+    """What a ledger held of a study at one moment.
+
+    Args:
+        name: of the study.
+        attributes: of the study.
+        trials: all of the ledger, in the order of their numbers.
+    """
+
+    name: str
+    attributes: Mapping[str, Any]
+    trials: Sequence[FrozenTrial]
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> StudyContent:
+        """Of an open ledger."""
+        return cls(ledger.name, ledger.attributes(), ledger.trials())
+
+    def result(self) -> StudyResult:
+        """The study as it stood.
+
+        Raises:
+            StorageError: if it holds nothing yet, or what another version wrote.
+        """
+        return _result(self)
+
+
+def read_content(study: StudyFile) -> StudyContent:
+    """What a study's ledger holds, also while it runs.
+
+    Raises:
+        StorageError: if its ledger cannot be read.
+    """
     with open_ledger(
         study.storage, name=study.name, directions=(), create=False, read_only=True
     ) as ledger:
-        return result_of(ledger)
+        return StudyContent.of(ledger)
 
 
 def result_of(ledger: Ledger) -> StudyResult:
@@ -44,22 +86,26 @@ def result_of(ledger: Ledger) -> StudyResult:
     Raises:
         StorageError: if it holds nothing yet, or what another version wrote.
     """
-    attributes: dict[str, Any] = ledger.attributes()
-    about = about_study(ledger.name, attributes)
+    return StudyContent.of(ledger).result()
+
+
+def _result(content: StudyContent) -> StudyResult:
+    name, attributes = content.name, content.attributes
+    about = about_study(name, attributes)
     if about is None:
         raise StorageError(
-            f"The study {ledger.name!r} holds nothing yet.", remedy="Wait until it has begun."
+            f"The study {name!r} holds nothing yet.", remedy="Wait until it has begun."
         )
     if about.get("schema_version") not in READABLE_VERSIONS:
         raise StorageError(
-            f"The study {ledger.name!r} was written by another version of npu-tune.",
+            f"The study {name!r} was written by another version of npu-tune.",
             remedy="Read it with that version.",
             schema_version=about.get("schema_version"),
         )
     return study_result(
-        ledger.name,
+        name,
         about,
-        ledger.trials(),
+        content.trials,
         stretches=stretches(attributes),
         evaluations_planned=attributes.get(PLANNED),
         stopped=attributes.get(STOPPED),

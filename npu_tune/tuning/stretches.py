@@ -98,6 +98,16 @@ def stretches(attributes: Mapping[str, Any]) -> tuple[Stretch, ...]:
     return tuple(found)
 
 
+def stretch_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a study's attributes that hold its stretches, without command lines."""
+    beginnings = (STRETCH, _WAY, _SURROUNDINGS)
+    own = {name: attributes[name] for name in sorted(attributes) if name.startswith(beginnings)}
+    return {
+        name: value | {"command": ""} if name.startswith(_WAY) else value
+        for name, value in own.items()
+    }
+
+
 def searches(found: Sequence[Stretch]) -> tuple[SearchSettings, ...]:
     """By what trials were proposed: stretches of one sampler, options and seed as one."""
     merged: list[SearchSettings] = []

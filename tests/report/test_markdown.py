@@ -11,7 +11,9 @@ from npu_tune.report.sections import Whereabouts
 
 
 def markdown_of(result, folder):
-    return report_markdown(result, explain_from_records(result), where=Whereabouts.of(folder))
+    return report_markdown(
+        result, explain_from_records(result), where=Whereabouts.of(folder, result)
+    )
 
 
 def test_every_table_has_as_many_cells_in_each_row(tmp_path):

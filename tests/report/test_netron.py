@@ -18,7 +18,10 @@ from npu_tune.report.netron import (
     write_annotated_model,
     write_netron_files,
 )
+from npu_tune.report.origin import FileOrigin
 from npu_tune.targets import ProfileSchema
+
+ORIGIN = FileOrigin("s", 5, "npu-tune report s --netron out.tflite")
 
 
 @pytest.fixture(params=["onnx", "tflite"])
@@ -52,7 +55,7 @@ def test_a_layer_has_cost_share_cause_and_columns_before_and_after(network):
 def test_an_onnx_node_carries_what_is_said_of_its_layer():
     network = zoo_network("ds-cnn", format="onnx")
     result = result_of(network)
-    model = onnx.load_model_from_string(annotated_model(result, result.best, network))
+    model = onnx.load_model_from_string(annotated_model(result, result.best, network, ORIGIN))
     (node,) = [node for node in model.graph.node if node.metadata_props]
     assert node.output[0] == network.layers[2].outputs[0]
     assert {e.key: e.value for e in node.metadata_props}["cost"] == "40 -> 30 cycles (0.750)"
@@ -65,7 +68,7 @@ def test_an_onnx_node_carries_what_is_said_of_its_layer():
 def test_a_tflite_operator_has_its_cost_in_the_name_of_its_output():
     network = zoo_network("ds-cnn", format="tflite")
     result = result_of(network)
-    model = tflite.Model.GetRootAs(annotated_model(result, result.best, network), 0)
+    model = tflite.Model.GetRootAs(annotated_model(result, result.best, network, ORIGIN), 0)
     graph = model.Subgraphs(0)
     name = graph.Tensors(graph.Operators(2).Outputs(0)).Name().decode()
     assert name == f"{network.layers[2].outputs[0]} [40 -> 30 cycles (0.750)]"
@@ -74,7 +77,7 @@ def test_a_tflite_operator_has_its_cost_in_the_name_of_its_output():
 def test_metadata_of_a_tflite_model_are_as_netron_shows_them():
     network = zoo_network("ds-cnn", format="tflite")
     result = replace(result_of(network), name="Prüfung\n" * 90)
-    model = tflite.Model.GetRootAs(annotated_model(result, result.best, network), 0)
+    model = tflite.Model.GetRootAs(annotated_model(result, result.best, network, ORIGIN), 0)
     for index in range(model.MetadataLength()):
         text = model.Buffers(model.Metadata(index).Buffer()).DataAsNumpy()
         assert len(text) < 256
@@ -96,14 +99,14 @@ def test_a_file_is_copied_with_the_figures_in_it(network, tmp_path):
     result = result_of(network)
     source, out = (tmp_path / f"{name}.{network.format}" for name in ("source", "out"))
     source.write_bytes(network.model_bytes)
-    write_annotated_model(result, result.best, source, out)
-    assert out.read_bytes() == annotated_model(result, result.best, network)
+    write_annotated_model(result, result.best, source, out, origin=ORIGIN)
+    assert out.read_bytes() == annotated_model(result, result.best, network, ORIGIN)
 
 
 def test_a_model_that_takes_no_texts_gets_no_files(tmp_path):
     network = replace(zoo_network("ds-cnn", format="tflite"), format="tosa")
     result = study_result()
     with pytest.raises(ModelFormatError):
-        annotated_model(result, result.best, network)
-    assert write_netron_files(result, result.best, network, tmp_path) == {}
+        annotated_model(result, result.best, network, ORIGIN)
+    assert write_netron_files(result, result.best, network, tmp_path, ORIGIN) == {}
     assert list(tmp_path.iterdir()) == []

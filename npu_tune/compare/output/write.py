@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,14 +18,16 @@ from npu_tune.errors import UsageError
 from npu_tune.files import storage_errors
 from npu_tune.validation import known_remedy
 
-SUMMARY = "summary.md"
+SUMMARY, ORIGIN = "summary.md", "origin.json"
 FIGURES = "figures"
 
 
 def write_output(
     analysis: Analysis, folder: Path, *, only: Sequence[str] = ()
 ) -> tuple[Path, ...]:
-    """Writes tables, figures and the summary; the same analysis gives the same bytes.
+    """Writes tables, figures, the summary and where all of them come from.
+
+    The same analysis gives the same bytes.
 
     Args:
         analysis: of the comparison.
@@ -51,7 +56,9 @@ def write_output(
         (folder / FIGURES).mkdir(parents=True, exist_ok=True)
         for path in chosen:
             writers[path](path)
-    return tuple(chosen)
+        origin = folder / ORIGIN
+        origin.write_text(json.dumps(_origin(analysis, folder, writers), indent=2) + "\n")
+    return (*chosen, origin)
 
 
 def _writers(analysis: Analysis, folder: Path) -> Mapping[Path, Callable[[Path], object]]:
@@ -68,6 +75,16 @@ def _writers(analysis: Analysis, folder: Path) -> Mapping[Path, Callable[[Path],
         **{folder / name: partial(_write_csv, table) for name, table in tables.items()},
         **{folder / FIGURES / name: draw for name, draw in figures.items()},
         folder / SUMMARY: partial(_write_summary, analysis),
+    }
+
+
+def _origin(analysis: Analysis, folder: Path, files: Iterable[Path]) -> dict[str, Any]:
+    """What the tables and figures are made of, and the command that makes them again."""
+    name = analysis.result.comparison.name
+    return {
+        "comparison": name,
+        "command": f"npu-tune compare {shlex.quote(name)}.toml --replay results.parquet",
+        "files": sorted(path.relative_to(folder).as_posix() for path in files),
     }
 
 

@@ -6,17 +6,25 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from npu_tune.report.export.study import PortableStudy
+from npu_tune.report.origin import FileOrigin
 from npu_tune.report.stretches import stretches_document
 from npu_tune.targets import Artifact
 from npu_tune.tuning.records import StudyResult, TrialRecord
-from npu_tune.versions import installed_versions
 
 SCHEMA = "npu-tune-export/1"
 """Within a version keys are only added."""
 
 
 def export_document(
-    result: StudyResult, trial: TrialRecord, artifact: Artifact, files: Mapping[str, str]
+    result: StudyResult,
+    trial: TrialRecord,
+    artifact: Artifact,
+    files: Mapping[str, str],
+    *,
+    origin: FileOrigin,
+    again: PortableStudy,
+    versions: Mapping[str, str | None],
 ) -> dict[str, Any]:
     """The document as JSON values.
 
@@ -25,6 +33,9 @@ def export_document(
         trial: that was built.
         artifact: what the target built of it.
         files: every file's path in the folder by role.
+        origin: of all of them.
+        again: the study, as it stands in the folder.
+        versions: of npu-tune and of what decides its figures.
     """
     objective = result.objective
     return {
@@ -36,9 +47,11 @@ def export_document(
             "searches": [asdict(each) for each in result.searches],
             **stretches_document(result.stretches, commands=False),
         },
+        "origin": origin.to_dict(),
+        "beside": dict(again.missing),
         "model": {"name": result.model, "sha256": result.identity.model_sha256},
         "target": {"name": result.target, "fingerprint": dict(result.identity.fingerprint)},
-        "versions": dict(installed_versions()),
+        "versions": dict(versions),
         "metrics": [
             {"name": m.name, "unit": m.unit, "kind": str(m.kind), "description": m.description}
             for m in result.metrics

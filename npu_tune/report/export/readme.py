@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from npu_tune.numerals import format_ratio, format_value
 from npu_tune.report.export.study import FOLDER, PortableStudy
 from npu_tune.report.references import compare_with_references, stated_metrics
+from npu_tune.report.stretches import stretch_lines
 from npu_tune.report.verdict import beats_line, in_return_line
 from npu_tune.targets import Artifact, MemoryNeed
 from npu_tune.tuning.records import StudyResult, TrialRecord
-from npu_tune.versions import installed_versions
 
 ABOUT_ROLES = {
     "model": "what is deployed",
@@ -23,7 +23,8 @@ ABOUT_ROLES = {
     "netron": "the same figures, to be opened in Netron after a TFLite model",
     "layers": "every layer before and after: columns of the profile, what bounds it, knobs changed",
     "study": "the study, to make all of this again",
-    "export": "what is on this page, for programs",
+    "trials": "its trials, by which `npu-tune verify` makes this folder once more",
+    "export": "what is on this page, for programs; study, trial and command of every file",
     "readme": "this page",
     "report": "the study as a page for a browser",
     "page": "how to carry it over to the vendor's tools",
@@ -43,7 +44,9 @@ def readme_text(
     trial: TrialRecord,
     artifact: Artifact,
     files: Mapping[str, str],
+    *,
     again: PortableStudy,
+    versions: Mapping[str, str | None],
 ) -> str:
     """The page as Markdown.
 
@@ -53,6 +56,7 @@ def readme_text(
         artifact: what the target built of it.
         files: every file's path in the folder by role.
         again: the study, as it stands in the folder.
+        versions: of npu-tune and of what decides its figures.
     """
     parts = [
         f"# {result.model} for {result.target}",
@@ -66,7 +70,7 @@ def readme_text(
         "## Make it again",
         *_again(result, trial, again),
         "## Where it comes from",
-        _table(("", ""), _origin_rows(result, trial)),
+        _table(("", ""), _origin_rows(result, trial, versions)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -142,6 +146,8 @@ def _file_rows(files: Mapping[str, str]) -> list[tuple[str, ...]]:
 
 def _again(result: StudyResult, trial: TrialRecord, again: PortableStudy) -> Iterator[str]:
     folder = shlex.quote(f"{FOLDER}/{again.file.name}")
+    yield "`npu-tune verify` on this folder makes it once more and compares every file:"
+    yield _block("sh", "npu-tune verify .")
     yield "The study, and this trial of it:"
     yield _block(
         "sh",
@@ -185,7 +191,9 @@ def _script(again: PortableStudy) -> str:
     )
 
 
-def _origin_rows(result: StudyResult, trial: TrialRecord) -> Iterator[tuple[str, str]]:
+def _origin_rows(
+    result: StudyResult, trial: TrialRecord, versions: Mapping[str, str | None]
+) -> Iterator[tuple[str, str]]:
     yield "study", f"{result.name}, trial {trial.number} ({trial.origin})"
     for each in result.searches:
         options = "".join(f", {name} = {value}" for name, value in each.options.items())
@@ -193,10 +201,11 @@ def _origin_rows(result: StudyResult, trial: TrialRecord) -> Iterator[tuple[str,
             f"sampler from trial {each.first_trial} on",
             f"{each.sampler}, seed {each.seed}{options}",
         )
+    yield from stretch_lines(result)
     yield "model", f"{result.model}, SHA-256 `{result.identity.model_sha256}`"
     yield "target", result.target
     yield from result.identity.fingerprint.items()
-    yield from ((name, found) for name, found in installed_versions().items() if found)
+    yield from ((name, found) for name, found in versions.items() if found)
 
 
 def _block(language: str, text: str) -> str:

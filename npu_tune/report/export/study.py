@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from typing import Any
 
 from npu_tune.network import Network, zoo_network
 from npu_tune.network.zoo import is_zoo_name
+from npu_tune.report.origin import FileOrigin
 from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.records import TrialRecord
 from npu_tune.tuning.study_file import study_file_to_toml
 
 FOLDER = "again"
@@ -34,11 +37,21 @@ class PortableStudy:
     copies: Mapping[str, Path]
     missing: Mapping[str, str] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> dict[str, Path]:
+    def origin(self, trial: TrialRecord) -> FileOrigin:
+        """Where the files of an export of a trial come from; the command is for its folder."""
+        folder = shlex.quote(f"{FOLDER}/{self.file.name}")
+        command = (
+            f"npu-tune run {FOLDER}/study.toml && "
+            f"npu-tune export {folder} --pick {trial.number} --out DIR"
+        )
+        return FileOrigin(self.file.name, trial.number, command)
+
+    def write(self, folder: Path, origin: FileOrigin) -> dict[str, Path]:
         """Writes the study file and what comes along into a folder; returns paths by role."""
         folder.mkdir()
         files = {"study": folder / "study.toml"}
-        files["study"].write_text(study_file_to_toml(self.file), encoding="utf-8")
+        text = f"# {origin.sentence}\n{study_file_to_toml(self.file)}"
+        files["study"].write_text(text, encoding="utf-8")
         for name, source in self.copies.items():
             files[f"study {name}"] = folder / name
             shutil.copyfile(source, folder / name)

@@ -57,6 +57,7 @@ def report_html(
     return _template().render(
         title=f"{result.model} on {result.target}",
         sections=sections,
+        origin=where.origin.to_dict(),
         plots={key: [next(placed) for _ in own] for key, own in drawn.items()},
         anchors=_anchors(sections),
         data=json.dumps(data, ensure_ascii=False).replace("</", "<\\/"),

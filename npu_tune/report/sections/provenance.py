@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from npu_tune.errors import NpuTuneError
+from npu_tune.report.origin import FileOrigin, file_command
 from npu_tune.report.sections.model import Cell, Passage, ReportTable
 from npu_tune.report.stretches import stretch_lines
 from npu_tune.report.verdict import export_command
@@ -26,20 +28,26 @@ class Whereabouts:
         folder: of the study.
         file: its study file.
         listing: what that says; "" where it cannot be read.
+        origin: of the report.
+        versions: of npu-tune and of what decides its figures.
     """
 
     folder: Path
     file: Path
     listing: str
+    origin: FileOrigin
+    versions: Mapping[str, str | None] = field(default_factory=installed_versions)
 
     @classmethod
-    def of(cls, folder: Path) -> Whereabouts:
-        """Of a study's own folder."""
+    def of(cls, folder: Path, result: StudyResult) -> Whereabouts:
+        """Of a study's own folder, for a report on the best trial."""
         try:
             listing = _listing(read_study_folder(folder))
         except NpuTuneError:
             listing = ""
-        return cls(folder, folder / STUDY_FILE, listing)
+        number = None if result.best is None else result.best.number
+        origin = FileOrigin(result.name, number, file_command("report", folder))
+        return cls(folder, folder / STUDY_FILE, listing, origin)
 
 
 def file_section(result: StudyResult, trial: TrialRecord, where: Whereabouts) -> Passage:
@@ -59,7 +67,7 @@ def provenance_section(result: StudyResult, where: Whereabouts) -> Passage:
         **{f"sampler from trial {each.first_trial}": _sampler(each) for each in result.searches},
         **dict(stretch_lines(result)),
         "ended by": result.stopped or "nothing yet",
-        **{name: version for name, version in installed_versions().items() if version},
+        **{name: version for name, version in where.versions.items() if version},
     }
     rows = tuple((Cell(name), Cell(value)) for name, value in facts.items())
     commands = (

@@ -21,7 +21,7 @@ def test_everything_is_written_once(analysed, tmp_path):
     assert all(path.stat().st_size > 0 for path in files)
     assert {path.name for path in files} == {
         *("table.parquet", "table.csv.gz", "medians.csv", "arrivals.csv", "pairs.csv"),
-        *("overall.csv", "summary.md"),
+        *("overall.csv", "summary.md", "origin.json"),
         *("regret--weighted--fake-npu.png", "regret--front--fake-npu.png"),
         *("best-so-far--fake-npu--weighted.png", "hypervolume--fake-npu--weighted.png"),
         *("best-so-far--fake-npu--front.png", "hypervolume--fake-npu--front.png"),
@@ -32,7 +32,8 @@ def test_everything_is_written_once(analysed, tmp_path):
 
 def test_one_file_is_written_on_request_and_an_unknown_one_refused(analysed, tmp_path):
     analysis = analysed()
-    assert write_output(analysis, tmp_path, only=["medians.csv"]) == (tmp_path / "medians.csv",)
+    files = write_output(analysis, tmp_path, only=["medians.csv"])
+    assert files == (tmp_path / "medians.csv", tmp_path / "origin.json")
     with pytest.raises(UsageError, match=r"no file 'median.csv'.*Did you mean 'medians.csv'"):
         write_output(analysis, tmp_path, only=["median.csv"])
 

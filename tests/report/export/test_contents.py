@@ -14,6 +14,7 @@ from npu_tune.network import load_network
 from npu_tune.report.export.contents import write_contents
 from npu_tune.report.export.place import CHECKSUMS
 from npu_tune.tuning.folder import read_study_folder
+from npu_tune.tuning.reading import read_content
 from npu_tune.tuning.study_file import load_study_file
 
 TARGET = "neural-art-stm32n6"
@@ -147,8 +148,8 @@ def test_a_target_that_writes_a_file_of_a_name_that_is_taken_is_refused(study, t
         (tmp_path / "README.md").write_text("mine")
         with pytest.raises(CompilerError, match=r"'README\.md'"):
             write_contents(
-                tmp_path, study=file, result=result, trial=result.best, problem=problem,
-                artifact=artifact,
+                tmp_path, study=file, content=read_content(file), result=result,
+                trial=result.best, problem=problem, artifact=artifact, versions={},
             )  # fmt: skip
 
 

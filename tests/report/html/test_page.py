@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def page_of(result, folder):
-    return report_html(result, explain_from_records(result), where=Whereabouts.of(folder))
+    return report_html(result, explain_from_records(result), where=Whereabouts.of(folder, result))
 
 
 def test_nothing_in_the_page_can_be_taken_for_markup(tmp_path):
@@ -49,7 +49,7 @@ class TestInABrowser:
         path = tmp_path_factory.mktemp("page") / "report.html"
         path.write_text(
             report_html(
-                result, explain(folder, result, seconds=600), where=Whereabouts.of(folder)
+                result, explain(folder, result, seconds=600), where=Whereabouts.of(folder, result)
             ),
             encoding="utf-8",
         )

@@ -14,7 +14,9 @@ from npu_tune.targets import Goal, MemoryBuffer, MemoryTimeline
 
 
 def sections_of(result, folder):
-    found = report_sections(result, explain_from_records(result), where=Whereabouts.of(folder))
+    found = report_sections(
+        result, explain_from_records(result), where=Whereabouts.of(folder, result)
+    )
     return {section.key: section for section in found}
 
 
