@@ -29,6 +29,7 @@ from npu_tune.cli.space import space
 from npu_tune.cli.targets import targets
 from npu_tune.cli.trials import trials
 from npu_tune.cli.tune import RESUME, run, tune
+from npu_tune.cli.verify import verify
 from npu_tune.cli.version import print_version
 from npu_tune.cli.watch import watch
 from npu_tune.errors import (
@@ -58,7 +59,7 @@ def commands() -> None:
 
 
 for _command in (
-    tune, run, watch, polish, space, targets, show, report, trials, front, export, convert, rewrite,
+    tune, run, watch, polish, space, targets, show, report, trials, front, export, verify, convert, rewrite,
     compare, completion,
 ):  # fmt: skip
     commands.add_command(_command)

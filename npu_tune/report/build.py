@@ -15,10 +15,11 @@ from npu_tune.report.export.contents import write_contents
 from npu_tune.report.export.place import put_in_place
 from npu_tune.report.opening import open_study_problem
 from npu_tune.report.pick import pick_trial
-from npu_tune.targets import Artifact, Target, missing_metrics
+from npu_tune.targets import Artifact, Problem, Target, missing_metrics
 from npu_tune.tuning import StudyResult, TrialRecord
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import no_empty_folder, read_study_folder
-from npu_tune.tuning.reading import read_content
+from npu_tune.tuning.reading import StudyContent, read_content
 from npu_tune.tuning.samples import differences_beyond_noise
 from npu_tune.versions import installed_versions
 
@@ -66,15 +67,13 @@ def build_trial(
             out.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".export-", dir=out) as name:
                 staged = Path(name) / "new"
-                built = problem.build(trial.configuration, staged)
-                files = write_contents(
+                built, files = stage_trial(
                     staged,
                     study=study,
                     content=content,
                     result=result,
                     trial=trial,
                     problem=problem,
-                    artifact=built,
                     versions=installed_versions(),
                 )
                 put_in_place(staged, out, force=force)
@@ -83,6 +82,53 @@ def build_trial(
     exact = artifact.evaluation.metrics
     warn_of_difference(result, trial, exact)
     return BuiltTrial(result, _filled_in(trial, exact), artifact)
+
+
+def stage_trial(
+    folder: Path,
+    *,
+    study: StudyFile,
+    content: StudyContent,
+    result: StudyResult,
+    trial: TrialRecord,
+    problem: Problem,
+    versions: Mapping[str, str | None],
+    stated: Mapping[str, float] | None = None,
+) -> tuple[Artifact, dict[str, Path]]:
+    """Builds a trial into a new folder, with everything that an export has.
+
+    Args:
+        folder: to write into.
+        study: as its folder has it.
+        content: what the study's ledger held.
+        result: made of it.
+        trial: what is built.
+        problem: of the study.
+        versions: by name, as the files state them.
+        stated: metrics that the files state instead of those of this build.
+
+    Returns:
+        What was built, and every file by role.
+
+    Raises:
+        EvaluationError: if the trial does not compile.
+        OSError: if the folder cannot be written.
+    """
+    built = problem.build(trial.configuration, folder)
+    shown = built
+    if stated is not None:
+        shown = replace(built, evaluation=replace(built.evaluation, metrics=stated))
+    files = write_contents(
+        folder,
+        study=study,
+        content=content,
+        result=result,
+        trial=trial,
+        problem=problem,
+        artifact=shown,
+        versions=versions,
+    )
+    return built, files
 
 
 def fill_in_best(folder: Path, result: StudyResult) -> StudyResult:

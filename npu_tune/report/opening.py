@@ -13,14 +13,15 @@ from npu_tune.tuning.identity import require_same_problem
 
 
 def open_study_problem(
-    study: StudyFile, result: StudyResult, target: Target | None = None
+    study: StudyFile, result: StudyResult, target: Target | None = None, *, same: bool = True
 ) -> Problem:
-    """The study's problem, provided that it is still what it was; the caller closes it.
+    """The study's problem; the caller closes it.
 
     Args:
         study: the file in the study's folder.
         result: the study.
         target: instead of the one that the file names.
+        same: refuse it unless it is still what it was.
 
     Raises:
         NpuTuneError: if model, compiler or target are not there, or not what they were.
@@ -29,6 +30,8 @@ def open_study_problem(
     # The copy in the folder is called model; what is deployed carries the network's own name.
     network = replace(load_network(study.model.path), name=result.model)
     problem = open_problem(study.model, target, network=network)
+    if not same:
+        return problem
     try:
         require_same_problem(result.name, result.identity, problem.identity)
     except StudyMismatchError:

@@ -33,7 +33,7 @@ into every cost, more reach further back than a machine keeps its speed."""
 LEAST_DEGREES = 3
 """Below, a scatter says so little that an interval made of it would be a guess."""
 
-_BEYOND_NOISE = 4.0
+BEYOND_NOISE = 4.0
 """Standard deviations that two evaluations of a configuration may lie apart by chance: on average
 once in 16,000 comparisons."""
 
@@ -251,7 +251,7 @@ def differences_beyond_noise(
             repeats exactly.
     """
     apart = relative_difference(metrics, reference)
-    return {name: by for name, by in apart.items() if by > _BEYOND_NOISE * spread.get(name, 0.0)}
+    return {name: by for name, by in apart.items() if by > BEYOND_NOISE * spread.get(name, 0.0)}
 
 
 def warn_of_drift(
