@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         space,
         trials,
         tune,
+        verify,
     )
     from npu_tune.space.optuna import suggest
 
@@ -47,6 +48,7 @@ __all__ = [
     "suggest",
     "trials",
     "tune",
+    "verify",
 ]
 
 _HOMES = dict.fromkeys(__all__, "npu_tune.api") | {"suggest": "npu_tune.space.optuna"}

@@ -15,6 +15,7 @@ from npu_tune.api.fronts import front
 from npu_tune.api.problems import Model, bind, convert, evaluate, space
 from npu_tune.api.reports import layers, plot, report, show, trials
 from npu_tune.api.studies import export, load_study, tune
+from npu_tune.api.verifications import verify
 
 __all__ = [
     "Model",
@@ -32,4 +33,5 @@ __all__ = [
     "space",
     "trials",
     "tune",
+    "verify",
 ]

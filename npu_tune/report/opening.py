@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from npu_tune.errors import StudyMismatchError
-from npu_tune.network import load_network
+from npu_tune.network import is_built_in, load_network
 from npu_tune.targets import Problem, Target, load_target
 from npu_tune.tuning import StudyResult, open_problem
 from npu_tune.tuning.config import StudyFile
@@ -27,8 +27,10 @@ def open_study_problem(
         NpuTuneError: if model, compiler or target are not there, or not what they were.
     """
     target = target or load_target(study.target.name, study.target.options)
-    # The copy in the folder is called model; what is deployed carries the network's own name.
-    network = replace(load_network(study.model.path), name=result.model)
+    network = None
+    if not is_built_in(study.model.path):
+        # The copy in the folder is called model; what is deployed carries the network's own name.
+        network = replace(load_network(study.model.path), name=result.model)
     problem = open_problem(study.model, target, network=network)
     if not same:
         return problem

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from npu_tune.errors import ModelError
 from npu_tune.evaluation import evaluate, quiet
 from npu_tune.report.opening import open_study_problem
-from npu_tune.report.verification.metrics import compare_metrics, problem_changes
+from npu_tune.report.verification.metrics import compare_metrics, problem_changes, require_model
 from npu_tune.report.verification.outcome import STUDY, MetricCheck, Verification
+from npu_tune.targets import Target
 from npu_tune.tuning import StudyResult, TrialRecord, require_feasible
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.reading import read_content
@@ -22,6 +22,7 @@ def verify_study(
     model: Path | None,
     sample: int | None,
     seed: int,
+    target: Target | None,
     tell: Callable[[str], None],
 ) -> Verification:
     """Evaluates the best of a study, or trials drawn from it, and compares with the ledger.
@@ -31,6 +32,7 @@ def verify_study(
         model: the file of its model, instead of the one in the folder.
         sample: how many trials are drawn; None for the best alone.
         seed: of the draw.
+        target: instead of the one that the study's file names.
         tell: is told what is done next.
 
     Raises:
@@ -45,15 +47,8 @@ def verify_study(
     checks: list[MetricCheck] = []
     failures: dict[int, str] = {}
     tell(f"Opening {result.model} for {result.target}")
-    with open_study_problem(study, result, same=False) as problem:
-        wanted = result.identity.model_sha256
-        if problem.identity.model_sha256 != wanted:
-            raise ModelError(
-                f"The model has SHA-256 {problem.identity.model_sha256}; the one with {wanted} is "
-                "needed.",
-                remedy="Name its file with --model FILE.",
-                sha256=wanted,
-            )
+    with open_study_problem(study, result, target, same=False) as problem:
+        require_model(problem, result)
         for place, trial in enumerate(chosen, 1):
             tell(f"Evaluating trial {trial.number} once more ({place} of {len(chosen)})")
             with quiet():

@@ -20,15 +20,15 @@ from npu_tune.report.opening import open_study_problem
 from npu_tune.report.pick import pick_trial
 from npu_tune.report.verification.checksums import compare_checksums
 from npu_tune.report.verification.differences import file_difference
-from npu_tune.report.verification.metrics import compare_metrics, problem_changes
+from npu_tune.report.verification.metrics import compare_metrics, problem_changes, require_model
 from npu_tune.report.verification.outcome import (
     EXPORT,
     FileCheck,
     Verification,
     VersionChange,
 )
-from npu_tune.targets import Problem
-from npu_tune.tuning import StudyResult, load_study_file
+from npu_tune.targets import Target
+from npu_tune.tuning import load_study_file
 from npu_tune.tuning.config import StudyFile, is_model_file_name
 from npu_tune.versions import installed_versions
 
@@ -40,12 +40,15 @@ def is_export(folder: Path) -> bool:
     return (folder / DOCUMENT).is_file() or (folder / CHECKSUMS).is_file()
 
 
-def verify_export(folder: Path, *, model: Path | None, tell: Tell) -> Verification:
+def verify_export(
+    folder: Path, *, model: Path | None, target: Target | None, tell: Tell
+) -> Verification:
     """Holds an exported folder against its checksums, and then against what is built once more.
 
     Args:
         folder: of the export.
         model: the file of its model, instead of the one in the folder.
+        target: instead of the one that the study's file names.
         tell: is told what is done next.
 
     Raises:
@@ -55,12 +58,14 @@ def verify_export(folder: Path, *, model: Path | None, tell: Tell) -> Verificati
     tell("Holding the files against their checksums")
     found = Verification(folder, EXPORT, checksums=compare_checksums(folder))
     try:
-        return _rebuilt(found, model, tell)
+        return _rebuilt(found, model, target, tell)
     except NpuTuneError as error:
         return replace(found, error=error)
 
 
-def _rebuilt(found: Verification, model: Path | None, tell: Tell) -> Verification:
+def _rebuilt(
+    found: Verification, model: Path | None, target: Target | None, tell: Tell
+) -> Verification:
     folder = found.folder
     document = _document(folder)
     study = _study(folder, document, model)
@@ -76,8 +81,8 @@ def _rebuilt(found: Verification, model: Path | None, tell: Tell) -> Verificatio
     result = content.result()
     trial = pick_trial(result, str(document["study"]["trial"]))
     tell(f"Opening {result.model} for {result.target}")
-    with open_study_problem(study, result, same=False) as problem:
-        _require_model(problem, result)
+    with open_study_problem(study, result, target, same=False) as problem:
+        require_model(problem, result)
         tell(f"Building trial {trial.number} once more")
         with TemporaryDirectory(prefix="npu-tune-") as name:
             made = Path(name) / "made"
@@ -160,16 +165,6 @@ def _study(folder: Path, document: Mapping[str, Any], model: Path | None) -> Stu
             sha256=digest,
         )
     return study.model_copy(update={"model": study.model.model_copy(update={"path": path})})
-
-
-def _require_model(problem: Problem, result: StudyResult) -> None:
-    own, wanted = problem.identity.model_sha256, result.identity.model_sha256
-    if own != wanted:
-        raise ModelError(
-            f"The model has SHA-256 {own}; the one with {wanted} is needed.",
-            remedy="Name its file with --model FILE.",
-            sha256=wanted,
-        )
 
 
 def _compare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from npu_tune.errors import ModelError
 from npu_tune.report.verification.outcome import MetricCheck, VersionChange
 from npu_tune.targets import Problem
 from npu_tune.tuning import StudyResult
@@ -39,3 +40,18 @@ def problem_changes(problem: Problem, result: StudyResult) -> Iterator[VersionCh
     """What of the target is not what it was, such as the version of its compiler."""
     for label, was, now in problem.identity.differences(result.identity.to_dict()):
         yield VersionChange(label, str(was), str(now))
+
+
+def require_model(problem: Problem, result: StudyResult) -> None:
+    """Checks that a problem is of the study's model.
+
+    Raises:
+        ModelError: if it is of another one; says which is needed.
+    """
+    own, wanted = problem.identity.model_sha256, result.identity.model_sha256
+    if own != wanted:
+        raise ModelError(
+            f"The model has SHA-256 {own}; the one with {wanted} is needed.",
+            remedy="Name its file with --model FILE.",
+            sha256=wanted,
+        )

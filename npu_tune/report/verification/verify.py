@@ -9,6 +9,7 @@ from npu_tune.errors import UsageError
 from npu_tune.report.verification.evaluated import verify_study
 from npu_tune.report.verification.exported import is_export, verify_export
 from npu_tune.report.verification.outcome import Verification
+from npu_tune.targets import Target
 from npu_tune.tuning.folder import is_study_folder
 
 
@@ -22,6 +23,7 @@ def verify_folder(
     model: Path | None = None,
     sample: int | None = None,
     seed: int = 0,
+    target: Target | None = None,
     tell: Callable[[str], None] = _tell_nobody,
 ) -> Verification:
     """Makes once more what a folder holds, and compares.
@@ -31,6 +33,7 @@ def verify_folder(
         model: the file of its model, instead of the one in the folder.
         sample: of a study, how many trials are drawn; None for the best alone.
         seed: of the draw.
+        target: instead of the one that the study's file names.
         tell: is told what is done next.
 
     Raises:
@@ -43,9 +46,11 @@ def verify_folder(
                 f"{folder} holds an export, which is of one trial.",
                 remedy="Draw trials of a study's folder.",
             )
-        return verify_export(folder, model=model, tell=tell)
+        return verify_export(folder, model=model, target=target, tell=tell)
     if is_study_folder(folder):
-        return verify_study(folder, model=model, sample=sample, seed=seed, tell=tell)
+        return verify_study(
+            folder, model=model, sample=sample, seed=seed, target=target, tell=tell
+        )
     if folder.is_file():
         raise UsageError(
             f"{folder} is a file.",

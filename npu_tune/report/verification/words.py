@@ -47,6 +47,7 @@ def verification_document(found: Verification) -> dict[str, Any]:
             }
             for each in found.metrics
         ],
+        "shortfall": "" if found.error is None else str(found.error),
         "failures": [
             {"trial": number, "message": message} for number, message in found.failures.items()
         ],
@@ -68,6 +69,8 @@ def _lines(found: Verification) -> Iterator[str]:
         yield f"Trial {number} cannot be evaluated any more: {message}"
     if found.metrics:
         yield from _metrics(found)
+    if found.error is not None and found.differs:
+        yield f"Nothing was made once more: {found.error}"
     if found.same:
         yield "It is the same."
 
