@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import re
+import secrets
 import shlex
 import time
 import warnings
@@ -24,6 +25,7 @@ from npu_tune.tuning.stretches import (
     STRETCH,
     Stretch,
     stretch_document,
+    stretch_keys,
     stretch_tables,
     stretches,
 )
@@ -137,14 +139,15 @@ def _begin(ledger: Ledger, now: Stretch, *, kept: SearchSettings | None) -> str:
             NpuTuneWarning,
             stacklevel=4,
         )
-    numbers = [int(key[len(STRETCH) :]) for key in attributes if key.startswith(STRETCH)]
-    number = max(numbers, default=-1) + 1
+    keys = stretch_keys(attributes)
     # One that ended without a trial says nothing, and leaves its place to the next.
-    is_empty = known and known[-1].ended is not None and known[-1].last_trial is None
-    if numbers and is_empty and known[-1].first_trial == now.first_trial:
-        number -= 1
-    _write(ledger, _key(number), now, attributes)
-    return _key(number)
+    is_empty = bool(keys and known[-1].ended is not None and known[-1].last_trial is None)
+    if is_empty and known[-1].first_trial == now.first_trial:
+        key = keys[-1]
+    else:
+        key = _key(int(keys[-1][len(STRETCH) :].partition("-")[0]) + 1 if keys else 0)
+    _write(ledger, key, now, attributes)
+    return key
 
 
 def _write(
@@ -163,7 +166,8 @@ def _write(
 
 
 def _key(number: int) -> str:
-    return f"{STRETCH}{number:05d}"
+    """A key that no other process takes that begins a stretch at the same time."""
+    return f"{STRETCH}{number:05d}-{secrets.token_hex(2)}"
 
 
 def _reason(error: BaseException) -> str:

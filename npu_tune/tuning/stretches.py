@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -20,6 +21,9 @@ STRETCH = "stretch:"
 
 SEARCHES = "searches"
 """The study attribute in which an earlier version listed samplers alone."""
+
+_KEY = re.compile(rf"{STRETCH}[0-9]{{5}}-[0-9a-f]+")
+_NEEDED = frozenset({"first_trial", "way", "surroundings", "began_s"})
 
 _WAY, _SURROUNDINGS = "way:", "surroundings:"
 """How those begin that stretches refer to: how they searched, and where."""
@@ -90,12 +94,20 @@ def stretches(attributes: Mapping[str, Any]) -> tuple[Stretch, ...]:
     """
     listed: Sequence[Mapping[str, Any]] = attributes.get(SEARCHES) or ()
     found = [Stretch(SearchSettings(**each)) for each in listed]
-    keys = sorted(key for key in attributes if key.startswith(STRETCH))
-    found += [_read(attributes[key], attributes) for key in keys]
+    found += [_read(attributes[key], attributes) for key in stretch_keys(attributes)]
     for place, (each, following) in enumerate(pairwise(found)):
         if each.ended is None and following.first_trial > each.first_trial:
             found[place] = replace(each, last_trial=following.first_trial - 1)
     return tuple(found)
+
+
+def stretch_keys(attributes: Mapping[str, Any]) -> list[str]:
+    """The names of the attributes that hold stretches, in order; any Optuna tool may add others."""
+    return sorted(
+        name
+        for name, value in attributes.items()
+        if _KEY.fullmatch(name) and isinstance(value, Mapping) and value.keys() >= _NEEDED
+    )
 
 
 def stretch_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

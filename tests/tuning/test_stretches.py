@@ -140,6 +140,14 @@ def test_what_an_earlier_version_listed_is_read_before_what_this_one_writes(ledg
     assert second.first_trial == 5
 
 
+def test_an_attribute_that_somebody_else_has_called_so_is_no_stretch(ledger):
+    with stretch(ledger, made(0), kept=None) as running:
+        running.stopped = "evaluations"
+    for name, value in (("stretch:mine", {}), ("stretch:00009-ab", {}), ("stretch:00009", 3)):
+        ledger.set_attribute(name, value)
+    assert len(stretches(ledger.attributes())) == 1
+
+
 def test_stretches_of_the_same_sampler_are_one_search():
     found = [made(0), made(4), made(4, 2), made(9, 2), made(12)]
     assert [(s.first_trial, s.seed) for s in searches(found)] == [(0, 1), (4, 2), (12, 1)]

@@ -16,11 +16,15 @@ from npu_tune.report.verification.outcome import Checksums
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
-def compare_checksums(folder: Path) -> Checksums:
+def compare_checksums(folder: Path, given: Path | None = None) -> Checksums:
     """Holds every file of an export against its checksum.
 
     A link in the place of a file counts as changed, whatever it leads to: what it leads to is not
     in the folder.
+
+    Args:
+        folder: of the export.
+        given: a file that stands for one that is missing in the folder, where it is the same.
 
     Raises:
         UsageError: if there is no list of checksums, or it names what no export does.
@@ -28,13 +32,14 @@ def compare_checksums(folder: Path) -> Checksums:
     """
     listed = _listed(folder)
     there = dict(_there(folder))
+    own = None if given is None else _digest(given)
     changed = []
     for name, digest in listed.items():
         if name in there and (there[name].is_symlink() or _digest(there[name]) != digest):
             changed.append(name)
     return Checksums(
         tuple(changed),
-        tuple(name for name in listed if name not in there),
+        tuple(name for name in listed if name not in there and listed[name] != own),
         tuple(name for name in there if name not in listed and name != CHECKSUMS),
     )
 

@@ -56,7 +56,7 @@ def verify_export(
         StorageError: if it cannot be read.
     """
     tell("Holding the files against their checksums")
-    found = Verification(folder, EXPORT, checksums=compare_checksums(folder))
+    found = Verification(folder, EXPORT, checksums=compare_checksums(folder, model))
     try:
         return _rebuilt(found, model, target, tell)
     except NpuTuneError as error:
@@ -97,7 +97,9 @@ def _rebuilt(
                 stated=None if problem.deterministic else document["figures"]["built"],
             )
             tell("Comparing every file")
-            files = tuple(_compare(folder, made, document, measured=not problem.deterministic))
+            files = tuple(
+                _compare(folder, made, document, model, measured=not problem.deterministic)
+            )
         changes = (*_version_changes(document), *problem_changes(problem, result))
         recorded: Mapping[str, float] = document["figures"]["built"]
         metrics = compare_metrics(result, trial.number, recorded, built.evaluation.metrics)
@@ -168,12 +170,19 @@ def _study(folder: Path, document: Mapping[str, Any], model: Path | None) -> Stu
 
 
 def _compare(
-    folder: Path, made: Path, document: Mapping[str, Any], *, measured: bool
+    folder: Path,
+    made: Path,
+    document: Mapping[str, Any],
+    model: Path | None,
+    *,
+    measured: bool,
 ) -> Iterator[FileCheck]:
     """Every file of the export beside the one that was made again."""
     again = {path.relative_to(made).as_posix(): path for path in files_in(made)}
     for name in sorted({*again, *document["files"].values()} - {CHECKSUMS}):
         here = folder / name
+        if model is not None and not here.is_file() and _is_model(name):
+            here = model
         if not here.is_file():
             yield FileCheck(name, "it is not there")
         elif name not in again:
@@ -181,6 +190,11 @@ def _compare(
         else:
             contents = here.read_bytes(), again[name].read_bytes()
             yield FileCheck(name, file_difference(name, *contents, measured=measured))
+
+
+def _is_model(name: str) -> bool:
+    """Whether a file is the export's copy of its model."""
+    return Path(name).parent.as_posix() == FOLDER and is_model_file_name(name)
 
 
 def _version_changes(document: Mapping[str, Any]) -> Iterator[VersionChange]:
