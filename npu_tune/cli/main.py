@@ -59,8 +59,8 @@ def commands() -> None:
 
 
 for _command in (
-    tune, run, watch, polish, space, targets, show, report, trials, front, export, verify, convert, rewrite,
-    compare, completion,
+    tune, run, watch, polish, space, targets, show, report, trials, front, export, verify, convert,
+    rewrite, compare, completion,
 ):  # fmt: skip
     commands.add_command(_command)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -87,7 +88,7 @@ def unpacked(content: bytes, path: Path) -> bytes:
     """
     try:
         return gzip.decompress(content)
-    except (EOFError, OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise StorageError(
             f"The file {path} is damaged: {error}.", remedy="Export the trial once more."
         ) from error

@@ -199,6 +199,7 @@ def test_another_model_is_refused_with_both_digests(out, tmp_path):
     [
         ("again/trials.journal.gz", b"no", StorageError, "is damaged"),
         ("again/trials.journal.gz", gzip.compress(b"{}\n"), StorageError, ""),
+        ("again/trials.journal.gz", gzip.compress(b"x" * 99)[:-9] + b"\xff" * 9, StorageError, ""),
         ("again/study.toml", b"[model]\n", UsageError, "'model.path' is missing"),
         ("export.json", b"{}", UsageError, "not what an export writes"),
         ("export.json", b"no", UsageError, "not what an export writes"),
