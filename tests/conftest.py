@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from browser import chromium
 from hypothesis import settings
+from mariadb_server import mariadb_server
 from playwright.sync_api import Browser
-from postgres_server import NoServerError, postgres_server
+from postgres_server import postgres_server
+from redis_server import redis_server
+from servers import NoServerError
 
 # Before anything imports onnxruntime; see npu_tune.network.onnx.runtime.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -44,6 +47,26 @@ def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of this session, as a URL up to the name of the database."""
     try:
         with postgres_server() as url:
+            yield url
+    except NoServerError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A MariaDB server of this session, as a URL up to the name of the database."""
+    try:
+        with mariadb_server() as url:
+            yield url
+    except NoServerError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server of this session, as a URL up to the number of the database."""
+    try:
+        with redis_server() as url:
             yield url
     except NoServerError as reason:
         pytest.skip(str(reason))

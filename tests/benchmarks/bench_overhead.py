@@ -28,7 +28,8 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from postgres_server import NoServerError, postgres_server
+from postgres_server import postgres_server
+from servers import NoServerError
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.samplers import LayerwiseSampler

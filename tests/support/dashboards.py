@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna_dashboard
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -24,8 +26,13 @@ class _Quiet(WSGIRequestHandler):
 
 def optuna_storage(place: str) -> BaseStorage:
     """Optuna's own storage on what a ledger has written."""
+    if place.startswith("redis://"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return JournalStorage(JournalRedisBackend(place))
     if "://" in place:
-        return RDBStorage(place.replace("postgresql://", "postgresql+psycopg://"))
+        place = place.replace("postgresql://", "postgresql+psycopg://")
+        return RDBStorage(place.replace("mysql://", "mysql+pymysql://"))
     return JournalStorage(JournalFileBackend(place))
 
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
 import shutil
-import socket
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from servers import NoServerError, Server, free_port, run_program, unprivileged_user
+
 _SERVER_USER = "postgres"
-
-
-class NoServerError(Exception):
-    """PostgreSQL's programs are not there; says which package brings them."""
 
 
 def binaries() -> Path:
@@ -30,17 +24,8 @@ def binaries() -> Path:
     raise NoServerError("PostgreSQL is not installed: apt-get install -y postgresql")
 
 
-class PostgresServer(str):
-    """The URL of a server up to the database's name, with which the server may be restarted."""
-
-    __slots__ = ("start", "stop")
-
-    start: Callable[[], None]
-    stop: Callable[[], None]
-
-
 @contextlib.contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[Server]:
     """Starts a server on a free port of 127.0.0.1 and gives its URL up to the database's name.
 
     Raises:
@@ -49,17 +34,17 @@ def postgres_server() -> Iterator[PostgresServer]:
     programs = binaries()
     folder = Path(tempfile.mkdtemp(prefix="npu-tune-postgres-"))
     try:
-        user = _unprivileged_user(folder)
+        user = unprivileged_user(folder, _SERVER_USER)
         data = folder / "data"
-        _run(user, [programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-N"])
-        port = _free_port()
+        run_program(user, [programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-N"])
+        port = free_port()
         options = (
             f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
         )
         control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-        server = PostgresServer(f"postgresql://tester@127.0.0.1:{port}")
-        server.start = lambda: _run(user, [*control, "-o", options, "start"])
-        server.stop = lambda: _run(user, [*control, "-m", "immediate", "stop"])
+        server = Server(f"postgresql://tester@127.0.0.1:{port}")
+        server.start = lambda: run_program(user, [*control, "-o", options, "start"])
+        server.stop = lambda: run_program(user, [*control, "-m", "immediate", "stop"])
         server.start()
         try:
             yield server
@@ -74,39 +59,3 @@ def _version(initdb: Path) -> float:
         return float(initdb.parent.parent.name)
     except ValueError:
         return 0.0
-
-
-def _unprivileged_user(folder: Path) -> str | None:
-    """Whom the server runs as; it refuses to run as root."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        account = pwd.getpwnam(_SERVER_USER)
-    except KeyError:
-        raise NoServerError(
-            f"the server cannot run as root and there is no user {_SERVER_USER}"
-        ) from None
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    return _SERVER_USER
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _run(user: str | None, command: list[object]) -> None:
-    # The server keeps its parent's output open, so that goes nowhere instead of to a pipe.
-    subprocess.run(
-        [str(part) for part in command],
-        check=True,
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=120,
-    )

@@ -9,11 +9,13 @@ import warnings
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 from fake_studies import fake_study, run_fake, story
 from fake_targets import LayeredTarget, fake_network
-from postgres_server import NoServerError, postgres_server
+from mariadb_server import mariadb_server
+from postgres_server import postgres_server
+from redis_server import redis_server
+from servers import NoServerError, cut_connections
 
 from npu_tune.errors import LostStorageError, NpuTuneWarning, OutageError, StudyMismatchError
 from npu_tune.evaluation.evaluator import Evaluator
@@ -236,12 +238,17 @@ def test_a_study_that_fails_for_another_reason_in_an_outage_saves_what_was_not_w
     assert len(read_study(tmp_path / "s.rescued1").trials) >= 10
 
 
-@pytest.fixture
-def server():
-    """A PostgreSQL server of this test, which may restart it."""
+@pytest.fixture(params=["postgresql", "mysql", "redis"])
+def place_and_server(request):
+    """A place for a ledger on a server of this test, which may restart it."""
+    make, name = {
+        "postgresql": (postgres_server, "postgres"),
+        "mysql": (mariadb_server, "mysql"),
+        "redis": (redis_server, "0"),
+    }[request.param]
     try:
-        with postgres_server() as server:
-            yield server
+        with make() as server:
+            yield f"{server}/{name}", server
     except NoServerError as reason:
         pytest.skip(str(reason))
 
@@ -249,20 +256,12 @@ def server():
 @pytest.mark.server
 @pytest.mark.slow
 def test_a_server_that_restarts_or_cuts_connections_costs_nothing(
-    tmp_path, server, capfd, monkeypatch
+    tmp_path, place_and_server, capfd, monkeypatch
 ):
     # As outside of pytest, where warnings that no handler takes go to standard error.
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    storage = {"storage": f"{server}/postgres"}
-
-    def cut_connections():
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-
-    first, second = After(5, cut_connections), After(12, server.stop)
+    place, server = place_and_server
+    first, second = After(5, lambda: cut_connections(place)), After(12, server.stop)
     third = After(20, server.start)
 
     def listener(progress):
@@ -271,7 +270,7 @@ def test_a_server_that_restarts_or_cuts_connections_costs_nothing(
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = run_fake(tmp_path / "s", 30, study=storage, listener=listener)
+        result = run_fake(tmp_path / "s", 30, study={"storage": place}, listener=listener)
 
     assert third.done
     assert story(result) == story(run_fake(tmp_path / "whole", 30))

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from npu_tune.errors import UsageError
-from npu_tune.validation import SHOWN, closest_hint, key_note
+from npu_tune.tuning.ledger.server_address import (
+    REDIS,
+    SERVERS,
+    ServerKind,
+    address_error,
+    check_server,
+    listed,
+    server_kind,
+)
+from npu_tune.validation import closest_hint, key_note
 
 if TYPE_CHECKING:
     import sqlalchemy
 
-JOURNAL, SQLITE, POSTGRESQL = "journal", "sqlite", "postgresql"
+JOURNAL, SQLITE = "journal", "sqlite"
 
-_SCHEMES = (JOURNAL, SQLITE, POSTGRESQL)
-_KINDS = "Use the path of a journal file, sqlite:///PATH or postgresql://USER@HOST:5432/DATABASE."
+_SCHEMES = (JOURNAL, SQLITE, *SERVERS)
+_KINDS = (
+    "Use the path of a journal file, sqlite:///PATH, postgresql://USER@HOST:5432/DATABASE, "
+    "mysql://USER@HOST:3306/DATABASE or redis://HOST:6379/0."
+)
 _SQLITE_FORM = "Write sqlite:///PATH, with four slashes where the path is absolute."
-_POSTGRESQL_FORM = "Write it like postgresql://USER:PASSWORD@HOST:5432/DATABASE."
-_ELSEWHERE = "or leave the password out of the address and put it into ~/.pgpass"
 
 _SQLITE_OPTIONS = {
     "timeout": r"\d+(\.\d*)?",
@@ -29,16 +38,14 @@ _SQLITE_OPTIONS = {
 }
 """Those of Python's sqlite3 that change nothing of what is stored where, and their values."""
 
-_RESERVED = re.compile(r"[@:/?#\s]|%(?![0-9A-Fa-f]{2})")
-"""What must not stand in a name or a password as it is (RFC 3986, section 3.2.1), or a lone %."""
-
 
 def check_address(text: str) -> None:
     """Checks the form of what names a storage; nothing is opened, and no password is repeated.
 
     Args:
-        text: the path of a journal file, ``journal://path``, ``sqlite:///path`` or
-            ``postgresql://user:password@host/database``.
+        text: the path of a journal file, ``journal://path``, ``sqlite:///path``,
+            ``postgresql://user:password@host/database``, ``mysql://...`` or
+            ``redis://host:6379/0``.
 
     Raises:
         UsageError: says what is wrong and how it is written. Its ``data["shown"]`` is what may
@@ -46,7 +53,7 @@ def check_address(text: str) -> None:
     """
     scheme, separator, rest = text.partition("://")
     if "\0" in text or (separator and "%00" in text):
-        raise _error("The storage's name holds a zero byte.", _KINDS, "...")
+        raise address_error("The storage's name holds a zero byte.", _KINDS, "...")
     if not separator:
         _check_path(text)
         return
@@ -55,10 +62,10 @@ def check_address(text: str) -> None:
         _check_path(rest)
     elif dialect == SQLITE:
         _check_sqlite(rest, driver)
-    elif dialect == POSTGRESQL:
-        _check_postgresql(rest)
+    elif dialect in SERVERS:
+        check_server(rest, dialect)
     else:
-        raise _error(
+        raise address_error(
             f"The storage is of an unknown kind, {dialect!r}.",
             f"{closest_hint(dialect.lower(), _SCHEMES)}{_KINDS}",
             f"{dialect}://...",
@@ -82,19 +89,19 @@ def check_place(text: str, *, folder: Path) -> None:
     place = path.resolve()
     parent, folder = place.parent, folder.resolve()
     if place.is_dir():
-        raise _error(
+        raise address_error(
             f"The storage{key_note('study.storage')} {path} is a folder.",
             "Name a file in it, such as trials.db.",
             text,
         )
     if place.exists() and not place.is_file():
-        raise _error(
+        raise address_error(
             f"The storage{key_note('study.storage')} {path} is no regular file.",
             "Name a file, such as trials.db.",
             text,
         )
     if not parent.is_dir() and parent != folder and parent not in folder.parents:
-        raise _error(
+        raise address_error(
             f"The storage{key_note('study.storage')} {path} lies in a folder that is not there.",
             f"Make {parent}, or name another place.",
             text,
@@ -115,8 +122,16 @@ def _place(text: str) -> tuple[Any, ...]:
     path = _file(text)
     if path is not None:
         return (path.resolve(),)
-    url = parse_url(text)
-    return url.host or url.query.get("host"), url.port or 5432, url.database
+    url, kind = parse_url(text), _server(text)
+    database = url.database or ("0" if kind.backend == "redis" else None)
+    return kind.backend, url.host or url.query.get("host"), url.port or kind.port, database
+
+
+def _server(text: str) -> ServerKind:
+    kind = server_kind(text)
+    if kind is None:
+        raise ValueError(f"{text!r} leads to no server")
+    return kind
 
 
 def journal_path(text: str) -> Path | None:
@@ -135,14 +150,14 @@ def parse_url(text: str) -> sqlalchemy.URL:
     """
     import sqlalchemy  # noqa: PLC0415 - slow to import
 
-    url = sqlalchemy.make_url(text)
-    if url.get_backend_name() != POSTGRESQL:
+    url, kind = sqlalchemy.make_url(text), server_kind(text)
+    if kind is None:
         return url
     # Where the password stands decides whether messages hide it.
     password: Any = url.query.get("password")
     if password is not None:
         url = url.difference_update_query(["password"]).set(password=password)
-    return url.set(drivername="postgresql+psycopg")
+    return url if kind is REDIS else url.set(drivername=kind.drivername)
 
 
 def optuna_address(text: str) -> str:
@@ -168,7 +183,7 @@ def _file(text: str) -> Path | None:
 
 def _check_path(text: str) -> None:
     if not text.strip():
-        raise _error("The storage is empty.", _KINDS, repr(text))
+        raise address_error("The storage is empty.", _KINDS, repr(text))
     if text == ":memory:":
         raise _memory_error("This storage", text)
     # What is meant as an address may hold a password, so that nothing of it is shown.
@@ -181,7 +196,7 @@ def _check_path(text: str) -> None:
         or re.search(r"\b(host|dbname|password)\s*=", text)
     )
     if is_address:
-        raise _error("The storage is neither a path nor an address.", _KINDS, "...")
+        raise address_error("The storage is neither a path nor an address.", _KINDS, "...")
 
 
 def _check_sqlite(rest: str, driver: str) -> None:
@@ -197,20 +212,26 @@ def _check_sqlite(rest: str, driver: str) -> None:
     if is_memory:
         raise _memory_error("This SQLite database", shown)
     if driver not in {"", "pysqlite"}:
-        raise _error(f"SQLite is not read by the driver {driver!r} here.", _SQLITE_FORM, shown)
+        raise address_error(
+            f"SQLite is not read by the driver {driver!r} here.", _SQLITE_FORM, shown
+        )
     if not path.startswith("/"):
-        raise _error("A SQLite address has three slashes before the path.", _SQLITE_FORM, shown)
+        raise address_error(
+            "A SQLite address has three slashes before the path.", _SQLITE_FORM, shown
+        )
     if path.startswith("/file:"):
-        raise _error("A SQLite address takes a path, and no URI of a file.", _SQLITE_FORM, shown)
+        raise address_error(
+            "A SQLite address takes a path, and no URI of a file.", _SQLITE_FORM, shown
+        )
     for name, value in options.items():
         if name not in _SQLITE_OPTIONS:
-            raise _error(
+            raise address_error(
                 f"A SQLite address has no option {name!r} here.",
-                f"Leave it out, or take one of {_listed(_SQLITE_OPTIONS)}.",
+                f"Leave it out, or take one of {listed(_SQLITE_OPTIONS)}.",
                 shown,
             )
         if not re.fullmatch(_SQLITE_OPTIONS[name], value):
-            raise _error(
+            raise address_error(
                 f"The option {name!r} of the SQLite address cannot be {value!r}.",
                 "Write a number of seconds, such as timeout=30."
                 if name == "timeout"
@@ -219,74 +240,9 @@ def _check_sqlite(rest: str, driver: str) -> None:
             )
 
 
-def _check_postgresql(rest: str) -> None:
-    """Checks user, password, host and port; the last @ is taken for the one before the host."""
-    place, _, query = rest.partition("?")
-    if "@" in query:
-        raise _error(
-            "The storage's address holds an '@' behind a '?', so that its host is not known.",
-            f"Write {_escape('@')}, and {_escape('?')} where it is part of the password, "
-            f"{_ELSEWHERE}.",
-            f"{POSTGRESQL}://...",
-        )
-    login, _, server = place.rpartition("@")
-    user, _, password = login.partition(":")
-    for what, part in (("user name", user), ("password", password)):
-        marks = list(dict.fromkeys(_RESERVED.findall(part)))
-        if marks:
-            raise _error(
-                f"The {what} in the storage's address holds {_listed(map(repr, marks))}, which "
-                "is not to be taken as it is.",
-                f"Write {_listed(map(_escape, marks))}, {_ELSEWHERE}.",
-                f"{POSTGRESQL}://...",
-            )
-    host, slash, database = server.partition("/")
-    port = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]#\s]*)(?::(\d*))?", host)
-    if port is None or (port[2] is not None and not 0 < int(port[2] or 0) < 2**16):
-        raise _error(
-            "The storage's address has no host and port where they should stand.",
-            f"{_POSTGRESQL_FORM} A port is a number from 1 to 65535.",
-            f"{POSTGRESQL}://...",
-        )
-    if not _is_host(port[1] or ""):
-        raise _error(
-            "The host in the storage's address is no name that a server can have.",
-            _POSTGRESQL_FORM,
-            f"{POSTGRESQL}://...",
-        )
-    if slash and re.search(r"\s", database):
-        raise _error(
-            "The name of the database in the storage's address holds a space.",
-            "Write it as %20.",
-            f"{POSTGRESQL}://...",
-        )
-
-
-def _is_host(name: str) -> bool:
-    """Whether the parts of a host's name can be looked up (RFC 1035, section 2.3.4)."""
-    try:
-        name.encode("idna")
-    except UnicodeError:
-        return False
-    return True
-
-
 def _memory_error(what: str, shown: str) -> UsageError:
-    return _error(
+    return address_error(
         f"{what} is in memory, which keeps no trials.",
         f"Name a file: {_SQLITE_FORM[0].lower()}{_SQLITE_FORM[1:]}",
         shown,
     )
-
-
-def _escape(mark: str) -> str:
-    return f"{mark!r} as {quote(mark, safe='')}"
-
-
-def _listed(parts: Iterable[str]) -> str:
-    *before, last = parts
-    return f"{', '.join(before)} and {last}" if before else last
-
-
-def _error(message: str, remedy: str, shown: str) -> UsageError:
-    return UsageError(message, remedy=remedy, **{SHOWN: shown})

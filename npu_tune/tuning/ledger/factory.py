@@ -9,6 +9,7 @@ from typing import Any
 from npu_tune.tuning.ledger.address import check_address, journal_path, parse_url
 from npu_tune.tuning.ledger.base import Ledger
 from npu_tune.tuning.ledger.journal import JournalLedger
+from npu_tune.tuning.ledger.server_address import REDIS, missing_driver, server_kind
 
 
 def open_ledger(
@@ -25,7 +26,8 @@ def open_ledger(
 
     Args:
         place: the path of a journal file, or a URL: ``journal://path``, ``sqlite:///path``,
-            ``postgresql://user:password@host/database``.
+            ``postgresql://user:password@host/database``, ``mysql://user:password@host/database``,
+            ``redis://:password@host:6379/0``.
         name: of the study.
         directions: ``minimize`` or ``maximize`` per objective; may be empty where the study
             exists.
@@ -55,6 +57,18 @@ def open_ledger(
     path = journal_path(text)
     if path is not None:
         return JournalLedger(path, **options)
+    if server_kind(text) is REDIS:
+        return _open_redis(text, options)
     from npu_tune.tuning.ledger.rdb import RdbLedger  # noqa: PLC0415 - SQLAlchemy is slow
 
     return RdbLedger(parse_url(text), **options)
+
+
+def _open_redis(text: str, options: dict[str, Any]) -> Ledger:
+    url = parse_url(text)
+    place = url.render_as_string(hide_password=True)
+    try:
+        from npu_tune.tuning.ledger.redis_ledger import RedisLedger  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise missing_driver(text, place, error.name) from error
+    return RedisLedger(url.render_as_string(hide_password=False), place, **options)

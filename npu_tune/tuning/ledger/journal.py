@@ -7,17 +7,10 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from optuna.trial import FrozenTrial
-
-from npu_tune._optuna_compat import (
-    METRIC_NAMES_KEY,
-    JournalLines,
-    parse_directions,
-)
 from npu_tune.errors import LostStorageError, OutageError, StorageError
-from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
+from npu_tune.tuning.ledger.base import no_such_study
+from npu_tune.tuning.ledger.journal_base import JournalBase
 from npu_tune.tuning.ledger.journal_file import (
     JournalReader,
     journal_errors,
@@ -35,7 +28,7 @@ _LEAST_REST = 20.0
 system that is vague about times, such as a network drive's, must not make that the main work."""
 
 
-class JournalLedger(Ledger):
+class JournalLedger(JournalBase):
     """A study in a journal file, which ``optuna.storages.JournalStorage`` opens as well.
 
     A trial is one line, written in one system call: it survives the death of the process at
@@ -65,58 +58,25 @@ class JournalLedger(Ledger):
         read_only: bool = False,
     ) -> None:
         self.name, self.read_only, self._path = name, read_only, path
+        self._place = str(path)
         self._lock: WriterLock | None = None
         self._descriptor: int | None = None
         self._end = self._changed_ns = self._number = 0
         self._synced_at = self._reread_at = time.monotonic()
         self._reread_s = 0.0
-        self._lines = JournalLines()
         if not path.exists() and (read_only or not create):
             raise no_such_study(name, str(path))
         try:
-            self._reader = JournalReader(path)
+            self._reader: JournalReader = JournalReader(path)
             if path.exists():
                 self._reader.read()  # what is damaged is not to be touched
             if not read_only:
                 self._open_for_writing()
-            self._reader.read()
             create = create and not read_only
-            self._study_id = self._find_study(directions, metric_names, create=create, join=join)
+            self._find_study(directions, metric_names, create=create, join=join)
         except BaseException:
             self.close()
             raise
-        self._count = self._reader.replay.trial_count(self._study_id)
-
-    def append(self, trial: FrozenTrial) -> int:
-        self._check_writable()
-        self._check_finished(trial)
-        self._catch_up()
-        self._write(self._lines.trial(self._study_id, trial))
-        self._count += 1
-        return self._count - 1
-
-    def trials(self) -> list[FrozenTrial]:
-        self._reader.read()
-        return self._reader.replay.trials_of(self._study_id)
-
-    def attributes(self) -> dict[str, Any]:
-        self._reader.read()
-        return dict(self._reader.replay.get_study(self._study_id).user_attrs)
-
-    def set_attribute(self, key: str, value: Any) -> None:
-        self._set(key, value, system=False)
-
-    def system_attributes(self) -> dict[str, Any]:
-        self._reader.read()
-        return dict(self._reader.replay.get_study(self._study_id).system_attrs)
-
-    def set_system_attribute(self, key: str, value: Any) -> None:
-        self._set(key, value, system=True)
-
-    def _set(self, key: str, value: Any, *, system: bool) -> None:
-        self._check_writable()
-        self._catch_up()
-        self._write(self._lines.study_attribute(self._study_id, key, value, system=system))
 
     def has_writer(self) -> bool:
         return is_locked(self._path)
@@ -145,27 +105,8 @@ class JournalLedger(Ledger):
             self._note_state(self._descriptor)
             self._number = self._reader.next_number
 
-    def _find_study(
-        self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool
-    ) -> int:
-        wanted = parse_directions(directions)
-        replay = self._reader.replay
-        study_id = replay.study_id(self.name)
-        if study_id is None:
-            if not create:
-                raise no_such_study(self.name, str(self._path))
-            if not join and (others := replay.study_names()):
-                raise other_studies(self.name, str(self._path), others)
-            self._write(self._lines.create_study(self.name, wanted))
-            self._reader.read()
-            study_id = replay.study_id(self.name)
-            if study_id is None:
-                raise StorageError(f"The study {self.name!r} was not kept by {self._path}.")
-            if metric_names:
-                key, names = METRIC_NAMES_KEY, list(metric_names)
-                self._write(self._lines.study_attribute(study_id, key, names, system=True))
-        check_directions(self.name, replay.get_study(study_id).directions, wanted)
-        return study_id
+    def _read(self) -> None:
+        self._reader.read()
 
     def _catch_up(self) -> None:
         """Takes in what others, such as the dashboard, have written since the last line.

@@ -8,45 +8,25 @@ import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from npu_tune._optuna_compat import JournalReplay
-from npu_tune.errors import NpuTuneWarning, OutageError, StorageError
+from npu_tune.errors import NpuTuneWarning, OutageError
 from npu_tune.files import CHECK_DISK, storage_errors
-from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader, lost_with
-from npu_tune.tuning.packed import pack_attributes
+from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader
+from npu_tune.tuning.ledger.journal_records import RecordReader
 
 _BLANK = b" \t\r\n"
-_MEANINGLESS = (
-    AssertionError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
 
 
-class JournalReader:
+class JournalReader(RecordReader):
     """Follows a journal file; reads only what is new since it last looked.
 
     Args:
         path: of the journal file.
-
-    Attributes:
-        replay: what the lines amount to.
     """
 
     def __init__(self, path: Path) -> None:
-        self.replay = JournalReplay()
+        super().__init__(str(path), "Line")
         self._path = path
         self._offset = 0
-        self._lines = 0
-        self._last_sealed = -1
-        self._line_reader = LineReader()
-
-    @property
-    def next_number(self) -> int:
-        """A number for the next line that is larger than that of any line so far."""
-        return max(self._last_sealed + 1, self._lines)
 
     def read(self) -> None:
         """Takes in all whole lines; blank ones mean nothing.
@@ -64,49 +44,24 @@ class JournalReader:
                 if not line.strip(_BLANK):
                     blank, lines = blank + len(line), lines + 1
                     continue
-                self._offset, self._lines = self._offset + blank, self._lines + lines
+                self._offset, self.count = self._offset + blank, self.count + lines
                 blank, lines = 0, 0
                 if not line.endswith(b"\n"):
                     self._take_unended(line)
                     return
                 self._take(line[:-1])
                 self._offset += len(line)
-                self._lines += 1
+                self.count += 1
 
     def _take_unended(self, line: bytes) -> None:
         content = _whole_start(line)
         if not content:
             return
         if line[len(content) :].strip(b"\0" + _BLANK):
-            raise self._damaged(line, "its end is another than was written")
+            raise self.damage(line, "its end is another than was written")
         self._take(content)
         # Its end will be read as a blank line, and counted before the next one.
         self._offset += len(content)
-
-    def _take(self, line: bytes) -> None:
-        try:
-            log, number = self._line_reader.read(line)
-            if number is not None and number <= self._last_sealed:
-                reason = f"it has the number {number} and stands behind number {self._last_sealed}"
-                raise DamagedLineError(reason)
-            if "user_attrs" in log:
-                log["user_attrs"] = pack_attributes(log["user_attrs"])
-            self.replay.apply(log)
-        except DamagedLineError as error:
-            raise self._damaged(line, str(error)) from error
-        except _MEANINGLESS as error:
-            raise self._damaged(line, "it makes no sense behind the lines before it") from error
-        if number is not None:
-            self._last_sealed = number
-
-    def _damaged(self, line: bytes, reason: str) -> StorageError:
-        number = self._lines + 1
-        return StorageError(
-            f"Line {number} of {self._path} is damaged: {reason}.",
-            remedy=f"Restore the file from a backup, or remove the line; {lost_with(line)}.",
-            path=str(self._path),
-            line=number,
-        )
 
 
 def repair_end(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ledger in Optuna's own database tables, on SQLite or PostgreSQL."""
+"""The ledger in Optuna's own database tables, on SQLite, PostgreSQL, MySQL or MariaDB."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from npu_tune._optuna_compat import (
     parse_directions,
     quiet_creation,
 )
-from npu_tune.errors import MissingExtraError, OutageError, StorageError
+from npu_tune.errors import OutageError, StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.lock import WriterLock, forget, is_locked, keep_from_children
-from npu_tune.tuning.ledger.rdb_claim import claim, is_claimed
+from npu_tune.tuning.ledger.rdb_claim import claim, is_claimed, socket_of
 from npu_tune.tuning.ledger.rdb_open import check_sqlite_file, open_server, open_sqlite
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
+from npu_tune.tuning.ledger.server_address import missing_driver
 from npu_tune.tuning.ledger.watch import FileWatch
 
 _LOCK_WAIT_MS = 250
@@ -36,11 +37,12 @@ class RdbLedger(Ledger):
     """A study in Optuna's tables; each finished trial is one transaction.
 
     On SQLite the write-ahead log is used: a trial survives the death of the process, and the
-    loss of power may cost the last trials but never damages the file. PostgreSQL flushes every
-    trial to the server's disk before ``append`` returns.
+    loss of power may cost the last trials but never damages the file. The servers flush every
+    trial to their disk before ``append`` returns, unless they are set up otherwise.
 
     Args:
-        url: SQLAlchemy's, ``sqlite:///file`` or ``postgresql+psycopg://...``.
+        url: SQLAlchemy's, ``sqlite:///file``, ``postgresql+psycopg://...`` or
+            ``mysql+pymysql://...``.
         name: of the study.
         directions: of the objectives; empty to take what is stored.
         metric_names: of the objectives, for Optuna's tools; used when the study is made.
@@ -191,7 +193,9 @@ class RdbLedger(Ledger):
         if self._sqlite:
             if create or (self._file is not None and self._file.is_file()):
                 return open_sqlite(self._url, read_only=self.read_only)
-        elif (storage := open_server(self._url, create=create)) is not None:
+        elif (
+            storage := open_server(self._url, create=create, read_only=self.read_only)
+        ) is not None:
             return storage
         raise no_such_study(self.name, self._place)
 
@@ -225,7 +229,7 @@ class RdbLedger(Ledger):
         return storage.get_trial_number_from_id(trial_id)
 
     def _writing_connection(self) -> sqlalchemy.Connection:
-        """The one connection that writes; on PostgreSQL it also holds the writer's claim."""
+        """The one connection that writes; on a server it also holds the writer's claim."""
         if self._connection is None:
             self._connection = self._open().engine.connect()
             with self._connection.begin():
@@ -237,8 +241,7 @@ class RdbLedger(Ledger):
         return self._connection
 
     def _claim(self, connection: sqlalchemy.Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        keep_from_children(self, driver.fileno())
+        keep_from_children(self, socket_of(connection))
         if not claim(connection, self.name):
             raise StorageError(
                 f"Another process is writing the study {self.name!r} in {self._place}.",
@@ -272,15 +275,17 @@ class RdbLedger(Ledger):
             if self._storage is not None:
                 self._storage.engine.dispose()
             cause = error.__cause__ if error.__cause__ is not None else error
-            reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+            reason = _reason(getattr(cause, "orig", None) or cause)
             raise OutageError(
                 f"The storage {self._place} failed: {reason}.",
                 remedy="Check the server or the disk, then run the same command again.",
                 place=self._place,
             ) from error
         except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"The storage {self._place} needs the Python package {error.name!r}.",
-                remedy="Install it with `pip install npu-tune[postgres]`.",
-                package=error.name,
-            ) from error
+            raise missing_driver(self._place, self._place, error.name) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what a driver says; MySQL's has a number before it."""
+    said = error.args[1] if len(error.args) == 2 else error
+    return str(said).strip().splitlines()[0].rstrip(".")

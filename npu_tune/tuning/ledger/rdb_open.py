@@ -10,6 +10,7 @@ from optuna.storages import RDBStorage
 
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors
+from npu_tune.tuning.ledger import rdb_mysql
 
 _SCHEMA_LOCK = 0x6E70755F74756E65
 """The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
@@ -17,7 +18,7 @@ _SCHEMA_LOCK = 0x6E70755F74756E65
 _WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "options": "-c lock_timeout=5s"}
 """Parameters of libpq, where the URL does not set them: how long to wait for an answer."""
 
-for _library in ("sqlalchemy", "psycopg"):
+for _library in ("sqlalchemy", "psycopg", "redis"):
     # What they log of a broken connection reaches whoever asks for it, and nobody else: this
     # package says it in its own words.
     logging.getLogger(_library).addHandler(logging.NullHandler())
@@ -54,22 +55,30 @@ def open_sqlite(url: sqlalchemy.URL, *, read_only: bool) -> RDBStorage:
     return storage
 
 
-def open_server(url: sqlalchemy.URL, *, create: bool) -> RDBStorage | None:
-    """Opens a database of PostgreSQL; None where it has no tables and none are to be made."""
-    waits = {name: value for name, value in _WAITS.items() if name not in url.query}
+def open_server(url: sqlalchemy.URL, *, create: bool, read_only: bool) -> RDBStorage | None:
+    """Opens a database of a server; None where it has no tables and none are to be made."""
+    is_mysql = url.get_backend_name() == "mysql"
+    all_waits = rdb_mysql.WAITS if is_mysql else _WAITS
+    waits = {name: value for name, value in all_waits.items() if name not in url.query}
     engine = sqlalchemy.create_engine(url, connect_args=waits)
     try:
         with engine.connect() as connection, connection.begin():
             # Processes that find an empty database at once make its tables in turn.
-            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-            connection.execute(
-                sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_SCHEMA_LOCK))
-            )
+            if is_mysql:
+                rdb_mysql.lock_tables(connection)
+            else:
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                connection.execute(
+                    sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_SCHEMA_LOCK))
+                )
             if not create and not sqlalchemy.inspect(connection).has_table("studies"):
                 return None
-            return RDBStorage(
+            storage = RDBStorage(
                 url.render_as_string(hide_password=False),
                 engine_kwargs={"connect_args": waits},
             )
+            if is_mysql and not read_only:
+                rdb_mysql.fit_tables(connection)
+            return storage
     finally:
         engine.dispose()

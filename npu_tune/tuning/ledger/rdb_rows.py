@@ -98,6 +98,8 @@ class TrialRows:
 
     def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
         trials = self._tables["trials"]
+        if connection.dialect.name == "mysql":
+            return self._insert_trial_in_turn(connection, trial)
         last = (
             select(trials.c.number)
             .where(trials.c.study_id == self._study_id)
@@ -112,6 +114,26 @@ class TrialRows:
         )
         trial_id, number = connection.execute(statement).one()
         return trial_id, number
+
+    def _insert_trial_in_turn(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
+        """The same for MySQL, which reads no table in a statement that writes it."""
+        trials, studies = self._tables["trials"], self._tables["studies"]
+        own = studies.c.study_id == self._study_id
+        # Other writers of this study wait here, so that no number is given twice.
+        connection.execute(select(studies.c.study_id).where(own).with_for_update())
+        last = (
+            select(trials.c.number)
+            .where(trials.c.study_id == self._study_id)
+            .order_by(trials.c.trial_id.desc())
+            .limit(1)
+        )
+        found = connection.execute(last).scalar()
+        number = 0 if found is None else found + 1
+        statement = insert(trials).values(number=number, **self._trial_row(trial))
+        key = connection.execute(statement).inserted_primary_key
+        if key is None:
+            raise StorageError("The database gave the trial no number.")
+        return int(key[0]), number
 
     def _insert_at_once(self, connection: Connection, trial: FrozenTrial) -> int:
         """The same for PostgreSQL: one statement, sent in one go with its transaction."""

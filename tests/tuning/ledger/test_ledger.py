@@ -176,7 +176,7 @@ def test_finished_trials_survive_a_kill_and_no_lock_stays(place, pytestconfig):
 
 def _opened_once_the_server_noticed(place):
     # A server learns from the socket that its client is gone; files are free at once.
-    for _ in range(50 if "postgres" in place else 0):
+    for _ in range(50 if "@127" in place or "redis" in place else 0):
         try:
             return open_ledger(place, name="s", directions=TWO)
         except StorageError:

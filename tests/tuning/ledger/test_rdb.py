@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import sys
 
 import optuna
-import psycopg
 import pytest
+from dashboards import optuna_storage
+from optuna.distributions import IntDistribution
+from servers import KINDS, cut_connections
 from trials import content, finished_trial, write_one
 
-from npu_tune.errors import StorageError, UsageError
+from npu_tune.errors import MissingExtraError, StorageError, UsageError
 from npu_tune.tuning.ledger import open_ledger, rdb
 from npu_tune.tuning.packed import pack_attributes
 
@@ -16,38 +19,65 @@ TWO = ("minimize", "maximize")
 
 
 @pytest.mark.server
-def test_processes_that_find_an_empty_database_at_once_all_succeed(empty_database):
+@pytest.mark.parametrize("kind", ["postgresql", "mysql", "redis"])
+def test_processes_that_find_an_empty_database_at_once_all_succeed(kind, place_of):
+    place = place_of(kind)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        studies = [(empty_database, f"study{number}") for number in range(4)]
+        studies = [(place, f"study{number}") for number in range(4)]
         assert pool.starmap(write_one, studies, chunksize=1) == [0, 0, 0, 0]
 
 
 @pytest.mark.server
-def test_after_a_lost_connection_the_same_call_succeeds_once(empty_database):
-    with open_ledger(empty_database, name="s", directions=TWO) as ledger:
+@pytest.mark.parametrize("kind", ["postgresql", "mysql", "redis"])
+def test_after_a_lost_connection_the_same_call_succeeds_once(kind, place_of):
+    place = place_of(kind)
+    with open_ledger(place, name="s", directions=TWO) as ledger:
         ledger.append(finished_trial(0))
-        with psycopg.connect(empty_database, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+        cut_connections(place)
         with pytest.raises(StorageError, match="same command again"):
             ledger.append(finished_trial(1))
         assert ledger.append(finished_trial(1)) == 1
-        assert len(ledger.trials()) == 2
+        assert [trial.values[0] for trial in ledger.trials()] == [0, 1]
         with pytest.raises(StorageError, match="Another process"):
-            open_ledger(empty_database, name="s", directions=TWO)
+            open_ledger(place, name="s", directions=TWO)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
-def test_a_trial_that_was_kept_before_the_connection_broke_is_found_again(kind, tmp_path, request):
-    place = f"sqlite:///{tmp_path / 's.db'}"
-    if kind == "postgresql":
-        place = request.getfixturevalue("empty_database")
-    with open_ledger(place, name="s", directions=TWO) as ledger:
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_trial_that_was_kept_before_the_connection_broke_is_found_again(kind, place_of):
+    with open_ledger(place_of(kind), name="s", directions=TWO) as ledger:
         for index in range(3):
             ledger.append(finished_trial(index))
         assert [ledger.find(finished_trial(index)) for index in (1, 2, 3)] == [1, 2, None]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", ["postgresql", "mysql", "redis"])
+def test_large_attributes_and_awkward_numbers_and_names_come_back(kind, place_of):
+    trial = finished_trial(0)
+    trial.user_attrs = {"profile": "😀é" * 60_000, "Profile": 1e-308, "x": 0.1 + 0.2}
+    trial.values = [0.1 + 0.2, 1.7976931348623157e308]
+    trial.distributions = trial.distributions | {"conv/Block": IntDistribution(0, 9)}
+    trial.params = trial.params | {"conv/Block": 3}
+    place = place_of(kind)
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        ledger.append(trial)
+        assert content(ledger.trials()[0]) == content(trial)
+    with open_ledger(place, name="S", directions=TWO) as other:
+        assert other.trials() == []
+
+
+@pytest.mark.server
+def test_mysql_tables_that_optuna_made_are_widened(place_of):
+    place = place_of("mysql")
+    study = optuna.create_study(
+        study_name="s", storage=optuna_storage(place), directions=["minimize"] * 2
+    )
+    study.add_trial(finished_trial(0))
+    with open_ledger(place, name="s", directions=["minimize"] * 2) as ledger:
+        trial = finished_trial(1)
+        trial.user_attrs = {"profile": "x" * 100_000}
+        assert ledger.append(trial) == 1
+        assert content(ledger.trials()[1]) == content(trial)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +113,39 @@ def test_trials_with_unlike_parameters_are_read_as_they_are(place):
         assert [content(trial) for trial in ledger.trials()] == [content(t) for t in trials]
 
 
-def test_an_unreachable_server_is_a_storage_error_without_the_password():
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql://me:secret@127.0.0.1:1/db",
+        "mysql://me:secret@127.0.0.1:1/db",
+        "redis://me:secret@127.0.0.1:1/0",
+    ],
+)
+def test_an_unreachable_server_is_a_storage_error_without_the_password(place):
     with pytest.raises(StorageError, match="failed") as caught:
-        open_ledger("postgresql://me:secret@127.0.0.1:1/db", name="s", directions=TWO)
+        open_ledger(place, name="s", directions=TWO)
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "redis://host", "://"])
+@pytest.mark.parametrize(
+    ("place", "package", "extra"),
+    [
+        ("postgresql://h/d", "psycopg", "postgres"),
+        ("mariadb://h/d", "pymysql", "mysql"),
+        ("redis://h/0", "redis", "redis"),
+    ],
+)
+def test_a_missing_driver_is_told_with_the_extra_that_brings_it(
+    place, package, extra, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    for module in ("redis_ledger", "redis_claim"):
+        monkeypatch.delitem(sys.modules, f"npu_tune.tuning.ledger.{module}", raising=False)
+    with pytest.raises(MissingExtraError, match=rf"npu-tune\[{extra}\]"):
+        open_ledger(place, name="s", directions=TWO)
+
+
+@pytest.mark.parametrize("url", ["oracle://host/db", "mongodb://host", "://"])
 def test_unknown_storages_are_refused(url):
     with pytest.raises(UsageError):
         open_ledger(url, name="s", directions=TWO)
