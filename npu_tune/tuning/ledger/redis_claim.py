@@ -33,8 +33,7 @@ class RedisClaim:
     """Keeps other writers of a study away until it is released or its process ends.
 
     Two things tell that an owner lives: the key, which a thread keeps from expiring, and the
-    connection of that thread, which bears the claim's name and which the server sees end with its
-    process. The thread does nothing else; every record is written under the condition that the
+    connections that bear the claim's name, which the server sees end with their process. The thread does nothing else; every record is written under the condition that the
     claim still holds (see :class:`~npu_tune.tuning.ledger.redis_ledger.RedisLedger`).
 
     Args:
@@ -49,11 +48,14 @@ class RedisClaim:
     def __init__(self, url: str, key: str, options: dict[str, Any]) -> None:
         self.token = uuid.uuid4().hex
         self._key = key
-        self._client = redis.Redis.from_url(
-            url, single_connection_client=True, client_name=_CLIENT_PREFIX + self.token, **options
-        )
+        self._client = self.client(url, options)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="npu-tune-claim", daemon=True)
+
+    def client(self, url: str, options: dict[str, Any]) -> redis.Redis:
+        """A client with one connection, by which the server knows the owner to be alive."""
+        named = {"single_connection_client": True, "client_name": _CLIENT_PREFIX + self.token}
+        return redis.Redis.from_url(url, **named, **options)
 
     def acquire(self) -> bool:
         """Claims the study; False where somebody else has it, who lives."""
@@ -85,10 +87,17 @@ class RedisClaim:
 
     def _renew(self, how: str) -> bool:
         answer = self._client.eval(_RENEW, 1, self._key, self.token, EXPIRY_MS, how)
-        connection: Any = self._client.connection
-        # A forked worker must not keep the connection, and so the claim, of a killed parent.
-        keep_from_children(self, connection._sock.fileno())  # noqa: SLF001 - there is no other way
+        hide_from_children(self, self._client)
         return bool(answer)
+
+
+def hide_from_children(owner: object, client: redis.Redis) -> None:
+    """Makes forked workers let go of a client's one connection, and so of a killed parent's claim.
+
+    Call it again once it may have been made anew.
+    """
+    connection: Any = client.connection
+    keep_from_children(owner, connection._sock.fileno())  # noqa: SLF001 - it is told nowhere else
 
 
 def is_claimed(client: redis.Redis, key: str) -> bool:

@@ -15,7 +15,13 @@ from npu_tune.errors import LostStorageError, OutageError, StorageError
 from npu_tune.tuning.ledger.journal_base import JournalBase
 from npu_tune.tuning.ledger.journal_line import seal
 from npu_tune.tuning.ledger.journal_records import RecordReader
-from npu_tune.tuning.ledger.redis_claim import EXPIRY_MS, RedisClaim, is_claimed
+from npu_tune.tuning.ledger.lock import forget
+from npu_tune.tuning.ledger.redis_claim import (
+    EXPIRY_MS,
+    RedisClaim,
+    hide_from_children,
+    is_claimed,
+)
 
 LAST_KEY = ":log_number"
 """The key of the last record's number, as ``optuna.storages.journal.JournalRedisBackend`` has it."""
@@ -124,13 +130,19 @@ class RedisLedger(JournalBase):
     ) -> None:
         self.name, self.read_only, self._place = name, read_only, place
         self._claim: RedisClaim | None = None
-        self._client: redis.Redis | None = redis.Redis.from_url(url, **redis_options())
+        options = redis_options()
+        claim = None if read_only else RedisClaim(url, self._claim_key, options)
+        client = claim.client(url, options) if claim else redis.Redis.from_url(url, **options)
+        self._client: redis.Redis | None = client
         self._reader: RedisReader = RedisReader(self._client, place)
         try:
             with self._errors():
-                if not read_only:
+                if claim is not None:
                     self._reader.read()  # what is damaged is not to be touched
-                    self._claim_study(url)
+                    if not claim.acquire():
+                        claim.release()
+                        raise self._claimed()
+                    self._claim = claim
                 create = create and not read_only
                 self._find_study(directions, metric_names, create=create, join=join)
         except BaseException:
@@ -158,6 +170,7 @@ class RedisLedger(JournalBase):
         if self._claim is not None:
             self._claim.release()
             self._claim = None
+        forget(self)
         if self._client is not None:
             client, self._client = self._client, None
             client.close()
@@ -165,13 +178,6 @@ class RedisLedger(JournalBase):
     @property
     def _claim_key(self) -> str:
         return f":npu-tune:writer:{self.name}"
-
-    def _claim_study(self, url: str) -> None:
-        claim = RedisClaim(url, self._claim_key, redis_options())
-        if not claim.acquire():
-            claim.release()
-            raise self._claimed()
-        self._claim = claim
 
     def _claimed(self) -> StorageError:
         return StorageError(
@@ -212,6 +218,7 @@ class RedisLedger(JournalBase):
                     number,
                     record,
                 )
+                hide_from_children(self, client)
             if answer == _OTHER_WRITER:
                 raise self._claimed()
             if answer == _WRITTEN:

@@ -37,6 +37,10 @@ GOOD = [
     "postgresql:///db?host=/var/run/postgresql",
     "postgresql://user:p%40ss@[::1]:5432/db?connect_timeout=3",
     "postgresql://host/db?application_name=a%40b",
+    "mysql+pymysql://user:p%40ss@host:3306/db",
+    "mariadb://user@host/db",
+    "redis://:p%40ss@host:6379/0",
+    "rediss://host",
 ]
 WRONG = {
     "": "empty",
@@ -65,9 +69,9 @@ WRONG = {
     "sqlite:trials.db": "neither a path nor an address",
     "SQLite:///trials.db": "Did you mean 'sqlite'",
     "postgres://host/db": "Did you mean 'postgresql'",
-    "mysql://host/db": "'mysql'",
-    "mariadb+pymysql://host/db": "'mariadb'",
-    "redis://host:6379/0": "'redis'",
+    "oracle://host/db": "'oracle'",
+    "mysql://host": "names no database",
+    "redis://host:6379/trials": "is a number",
     "http://host/db": "'http'",
     "file:///tmp/trials": "'file'",
     "://": "unknown kind",
@@ -80,7 +84,7 @@ WRONG = {
     f"user:{HUSHED}@host/db": "neither a path nor an address",
     f"host=h dbname=d password={HUSHED}": "neither a path nor an address",
     f"postgresql://user:{HUSHED}": "no host and port",
-    f"mysql://user:{HUSHED}@host/db": "'mysql'",
+    f"oracle://user:{HUSHED}@host/db": "'oracle'",
     f"postgresql://us er:{HUSHED}@host/db": "user name.*%20",
 }
 
