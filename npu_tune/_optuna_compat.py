@@ -396,6 +396,10 @@ class JournalReplay(JournalStorageReplayResult):
     def trials_of(self, study_id: int) -> list[FrozenTrial]:
         return self.get_all_trials(study_id, states=None)
 
+    def total_trials(self) -> int:
+        """Of all studies together."""
+        return len(self._trials)
+
     def trial_count(self, study_id: int) -> int:
         return len(self._study_id_to_trial_ids[study_id])
 

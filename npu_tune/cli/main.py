@@ -17,9 +17,11 @@ from click.shell_completion import shell_complete
 from npu_tune.cli.compare import compare
 from npu_tune.cli.completion import PROGRAM, VARIABLE, completion
 from npu_tune.cli.convert import convert
+from npu_tune.cli.doctor import doctor
 from npu_tune.cli.export import export
 from npu_tune.cli.failures import InternalError, InterruptError
 from npu_tune.cli.front import front
+from npu_tune.cli.importing import import_
 from npu_tune.cli.output import echo_document, echo_error
 from npu_tune.cli.polish import polish
 from npu_tune.cli.report import report
@@ -60,7 +62,7 @@ def commands() -> None:
 
 for _command in (
     tune, run, watch, polish, space, targets, show, report, trials, front, export, verify, convert,
-    rewrite, compare, completion,
+    rewrite, compare, doctor, import_, completion,
 ):  # fmt: skip
     commands.add_command(_command)
 

@@ -68,6 +68,34 @@ def write_study_folder(study: StudyFile, network: Network) -> None:
         )
 
 
+def copy_study_folder(old: StudyFile, new: StudyFile) -> None:
+    """Makes a folder with the files of another one, for a study that was taken over.
+
+    Args:
+        old: what the file in the other folder says.
+        new: the same with the new folder and storage.
+
+    Raises:
+        StorageError: if the folder cannot be written.
+    """
+    make_study_folder(new)
+    files = [Path(old.model.path), *filter(None, [old.model.calibration])]
+    update: dict[str, object] = {"path": files[0].name}
+    if old.model.calibration is not None:
+        update["calibration"] = Path(CALIBRATION)
+    model = old.model.model_copy(update=update)
+    section = new.study.model_copy(update={"folder": Path()})
+    kept = new.model_copy(update={"model": model, "study": section})
+    with storage_errors("The study folder", new.folder):
+        for file in files:
+            _keep(new.folder / file.name, file.read_bytes())
+        write_whole(
+            new.folder / STUDY_FILE,
+            study_file_to_toml(kept).encode(),
+            private=has_password(new.storage),
+        )
+
+
 def _keep(path: Path, content: bytes) -> None:
     if not path.is_file() or path.read_bytes() != content:
         write_whole(path, content)

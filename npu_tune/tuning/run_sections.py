@@ -46,10 +46,12 @@ class StudySection(Table):
     storage: Annotated[
         StorageField | None,
         key(
-            "a journal file, or a database URL such as `sqlite:///study.db` or "
-            "`postgresql://user@host:5432/name`. In a password write `@` as `%40`, `:` as "
+            "a journal file, or a database URL: `sqlite:///study.db`, "
+            "`postgresql://user@host:5432/name`, `mysql://user@host:3306/name` (or `mariadb://`) "
+            "or `redis://host:6379/0`. In a password write `@` as `%40`, `:` as "
             "`%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `%` as `%25` and a space as "
-            "`%20`; or leave it out and put it into `~/.pgpass`. It is not shown in messages, "
+            "`%20`; or leave it out and put it into `~/.pgpass`, or for MySQL into a file "
+            "that `?read_default_file=` names. It is not shown in messages, "
             "and the study file in the folder is for its owner alone where it holds one. A "
             "database in memory is refused, as it keeps nothing, and so is another place than "
             "the one where the folder's study is",

@@ -54,7 +54,7 @@ class JournalReader(RecordReader):
                 self.count += 1
 
     def _take_unended(self, line: bytes) -> None:
-        content = _whole_start(line)
+        content = whole_start(line)
         if not content:
             return
         if line[len(content) :].strip(b"\0" + _BLANK):
@@ -83,7 +83,7 @@ def repair_end(path: Path) -> None:
             if blank:
                 file.truncate(start + len(content + newline))
             return
-        content = _whole_start(last)
+        content = whole_start(last)
         backup = _free_name(path)
         shutil.copy2(path, backup)
         file.truncate(start + len(content))
@@ -114,7 +114,7 @@ def _start_of_last_line(descriptor: int, block: int = 1 << 16) -> int:
     return 0
 
 
-def _whole_start(piece: bytes) -> bytes:
+def whole_start(piece: bytes) -> bytes:
     """The whole line that a piece without an end mark begins with; empty where there is none."""
     content = piece[: piece.rfind(b"}") + 1]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -70,8 +70,12 @@ class TrialRows:
             number: int | None = connection.execute(query).scalar()
         return number
 
-    def select(self, connection: Connection) -> list[FrozenTrial]:
+    def select(self, connection: Connection, *, without: Container[int] = ()) -> list[FrozenTrial]:
         """All trials of the study, in the order of their numbers.
+
+        Args:
+            connection: to the database.
+            without: numbers of trials to leave out.
 
         Raises:
             StorageError: if a trial's rows make no sense; names the trial.
@@ -81,6 +85,7 @@ class TrialRows:
         found = {
             row.trial_id: _without_details(row)
             for row in connection.execute(query.order_by(trials.c.trial_id))
+            if row.number not in without
         }
         for table, take in (
             ("trial_values", _take_values),

@@ -51,6 +51,11 @@ def record_key(number: int) -> str:
     return f":log:{number}"
 
 
+def claim_key(name: str) -> str:
+    """The key that stands for the writer of a study."""
+    return f":npu-tune:writer:{name}"
+
+
 def redis_options() -> dict[str, Any]:
     """How long a server may keep this process waiting; nothing is tried twice unasked."""
     return {
@@ -177,7 +182,7 @@ class RedisLedger(JournalBase):
 
     @property
     def _claim_key(self) -> str:
-        return f":npu-tune:writer:{self.name}"
+        return claim_key(self.name)
 
     def _claimed(self) -> StorageError:
         return StorageError(
