@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
-from npu_tune.errors import UsageError
+from npu_tune.errors import MissingExtraError, TargetError, UsageError
+from npu_tune.targets import load_target
 from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.doctor.findings import Diagnosis, Finding
@@ -139,7 +141,11 @@ def _about(
 
 def _disagreements(about: Any, study: StudyFile) -> list[Finding]:
     remedy = f"Put the {STUDY_FILE} and the model that belong to the ledger into the folder."
-    pairs = [("target", about.get("target"), study.target.name)]
+    pairs = []
+    # A target that cannot be had here, such as one whose compiler is missing, tells nothing.
+    with contextlib.suppress(TargetError, MissingExtraError):
+        target = load_target(study.target.name, study.target.options)
+        pairs.append(("target", about.get("target"), target.name))
     model = Path(study.model.path)
     if model.is_file():
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
@@ -159,8 +165,8 @@ def _disagreements(about: Any, study: StudyFile) -> list[Finding]:
 def _unfinished(trial: FrozenTrial) -> Finding:
     return Finding(
         "unfinished trial",
-        f"The trial {trial.number} is {trial.state.name}, and nobody works on it.",
-        "It is marked as failed.",
+        f"The trial {trial.number} is {trial.state.name}; npu-tune leaves none like that.",
+        "It is marked as failed; end the program that works on it first, if any does.",
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Container, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -25,9 +23,8 @@ from npu_tune._optuna_compat import (
 )
 from npu_tune.errors import StorageError
 from npu_tune.tuning.ledger.rdb_statement import whole_trial_statement
+from npu_tune.tuning.ledger.rdb_values import from_utc, number_of, stored_number, to_utc
 from npu_tune.tuning.packed import pack_attributes
-
-_INFINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf")}
 
 
 class TrialRows:
@@ -63,8 +60,8 @@ class TrialRows:
         trials = self._tables["trials"]
         query = select(trials.c.number).where(
             trials.c.study_id == self._study_id,
-            trials.c.datetime_start == _to_utc(trial.datetime_start),
-            trials.c.datetime_complete == _to_utc(trial.datetime_complete),
+            trials.c.datetime_start == to_utc(trial.datetime_start),
+            trials.c.datetime_complete == to_utc(trial.datetime_complete),
         )
         with connection.begin():
             number: int | None = connection.execute(query).scalar()
@@ -170,14 +167,14 @@ class TrialRows:
         return {
             "study_id": self._study_id,
             "state": trial.state,
-            "datetime_start": _to_utc(trial.datetime_start),
-            "datetime_complete": _to_utc(trial.datetime_complete),
+            "datetime_start": to_utc(trial.datetime_start),
+            "datetime_complete": to_utc(trial.datetime_complete),
         }
 
     def _detail_rows(self, trial: FrozenTrial) -> dict[str, list[dict[str, Any]]]:
         return {
             "trial_values": [
-                {"objective": index, **_stored("value", value)}
+                {"objective": index, **stored_number("value", value)}
                 for index, value in enumerate(trial.values or ())
             ],
             "trial_params": [
@@ -191,7 +188,7 @@ class TrialRows:
             "trial_user_attributes": _attributes(trial.user_attrs),
             "trial_system_attributes": _attributes(with_constraint_list(trial.system_attrs)),
             "trial_intermediate_values": [
-                {"step": step, **_stored("intermediate_value", value)}
+                {"step": step, **stored_number("intermediate_value", value)}
                 for step, value in trial.intermediate_values.items()
             ],
         }
@@ -252,8 +249,8 @@ def _without_details(row: Row[Any]) -> FrozenTrial:
         trial_id=row.trial_id,
         state=row.state,
         value=None,
-        datetime_start=_from_utc(row.datetime_start),
-        datetime_complete=_from_utc(row.datetime_complete),
+        datetime_start=from_utc(row.datetime_start),
+        datetime_complete=from_utc(row.datetime_complete),
         params={},
         distributions={},
         user_attrs={},
@@ -263,11 +260,13 @@ def _without_details(row: Row[Any]) -> FrozenTrial:
 
 
 def _take_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
-    trial.values = [_float(value, kind) for _, _, value, kind in sorted(rows, key=itemgetter(1))]
+    trial.values = [
+        number_of(value, kind) for _, _, value, kind in sorted(rows, key=itemgetter(1))
+    ]
 
 
 def _take_intermediate_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
-    trial.intermediate_values = {step: _float(value, kind) for _, step, value, kind in rows}
+    trial.intermediate_values = {step: number_of(value, kind) for _, step, value, kind in rows}
 
 
 def _take_user_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
@@ -283,27 +282,3 @@ def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"key": key, "value_json": json.dumps(v, default=dict)} for key, v in attributes.items()
     ]
-
-
-def _stored(column: str, value: float) -> dict[str, Any]:
-    """A number in the form of Optuna's tables, which keep infinities and NaN apart."""
-    kind = "FINITE"
-    if math.isnan(value):
-        kind = "NAN"
-    elif math.isinf(value):
-        kind = "INF_POS" if value > 0 else "INF_NEG"
-    return {column: value if kind == "FINITE" else None, f"{column}_type": kind}
-
-
-def _float(value: float | None, kind: Any) -> float:
-    return _INFINITE.get(kind.name, float("nan")) if value is None else value
-
-
-def _to_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _from_utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
