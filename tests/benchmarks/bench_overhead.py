@@ -25,17 +25,19 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from mariadb_server import mariadb_server
 from postgres_server import postgres_server
+from redis_server import redis_server
 from servers import NoServerError
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.samplers import LayerwiseSampler
 from npu_tune.tuning.ledger import open_ledger
 
-LIMIT_MS = {"journal": 5.0, "sqlite": 10.0, "postgresql": 10.0}
+LIMIT_MS = {"journal": 5.0, "sqlite": 10.0, "postgresql": 10.0, "mysql": 30.0, "redis": 10.0}
 DIRECTIONS = ("minimize", "minimize")
 Attributes = dict[str, Any]
 
@@ -46,7 +48,7 @@ def main() -> None:
     rows = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for kind in LIMIT_MS:
+        for kind in options.storage:
             try:
                 ours, theirs = _places(kind, folder, stack)
             except NoServerError as reason:
@@ -65,6 +67,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parameters", type=int, default=300)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--optuna-trials", type=int, default=20)
+    parser.add_argument("--storage", nargs="+", choices=list(LIMIT_MS), default=list(LIMIT_MS))
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -76,8 +79,13 @@ def _places(kind: str, folder: Path, stack: ExitStack) -> tuple[str, Callable[[]
         return str(folder / "ours.journal"), lambda: JournalStorage(JournalFileBackend(file))
     if kind == "sqlite":
         return f"sqlite:///{folder}/ours.db", lambda: RDBStorage(f"sqlite:///{folder}/optuna.db")
-    server = stack.enter_context(postgres_server())
-    url = f"{server}/postgres"
+    if kind == "redis":
+        server = stack.enter_context(redis_server())
+        return f"{server}/0", lambda: JournalStorage(JournalRedisBackend(f"{server}/1"))
+    if kind == "mysql":
+        url = f"{stack.enter_context(mariadb_server())}/mysql"
+        return url, lambda: RDBStorage(url.replace("mysql:", "mysql+pymysql:"))
+    url = f"{stack.enter_context(postgres_server())}/postgres"
     return url, lambda: RDBStorage(url.replace("postgresql:", "postgresql+psycopg:"))
 
 

@@ -135,11 +135,13 @@ class RedisLedger(JournalBase):
     ) -> None:
         self.name, self.read_only, self._place = name, read_only, place
         self._claim: RedisClaim | None = None
+        self._client: redis.Redis | None = None
         options = redis_options()
-        claim = None if read_only else RedisClaim(url, self._claim_key, options)
-        client = claim.client(url, options) if claim else redis.Redis.from_url(url, **options)
-        self._client: redis.Redis | None = client
-        self._reader: RedisReader = RedisReader(self._client, place)
+        with self._errors():  # a writer's client connects at once
+            claim = None if read_only else RedisClaim(url, self._claim_key, options)
+            client = claim.client(url, options) if claim else redis.Redis.from_url(url, **options)
+        self._client = client
+        self._reader: RedisReader = RedisReader(client, place)
         try:
             with self._errors():
                 if claim is not None:
