@@ -44,6 +44,26 @@ def storage_errors(
         ) from error
 
 
+_NETWORK = ("9p", "afs", "ceph", "cifs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "smb")
+"""What the kinds of file systems on other machines begin with."""
+
+
+def is_on_network(path: Path) -> str:
+    """The kind of the network drive that a path is on; "" where it is none, or nobody can tell."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        place = path.resolve()
+    except (OSError, RuntimeError, UnicodeError):
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = Path(before.split()[4].replace("\\040", " "))
+        if place.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), after.split()[0]
+    return kind if kind.startswith(_NETWORK) else ""
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Hands out a path beside ``path`` to write to, and moves it there once that went well.

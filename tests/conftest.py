@@ -15,6 +15,9 @@ from postgres_server import postgres_server
 from redis_server import redis_server
 from servers import NoServerError
 
+# No test, nor what it starts, uses the evaluations that the user has kept.
+os.environ["NPU_TUNE_CACHE"] = ""
+
 # Before anything imports onnxruntime; see npu_tune.network.onnx.runtime.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 

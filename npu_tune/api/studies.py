@@ -28,7 +28,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "target.name": "target",
     "study.folder": "study",
     "study.storage": "storage",
-    "study.store": "store",
+    "study.cache": "cache",
     "study.seed": "seed",
     "study.evaluations": "evaluations",
     "study.wall_time": "wall_time",
@@ -70,7 +70,7 @@ def tune(
     timeout: str | float | None = None,
     address: str | None = None,
     storage: str | None = None,
-    store: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | bool | None = None,
     listener: Listener | None = None,
     callbacks: Iterable[Callable[[optuna.Study, FrozenTrial], None]] = (),
 ) -> StudyResult:
@@ -103,7 +103,8 @@ def tune(
         timeout: what one evaluation may take, such as ``"5m"``, or seconds.
         address: of an existing Ray cluster.
         storage: a database URL instead of a file in the folder.
-        store: folder of evaluations shared with other studies.
+        cache: folder of evaluations shared with other studies; the user's if None, and none if
+            False. A target that is given as a value has none unless a folder is named.
         listener: is told of the progress.
         callbacks: those of Optuna's ``study.optimize``, called with every trial that finishes;
             ``study.stop()`` ends the search. The study they get is the sampler's, in memory: what
@@ -134,7 +135,7 @@ def tune(
         "study": {
             **kept_identity(folder, storage),
             "folder": folder.resolve(),
-            "store": None if store is None else Path(store),
+            "cache": cache if cache is None or isinstance(cache, bool) else Path(cache),
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,

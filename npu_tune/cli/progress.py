@@ -202,6 +202,7 @@ def describe(progress: Progress, *, width: int = COLUMNS, state: str = "") -> st
         "best": (2, best),
         "front": (4, f"front {progress.front_size}" if progress.front_size else ""),
         "failed": (3, f"{progress.failed} failed" if progress.failed else ""),
+        "cached": (6, f"{progress.cached} cached" if progress.cached else ""),
         "speed": (5, f"{speed:.1f} trials/s" if speed else ""),
         "left": (1, left),
     }

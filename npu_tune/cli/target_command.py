@@ -29,7 +29,7 @@ STUDY_FLAGS: Mapping[str, str] = {
     "target.name": "--target",
     "study.folder": "--study",
     "study.storage": "--storage",
-    "study.store": "--store",
+    "study.cache": "--cache",
     "study.seed": "--seed",
     "study.evaluations": "--evaluations",
     "study.wall_time": "--wall-time",

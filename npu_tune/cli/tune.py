@@ -22,7 +22,7 @@ from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import progress_listener
 from npu_tune.cli.target_command import TargetCommand
 from npu_tune.cli.words import MODES, SAMPLERS
-from npu_tune.errors import InfeasibleError, NpuTuneError
+from npu_tune.errors import InfeasibleError, NpuTuneError, UsageError
 
 if TYPE_CHECKING:
     from npu_tune.tuning import StudyFile, StudyResult
@@ -99,11 +99,12 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address.")
 @click.option("--storage", metavar="URL", help="A database instead of a file in the folder.")
 @click.option(
-    "--store",
+    "--cache",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Evaluations shared with other studies of the same problem.",
+    help="Evaluations shared with other studies of the same problem. [default: the user's]",
 )
+@click.option("--no-cache", is_flag=True, help="Evaluate everything anew, and keep nothing.")
 @quiet_option
 @print_result
 def tune(
@@ -125,7 +126,8 @@ def tune(
     no_check: bool,
     ray: str | None,
     storage: str | None,
-    store: Path | None,
+    cache: Path | None,
+    no_cache: bool,
     quiet: bool,
     **target: Any,
 ) -> CommandResult:
@@ -142,7 +144,7 @@ def tune(
         "study": {
             **kept_identity(folder, storage),
             "folder": folder,
-            "store": store,
+            "cache": _cache(cache, no_cache=no_cache),
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,
@@ -165,6 +167,12 @@ def tune(
     }
     study = parse_study(without_none(document), base=Path.cwd(), source="command line")
     return search(study, quiet=quiet)
+
+
+def _cache(folder: Path | None, *, no_cache: bool) -> Path | bool | None:
+    if folder is not None and no_cache:
+        raise UsageError("Both --cache and --no-cache are given.", remedy="Leave one of them out.")
+    return False if no_cache else folder
 
 
 @click.command(short_help="Runs or resumes a study file.")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from npu_tune.closing import Closing
 from npu_tune.evaluation.outcome import Outcome
 from npu_tune.evaluation.pool import Finished
-from npu_tune.evaluation.store import Store
 from npu_tune.space import Configuration
 
 
@@ -61,58 +60,3 @@ class Evaluator(Closing):
     @abstractmethod
     def wait(self, timeout_s: float) -> Finished[Outcome] | None:
         """The next outcome with its ticket, or None if none comes in time."""
-
-
-class StoredEvaluator(Evaluator):
-    """Takes outcomes from a store where it has them, and adds what it has not.
-
-    Args:
-        evaluator: is asked for what the store does not have; closed with this one.
-        store: of the same problem; whoever opened it closes it.
-        reuse: False only adds to the store: what a machine took an hour ago says little about
-            what it takes now.
-
-    Attributes:
-        hits: how many outcomes came from the store.
-    """
-
-    def __init__(self, evaluator: Evaluator, store: Store, *, reuse: bool = True) -> None:
-        self._evaluator = evaluator
-        self._store = store
-        self._reuse = reuse
-        self._found: list[Finished[Outcome]] = []
-        self._requests: dict[int, Request] = {}
-        self.hits = 0
-
-    @property
-    def capacity(self) -> int:
-        return self._evaluator.capacity
-
-    @property
-    def free(self) -> int:
-        return max(self._evaluator.free - len(self._found), 0)
-
-    def submit(self, ticket: int, request: Request) -> None:
-        may_find = self._reuse and not request.fresh
-        found = self._store.find(request.key, request.sample) if may_find else None
-        if found is not None and request.is_answered_by(found):
-            self.hits += 1
-            self._found.append(Finished(ticket, found))
-            return
-        self._requests[ticket] = request
-        self._evaluator.submit(ticket, request)
-
-    def wait(self, timeout_s: float) -> Finished[Outcome] | None:
-        if self._found:
-            return self._found.pop(0)
-        finished = self._evaluator.wait(timeout_s)
-        if finished is not None:
-            request = self._requests.pop(finished.ticket)
-            if not self._reuse:
-                self._store.add_sample(request.key, finished.answer)
-            elif not request.fresh:
-                self._store.learn(request.key, finished.answer, request.sample)
-        return finished
-
-    def close(self) -> None:
-        self._evaluator.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from npu_tune.errors import EvaluationError
 from npu_tune.targets import Evaluation
@@ -16,11 +16,13 @@ class Outcome:
         evaluation: what the target reported; None where it failed.
         error: why it failed; None where it did not.
         seconds: what it took; 0 where it was known already.
+        cached: True where it was found in a store, and not evaluated.
     """
 
     evaluation: Evaluation | None
     error: EvaluationError | None
     seconds: float = 0.0
+    cached: bool = field(default=False, compare=False)
 
     @classmethod
     def failed(cls, error: EvaluationError, *, seconds: float = 0.0) -> Outcome:

@@ -2,195 +2,236 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
+import random
 import sqlite3
+import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from npu_tune.closing import Closing
-from npu_tune.errors import (
-    FAILURES,
-    CompilerCrashError,
-    CompilerTimeoutError,
-    EvaluationError,
-    StorageError,
-    WorkerLostError,
-    remedy_for,
-)
 from npu_tune.evaluation.outcome import Outcome
-from npu_tune.files import storage_errors
-from npu_tune.targets import Evaluation, Identity
-from npu_tune.targets.profiles import pack_profile, unpack_profile
-from npu_tune.validation import key_note
+from npu_tune.evaluation.store_file import BUSY_TIMEOUT_S, SCHEMA_VERSION, StoreFile
+from npu_tune.evaluation.stored_outcome import (
+    StoredOutcome,
+    checksum,
+    is_verdict,
+    pack_outcome,
+    says_more,
+    unpack_outcome,
+)
+from npu_tune.space import Value
+from npu_tune.targets import Identity
 
-SCHEMA_VERSION = 2
-"""Of the file. Version 1 kept one answer per key, crashes and time-outs among them."""
+USED_AGAIN_S = 86_400
+"""A row's time of use is written at most once a day, so that reading hardly ever writes."""
 
-BUSY_TIMEOUT_S = 60.0
-"""For another process to finish writing; a write takes some microseconds."""
-
-_NOT_A_VERDICT = (WorkerLostError, CompilerCrashError, CompilerTimeoutError)
-"""What may be the machine's fault counts in the search that saw it, never for others."""
-
-_ERRNO = {
-    sqlite3.SQLITE_BUSY: errno.EBUSY,
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_LOCKED: errno.EBUSY,
-    sqlite3.SQLITE_NOLFS: errno.EFBIG,
-    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
-}
-"""What the operating system calls SQLite's codes, for the same remedies."""
-
-_NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
-"""SQLite's codes with several causes, which the operating system tells apart."""
+_ONE = (
+    "SELECT key, sample, outcome, checksum, used FROM outcomes "
+    "WHERE key = ? AND sample = ? AND machine = ?"
+)
+_ALL = (
+    "SELECT key, sample, outcome, checksum, used FROM outcomes "
+    "WHERE machine = ? ORDER BY key, sample"
+)
+_USE = "UPDATE outcomes SET used = ? WHERE key = ? AND sample = ? AND machine = ?"
+_DROP = "DELETE FROM outcomes WHERE key = ? AND sample = ? AND machine = ?"
+_FORGET = (
+    "DELETE FROM outcomes WHERE (key, sample, machine) IN "
+    "(SELECT key, sample, machine FROM outcomes WHERE used < ? ORDER BY used LIMIT ?)"
+)
 
 
 def store_path(folder: Path, identity: Identity) -> Path:
     """Where a folder of stores keeps the evaluations of a problem."""
-    return folder / f"{identity.target}-{identity.digest[:16]}.sqlite"
+    return folder / f"{identity.target}-{identity.digest[:16]}.v{SCHEMA_VERSION}.sqlite"
 
 
 class Store(Closing):
     """What was evaluated already, by the key of a configuration and the number of the sample.
 
     Any number of processes of one machine may use the same file: SQLite's write-ahead log lets
-    them read while one of them writes. The file must not be on a network drive.
+    them read while one of them writes. The file must not be on a network drive. A row that is
+    damaged is dropped, and a file that is damaged set aside and made anew, each with a warning.
 
     Args:
         path: of the file, which is made; see :func:`store_path`.
+        timeout_s: how long another process may write meanwhile.
+        machine: that samples belong to, where evaluations differ; "" where they do not.
 
     Raises:
         StorageError: if the file cannot be used, or has another schema.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._prepare()
+    def __init__(
+        self, path: Path, *, timeout_s: float = BUSY_TIMEOUT_S, machine: str = ""
+    ) -> None:
+        self._file = StoreFile(path, timeout_s=timeout_s)
+        self._machine = machine
+        self._used: set[tuple[str, int]] = set()
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     def find(self, key: str, sample: int = 0) -> Outcome | None:
         """The outcome under this key; None where there is none, or not that many samples."""
-        with self._errors():
-            row = self._connection.execute(
-                "SELECT outcome FROM outcomes WHERE key = ? AND sample = ?", (key, sample)
-            ).fetchone()
-        return None if row is None else _unpacked(row[0])
+        found = self.row(key, sample)
+        return None if found is None else found.outcome
 
-    def learn(self, key: str, outcome: Outcome, sample: int = 0) -> None:
-        """Keeps an outcome; what says nothing about the configuration is not kept.
+    def row(self, key: str, sample: int = 0) -> StoredOutcome | None:
+        """The same with all that is kept of it."""
+        return next(self._rows(_ONE, key, sample), None)
+
+    def rows(self) -> Iterator[StoredOutcome]:
+        """All outcomes of this machine, or of all where they do not differ, in order of keys."""
+        return self._rows(_ALL)
+
+    def draw(self, count: int, *, seed: int) -> list[StoredOutcome]:
+        """A random sample of the rows, without those that belong to a machine.
+
+        Args:
+            count: how many at most.
+            seed: of the drawing; the same one draws the same rows of the same file.
+        """
+        ask = "SELECT key, sample FROM outcomes WHERE machine = ? ORDER BY key, sample"
+        known = self._file.use(lambda c: c.execute(ask, (self._machine,)).fetchall())
+        chosen = random.Random(seed).sample(known, min(count, len(known)))  # noqa: S311
+        return [row for each in chosen if (row := self.row(*each)) is not None]
+
+    def learn(
+        self,
+        key: str,
+        outcome: Outcome,
+        sample: int = 0,
+        *,
+        changes: Mapping[str, Value] | None = None,
+    ) -> None:
+        """Keeps an outcome at once; see :meth:`learn_all`.
 
         Args:
             key: of the configuration.
-            outcome: an evaluation, or what the target always says about the configuration. One
-                with more metrics takes the place of one that was made without them; otherwise
-                the first one stays.
+            outcome: an evaluation, or what the target always says about the configuration.
             sample: number of the evaluation of this configuration; every one is kept.
+            changes: of the configuration against the default.
         """
-        if isinstance(outcome.error, _NOT_A_VERDICT):
-            return
-        packed = _packed(outcome)
-        with self._errors():
-            added = self._connection.execute(
-                "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?)", (key, sample, packed)
-            )
-        known = None if added.rowcount else self.find(key, sample)
-        if known is not None and _says_more(outcome, known):
-            with self._errors():
-                self._connection.execute(
-                    "UPDATE outcomes SET outcome = ? WHERE key = ? AND sample = ?",
-                    (packed, key, sample),
-                )
+        self.learn_all([StoredOutcome(key, outcome, sample, changes or {})])
 
-    def add_sample(self, key: str, outcome: Outcome) -> None:
-        """Keeps an outcome as :meth:`learn` does, beside all samples that are there already."""
-        if isinstance(outcome.error, _NOT_A_VERDICT):
+    def learn_all(self, rows: Iterable[StoredOutcome], *, add: bool = False) -> None:
+        """Keeps outcomes, in one write; what says nothing about its configuration is not kept.
+
+        One with more metrics takes the place of one that was made without them; otherwise the
+        first one stays.
+
+        Args:
+            rows: in the order in which they came.
+            add: True to keep them beside all samples that there are of the same configuration.
+        """
+        kept = [(row, pack_outcome(row)) for row in rows if is_verdict(row.outcome)]
+        if not kept and not self._used:
             return
-        with self._errors():
-            self._connection.execute(
-                "INSERT INTO outcomes SELECT ?, coalesce(max(sample) + 1, 0), ? "
-                "FROM outcomes WHERE key = ?",
-                (key, _packed(outcome), key),
-            )
+        now = int(time.time())
+        used = [(now, key, sample, self._machine) for key, sample in self._used]
+
+        def write(connection: sqlite3.Connection) -> None:
+            for row, blob in kept:
+                self._write(connection, row, blob, now=now, add=add)
+            connection.executemany(_USE, used)
+
+        self._file.write(write)
+        self._used.clear()
+
+    def drop(self, key: str, sample: int = 0) -> None:
+        """Forgets an outcome."""
+        where = (key, sample, self._machine)
+        self._file.use(lambda c: c.execute(_DROP, where))
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Writes down what the file's problem is, as JSON."""
+        if self.about() == about:
+            return
+        rows = [(name, json.dumps(value)) for name, value in about.items()]
+        self._file.write(
+            lambda c: c.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", rows).close()
+        )
+
+    def about(self) -> dict[str, Any]:
+        """What :meth:`describe` wrote; empty where nothing was."""
+        ask = "SELECT name, value FROM about"
+        rows = self._file.use(lambda c: c.execute(ask).fetchall())
+        return {name: json.loads(value) for name, value in rows}
+
+    def count(self) -> int:
+        """How many outcomes are kept, of all machines."""
+        ask = "SELECT count(*) FROM outcomes"
+        return int(self._file.use(lambda c: c.execute(ask).fetchone()[0]))
+
+    def forget(self, *, share: float = 1.0, before: float | None = None) -> int:
+        """Drops what was not used longest, and gives its room back; returns how many rows.
+
+        Args:
+            share: of the rows, from 0 to 1.
+            before: only those that were last used before, in seconds since the epoch.
+        """
+        before = time.time() + 1 if before is None else before
+        most = int(self.count() * share + 0.5)
+
+        def work(connection: sqlite3.Connection) -> int:
+            gone = connection.execute(_FORGET, (before, most)).rowcount
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return gone
+
+        return self._file.use(work)
 
     def close(self) -> None:
-        self._connection.close()
+        self._file.close()
 
-    def _prepare(self) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise StorageError(
-                f"The store{key_note('study.store')} {self._path} has the schema version {version}, and this npu-tune "
-                f"reads version {SCHEMA_VERSION}.",
-                remedy="Remove the file; it is made again.",
-                schema_version=version,
-            )
-        self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS outcomes "
-            "(key TEXT, sample INTEGER, outcome BLOB NOT NULL, PRIMARY KEY (key, sample)) "
-            "WITHOUT ROWID"
-        )
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        remedy = "Remove the file if it is damaged; it is made again."
-        with storage_errors(
-            f"The store{key_note('study.store')}", self._path, action="used", remedy=remedy
+    def _rows(self, ask: str, *values: Any) -> Iterator[StoredOutcome]:
+        values = (*values, self._machine)
+        now = time.time()
+        for key, sample, blob, check, used in self._file.use(
+            lambda c: c.execute(ask, values).fetchall()
         ):
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise StorageError(
-                    f"The store{key_note('study.store')} {self._path} cannot be used: {error}.",
-                    remedy=remedy_for(self._cause(error), remedy),
-                    path=str(self._path),
-                ) from error
+            row = None
+            if checksum(key, sample, self._machine, blob) == check:
+                row = _unpacked(key, sample, blob)
+            if row is None:
+                self._file.warn("holds a damaged row, which is dropped")
+                self.drop(key, sample)
+                continue
+            if now - used > USED_AGAIN_S:
+                self._used.add((key, sample))
+            yield row
 
-    def _cause(self, error: sqlite3.Error) -> OSError:
-        """What the operating system calls an error of SQLite's."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its extension
-        if code in _NO_ACCESS:
-            try:
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644))
-            except OSError as cause:
-                return cause
-        return OSError(_ERRNO.get(code, 0), str(error))
-
-
-def _says_more(outcome: Outcome, known: Outcome) -> bool:
-    """True where one evaluation has all metrics of another, and more."""
-    if outcome.evaluation is None or known.evaluation is None:
-        return False
-    return outcome.evaluation.metrics.keys() > known.evaluation.metrics.keys()
-
-
-def _packed(outcome: Outcome) -> bytes:
-    error, evaluation = outcome.error, outcome.evaluation
-    if error is not None or evaluation is None:
-        error = error or EvaluationError("The target gave no answer.")
-        document: list[Any] = [error.failure, error.message, error.remedy]
-    else:
-        document = [
-            dict(evaluation.metrics),
-            pack_profile(evaluation.profile),
-            list(evaluation.notes),
-            dict(evaluation.spread),
-        ]
-    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        row: StoredOutcome,
+        blob: bytes,
+        *,
+        now: int,
+        add: bool,
+    ) -> None:
+        key, sample, machine = row.key, row.sample, self._machine
+        if add:
+            ask = "SELECT coalesce(max(sample) + 1, 0) FROM outcomes WHERE key = ? AND machine = ?"
+            sample = connection.execute(ask, (key, machine)).fetchone()[0]
+        values = (key, sample, machine, blob, checksum(key, sample, machine, blob), now)
+        learn = "INTO outcomes VALUES (?, ?, ?, ?, ?, ?)"
+        if connection.execute(f"INSERT OR IGNORE {learn}", values).rowcount:
+            return
+        known = self.find(key, sample)
+        if known is None or says_more(row.outcome, known):
+            connection.execute(f"INSERT OR REPLACE {learn}", values)
 
 
-def _unpacked(blob: bytes) -> Outcome:
-    first, second, third, *rest = json.loads(zlib.decompress(blob))
-    if isinstance(first, str):
-        return Outcome.failed(FAILURES.get(first, EvaluationError)(second, remedy=third))
-    return Outcome(Evaluation(first, unpack_profile(second), tuple(third), *rest), None)
+def _unpacked(key: str, sample: int, blob: bytes) -> StoredOutcome | None:
+    """A row as it is; None where it makes no sense."""
+    try:
+        return unpack_outcome(key, sample, blob)
+    except (ValueError, LookupError, TypeError, zlib.error):
+        return None

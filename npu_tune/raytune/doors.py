@@ -28,7 +28,7 @@ def trainable(
     *,
     metrics: Sequence[str] | None = None,
     samples: int = 1,
-    store: Path | str | None = None,
+    cache: Path | str | None = None,
 ) -> type[Any]:
     """A trainable that compiles and costs one configuration.
 
@@ -48,7 +48,7 @@ def trainable(
             if None.
         samples: of a target that measures, how many evaluations a trial makes. It reports after
             each, the means of all so far, so that a scheduler such as ASHA may stop it between.
-        store: folder of known outcomes, to share them between experiments; in the experiment's
+        cache: folder of known outcomes, to share them between experiments; in the experiment's
             folder if None.
 
     Raises:
@@ -74,7 +74,7 @@ def trainable(
         tune.with_parameters(
             _run_trial,
             binding=(binding.digest, binding.payload),
-            options={"metrics": metrics, "store": None if store is None else str(store)},
+            options={"metrics": metrics, "cache": None if cache is None else str(cache)},
             samples=samples,
         ),
         name=binding.title,

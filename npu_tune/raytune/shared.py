@@ -45,7 +45,7 @@ class SharedOutcomes(Closing):
             if known is not None and request.is_answered_by(known):
                 return known
             outcome = evaluate()
-            self._store.learn(request.key, outcome)
+            self._store.learn(request.key, outcome, changes=dict(request.configuration))
             return outcome
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ def evaluate(
     config: Mapping[str, Any],
     *,
     metrics: Sequence[str] | None = None,
-    store: Path | str | None = None,
+    cache: Path | str | None = None,
 ) -> dict[str, Any]:
     """Compiles and costs one configuration in a trainable of your own.
 
@@ -40,7 +40,7 @@ def evaluate(
         network: what to compile.
         config: the part of the trial's config that holds the knobs, see :func:`.param_space`.
         metrics: those that are needed; others may be left out where they take long.
-        store: folder of known outcomes; see :func:`.trainable`.
+        cache: folder of known outcomes; see :func:`.trainable`.
 
     Returns:
         What to hand to ``tune.report``: every metric, and the profile.
@@ -49,7 +49,7 @@ def evaluate(
         EvaluationError: if the configuration cannot be evaluated; the trial should end with it.
     """
     binding = binding_of(target, network)
-    evaluation = process_bench().evaluate(binding, config, metrics=metrics, store=store)
+    evaluation = process_bench().evaluate(binding, config, metrics=metrics, cache=cache)
     return report_of([evaluation])
 
 
@@ -98,14 +98,14 @@ class Bench(Closing):
         config: Mapping[str, Any],
         *,
         metrics: Sequence[str] | None = None,
-        store: Path | str | None = None,
+        cache: Path | str | None = None,
     ) -> Evaluation:
         """As :func:`evaluate`, for a binding."""
         problem = self.problem(binding)
         configuration = problem.space.effective(from_ray_config(problem.space, config))
         problem.space.check(configuration)
         needed = tuple(m.name for m in problem.metrics) if metrics is None else tuple(metrics)
-        outcome = self._outcome(problem, configuration, needed, store)
+        outcome = self._outcome(problem, configuration, needed, cache)
         if outcome.evaluation is None:
             raise outcome.error or EvaluationError("The target gave no answer.")
         for name, value in outcome.evaluation.metrics.items():
@@ -124,13 +124,13 @@ class Bench(Closing):
         problem: Problem,
         configuration: Configuration,
         metrics: tuple[str, ...],
-        store: Path | str | None,
+        cache: Path | str | None,
     ) -> Outcome:
         def evaluate_here() -> Outcome:
             with quiet():
                 return evaluate_one(problem, configuration, metrics)
 
-        folder = experiment_folder() if store is None else Path(store)
+        folder = experiment_folder() if cache is None else Path(cache)
         if folder is None or not problem.deterministic:
             return evaluate_here()
         key = problem.keys.key_of_effective(configuration)

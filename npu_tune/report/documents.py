@@ -67,6 +67,7 @@ def trial_counts(result: StudyResult) -> Document:
         "finished": len(result.trials) - duplicates - failed,
         "failed": failed,
         "duplicates": duplicates,
+        "cached": sum(trial.cached for trial in result.trials),
         "planned": result.evaluations_planned,
     }
 

@@ -37,6 +37,7 @@ def status_document(status: StudyStatus, *, folder: Path) -> Document:
             "finished": progress.finished,
             "failed": progress.failed,
             "duplicates": progress.duplicates,
+            "cached": progress.cached,
             "planned": progress.planned,
         },
         "best": None if best is None else trial_document(result, best),

@@ -95,9 +95,10 @@ def _heading(result: StudyResult) -> str:
     )
     limits = ", ".join(_limits(result))
     trials = f"{counts['finished']} evaluated, {counts['failed']} failed"
+    cached = f"; {counts['cached']} out of the cache" if counts["cached"] else ""
     lines = [
         f"Study {result.name}: {result.model} on {result.target}",
-        f"{trials}{planned}; {counts['duplicates']} duplicates",
+        f"{trials}{planned}; {counts['duplicates']} duplicates{cached}",
         f"Objective: {objective}, each against the baseline" + (f"; {limits}" if limits else ""),
     ]
     if len(result.searches) > 1:

@@ -38,6 +38,7 @@ _TAKEN = frozenset(
         KEY,
         ELAPSED,
         _METRICS,
+        "cached",
         "changes",
         "configuration",
         "duplicate_of",
@@ -81,6 +82,7 @@ def trial_attributes(
         "failure": record.failure,
         "message": record.message,
         "sample": record.sample,
+        "cached": record.cached,
     }
     attributes |= {name: value for name, value in optional.items() if value}
     if record.predicted is not None:
@@ -178,6 +180,7 @@ def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> 
         notes=tuple(attributes.get("notes", ())),
         sample=attributes.get("sample", 0),
         predicted=attributes.get("predicted"),
+        cached=attributes.get("cached", False),
     )
 
 
@@ -196,6 +199,7 @@ def as_duplicate(record: TrialRecord, original: TrialRecord) -> TrialRecord:
         duplicate_of=original.number,
         seconds=0.0,
         predicted=None,
+        cached=False,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -70,6 +70,12 @@ def _true_or_count(value: object) -> object:
     raise ValueError("it takes true, false or a number of evaluations above 0")
 
 
+def _cache(value: object) -> object:
+    if value is True:
+        raise ValueError("it takes a folder in quotes, or false")
+    return _without_zero_byte(value)
+
+
 def _without_zero_byte(value: object) -> object:
     if isinstance(value, str) and "\0" in value:
         raise ValueError("it holds a zero byte, which no file's name does")
@@ -88,6 +94,7 @@ SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeVa
 StorageField = Annotated[str, BeforeValidator(_storage)]
 TrueOrCount = Annotated[bool | int, BeforeValidator(_true_or_count)]
 PathField = Annotated[Path, Field(strict=False), BeforeValidator(_without_zero_byte)]
+CacheField = Annotated[Literal[False] | PathField, BeforeValidator(_cache)]
 NameField = Annotated[str, Field(min_length=1), BeforeValidator(_file_name)]
 Limits = Annotated[
     dict[str, InstanceOf[Bounds]],

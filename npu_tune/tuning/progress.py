@@ -38,6 +38,7 @@ class Progress:
             and after that.
         stopping: True once the study was asked to stop and waits for what is running.
         phase: what the study is at.
+        cached: evaluations that the cache had.
     """
 
     evaluations: int
@@ -54,6 +55,7 @@ class Progress:
     time_left_s: float | None = None
     stopping: bool = False
     phase: Phase = Phase.SEARCH
+    cached: int = 0
 
 
 class Listener(Protocol):
@@ -99,6 +101,7 @@ class ProgressMeter:
         self._best: TrialRecord | None = None
         self._front = np.empty((0, len(objective.weights)))
         self._trials_before = 0
+        self._cached = 0
         self._pace = Pace()
 
     @property
@@ -135,6 +138,7 @@ class ProgressMeter:
         if not earlier:
             self._pace.count(self._clock())
         self._counts["finished" if record.failure is None else "failed"] += 1
+        self._cached += record.cached
         if not record.feasible or record.cost is None:
             return
         if self._best is None or record.cost < (self._best.cost or 0.0):
@@ -159,6 +163,7 @@ class ProgressMeter:
             time_left_s=None if phase.is_after else self._time_left_s(),
             stopping=stopping,
             phase=phase,
+            cached=self._cached,
         )
 
     def _time_left_s(self) -> float | None:

@@ -96,6 +96,7 @@ class Recorder:
             origin=proposal.origin,
             seconds=outcome.seconds,
             sample=proposal.sample,
+            cached=outcome.cached,
             # Where the sampler sees metrics, what it expects is no cost.
             predicted=None if self._objective.pareto else self._search.prediction(proposal.trial),
         )

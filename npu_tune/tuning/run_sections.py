@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from npu_tune.tuning.fields import (
+    CacheField,
     NameField,
     PathField,
     Seconds,
@@ -66,13 +67,13 @@ class StudySection(Table):
             default='`"1m"`',
         ),
     ] = DEFAULT_STORAGE_RETRY_S
-    store: Annotated[
-        PathField | None,
+    cache: Annotated[
+        CacheField | None,
         key(
-            "a folder of evaluations that studies share: what another study of the same model,"
-            " target, options and version has evaluated is taken from there. Not on a network "
-            "drive. Crashes and time-outs are not kept, as they may be the machine's fault",
-            default="none",
+            "the folder of [evaluations that studies share](cache.md): what another study of the "
+            "same model, target, options and version has evaluated is taken from there. Not on a "
+            "network drive. `false` for none (`--no-cache`)",
+            default="the user's, `~/.cache/npu-tune/evaluations`",
         ),
     ] = None
     seed: Annotated[

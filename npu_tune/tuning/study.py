@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from npu_tune._optuna_compat import Callback, SearchStudy
+from npu_tune.evaluation.cache import Cache
 from npu_tune.evaluation.evaluator import Evaluator
 from npu_tune.network import Network
 from npu_tune.targets import Problem, Target, load_target
@@ -18,6 +19,7 @@ from npu_tune.tuning.attributes import (
     trial_records,
 )
 from npu_tune.tuning.budget import Budget
+from npu_tune.tuning.caching import study_cache
 from npu_tune.tuning.conclusion import conclude
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.dashboard import KNOB_VALUES, knob_values, write_note
@@ -91,6 +93,7 @@ def run_study(
         StorageError: if the ledger cannot be written.
         ExecutorError: if the workers cannot be started, or are all lost.
     """
+    cache = study_cache(study, by_name=target is None)
     target = target or load_target(study.target.name, study.target.options)
     if sampler is not None:
         # A sampler that was made in Python cannot be made again from a file, which says so.
@@ -108,7 +111,14 @@ def run_study(
         no_empty_folder(study.folder),
     ):
         session = _Session(
-            study, problem, stop, sampler, listener=listener, polish=polish, command=command
+            study,
+            problem,
+            stop,
+            sampler,
+            listener=listener,
+            polish=polish,
+            command=command,
+            cache=cache,
         )
         return session.run(callbacks)
 
@@ -126,6 +136,7 @@ class _Session:
         listener: Listener | None,
         polish: int | None,
         command: str,
+        cache: Cache | None,
     ) -> None:
         kept = kept_settings(study.folder)
         section = stated_sampler(study.sampler, kept=kept, problem=problem)
@@ -138,6 +149,7 @@ class _Session:
         self._sampler = sampler
         self._listener = listener
         self._command = command
+        self._cache = cache
         self._objective = Objective.of(study.objective, study.limits, problem.metrics)
         self._alone = polish
         self._polish = settings_of(
@@ -183,7 +195,9 @@ class _Session:
                     stretch(ledger, self._stretch(trials), kept=self._kept) as running,
                     contextlib.ExitStack() as stack,
                 ):
-                    evaluator = make_evaluator(study, self._problem, stack, self._listener)
+                    evaluator = make_evaluator(
+                        study, self._problem, stack, self._listener, cache=self._cache
+                    )
                     running.stopped = self._search(ledger, trials, search, evaluator)
                 del search, trials  # before the trials are there once more
                 result = result_of(ledger)

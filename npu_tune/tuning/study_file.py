@@ -101,7 +101,7 @@ def _resolved(study: StudyFile, base: Path) -> StudyFile:
         update={
             "folder": (base / (study.study.folder or study.name)).resolve(),
             "storage": _resolved_storage(study.study.storage, base),
-            "store": study.study.store and base / study.study.store,
+            "cache": study.study.cache and base / study.study.cache,
         }
     )
     return study.model_copy(

@@ -54,6 +54,7 @@ class TrialRecord:
         samples: evaluations that metrics and cost are means of.
         confirmed: True where these were made after the configuration had been chosen.
         predicted: the cost that the sampler expected; None where it expected none.
+        cached: True where the evaluation was found in the cache.
     """
 
     number: int
@@ -73,6 +74,7 @@ class TrialRecord:
     samples: int = 1
     confirmed: bool = False
     predicted: float | None = None
+    cached: bool = False
 
     @property
     def feasible(self) -> bool:

@@ -150,4 +150,5 @@ def progress_of(
         elapsed_s=now_s,
         time_left_s=min((each for each in left if each is not None), default=None),
         phase=phase,
+        cached=sum(record.cached for record in evaluated),
     )

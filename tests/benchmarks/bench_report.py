@@ -7,6 +7,7 @@ all plots drawn within 2 s.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from browser import chromium
+
+os.environ["NPU_TUNE_CACHE"] = ""  # what is timed here is evaluated
 
 COMMAND = [sys.executable, "-c", "from npu_tune.cli.main import main; main()"]
 ASKED = {"made [s]": 10.0, "size [MB]": 5.0, "drawn [s]": 2.0}

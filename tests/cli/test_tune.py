@@ -232,7 +232,7 @@ def test_a_second_study_takes_its_evaluations_from_the_store(here, model, execut
             here / name,
             8,
             model={"path": str(model)},
-            study={"name": name, "store": "kept"},
+            study={"name": name, "cache": "kept"},
             # With one worker trials come in the same order again.
             executor={"kind": executor, "workers": 1},
         )
@@ -248,13 +248,13 @@ def test_a_second_study_takes_its_evaluations_from_the_store(here, model, execut
 
 def test_the_store_is_kept_in_the_study_file_and_shared_by_later_studies(npu_tune, model):
     for name in ("first", "second"):
-        command = ["tune", model, *QUICK, "--study", name, "--store", "kept", "--json"]
+        command = ["tune", model, *QUICK, "--study", name, "--cache", "kept", "--json"]
         assert npu_tune(*command).code == 0
     assert len(list((model.parent / "kept").glob("fake-npu-*.sqlite"))) == 1
     first, second = (npu_tune("show", name, "--json").document for name in ("first", "second"))
     assert second["best"]["metrics"] == first["best"]["metrics"]
     assert all(trial["seconds"] == 0 for trial in second["front"])
-    assert load_study_file(model.parent / "first" / "study.toml").study.store == (
+    assert load_study_file(model.parent / "first" / "study.toml").study.cache == (
         model.parent / "kept"
     )
 

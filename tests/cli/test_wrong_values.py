@@ -27,7 +27,7 @@ WRONG = {
     "--limit": ["cycels<=3", "cycles<=3 ms", "cycles<3", "nonsense", "cycles<=1,000"],
     "--calibration": ["nowhere.npz"],
     "--storage": ["mysql://host/db", "sqlite:///:memory:", "taken/db"],
-    "--store": ["taken/store"],
+    "--cache": ["taken/cache"],
 }
 """By option of `tune`, values that make no sense; None for a switch."""
 
@@ -77,7 +77,7 @@ WRONG_KEYS = {
     "study.folder": ['"taken/s"'],
     "study.storage": ['"mysql://host/db"', '"sqlite:///:memory:"', '"taken/db"'],
     "study.storage_retry": ['"soon"', "-1"],
-    "study.store": ['"taken/store"'],
+    "study.cache": ['"taken/cache"'],
     "study.seed": ["-1", '"luck"'],
     "study.evaluations": ["0", '"many"'],
     "study.wall_time": ['"soon"', "0"],

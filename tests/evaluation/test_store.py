@@ -13,11 +13,13 @@ from npu_tune.errors import (
     CompilerTimeoutError,
     IllegalConfigurationError,
     InaccurateOutputError,
+    NpuTuneWarning,
     StorageError,
     WorkerLostError,
 )
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.store import Store, store_path
+from npu_tune.evaluation.stored_outcome import StoredOutcome
 from npu_tune.targets import Evaluation, Identity
 
 EVALUATION = Evaluation(
@@ -112,11 +114,88 @@ def test_a_file_of_another_schema_is_refused(path, version):
         Store(path)
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path):
+def test_a_file_that_is_no_database_is_set_aside_and_made_anew(tmp_path):
     text = tmp_path / "text.sqlite"
     text.write_bytes(b"no database at all, but some text that is long enough" * 20)
-    with pytest.raises(StorageError, match="cannot be used"):
-        Store(text)
+    with pytest.warns(NpuTuneWarning, match=r"is damaged; it begins anew.*text.sqlite.damaged"):
+        store = Store(text)
+    with store:
+        store.learn("key", outcome(1.0))
+        assert store.find("key") == outcome(1.0)
+    assert (tmp_path / "text.sqlite.damaged").read_bytes().startswith(b"no database")
+
+
+def damage(path):
+    """Overwrites the middle of every page but the first, in which the schema stands."""
+    content = bytearray(path.read_bytes())
+    for page in range(4096, len(content), 4096):
+        content[page : page + 64] = b"\xa5" * 64
+    path.write_bytes(content)
+
+
+def test_a_file_that_is_damaged_while_it_is_open_is_made_anew(path):
+    with Store(path) as store:
+        for number in range(300):
+            store.learn(f"key{number}", Outcome(EVALUATION, None))
+    with Store(path) as store:
+        damage(path)
+        with pytest.warns(NpuTuneWarning, match="is damaged"):
+            assert store.find("key7") is None
+        store.learn("key7", outcome(1.0))
+        assert store.find("key7") == outcome(1.0)
+
+
+def test_a_row_that_was_changed_is_dropped_with_a_warning(path):
+    with Store(path) as store:
+        for number in range(3):
+            store.learn(f"key{number}", outcome(number))
+    with sqlite3.connect(path) as connection:
+        (blob,) = connection.execute("SELECT outcome FROM outcomes WHERE key = 'key0'").fetchone()
+        connection.execute("UPDATE outcomes SET outcome = ? WHERE key = 'key1'", (blob,))
+    with Store(path) as store:
+        with pytest.warns(NpuTuneWarning, match="holds a damaged row, which is dropped"):
+            assert store.find("key1") is None
+        assert [row.key for row in store.rows()] == ["key0", "key2"]
+        assert store.count() == 2
+
+
+def test_what_was_not_used_longest_is_forgotten_first(path):
+    with Store(path) as store:
+        for number in range(4):
+            store.learn(f"key{number}", outcome(number))
+    with sqlite3.connect(path) as connection:
+        for number in range(4):
+            connection.execute(
+                "UPDATE outcomes SET used = ? WHERE key = ?", (number + 1, f"key{3 - number}")
+            )
+    with Store(path) as store:
+        store.find("key3")
+        store.learn_all([])
+        assert store.forget(share=0.5) == 2
+        assert [row.key for row in store.rows()] == ["key0", "key3"]
+
+
+def test_samples_of_another_machine_are_kept_apart(path):
+    for machine, cycles in (("here", 1.0), ("there", 2.0)):
+        with Store(path, machine=machine) as store:
+            store.learn_all([StoredOutcome("key", outcome(cycles))] * 2, add=True)
+    with Store(path, machine="here") as store:
+        assert [store.find("key", number) for number in range(3)] == [
+            outcome(1.0),
+            outcome(1.0),
+            None,
+        ]
+        assert store.count() == 4
+
+
+def test_what_a_configuration_is_and_what_the_problem_is_come_back(path):
+    with Store(path) as store:
+        assert store.about() == {}
+        store.describe({"model": {"path": "a"}})
+        store.describe({"model": {"path": "b"}})
+        store.learn("key", outcome(1.0), changes={"conv/tile": 4})
+        assert store.about() == {"model": {"path": "b"}}
+        assert store.row("key").changes == {"conv/tile": 4}
 
 
 def test_a_file_that_cannot_be_opened_is_refused_for_the_systems_own_reason(path):
@@ -128,7 +207,7 @@ def test_a_file_that_cannot_be_opened_is_refused_for_the_systems_own_reason(path
 
 def test_a_disk_without_room_is_named_as_the_reason(path):
     with Store(path) as store:
-        store._connection.execute("PRAGMA max_page_count = 1")
+        store._file._connection.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StorageError, match=r"is full.*Free some space"):
             store.learn("k" * 100_000, outcome(1.0))
 

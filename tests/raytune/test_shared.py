@@ -20,7 +20,7 @@ from npu_tune.raytune.worker import Bench
 folder, digest, payload, configs = pickle.load(sys.stdin.buffer)
 with Bench() as bench:
     for config in configs:
-        bench.evaluate(Binding(digest, payload=payload), config, store=folder)
+        bench.evaluate(Binding(digest, payload=payload), config, cache=folder)
 """
 
 
@@ -51,7 +51,7 @@ def test_processes_that_ask_at_the_same_time_evaluate_once(tmp_path):
     with target.bind(NETWORK) as problem:
         binding = Binding.of(problem)
     configs = [{"layer0/block": number} for number in range(4)] * 3
-    job = pickle.dumps((str(tmp_path / "store"), binding.digest, binding.payload, configs))
+    job = pickle.dumps((str(tmp_path / "cache"), binding.digest, binding.payload, configs))
     processes = [
         subprocess.Popen([sys.executable, "-c", EVALUATE_ALL], stdin=subprocess.PIPE)
         for _ in range(3)

@@ -55,7 +55,7 @@ def test_a_process_binds_a_problem_once_and_closes_it_for_another_one(bench, mon
 def test_a_trainable_of_ones_own_evaluates_what_it_is_given(tmp_path):
     target = Counting(LayeredTarget(), log=tmp_path / "log")
     config = {"layer0": {"block": 2}, "seed": 3}
-    reports = [evaluate(target, NETWORK, config, store=tmp_path / "store") for _ in range(2)]
+    reports = [evaluate(target, NETWORK, config, cache=tmp_path / "cache") for _ in range(2)]
     process_bench().close()
     expected = LayeredTarget().evaluate(NETWORK, SPACE.configuration({"layer0/block": 24}))
     for report in reports:

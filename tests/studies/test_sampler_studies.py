@@ -26,7 +26,7 @@ COMPARISON = """
 [compare]
 evaluations = 12
 seeds = 2
-shared_cache = false
+cache = false
 
 [report]
 checkpoints = [4]

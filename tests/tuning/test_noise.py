@@ -12,6 +12,7 @@ from fake_studies import fake_study, run_fake
 from fake_targets import Counting
 
 from npu_tune.errors import NpuTuneWarning
+from npu_tune.evaluation.cache import samples_of
 from npu_tune.evaluation.store import Store, store_path
 from npu_tune.targets import Kind, Metric
 from npu_tune.testing import LayeredTarget, NoisyTarget, fake_network
@@ -160,7 +161,7 @@ def test_a_budget_too_small_for_a_confirmation_says_so(tmp_path):
 
 def test_a_study_measures_anew_what_another_one_has_stored_and_adds_its_samples(tmp_path):
     target = Counting(NoisyTarget(EXACT), tmp_path / "log")
-    store = {"study": {"store": str(tmp_path / "store")}}
+    store = {"study": {"cache": str(tmp_path / "cache")}}
     counts = []
     for name in ("a", "b"):
         result = run_noisy(tmp_path / name, 60, target=target, **store)
@@ -170,7 +171,8 @@ def test_a_study_measures_anew_what_another_one_has_stored_and_adds_its_samples(
     assert counts == [61, 122]
     defaults = [trial for trial in result.trials if trial.configuration == result.default]
     problem = target.bind(NETWORK)
-    with Store(store_path(tmp_path / "store", problem.identity)) as kept:
+    path = store_path(tmp_path / "cache", problem.identity)
+    with Store(path, machine=samples_of(problem)) as kept:
         key = problem.key(result.default)
         samples = [kept.find(key, number) for number in range(2 * len(defaults) + 3)]
     assert None not in samples[:-1]

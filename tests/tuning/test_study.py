@@ -515,7 +515,7 @@ def test_a_longer_run_fills_in_what_is_shown_then(tmp_path):
     "asking", [{"objective": {"metrics": ["share"]}}, {"limits": ["share<=1"]}]
 )
 def test_an_objective_that_needs_a_metric_on_request_has_it_in_every_trial(tmp_path, asking):
-    store = {"study": {"store": str(tmp_path / "store")}}
+    store = {"study": {"cache": str(tmp_path / "cache")}}
     target = Thrifty(LayeredTarget())
     run_fake(tmp_path / "cycles", 12, target=target, **store)
     result = run_fake(tmp_path / "share", 12, target=target, **store, **asking)

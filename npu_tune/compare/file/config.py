@@ -64,7 +64,7 @@ class CompareSection(Table):
             that a run proposes again costs it nothing.
         seeds: a list, or their number, from 0 on.
         starts: whether the target's own proposals come before the sampler's.
-        shared_cache: whether evaluations are kept for the other runs and for later.
+        cache: whether evaluations are kept for the other runs and for later.
         exact: whether to compute the exact front, where the target can; this takes minutes.
         exact_limit: time limit for the exact front of one problem, in seconds; such as ``1h`` in
             the file.
@@ -76,7 +76,7 @@ class CompareSection(Table):
     evaluations: PositiveInt = DEFAULT_EVALUATIONS
     seeds: Seeds = tuple(range(DEFAULT_SEEDS))
     starts: bool = False
-    shared_cache: bool = True
+    cache: bool = True
     exact: bool = False
     exact_limit: Seconds = DEFAULT_EXACT_LIMIT_S
     duplicates_in_a_row: PositiveInt = 1000

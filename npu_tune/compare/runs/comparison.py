@@ -26,7 +26,7 @@ from npu_tune.targets import Identity
 
 RESULTS = "results.parquet"
 COMPARISON_FILE = "compare.toml"
-STORE = "store"
+CACHE = "cache"
 """Folder of the evaluations that the runs of a comparison share."""
 
 
@@ -99,8 +99,8 @@ def run_comparison(
 def _job(order: RunOrder, workloads: Workloads, folder: Path, comparison: ComparisonFile) -> Job:
     problem = order.name.problem
     workload = workloads[problem.network, problem.target]
-    store = store_path(folder / STORE, workload.identity)
-    shared = comparison.compare.shared_cache or order.replay
+    store = store_path(folder / CACHE, workload.identity)
+    shared = comparison.compare.cache or order.replay
     return Job(RunTask(order, store if shared else None), workload.binding)
 
 
@@ -132,7 +132,7 @@ def _read_replay(path: Path, orders: list[RunOrder]) -> Recording:
 def _replay_folder(path: Path, missing: list[RunOrder]) -> Path:
     """Folder whose stored evaluations are used instead of new ones."""
     folder = path if path.is_dir() else path.parent
-    if not (folder / STORE).is_dir():
+    if not (folder / CACHE).is_dir():
         raise UsageError(
             f"The recording {path} lacks {len(missing)} runs, such as that of {missing[0].name}, "
             "and there are no stored evaluations to perform them with.",

@@ -20,11 +20,12 @@ from npu_tune.compare.runs.recording import (
 from npu_tune.compare.runs.starts import sampler_starts
 from npu_tune.errors import EvaluationError, UsageError
 from npu_tune.evaluation import Outcome
-from npu_tune.evaluation.evaluator import Evaluator, Request, StoredEvaluator
+from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.evaluation.pool import Finished, Watch
 from npu_tune.evaluation.pool.attempts import LOSSES
 from npu_tune.evaluation.pooled import EvaluationTask
 from npu_tune.evaluation.store import Store
+from npu_tune.evaluation.stored import StoredEvaluator
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.attributes import trial_metrics
 from npu_tune.tuning.budget import Budget
@@ -85,7 +86,8 @@ def perform_run(
     started = time.perf_counter()
     objective = Objective.of(order.objective, order.objective.limits, problem.metrics)
     direct = _DirectEvaluator(order, problem, verdicts=verdicts, watch=watch)
-    stored = None if store is None else StoredEvaluator(direct, store)
+    default = problem.space.default
+    stored = None if store is None else StoredEvaluator(direct, store, default=default)
     history = _History(objective.asked, stored)
     meter = ProgressMeter(objective, evaluations=order.evaluations, wall_time_s=None)
     search = new_search(
@@ -113,7 +115,8 @@ def perform_run(
         stop=StopRequest(),
         starts=starts,
     )
-    stopped = runner.run()
+    with stored or direct:
+        stopped = runner.run()
     rows = history.rows()
     run = RunRecord(
         name=order.name,

@@ -100,4 +100,4 @@ class RunTask(Task[RunEnd]):
         if self.store is None or socket.gethostname() == self.home:
             return self.store
         # SQLite's shared files must be local: each machine keeps evaluations of its own.
-        return shared_temporary_folder() / "npu-tune-store" / self.store.name
+        return shared_temporary_folder() / "npu-tune-cache" / self.store.name

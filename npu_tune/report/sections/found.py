@@ -108,6 +108,8 @@ def search_section(result: StudyResult) -> Passage:
     evaluated, failed = counts["finished"] + counts["failed"], counts["failed"]
     seconds = sum(trial.seconds for trial in result.trials if trial.duplicate_of is None)
     sentences = [f"{evaluated} evaluations, {failed} failed, in {seconds:,.0f} seconds of work."]
+    if counts["cached"]:
+        sentences.append(f"{counts['cached']} of them came out of the cache.")
     best = result.best
     if best is not None:
         sentences.append(f"The best is trial {best.number}, by {best.origin}.")

@@ -130,10 +130,10 @@ def test_a_resumed_comparison_equals_an_uninterrupted_one(comparison):
 
 def test_a_finished_comparison_is_not_performed_again(comparison, here):
     first = run_comparison(comparison())
-    for path in (here / "kept" / "store").iterdir():
+    for path in (here / "kept" / "cache").iterdir():
         path.unlink()
     assert rows(run_comparison(comparison())) == rows(first)
-    assert list((here / "kept" / "store").iterdir()) == []
+    assert list((here / "kept" / "cache").iterdir()) == []
 
 
 def test_a_replay_regenerates_the_same_files_without_target_or_network(comparison, here):
@@ -166,9 +166,9 @@ def test_a_replay_that_needs_what_was_not_recorded_says_so(comparison, here):
     more = comparison(sampler=[{"name": "random"}, unheard_of])
     result = run_comparison(more.relocate(replay=here / "kept", folder=here / "replayed"))
     assert "was not recorded" in result.failures[0][1].message
-    for path in (here / "kept" / "store").iterdir():
+    for path in (here / "kept" / "cache").iterdir():
         path.unlink()
-    (here / "kept" / "store").rmdir()
+    (here / "kept" / "cache").rmdir()
     with pytest.raises(UsageError, match="lacks 2 runs, such as that of tpe, seed 0"):
         run_comparison(more.relocate(replay=here / "kept", folder=here / "again"))
 

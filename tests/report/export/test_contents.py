@@ -38,7 +38,7 @@ def own_study(tmp_path_factory):
     (folder / "words.tflite").write_bytes(network.model_bytes)
     npu_tune.tune(
         folder / "words.tflite", TARGET, study=folder / "s", evaluations=2, executor="inline",
-        sampler="random", storage=f"sqlite:///{folder / 'trials.db'}", store=folder / "store",
+        sampler="random", storage=f"sqlite:///{folder / 'trials.db'}", cache=folder / "cache",
     )  # fmt: skip
     return folder / "s"
 

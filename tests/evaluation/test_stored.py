@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from collections import deque
 
 import pytest
@@ -14,15 +15,15 @@ from fake_targets import (
     Where,
 )
 
-from npu_tune.errors import CompilerCrashError, WorkerLostError
+from npu_tune.errors import CompilerCrashError, NpuTuneWarning, WorkerLostError
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import (
     Evaluator,
     Request,
-    StoredEvaluator,
 )
 from npu_tune.evaluation.pool import Finished
 from npu_tune.evaluation.store import Store
+from npu_tune.evaluation.stored import StoredEvaluator, StoringSettings
 from npu_tune.targets import Evaluation
 
 
@@ -139,7 +140,7 @@ def test_closing_closes_the_inner_evaluator_and_leaves_the_store_open(store):
 
 def test_studies_that_share_a_store_evaluate_nothing_twice(tmp_path):
     target = Counting(LayeredTarget(), tmp_path / "log")
-    shared = {"study": {"store": str(tmp_path / "store")}}
+    shared = {"study": {"cache": str(tmp_path / "cache")}}
     first = run_fake(tmp_path / "a", 10, target=target, **shared)
     lines = target.log.read_text()
     again = run_fake(tmp_path / "b", 10, target=target, **shared)
@@ -154,7 +155,7 @@ def test_a_crash_in_one_study_is_no_verdict_in_another_that_shares_its_store(tmp
     target = Counting(crashing, tmp_path / "log")
     options = {
         "target": target,
-        "study": {"store": str(tmp_path / "store")},
+        "study": {"cache": str(tmp_path / "cache")},
         "executor": {"kind": "process", "workers": 1},
     }
     first = run_fake(tmp_path / "a", 4, **options)
@@ -177,6 +178,7 @@ def test_an_evaluator_that_reuses_nothing_adds_every_sample(store):
 
     assert [ask(evaluator, request()).answer for _ in range(2)] == [outcome(1.0), outcome(2.0)]
     ask(evaluator, request())
+    evaluator.close()
     assert [store.find("key0", n) for n in range(3)] == [outcome(1.0), outcome(2.0), None]
 
 
@@ -202,3 +204,71 @@ def test_what_was_evaluated_without_a_metric_is_no_answer_to_who_needs_it(store)
     assert ask(evaluator, request()).answer == whole
     assert evaluator.hits == 3
     assert [each.metrics for each in inner.asked] == [(), ("cycles", "flash")]
+
+
+def many(count):
+    return [dataclasses.replace(request(), key=f"key{number}") for number in range(count)]
+
+
+def test_outcomes_are_written_in_batches_and_at_the_end(store):
+    settings = StoringSettings(batch=4)
+    inner = Scripted([outcome(float(number)) for number in range(6)])
+    evaluator = StoredEvaluator(inner, store, settings=settings, clock=lambda: 0.0)
+    kept = []
+    for each in many(6):
+        ask(evaluator, each)
+        kept.append(store.count())
+    evaluator.close()
+
+    assert kept == [0, 0, 0, 4, 4, 4]
+    assert store.count() == 6
+
+
+def test_what_waits_is_written_when_nothing_finishes_for_a_while(store):
+    now = iter(range(100))
+    evaluator = StoredEvaluator(Scripted([outcome(1.0)]), store, clock=lambda: float(next(now)))
+    ask(evaluator, request())
+
+    assert evaluator.wait(0.0) is None
+    assert store.count() == 1
+
+
+def test_what_is_evaluated_faster_than_looked_up_is_left_to_an_optional_store(store):
+    settings = StoringSettings(batch=1)
+    fast = [dataclasses.replace(outcome(1.0), seconds=1e-3) for _ in range(6)]
+    ticks = iter(range(1000))
+    evaluator = StoredEvaluator(
+        Scripted(fast), store, optional=True, settings=settings, clock=lambda: float(next(ticks))
+    )
+    for each in many(6):
+        ask(evaluator, each)
+
+    assert store.count() == 1
+
+
+def test_what_is_evaluated_more_slowly_is_kept_and_found(store):
+    settings = StoringSettings(batch=1)
+    slow = [dataclasses.replace(outcome(1.0), seconds=60.0) for _ in range(6)]
+    evaluator = StoredEvaluator(Scripted(slow), store, optional=True, settings=settings)
+    for each in many(6):
+        ask(evaluator, each)
+    for each in many(6):
+        assert ask(evaluator, each).answer.cached
+
+    assert evaluator.hits == store.count() == 6
+
+
+def test_a_search_goes_on_without_an_optional_store_that_fails(store):
+    inner = Scripted([outcome(1.0), outcome(2.0)])
+    evaluator = StoredEvaluator(inner, store, optional=True)
+    store.close()
+    store._file._connection = sqlite3.connect(":memory:")  # without a table
+    with pytest.warns(
+        NpuTuneWarning, match="Evaluations are not cached: .* no such table"
+    ) as said:
+        assert ask(evaluator, request()).answer == outcome(1.0)
+        assert ask(evaluator, request(1)).answer == outcome(2.0)
+        evaluator.close()
+    store._file._connection.close()
+
+    assert len(said) == 1
