@@ -26,7 +26,7 @@ def page(text: str) -> str:
 
 def _marked(section: type[BaseModel]) -> str:
     rows = [
-        f"| `{name}` | {_default(field)} | {field.description} |"
+        f"| `{field.alias or name}` | {_default(field)} | {field.description} |"
         for name, field in section.model_fields.items()
     ]
     if others := getattr(section, "others", None):

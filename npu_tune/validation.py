@@ -77,7 +77,7 @@ def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, 
 
 def to_toml(table: BaseModel) -> str:
     """A validated document as TOML text; keys without a value and empty tables are left out."""
-    document = table.model_dump(exclude_none=True, mode="json")
+    document = table.model_dump(exclude_none=True, mode="json", by_alias=True)
     return tomli_w.dumps({key: value for key, value in document.items() if value != {}})
 
 
@@ -212,7 +212,7 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
         # A table that may be absent, or one of a list of tables.
         if get_origin(found) in (UnionType, tuple):
             found = get_args(found)[0]
-    return list(found.model_fields)
+    return [field.alias or name for name, field in found.model_fields.items()]
 
 
 def _is_table(annotation: Any) -> bool:

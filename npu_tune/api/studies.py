@@ -29,6 +29,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "study.folder": "study",
     "study.storage": "storage",
     "study.cache": "cache",
+    "study.from": "sources",
     "study.seed": "seed",
     "study.evaluations": "evaluations",
     "study.wall_time": "wall_time",
@@ -71,6 +72,7 @@ def tune(
     address: str | None = None,
     storage: str | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
+    sources: Iterable[str | os.PathLike[str]] = (),
     listener: Listener | None = None,
     callbacks: Iterable[Callable[[optuna.Study, FrozenTrial], None]] = (),
 ) -> StudyResult:
@@ -105,6 +107,7 @@ def tune(
         storage: a database URL instead of a file in the folder.
         cache: folder of evaluations shared with other studies; the user's if None, and none if
             False. A target that is given as a value has none unless a folder is named.
+        sources: folders of studies to begin with what they found, or ``"cache"``.
         listener: is told of the progress.
         callbacks: those of Optuna's ``study.optimize``, called with every trial that finishes;
             ``study.stop()`` ends the search. The study they get is the sampler's, in memory: what
@@ -136,6 +139,7 @@ def tune(
             **kept_identity(folder, storage),
             "folder": folder.resolve(),
             "cache": cache if cache is None or isinstance(cache, bool) else Path(cache),
+            "from": [os.fspath(each) for each in sources],
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,

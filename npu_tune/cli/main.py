@@ -14,6 +14,7 @@ from typing import TextIO
 import click
 from click.shell_completion import shell_complete
 
+from npu_tune.cli.cache import cache
 from npu_tune.cli.compare import compare
 from npu_tune.cli.completion import PROGRAM, VARIABLE, completion
 from npu_tune.cli.convert import convert
@@ -62,7 +63,7 @@ def commands() -> None:
 
 for _command in (
     tune, run, watch, polish, space, targets, show, report, trials, front, export, verify, convert,
-    rewrite, compare, doctor, import_, completion,
+    rewrite, compare, doctor, import_, cache, completion,
 ):  # fmt: skip
     commands.add_command(_command)
 

@@ -30,6 +30,7 @@ STUDY_FLAGS: Mapping[str, str] = {
     "study.folder": "--study",
     "study.storage": "--storage",
     "study.cache": "--cache",
+    "study.from": "--from",
     "study.seed": "--seed",
     "study.evaluations": "--evaluations",
     "study.wall_time": "--wall-time",

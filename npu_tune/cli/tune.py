@@ -105,6 +105,14 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     help="Evaluations shared with other studies of the same problem. [default: the user's]",
 )
 @click.option("--no-cache", is_flag=True, help="Evaluate everything anew, and keep nothing.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    metavar="STUDY",
+    help="Begin with what that study found, or with `cache`; of targets of the same family; "
+    "repeatable.",
+)
 @quiet_option
 @print_result
 def tune(
@@ -128,6 +136,7 @@ def tune(
     storage: str | None,
     cache: Path | None,
     no_cache: bool,
+    sources: tuple[str, ...],
     quiet: bool,
     **target: Any,
 ) -> CommandResult:
@@ -145,6 +154,7 @@ def tune(
             **kept_identity(folder, storage),
             "folder": folder,
             "cache": _cache(cache, no_cache=no_cache),
+            "from": list(sources),
             "seed": seed,
             "evaluations": evaluations,
             "wall_time": wall_time,

@@ -8,6 +8,7 @@ from typing import Any
 from npu_tune.evaluation.cache import Cache, default_cache, named_cache
 from npu_tune.targets import Problem
 from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.warm.traits import layer_traits, traits_to_json
 
 
 def study_cache(study: StudyFile, *, by_name: bool) -> Cache | None:
@@ -37,4 +38,7 @@ def describe_problem(study: StudyFile, problem: Problem) -> dict[str, Any]:
         },
         "target": study.target.model_dump(mode="json"),
         "deterministic": problem.deterministic,
+        "default": dict(problem.space.default),
+        "layers": traits_to_json(layer_traits(problem.network, problem.space.layers)),
+        "cost": problem.profile.cost,
     }

@@ -76,6 +76,16 @@ class StudySection(Table):
             default="the user's, `~/.cache/npu-tune/evaluations`",
         ),
     ] = None
+    sources: Annotated[
+        tuple[PathField, ...],
+        Field(alias="from", strict=False),
+        key(
+            "folders of studies whose findings this one [begins with](cache.md#warm-starts), the most trusted "
+            'first; `"cache"` among them for what the cache has of targets of the same family '
+            "(`--from STUDY`)",
+            default="none",
+        ),
+    ] = ()
     seed: Annotated[
         int,
         Field(ge=0, lt=2**32),

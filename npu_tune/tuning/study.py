@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from npu_tune._optuna_compat import Callback, SearchStudy
@@ -45,16 +45,20 @@ from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.samplers import require_layers
-from npu_tune.tuning.search import new_search, problem_references, problem_starts
+from npu_tune.tuning.search import new_search, problem_references
 from npu_tune.tuning.sections import SamplerSection
 from npu_tune.tuning.settings import kept_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.tuning.stretch_record import PYTHON, new_stretch, stretch
 from npu_tune.tuning.stretches import Stretch
+from npu_tune.tuning.warm.begin import WARM, WarmBeginning, begin_warm, find_sources, starts_of
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def run_study(
@@ -242,6 +246,20 @@ class _Session:
             ledger.set_attribute(PLANNED, self._study.study.budget)
         ledger.set_attribute(STOPPED, None)
 
+    def _warm(self, ledger: PatientLedger) -> WarmBeginning:
+        """What this study begins with out of others; what it began with where it did before."""
+        kept = ledger.attributes().get(WARM)
+        if kept is not None:
+            return WarmBeginning.of_json(kept)
+        named = self._study.study.sources
+        sources = find_sources(named, self._problem, self._cache)
+        warm = begin_warm(sources, self._problem, self._objective)
+        for line in warm.sentences:
+            _LOG.info(line)
+        if named:
+            ledger.set_attribute(WARM, warm.to_json())
+        return warm
+
     def _search(
         self,
         ledger: PatientLedger,
@@ -259,6 +277,7 @@ class _Session:
             deterministic=problem.deterministic,
         )
         search.add(trials)
+        warm = self._warm(ledger)
         evaluations, wall_time, polish = section.budget, section.wall_time, self._polish
         if self._alone is not None:
             done = sum(record.duplicate_of is None for record in earlier)
@@ -282,7 +301,7 @@ class _Session:
             budget=Budget(evaluations, section.duplicates_in_a_row),
             meter=meter,
             stop=self._stop,
-            starts=partial(problem_starts, problem),
+            starts=lambda: starts_of(problem, warm.starts, lambda: runner.trials),
             polish=polish,
             listener=self._listener,
         )

@@ -50,7 +50,8 @@ def names_of_keys() -> dict[str, str]:
     keys = [
         f"{section}.{key}"
         for section, field in StudyFile.model_fields.items()
-        for key in getattr(field.annotation, "model_fields", {})
+        for name, own in getattr(field.annotation, "model_fields", {}).items()
+        for key in [own.alias or name]
     ]
     return {key: f"the key {key!r}" for key in [*keys, "limits"]}
 
@@ -101,6 +102,7 @@ def _resolved(study: StudyFile, base: Path) -> StudyFile:
         update={
             "folder": (base / (study.study.folder or study.name)).resolve(),
             "storage": _resolved_storage(study.study.storage, base),
+            "sources": tuple(e if str(e) == "cache" else base / e for e in study.study.sources),
             "cache": study.study.cache and base / study.study.cache,
         }
     )

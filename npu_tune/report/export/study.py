@@ -89,7 +89,7 @@ def portable_study(study: StudyFile, network: Network) -> PortableStudy:
         return Path(value).name
 
     options = {key: portable(value) for key, value in study.target.options.items()}
-    here = {"name": study.name, "folder": None, "storage": None, "cache": None}
+    here = {"name": study.name, "folder": None, "storage": None, "cache": None, "sources": ()}
     file = study.model_copy(
         update={
             "model": study.model.model_copy(update={"path": model, "calibration": calibration}),
