@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +50,11 @@ from npu_tune.tuning.settings import kept_settings, stated_sampler
 from npu_tune.tuning.signals import StopRequest, stop_on_signals
 from npu_tune.tuning.stretch_record import PYTHON, new_stretch, stretch
 from npu_tune.tuning.stretches import Stretch
-from npu_tune.tuning.warm.begin import WARM, WarmBeginning, begin_warm, find_sources, starts_of
+from npu_tune.tuning.warm.begin import WARM, kept_beginning, starts_of, warm_beginning
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
-
-
-_LOG = logging.getLogger(__name__)
 
 
 def run_study(
@@ -190,7 +186,12 @@ class _Session:
                 return result_of(ledger)
             if self._sampler is None:
                 explain_sampler(self._sampler_name, self._objective)
+            warm = warm_beginning(
+                study, self._problem, self._objective, self._cache, is_begun=is_begun
+            )
             self._claim(ledger, None if is_begun else identity)
+            if warm is not None:
+                ledger.set_attribute(WARM, warm.to_json())
             if self._alone is None:
                 write_study_folder(study, network)
             ledger.watch_folder(study.folder)
@@ -246,20 +247,6 @@ class _Session:
             ledger.set_attribute(PLANNED, self._study.study.budget)
         ledger.set_attribute(STOPPED, None)
 
-    def _warm(self, ledger: PatientLedger) -> WarmBeginning:
-        """What this study begins with out of others; what it began with where it did before."""
-        kept = ledger.attributes().get(WARM)
-        if kept is not None:
-            return WarmBeginning.of_json(kept)
-        named = self._study.study.sources
-        sources = find_sources(named, self._problem, self._cache)
-        warm = begin_warm(sources, self._problem, self._objective)
-        for line in warm.sentences:
-            _LOG.info(line)
-        if named:
-            ledger.set_attribute(WARM, warm.to_json())
-        return warm
-
     def _search(
         self,
         ledger: PatientLedger,
@@ -277,7 +264,7 @@ class _Session:
             deterministic=problem.deterministic,
         )
         search.add(trials)
-        warm = self._warm(ledger)
+        warm = kept_beginning(ledger.attributes())
         evaluations, wall_time, polish = section.budget, section.wall_time, self._polish
         if self._alone is not None:
             done = sum(record.duplicate_of is None for record in earlier)

@@ -28,10 +28,11 @@ WRONG = {
     "--calibration": ["nowhere.npz"],
     "--storage": ["mysql://host/db", "sqlite:///:memory:", "taken/db"],
     "--cache": ["taken/cache"],
+    "--from": ["nowhere"],
 }
 """By option of `tune`, values that make no sense; None for a switch."""
 
-CANNOT_BE_WRONG = {"--no-check", "--quiet", "--json", "--help"}
+CANNOT_BE_WRONG = {"--no-check", "--no-cache", "--quiet", "--json", "--help"}
 
 NEEDS_A_CLUSTER = {"--ray"}
 
@@ -77,7 +78,8 @@ WRONG_KEYS = {
     "study.folder": ['"taken/s"'],
     "study.storage": ['"mysql://host/db"', '"sqlite:///:memory:"', '"taken/db"'],
     "study.storage_retry": ['"soon"', "-1"],
-    "study.cache": ['"taken/cache"'],
+    "study.cache": ['"taken/cache"', "true"],
+    "study.from": ['["nowhere"]', '"nowhere"'],
     "study.seed": ["-1", '"luck"'],
     "study.evaluations": ["0", '"many"'],
     "study.wall_time": ['"soon"', "0"],
@@ -100,9 +102,9 @@ WRONG_KEYS = {
 
 def test_every_key_of_a_study_file_is_tried():
     keys = {
-        f"{section}.{key}"
+        f"{section}.{own.alias or key}"
         for section, field in StudyFile.model_fields.items()
-        for key in getattr(field.annotation, "model_fields", {})
+        for key, own in getattr(field.annotation, "model_fields", {}).items()
     }
     assert {key for key in WRONG_KEYS if not key.startswith("limits.")} == keys
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -12,6 +13,7 @@ from npu_tune.errors import UsageError
 from npu_tune.evaluation.cache import Cache
 from npu_tune.space import Configuration
 from npu_tune.targets import Problem, Start
+from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.search import problem_starts
 from npu_tune.tuning.trial import TrialRecord
@@ -21,6 +23,8 @@ from npu_tune.tuning.warm.source import ORIGIN, Source, family_of, study_source
 from npu_tune.tuning.warm.traits import layer_traits
 from npu_tune.tuning.warm.transfer import WarmStart, transfers
 from npu_tune.validation import key_name, sentence
+
+_LOG = logging.getLogger(__name__)
 
 WARM = "warm_start"
 """The study attribute that says what was taken from where."""
@@ -67,6 +71,43 @@ class WarmBeginning:
             f"{each['layers']} layers match, {each['exact']} of them in shape."
             for each in self.taken
         )
+
+
+def kept_beginning(attributes: Mapping[str, Any]) -> WarmBeginning:
+    """What a study began with, as its ledger says."""
+    kept = attributes.get(WARM)
+    return WarmBeginning() if kept is None else WarmBeginning.of_json(kept)
+
+
+def warm_beginning(
+    study: StudyFile,
+    problem: Problem,
+    objective: Objective,
+    cache: Cache | None,
+    *,
+    is_begun: bool,
+) -> WarmBeginning | None:
+    """What a study is to begin with; None where it names nothing, or has begun already.
+
+    Args:
+        study: names what it begins with.
+        problem: of the search.
+        objective: of the search.
+        cache: of the study.
+        is_begun: whether it has begun, and takes nothing in any more.
+
+    Raises:
+        UsageError: if there is no study in a folder, or it is about a target of another family.
+        StorageError: if one cannot be read.
+        ModelError: if its model cannot be read.
+    """
+    named = study.study.sources
+    if is_begun or not named:
+        return None
+    warm = begin_warm(find_sources(named, problem, cache), problem, objective)
+    for line in warm.sentences or ("There is nothing to begin with.",):
+        _LOG.info(line)
+    return warm
 
 
 def begin_warm(sources: Sequence[Source], problem: Problem, objective: Objective) -> WarmBeginning:

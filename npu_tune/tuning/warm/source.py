@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from npu_tune.errors import TargetError
+from npu_tune.errors import TargetError, UsageError
 from npu_tune.network import load_network
 from npu_tune.space import Value
 from npu_tune.targets import Identity
 from npu_tune.targets.registry import find_family
-from npu_tune.tuning.folder import read_study_folder
+from npu_tune.tuning.folder import is_study_folder, read_study_folder
 from npu_tune.tuning.reading import read_study
 from npu_tune.tuning.warm.traits import LayerTraits, layer_traits
+from npu_tune.validation import key_note
 
 ORIGIN = "warm: "
 """What the labels of starts begin with that came from other studies."""
@@ -69,6 +70,12 @@ def study_source(folder: Path) -> Source | None:
         StorageError: if it cannot be read.
         ModelError: if its model cannot be read.
     """
+    if not is_study_folder(folder):
+        raise UsageError(
+            f"There is no study in {folder}{key_note('study.from')}.",
+            remedy="Give the folder of a study, or `cache`.",
+            folder=str(folder),
+        )
     result = read_study(folder)
     baseline = result.baseline
     if baseline is None or not baseline.metrics:
