@@ -64,12 +64,12 @@ def test_what_measures_keeps_its_samples_under_the_name_of_the_machine():
 
 
 def test_problems_that_were_not_used_longest_go_first_when_there_is_no_room(tmp_path):
-    oldest, older = (filled(tmp_path, c, 40, used) for c, used in (("a", 1e9), ("b", 1.1e9)))
-    newest = filled(tmp_path, "c", 40, 1.2e9)
+    oldest, older = (filled(tmp_path, c, 150, used) for c, used in (("a", 1e9), ("b", 1.1e9)))
+    newest = filled(tmp_path, "c", 150, 1.2e9)
     size = sum(each.size_bytes for each in Cache(tmp_path).files())
     small = Cache(tmp_path, is_named=True, most_bytes=int(size * 0.9))
     with small.open(problem_of("c"), {}) as store:
-        assert store.count() == 40
+        assert store.count() == 150
     assert [each.exists() for each in (oldest, older, newest)] == [False, True, True]
 
 
