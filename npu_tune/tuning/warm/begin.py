@@ -19,7 +19,7 @@ from npu_tune.tuning.search import problem_starts
 from npu_tune.tuning.trial import TrialRecord
 from npu_tune.tuning.warm.cached import cache_sources
 from npu_tune.tuning.warm.matching import Match, match_layers
-from npu_tune.tuning.warm.source import ORIGIN, Source, family_of, study_source
+from npu_tune.tuning.warm.source import ORIGIN, WarmSource, family_of, study_source
 from npu_tune.tuning.warm.traits import layer_traits
 from npu_tune.tuning.warm.transfer import WarmStart, transfers
 from npu_tune.validation import key_name, sentence
@@ -110,7 +110,9 @@ def warm_beginning(
     return warm
 
 
-def begin_warm(sources: Sequence[Source], problem: Problem, objective: Objective) -> WarmBeginning:
+def begin_warm(
+    sources: Sequence[WarmSource], problem: Problem, objective: Objective
+) -> WarmBeginning:
     """Makes starts of what others know.
 
     Args:
@@ -157,7 +159,7 @@ def begin_warm(sources: Sequence[Source], problem: Problem, objective: Objective
     return WarmBeginning(tuple(in_turn[:MOST_STARTS]), tuple(taken))
 
 
-def find_sources(named: Sequence[Path], problem: Problem, cache: Cache | None) -> list[Source]:
+def find_sources(named: Sequence[Path], problem: Problem, cache: Cache | None) -> list[WarmSource]:
     """What the studies in some folders know, and the cache where it is named too.
 
     Args:

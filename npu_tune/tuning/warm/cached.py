@@ -11,7 +11,7 @@ from npu_tune.evaluation.cache import Cache
 from npu_tune.evaluation.store import Store
 from npu_tune.targets import Identity, Problem
 from npu_tune.tuning.warm.matching import match_layers
-from npu_tune.tuning.warm.source import Known, Source, family_of
+from npu_tune.tuning.warm.source import WarmSource, WarmTrial, family_of
 from npu_tune.tuning.warm.traits import LayerTraits, layer_traits
 
 MOST_SOURCES = 3
@@ -24,7 +24,7 @@ MOST_ROWS = 5_000
 """Of a problem; more would only take long to read."""
 
 
-def cache_sources(cache: Cache, problem: Problem) -> list[Source]:
+def cache_sources(cache: Cache, problem: Problem) -> list[WarmSource]:
     """What a cache has of targets of the same family, what is most like the problem first.
 
     That is the same network before another one, the same target before another one, and then
@@ -51,7 +51,7 @@ def cache_sources(cache: Cache, problem: Problem) -> list[Source]:
     return [source for _, source in sorted(found, key=lambda each: each[0])][:MOST_SOURCES]
 
 
-def _sources(cache: Cache, problem: Problem) -> Iterator[Source]:
+def _sources(cache: Cache, problem: Problem) -> Iterator[WarmSource]:
     for file in cache.files():
         if file.is_damaged:
             continue
@@ -69,9 +69,9 @@ def _sources(cache: Cache, problem: Problem) -> Iterator[Source]:
             yield source
 
 
-def _source(about: dict[str, Any], store: Store) -> Source | None:
+def _source(about: dict[str, Any], store: Store) -> WarmSource | None:
     known = [
-        Known(row.changes, row.outcome.evaluation.metrics, row.outcome.evaluation.profile)
+        WarmTrial(row.changes, row.outcome.evaluation.metrics, row.outcome.evaluation.profile)
         for row in islice(store.rows(), MOST_ROWS)
         if row.outcome.evaluation is not None
     ]
@@ -79,7 +79,7 @@ def _source(about: dict[str, Any], store: Store) -> Source | None:
     if baseline is None:
         return None
     identity = Identity.from_dict(about["identity"])
-    return Source(
+    return WarmSource(
         name=f"the cache of {about['model']['name']} on {identity.target}",
         identity=identity,
         model=about["model"]["name"],

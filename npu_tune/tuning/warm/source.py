@@ -21,7 +21,7 @@ ORIGIN = "warm: "
 
 
 @dataclass(frozen=True)
-class Known:
+class WarmTrial:
     """An evaluated configuration.
 
     Args:
@@ -38,7 +38,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Source:
+class WarmSource:
     """What is known of a network on a target.
 
     Args:
@@ -57,12 +57,12 @@ class Source:
     model: str
     layers: Mapping[str, LayerTraits]
     default: Mapping[str, Value]
-    baseline: Known
-    known: Sequence[Known]
+    baseline: WarmTrial
+    known: Sequence[WarmTrial]
     cost: str
 
 
-def study_source(folder: Path) -> Source | None:
+def study_source(folder: Path) -> WarmSource | None:
     """What the study in a folder knows; None where it has not evaluated its default yet.
 
     Raises:
@@ -83,7 +83,7 @@ def study_source(folder: Path) -> Source | None:
     names = dict.fromkeys(name.rpartition("/")[0] for name in result.default)
     network = load_network(read_study_folder(folder).model.path)
     known = [
-        Known(
+        WarmTrial(
             trial.configuration.difference(result.default),
             trial.metrics,
             trial.profile,
@@ -92,13 +92,13 @@ def study_source(folder: Path) -> Source | None:
         for trial in result.distinct
         if trial.metrics
     ]
-    return Source(
+    return WarmSource(
         name=result.name,
         identity=result.identity,
         model=result.model,
         layers=layer_traits(network, names),
         default=result.default,
-        baseline=Known({}, baseline.metrics, baseline.profile, is_planned=True),
+        baseline=WarmTrial({}, baseline.metrics, baseline.profile, is_planned=True),
         known=known,
         cost=result.profile.cost,
     )

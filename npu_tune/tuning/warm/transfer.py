@@ -10,7 +10,7 @@ from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Valu
 from npu_tune.targets import Goal
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.warm.matching import Match
-from npu_tune.tuning.warm.source import Known, Source
+from npu_tune.tuning.warm.source import WarmSource, WarmTrial
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class WarmStart:
 
 
 def transfers(
-    source: Source,
+    source: WarmSource,
     match: Match,
     space: SearchSpace,
     objective: Objective,
@@ -96,7 +96,7 @@ _Guess = tuple[str, Mapping[str, Value], bool]
 
 
 def _of_same_network(
-    source: Source, orders: Mapping[str, Sequence[Known]], settings: TransferSettings
+    source: WarmSource, orders: Mapping[str, Sequence[WarmTrial]], settings: TransferSettings
 ) -> Iterator[_Guess]:
     best = orders[_BEST][: settings.best]
     for number, known in enumerate(best, start=1):
@@ -108,7 +108,7 @@ def _of_same_network(
 
 
 def _of_another(
-    source: Source, orders: Mapping[str, Sequence[Known]], settings: TransferSettings
+    source: WarmSource, orders: Mapping[str, Sequence[WarmTrial]], settings: TransferSettings
 ) -> Iterator[_Guess]:
     for known in orders[_BEST][:1]:
         yield from _upon(source, orders[_BEST], _BEST)
@@ -125,7 +125,7 @@ def _of_another(
 _BEST = "best"
 
 
-def _upon(source: Source, order: Sequence[Known], label: str) -> Iterator[_Guess]:
+def _upon(source: WarmSource, order: Sequence[WarmTrial], label: str) -> Iterator[_Guess]:
     """What a search found beyond the target's plans, and all of it, upon the best that is known."""
     planned = next((known for known in order if known.is_planned), None)
     if not order:
@@ -151,8 +151,8 @@ def _weightings(objective: Objective, tilt: float) -> Iterator[tuple[str, Mappin
 
 
 def _ranked(
-    source: Source, objective: Objective, weights: Mapping[str, float], *, limited: bool
-) -> list[Known]:
+    source: WarmSource, objective: Objective, weights: Mapping[str, float], *, limited: bool
+) -> list[WarmTrial]:
     """What is known, the best first; where limits hold there as well, what meets them first."""
     baseline = source.baseline.metrics
     needed = set(weights) | (set(objective.limits) | set(objective.floors) if limited else set())
@@ -160,7 +160,7 @@ def _ranked(
         name: -1.0 if objective.directions.get(name) == Goal.MAXIMIZE else 1.0 for name in weights
     }
 
-    def rank(known: Known) -> tuple[float, float, int]:
+    def rank(known: WarmTrial) -> tuple[float, float, int]:
         shares = objective.constraints(known.metrics).values() if limited else ()
         cost = sum(
             weight * goals[name] * known.metrics[name] / (baseline[name] or 1.0)
@@ -172,7 +172,7 @@ def _ranked(
     return sorted(usable, key=rank) if set(weights) <= set(baseline) else []
 
 
-def _costly_layers(source: Source, share: float) -> frozenset[str]:
+def _costly_layers(source: WarmSource, share: float) -> frozenset[str]:
     """The fewest layers of the source that make up a share of what its baseline costs."""
     costs = {layer: row.get(source.cost, 0.0) for layer, row in source.baseline.profile.items()}
     left, kept = share * sum(costs.values()), set()
@@ -185,7 +185,7 @@ def _costly_layers(source: Source, share: float) -> frozenset[str]:
 
 
 def _transferred(
-    source: Source,
+    source: WarmSource,
     values: Mapping[str, Value],
     match: Match,
     space: SearchSpace,

@@ -7,7 +7,7 @@ from npu_tune.space import Knob, SearchSpace
 from npu_tune.targets import Identity
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.warm.matching import Match
-from npu_tune.tuning.warm.source import Known, Source
+from npu_tune.tuning.warm.source import WarmSource, WarmTrial
 from npu_tune.tuning.warm.traits import LayerTraits
 from npu_tune.tuning.warm.transfer import TransferSettings, WarmStart, transfers
 
@@ -25,7 +25,7 @@ def space(*, check=lambda _: None):
 
 def known(changes, time, memory, *, is_planned=False):
     metrics = {"time": time, "memory": memory}
-    return Known(changes, metrics, {}, is_planned=is_planned)
+    return WarmTrial(changes, metrics, {}, is_planned=is_planned)
 
 
 def source(*trials):
@@ -34,12 +34,14 @@ def source(*trials):
         for layer in ("a", "b")
         for name, value in (("tile", 1), ("place", "ram"), ("gone", 0))
     }
-    baseline = Known(
+    baseline = WarmTrial(
         {}, {"time": 10.0, "memory": 10.0}, {"a": {"cycles": 9.0}, "b": {"cycles": 1.0}}
     )
     traits = {name: LayerTraits("convolution", (), (), 0.0) for name in ("a", "b")}
     identity = Identity("0" * 64, "npu", {})
-    return Source("old", identity, "net", traits, default, baseline, [baseline, *trials], "cycles")
+    return WarmSource(
+        "old", identity, "net", traits, default, baseline, [baseline, *trials], "cycles"
+    )
 
 
 MATCH = Match({"first": "a", "second": "b"}, 0, 2)
@@ -128,4 +130,4 @@ def test_starts_are_few_and_each_is_there_once():
 
 @pytest.mark.parametrize("metrics", [{"time": 3.0}, {}])
 def test_a_source_without_the_metrics_gives_nothing(metrics):
-    assert made(Known({"a/tile": 4}, metrics, {})) == []
+    assert made(WarmTrial({"a/tile": 4}, metrics, {})) == []
