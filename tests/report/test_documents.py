@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_trial_is_counted_exactly_once():
     trials = study_document(study_result(), folder=None)["trials"]
-    assert trials == {"finished": 6, "failed": 1, "duplicates": 1, "planned": 10}
+    assert trials == {"finished": 6, "failed": 1, "duplicates": 1, "cached": 0, "planned": 10}
 
 
 def test_a_duplicate_of_a_failed_trial_counts_as_a_duplicate():
