@@ -25,16 +25,16 @@ from npu_tune.tuning.dashboard import KNOB_VALUES, knob_values, write_note
 from npu_tune.tuning.evaluators import make_evaluator
 from npu_tune.tuning.folder import (
     is_study_folder,
-    make_study_folder,
     no_empty_folder,
     require_same_storage,
     write_study_folder,
 )
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
-from npu_tune.tuning.ledger import Ledger, PatientLedger, open_ledger
+from npu_tune.tuning.ledger import Ledger, PatientLedger
 from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.notices import explain_sampler, is_done
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.opening import open_study_ledger
 from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.problems import open_problem
@@ -178,7 +178,7 @@ class _Session:
 
     def _run(self, search: SearchStudy) -> StudyResult:
         study, network = self._study, self._problem.network
-        with self._open_ledger() as ledger:
+        with open_study_ledger(study, self._objective) as ledger:
             identity = study_identity(self._problem, self._objective)
             is_begun = require_same_study(ledger, identity)
             trials = own_trials(ledger.trials())
@@ -217,21 +217,6 @@ class _Session:
             began_s=_elapsed_s(trials),
             command=self._command,
         )
-
-    def _open_ledger(self) -> PatientLedger:
-        study, objective = self._study, self._objective
-        # A folder that holds a study already goes on with that one. In a storage of its own no
-        # other one may begin, while studies with folders of their own may share a database.
-        is_own = study.study.storage is None or is_study_folder(study.folder)
-        make_study_folder(study)
-        ledger = open_ledger(
-            study.storage,
-            name=study.name,
-            directions=objective.study_directions,
-            metric_names=objective.study_metrics,
-            join=not is_own,
-        )
-        return PatientLedger(ledger, retry_s=study.study.storage_retry)
 
     def _claim(self, ledger: Ledger, identity: dict[str, Any] | None) -> None:
         """Makes the ledger this study's; with its identity where it is not yet."""
