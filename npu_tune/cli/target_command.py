@@ -44,6 +44,10 @@ STUDY_FLAGS: Mapping[str, str] = {
     "executor.address": "--ray",
     "executor.workers": "--workers",
     "executor.timeout_s": "--timeout",
+    "executor.num_cpus": "--num-cpus",
+    "executor.memory": "--memory",
+    "executor.resources": "--resources",
+    "executor.runtime_env": "--runtime-env-json",
 }
 """By key of a study file, the flag that a command line has for it."""
 

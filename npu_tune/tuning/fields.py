@@ -13,16 +13,28 @@ from pydantic import (
     NonNegativeFloat,
     PlainSerializer,
     PositiveFloat,
+    PositiveInt,
 )
 
 from npu_tune.errors import UsageError
-from npu_tune.quantities import Bounds, Quantity, parse_bounds, parse_duration_s, parse_limit
+from npu_tune.quantities import (
+    Bounds,
+    Quantity,
+    parse_bounds,
+    parse_duration_s,
+    parse_limit,
+    parse_size,
+)
 from npu_tune.tuning.ledger.address import check_address
 from npu_tune.validation import SHOWN
 
 
 def _duration(value: object) -> object:
     return parse_duration_s(value) if isinstance(value, str) else value
+
+
+def _size(value: object) -> object:
+    return int(parse_size(value)) if isinstance(value, str) else value
 
 
 def _storage(value: object) -> object:
@@ -91,6 +103,7 @@ def _file_name(value: object) -> object:
 PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
 SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_duration)]
+SizeField = Annotated[PositiveInt, BeforeValidator(_size)]
 StorageField = Annotated[str, BeforeValidator(_storage)]
 TrueOrCount = Annotated[bool | int, BeforeValidator(_true_or_count)]
 PathField = Annotated[Path, Field(strict=False), BeforeValidator(_without_zero_byte)]

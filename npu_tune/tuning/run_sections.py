@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.tuning.fields import (
     CacheField,
     NameField,
     PathField,
+    PositiveFinite,
     Seconds,
     SecondsOrZero,
+    SizeField,
     StorageField,
     TrueOrCount,
 )
@@ -161,13 +164,57 @@ class ExecutorSection(Table):
         ),
     ] = None
 
+    num_cpus: Annotated[
+        PositiveFinite | None,
+        key(
+            'processors that Ray reserves for each worker; only with `kind = "ray"`, as the '
+            "next three keys",
+            default="1",
+        ),
+    ] = None
+    memory: Annotated[
+        SizeField | None,
+        key(
+            'main memory that Ray reserves for each worker, in bytes or such as `"2 GiB"`',
+            default="none is reserved",
+        ),
+    ] = None
+    resources: Annotated[
+        dict[str, PositiveFinite],
+        Field(default_factory=dict),
+        key(
+            "custom resources of the cluster's nodes that each worker holds while it works, "
+            "such as `{board = 1}` or a licence",
+            default="none",
+        ),
+    ]
+    runtime_env: Annotated[
+        dict[str, Any],
+        Field(default_factory=dict),
+        key(
+            "the environment that [Ray makes for its workers](cluster.md#workers-without-npu-tune), "
+            'such as `{pip = ["npu-tune"]}`',
+            default="what is installed there",
+        ),
+    ]
+
     @model_validator(mode="after")
     def _consistent(self) -> ExecutorSection:
+        needs = (self.num_cpus, self.memory, self.resources or None, self.runtime_env or None)
+        if self.kind != "ray" and any(need is not None for need in needs):
+            raise ValueError(
+                "num_cpus, memory, resources and runtime_env are for kind = 'ray' only"
+            )
         if self.kind == "inline" and (self.workers or 1) > 1:
             raise ValueError("the inline executor has one worker; use kind = 'process'")
         if self.address is not None and self.kind != "ray":
             raise ValueError("an address is for kind = 'ray' only")
         return self
+
+    @property
+    def needs(self) -> WorkerNeeds:
+        """What a worker on Ray holds."""
+        return WorkerNeeds(self.num_cpus or 1.0, self.memory, self.resources, self.runtime_env)
 
     @property
     def capacity(self) -> int:

@@ -96,6 +96,10 @@ WRONG_KEYS = {
     "executor.workers": ["0"],
     "executor.timeout_s": ["0", '"later"'],
     "executor.address": ['"auto"'],
+    "executor.num_cpus": ["0", "2"],
+    "executor.memory": ['"much"', '"1 GiB"'],
+    "executor.resources": ["{ board = 0 }", "{ board = 1 }"],
+    "executor.runtime_env": ['"npu-tune"', '{ pip = ["npu-tune"] }'],
 }
 """By key of a study file, values that make no sense, as TOML."""
 

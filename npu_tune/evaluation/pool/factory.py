@@ -8,6 +8,7 @@ from npu_tune.evaluation.pool.base import Answer, Pool
 from npu_tune.evaluation.pool.inline import InlinePool
 from npu_tune.evaluation.pool.process import ProcessPool
 from npu_tune.evaluation.pool.ray import RayPool
+from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.targets import Problem
 
 
@@ -30,6 +31,10 @@ class PoolOptions(Protocol):
     def address(self) -> str | None:
         """Of a Ray cluster."""
 
+    @property
+    def needs(self) -> WorkerNeeds:
+        """What a worker on Ray holds."""
+
 
 def make_pool(options: PoolOptions, problem: Problem | None = None) -> Pool[Answer]:
     """The pool that a file asks for; its workers start with the first task.
@@ -42,4 +47,9 @@ def make_pool(options: PoolOptions, problem: Problem | None = None) -> Pool[Answ
         return InlinePool(problem)
     if options.kind == "process":
         return ProcessPool(workers=options.capacity, timeout_s=options.timeout_s)
-    return RayPool(workers=options.capacity, timeout_s=options.timeout_s, address=options.address)
+    return RayPool(
+        workers=options.capacity,
+        timeout_s=options.timeout_s,
+        address=options.address,
+        needs=options.needs,
+    )

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 import uuid
+import warnings
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from npu_tune.errors import ExecutorError, NpuTuneError, WorkerLostError
+from npu_tune.errors import ExecutorError, NpuTuneError, NpuTuneWarning, WorkerLostError
 from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_error
 from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.messages import pickled
 from npu_tune.evaluation.pool.process import PARTING_S, ProcessPool
 from npu_tune.evaluation.pool.ray_cluster import RayConnection, first_line, ray_errors
+from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.validation import key_note
 
 START_TIMEOUT_S = 60.0
 """For a cluster to find room for the workers; clusters that grow by themselves need some time."""
 
 
+SETTLE_S = 5.0
+"""For the other workers to start that have room when the first one runs."""
+
+
 class RayWorker:
-    """A Ray actor: holds one processor, and one worker process in which it does tasks.
+    """A Ray actor: holds what it needs, and one worker process in which it does tasks.
 
     A compiler in the actor itself could neither be stopped when it hangs nor crash without
     taking the actor along.
@@ -84,11 +91,12 @@ class RayPool(Pool[Answer]):
     task is tried again there. While some actors have no room, the others go on.
 
     Args:
-        workers: how many actors, of one processor each.
+        workers: how many actors.
         timeout_s: the time one evaluation may take.
         address: of a cluster, or ``auto``; None uses the Ray this process is connected to, or
             starts one on this machine.
-        start_timeout_s: for the cluster to find room.
+        start_timeout_s: for the cluster to find room for the first worker.
+        needs: what each worker holds, and the environment that it runs in.
     """
 
     task_s = 0.0015
@@ -100,7 +108,9 @@ class RayPool(Pool[Answer]):
         timeout_s: float,
         address: str | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
+        needs: WorkerNeeds | None = None,
     ) -> None:
+        self._needs = needs or WorkerNeeds()
         self._capacity = workers
         self._timeout_s = timeout_s
         self._address = address
@@ -190,27 +200,45 @@ class RayPool(Pool[Answer]):
             slot.job = job
 
     def _start_actors(self, title: str) -> None:
-        self._connection = RayConnection(self._address, workers=self._capacity)
+        self._connection = RayConnection(
+            self._address, processors=math.ceil(self._capacity * self._needs.num_cpus)
+        )
         self._ray = self._connection.ray
-        self._worker = self._ray.remote(num_cpus=1, max_restarts=0)(RayWorker)
+        needs = self._needs.options()
+        with ray_errors():
+            self._worker = self._ray.remote(max_restarts=0, **needs)(RayWorker)
         self._title = f"npu-tune: {title}"
+        # All are asked for at once, so that a cluster that grows by itself sees what is wanted.
         self._slots = [self._new_slot() for _ in range(self._capacity)]
         awaited = [slot.awaited for slot in self._slots]
+        done, _ = self._ray.wait(awaited, num_returns=1, timeout=self._start_timeout_s)
+        if not done:
+            raise self._no_room()
+        # The others are waited for no longer than until they would be there if there was room.
         done, missing = self._ray.wait(
-            awaited, num_returns=len(awaited), timeout=self._start_timeout_s
+            awaited, num_returns=len(awaited), timeout=min(SETTLE_S, self._start_timeout_s)
         )
-        if missing:
-            total = self._ray.cluster_resources().get("CPU", 0)
-            self.close()
-            raise ExecutorError(
-                f"The Ray cluster has room for {len(done)} of {self._capacity} workers: it has "
-                f"{total:g} processors, and others may use them too.",
-                remedy=f"Ask for {max(len(done), 1)} workers{key_note('executor.workers')}, or enlarge the cluster.",
-                room=len(done),
-                workers=self._capacity,
-            )
-        for slot in self._slots:
+        for slot in [slot for slot in self._slots if slot.awaited in done]:
             self._take(slot)
+        if missing:
+            warnings.warn(
+                f"{len(done)} of {self._capacity} workers have room on the Ray cluster; the work "
+                "begins with them, and the others join as they get room.",
+                NpuTuneWarning,
+                stacklevel=2,
+            )
+
+    def _no_room(self) -> ExecutorError:
+        """Closes the pool; the error of a cluster that has room for no worker at all."""
+        total = self._ray.cluster_resources().get("CPU", 0)
+        self.close()
+        return ExecutorError(
+            f"The Ray cluster has room for 0 of {self._capacity} workers, which need "
+            f"{self._needs} each: it has {total:g} processors, and others may use them too.",
+            remedy=f"Ask for less{key_note('executor.num_cpus')}, or enlarge the cluster.",
+            room=0,
+            workers=self._capacity,
+        )
 
     def _new_slot(self) -> _Slot[Answer]:
         # What Ray's lists and pages show; a name may stand once in a cluster's namespace.

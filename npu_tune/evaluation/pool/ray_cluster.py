@@ -48,7 +48,7 @@ class RayConnection(Closing):
     Args:
         address: of a cluster, or ``auto``; None uses the Ray this process is connected to, or
             starts one on this machine.
-        workers: the processors of a Ray that is started here.
+        processors: of a Ray that is started here.
 
     Attributes:
         ray: the module.
@@ -57,7 +57,7 @@ class RayConnection(Closing):
         ExecutorError: if there is no such cluster, or Ray cannot be started.
     """
 
-    def __init__(self, address: str | None, *, workers: int) -> None:
+    def __init__(self, address: str | None, *, processors: int) -> None:
         # Nobody asked for statistics to be sent to Ray's makers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray  # noqa: PLC0415 - slow to import, and not needed for --help
@@ -67,7 +67,7 @@ class RayConnection(Closing):
         with contextlib.ExitStack() as until_connected:
             if not ray.is_initialized():
                 if address is None:
-                    self._local = until_connected.enter_context(_LocalRay(workers))
+                    self._local = until_connected.enter_context(_LocalRay(processors))
                     _adopt(self._local.auth_mode)
                     address = self._local.address
                 until_connected.callback(ray.shutdown)

@@ -22,8 +22,9 @@ from fake_targets import (
     wait_until,
 )
 
-from npu_tune.errors import ExecutorError
+from npu_tune.errors import ExecutorError, NpuTuneWarning
 from npu_tune.evaluation.pool.ray import RayPool
+from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.tuning import run_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -75,16 +76,46 @@ def test_an_existing_cluster_is_used_over_several_nodes(tmp_path, cluster):
     assert not any(trial.failure for trial in result.trials)
 
 
-def test_a_cluster_that_is_too_small_is_an_error_that_says_so(cluster):
+def test_the_work_begins_with_the_workers_that_have_room_and_the_others_join(tmp_path, cluster):
     cluster.add_node(num_cpus=1)
+    with RayPool(workers=2, timeout_s=300.0, address=cluster.address) as pool:
+        with pytest.warns(NpuTuneWarning, match="1 of 2 workers have room"):
+            submit(pool, LayeredTarget(), CHANGED[0])
+        assert next_finished(pool).answer.error is None
+        assert pool.free == 1
+        cluster.add_node(num_cpus=1)
+        # Whoever waits for answers hears of workers that are there now, too.
+        wait_until(lambda: pool.wait(0.1) is None and pool.free == 2)
+
+
+def test_a_cluster_without_room_for_any_worker_is_an_error_that_says_what_they_need(cluster):
+    cluster.add_node(num_cpus=1, resources={"board": 1})
+    needs = WorkerNeeds(resources={"board": 2})
 
     with (
-        RayPool(workers=2, timeout_s=60.0, address=cluster.address, start_timeout_s=8.0) as pool,
-        pytest.raises(ExecutorError, match="room for 1 of 2 workers") as caught,
+        RayPool(
+            workers=2,
+            timeout_s=60.0,
+            address=cluster.address,
+            start_timeout_s=8.0,
+            needs=needs,
+        ) as pool,
+        pytest.raises(ExecutorError, match=r"room for 0 of 2 workers.* board = 2") as caught,
     ):
         submit(pool, LayeredTarget(), CHANGED[0])
 
-    assert caught.value.data == {"room": 1, "workers": 2}
+    assert caught.value.data == {"room": 0, "workers": 2}
+
+
+def test_a_worker_runs_on_a_node_that_has_the_resource_it_needs_and_holds_it(cluster):
+    import ray
+
+    cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1, resources={"board": 1})
+    needs = WorkerNeeds(resources={"board": 1})
+    with RayPool(workers=1, timeout_s=60.0, address=cluster.address, needs=needs) as pool:
+        assert evaluate(pool, LayeredTarget(), CHANGED[0]).answer.error is None
+        wait_until(lambda: ray.available_resources().get("board", 0) == 0)
 
 
 def test_what_was_lost_with_its_node_is_evaluated_on_another(tmp_path, cluster):
@@ -139,7 +170,7 @@ RAY_ENDS = """
 import os, signal, sys
 from pathlib import Path
 
-from npu_tune.errors import ExecutorError
+from npu_tune.errors import ExecutorError, NpuTuneWarning
 from npu_tune.evaluation.pool.ray import RayPool
 from evaluations import CHANGED, next_finished, submit
 from fake_targets import Waiting, is_running, wait_until
