@@ -14,6 +14,9 @@ from typing import Any, ClassVar, TypeVar
 
 ErrorType = TypeVar("ErrorType", bound="NpuTuneError")
 
+MOST_CHARACTERS = 2000
+"""Of a message, or of a remedy: what stands in a file may be of any length."""
+
 
 class NpuTuneError(Exception):
     """Base of everything this package raises on purpose.
@@ -27,9 +30,9 @@ class NpuTuneError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, remedy: str = "", **data: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        super().__init__(_clip(message))
+        self.message = _clip(message)
+        self.remedy = _clip(remedy)
         self.data = data
 
     def __str__(self) -> str:
@@ -37,6 +40,13 @@ class NpuTuneError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.message, self.remedy, self.data))
+
+
+def _clip(text: str) -> str:
+    """The beginning and the end of a text, where it is too long to be read."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return f"{text[: MOST_CHARACTERS - 500]} [...] {text[-400:]}"
 
 
 def _rebuild(
@@ -172,6 +182,12 @@ class CompilerTimeoutError(EvaluationError):
     failure = "timeout"
 
 
+class CompilerMemoryError(EvaluationError):
+    """The compiler wanted more memory than is allowed for one evaluation."""
+
+    failure = "out-of-memory"
+
+
 class InaccurateOutputError(EvaluationError):
     """The compiled network computes something else than the original."""
 
@@ -198,6 +214,7 @@ FAILURES: Mapping[str, type[EvaluationError]] = {
         CompilerError,
         CompilerCrashError,
         CompilerTimeoutError,
+        CompilerMemoryError,
         InaccurateOutputError,
         WorkerLostError,
     )

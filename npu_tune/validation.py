@@ -19,6 +19,15 @@ from npu_tune.errors import NpuTuneError, remedy_for
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MOST_TEXT_BYTES = 1_000_000
+"""Of a file that a person writes. Parsers take some hundred times as much memory."""
+
+_DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+"""Reading a key takes the square of its parts, in memory too."""
+
+_LONGEST_NAME = 200
+"""That may be a known one spelled wrong."""
+
 SHOWN = "shown"
 """Under this key of an error's data stands what may be shown of the value that is at fault."""
 
@@ -60,19 +69,47 @@ def read_toml(path: Path, *, whole: str, kind: type[NpuTuneError]) -> dict[str, 
         kind: the class of the exceptions.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = bounded_text(path)
     except OSError as error:
         raise kind(
             f"Cannot read the {whole} {path}: {error.strerror}.",
             remedy=remedy_for(error, "Check the path."),
             path=str(path),
         ) from error
+    except ValueError as error:
+        raise _no_toml_error(error, source=str(path), whole=whole, kind=kind) from error
+    return parse_toml(text, source=str(path), whole=whole, kind=kind)
+
+
+def parse_toml(text: str, *, source: str, whole: str, kind: type[NpuTuneError]) -> dict[str, Any]:
+    """The tables of a text in TOML, as of :func:`read_toml`."""
+    try:
+        if _DEEP_KEY.search(text):
+            raise ValueError("a key has more parts than anybody writes")
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # too long numbers and too deep lists, too
-        raise kind(
-            f"The {whole} {path} is not TOML: {str(error).rstrip('.')}.",
-            remedy="Mend it.",
-            path=str(path),
-        ) from error
+        raise _no_toml_error(error, source=source, whole=whole, kind=kind) from error
+
+
+def _no_toml_error(
+    error: Exception, *, source: str, whole: str, kind: type[NpuTuneError]
+) -> NpuTuneError:
+    said = str(error).rstrip(".")
+    return kind(f"The {whole} {source} is not TOML: {said}.", remedy="Mend it.", path=source)
+
+
+def bounded_text(path: Path) -> str:
+    """The text of a file that a person writes, which is never long.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if there is more of it than anybody writes, or it is no UTF-8.
+    """
+    with path.open("rb") as file:
+        content = file.read(MOST_TEXT_BYTES + 1)
+    if len(content) > MOST_TEXT_BYTES:
+        raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes")
+    return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def to_toml(table: BaseModel) -> str:
@@ -200,6 +237,8 @@ def closest_hint(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
         known: all names to choose from.
         cutoff: least similarity, from 0 to 1 for equal names, as of ``difflib``.
     """
+    if len(name) > _LONGEST_NAME:  # comparing takes the product of both lengths
+        return ""
     close = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"Did you mean {close[0]!r}? " if close else ""
 

@@ -44,6 +44,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "executor.address": "address",
     "executor.workers": "workers",
     "executor.timeout_s": "timeout",
+    "executor.memory_limit": "memory_limit",
 }
 """By key of a study file, the argument of :func:`tune` that gives it."""
 
@@ -69,6 +70,7 @@ def tune(
     executor: str = "process",
     workers: int | None = None,
     timeout: str | float | None = None,
+    memory_limit: str | int | None = None,
     address: str | None = None,
     storage: str | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
@@ -103,6 +105,8 @@ def tune(
         executor: ``process``, ``inline`` or ``ray``.
         workers: evaluations at a time; the usable processors if None.
         timeout: what one evaluation may take, such as ``"5m"``, or seconds.
+        memory_limit: what each process of an evaluation may have, such as ``"4 GiB"``, or bytes;
+            any number if None.
         address: of an existing Ray cluster.
         storage: a database URL instead of a file in the folder.
         cache: folder of evaluations shared with other studies; the user's if None, and none if
@@ -160,6 +164,7 @@ def tune(
             "kind": executor,
             "workers": workers,
             "timeout_s": timeout,
+            "memory_limit": memory_limit,
             "address": address,
         },
     }

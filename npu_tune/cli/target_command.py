@@ -48,6 +48,7 @@ STUDY_FLAGS: Mapping[str, str] = {
     "executor.memory": "--memory",
     "executor.resources": "--resources",
     "executor.runtime_env": "--runtime-env-json",
+    "executor.memory_limit": "--memory-limit",
 }
 """By key of a study file, the flag that a command line has for it."""
 

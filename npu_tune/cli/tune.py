@@ -53,6 +53,11 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 @click.option("--wall-time", metavar="TIME", help="Stop after such as 90s, 15m or 1h30m.")
 @click.option("--workers", type=int, help="Evaluations at a time. [default: one per processor]")
 @click.option("--timeout", metavar="TIME", help="What one evaluation may take. [default: 5m]")
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    help="What each process of an evaluation may have of memory, such as 4GiB. [default: any]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler.")
 @click.option(
     "--sampler",
@@ -137,6 +142,7 @@ def tune(
     wall_time: str | None,
     workers: int | None,
     timeout: str | None,
+    memory_limit: str | None,
     seed: int,
     sampler: str | None,
     polish: bool | None,
@@ -195,6 +201,7 @@ def tune(
             "memory": memory,
             "resources": _json_object("--resources", resources),
             "runtime_env": _json_object("--runtime-env-json", runtime_env),
+            "memory_limit": memory_limit,
         },
     }
     study = parse_study(without_none(document), base=Path.cwd(), source="command line")

@@ -21,6 +21,7 @@ from npu_tune.errors import (
     remedy_for,
     sentence_of,
 )
+from npu_tune.evaluation.memory import blamed_on_memory, data_limit, memory_error
 from npu_tune.evaluation.outcome import Outcome
 from npu_tune.space import Configuration
 from npu_tune.targets import Evaluation, Problem
@@ -49,7 +50,7 @@ def evaluate(
         )
         evaluation, error = _plain(made), None
     except EvaluationError as failure:
-        evaluation, error = None, plain_error(failure)
+        evaluation, error = None, blamed_on_memory(plain_error(failure), data_limit())
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a compiler may raise anything
         evaluation, error = None, _error_of(failure)
     finally:
@@ -67,6 +68,9 @@ def is_scarcity(failure: BaseException) -> bool:
 
 def _error_of(failure: BaseException) -> EvaluationError:
     said = sentence_of(failure)
+    own_limit = data_limit()
+    if isinstance(failure, MemoryError) and own_limit is not None:
+        return memory_error(own_limit, said)
     if isinstance(failure, MemoryError):
         limit = memory_limit()
         may = "" if limit is None else f" The worker may use {limit / 2**20:,.0f} MiB."
@@ -75,7 +79,7 @@ def _error_of(failure: BaseException) -> EvaluationError:
             remedy="Use fewer workers, or give each more memory.",
         )
     if not is_scarcity(failure):
-        return CompilerError(said)
+        return blamed_on_memory(CompilerError(said), own_limit)
     return WorkerLostError(
         said, remedy=remedy_for(failure, "") if isinstance(failure, OSError) else ""
     )

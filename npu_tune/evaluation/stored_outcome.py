@@ -11,6 +11,7 @@ from typing import Any
 from npu_tune.errors import (
     FAILURES,
     CompilerCrashError,
+    CompilerMemoryError,
     CompilerTimeoutError,
     EvaluationError,
     WorkerLostError,
@@ -20,7 +21,7 @@ from npu_tune.space import Value
 from npu_tune.targets import Evaluation
 from npu_tune.targets.profiles import pack_profile, unpack_profile
 
-_NOT_A_VERDICT = (WorkerLostError, CompilerCrashError, CompilerTimeoutError)
+_NOT_A_VERDICT = (WorkerLostError, CompilerCrashError, CompilerMemoryError, CompilerTimeoutError)
 """What may be the machine's fault counts in the search that saw it, never for others."""
 
 

@@ -12,10 +12,14 @@ from collections.abc import Callable
 
 from npu_tune.errors import ModelError
 
-MOST_BYTES = 2_000_000_000
-"""Far more than any network for a microcontroller's accelerator takes, weights included."""
-MOST_SECONDS = 10.0
-"""Of computing, not of waiting, so that a busy machine refuses nothing that another one reads."""
+MOST_BYTES = 1_500_000_000
+"""Far more than any network for a microcontroller's accelerator takes, weights included. With the
+libraries, a process that reads stays below 2 GB."""
+MOST_SECONDS = 5.0
+"""Of computing, not of waiting, so that a busy machine refuses nothing that another one reads. A
+file is read, and then imported or converted: less than 10 s together."""
+MOST_LAYERS = 20_000
+"""Some times more than the deepest networks have, and what follows takes time for each."""
 
 _REMEDY = "Check where the file is from; no network for an accelerator of this kind needs that."
 
@@ -81,6 +85,20 @@ class ReadingBudget:
             )
         self._bytes += size_bytes
         self.check_time()
+
+    def check_layers(self, count: int) -> None:
+        """Counts the operators of a file before anything is made of them.
+
+        Raises:
+            ModelError: if there are more than any network has.
+        """
+        if count > MOST_LAYERS:
+            raise ModelError(
+                f"{self.subject!r} has {count:,} operators; {MOST_LAYERS:,} is the most that is "
+                "read.",
+                remedy=self._remedy,
+                operators=count,
+            )
 
     def check_time(self) -> None:
         """Looks at the time; call it once per step of any loop that the file decides.

@@ -28,6 +28,9 @@ from npu_tune.quantities import (
 from npu_tune.tuning.ledger.address import check_address
 from npu_tune.validation import SHOWN
 
+LEAST_MEMORY = 2**28
+"""A worker takes half of it before it compiles anything."""
+
 
 def _duration(value: object) -> object:
     return parse_duration_s(value) if isinstance(value, str) else value
@@ -104,6 +107,7 @@ PositiveFinite = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 Seconds = Annotated[PositiveFinite, BeforeValidator(_duration)]
 SecondsOrZero = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_duration)]
 SizeField = Annotated[PositiveInt, BeforeValidator(_size)]
+Memory = Annotated[int, Field(ge=LEAST_MEMORY, le=2**62), BeforeValidator(_size)]
 StorageField = Annotated[str, BeforeValidator(_storage)]
 TrueOrCount = Annotated[bool | int, BeforeValidator(_true_or_count)]
 PathField = Annotated[Path, Field(strict=False), BeforeValidator(_without_zero_byte)]

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.tuning.fields import (
     CacheField,
+    Memory,
     NameField,
     PathField,
     PositiveFinite,
@@ -156,6 +157,14 @@ class ExecutorSection(Table):
             "as `timeout`"
         ),
     ] = DEFAULT_TIMEOUT_S
+    memory_limit: Annotated[
+        Memory | None,
+        key(
+            "what each process of an evaluation may have of memory of its own, in bytes or such "
+            'as `"4 GiB"`, 256 MiB at least; one that wants more fails as `out-of-memory`',
+            default="none",
+        ),
+    ] = None
     address: Annotated[
         str | None,
         key(
@@ -181,22 +190,20 @@ class ExecutorSection(Table):
     ] = None
     resources: Annotated[
         dict[str, PositiveFinite],
-        Field(default_factory=dict),
         key(
             "custom resources of the cluster's nodes that each worker holds while it works, "
             "such as `{board = 1}` or a licence",
             default="none",
         ),
-    ]
+    ] = Field(default_factory=dict)
     runtime_env: Annotated[
         dict[str, Any],
-        Field(default_factory=dict),
         key(
             "the environment that [Ray makes for its workers](cluster.md#workers-without-npu-tune), "
             'such as `{pip = ["npu-tune"]}`',
             default="what is installed there",
         ),
-    ]
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> ExecutorSection:
@@ -207,6 +214,8 @@ class ExecutorSection(Table):
             )
         if self.kind == "inline" and (self.workers or 1) > 1:
             raise ValueError("the inline executor has one worker; use kind = 'process'")
+        if self.kind == "inline" and self.memory_limit is not None:
+            raise ValueError("the inline executor has no memory limit; use kind = 'process'")
         if self.address is not None and self.kind != "ray":
             raise ValueError("an address is for kind = 'ray' only")
         return self

@@ -38,7 +38,7 @@ class TrialRecord:
         violations: by limited metric, how far it is beyond its bounds (> 0 means violated), in
             its unit.
         failure: None, or the failure's class (``illegal``, ``compiler-error``, ``crash``,
-            ``timeout``, ``inaccurate``, ``infrastructure``).
+            ``timeout``, ``out-of-memory``, ``inaccurate``, ``infrastructure``).
         message: what the failure said.
         origin: ``baseline``, ``start: <label>``, ``sampler``, ``repeat: <why>`` or
             ``polish: <what is reverted>``.

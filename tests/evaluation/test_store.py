@@ -10,6 +10,7 @@ import pytest
 from npu_tune.errors import (
     CompilerCrashError,
     CompilerError,
+    CompilerMemoryError,
     CompilerTimeoutError,
     IllegalConfigurationError,
     InaccurateOutputError,
@@ -22,6 +23,7 @@ from npu_tune.evaluation.store import Store, store_path
 from npu_tune.evaluation.stored_outcome import StoredOutcome
 from npu_tune.targets import Evaluation, Identity
 
+LIMITED = (WorkerLostError, CompilerCrashError, CompilerTimeoutError, CompilerMemoryError)
 EVALUATION = Evaluation(
     {"cycles": 0.1 + 0.2},
     {"conv": {"cycles": 3.0, "wait": 1e-9}},
@@ -57,7 +59,7 @@ def test_what_the_target_says_of_a_configuration_comes_back_as_what_it_was(path,
     assert (known.message, known.remedy) == ("No.", "Never.")
 
 
-@pytest.mark.parametrize("kind", [WorkerLostError, CompilerCrashError, CompilerTimeoutError])
+@pytest.mark.parametrize("kind", LIMITED)
 def test_what_may_be_the_machines_fault_is_not_kept(path, kind):
     with Store(path) as store:
         store.learn("key", Outcome.failed(kind("It died.")))

@@ -32,6 +32,9 @@ FIRST_KEYS = 1
 
 _META = b"npu_tune.comparison"
 
+_EXHAUSTED = (RecursionError, MemoryError, OverflowError, AttributeError)
+"""What documents do that are nested deeply, or are no recordings at all."""
+
 Points = tuple[tuple[float, ...], ...]
 """Points, each with one number per metric of the objective, in its order."""
 
@@ -193,7 +196,7 @@ def read_recording(path: Path) -> Recording:
         version = meta["schema_version"]
         if version == SCHEMA_VERSION:
             return _parse_recording(meta, table.to_pandas())
-    except (OSError, LookupError, TypeError, pa.ArrowException, ValueError) as error:
+    except (OSError, LookupError, TypeError, pa.ArrowException, ValueError, *_EXHAUSTED) as error:
         raise StorageError(
             f"{path} is no recording of a comparison, or a damaged one.",
             remedy="Remove it, and run the comparison again.",

@@ -43,6 +43,7 @@ class Child:
     Args:
         module: its ``main`` reads the descriptors' numbers from ``sys.argv``.
         descriptors: of files and sockets that it inherits.
+        words: further arguments of the program, behind the descriptors.
         stop_s: how long it may be stopped (SIGSTOP) before it is ended.
         folder: its own temporary folder, which is removed when it has ended.
 
@@ -51,10 +52,15 @@ class Child:
     """
 
     def __init__(
-        self, module: str, *descriptors: int, stop_s: float, folder: Path | None = None
+        self,
+        module: str,
+        *descriptors: int,
+        words: tuple[str, ...] = (),
+        stop_s: float,
+        folder: Path | None = None,
     ) -> None:
         program = [sys.executable, "-c", f"from {module} import main; main()"]
-        command = [*program, *map(str, descriptors)]
+        command = [*program, *map(str, descriptors), *words]
         self._folder = folder
         if sys.platform == "linux":
             numbers = ",".join(map(str, descriptors))

@@ -28,6 +28,10 @@ class PoolOptions(Protocol):
         """The time one evaluation may take."""
 
     @property
+    def memory_limit(self) -> int | None:
+        """Bytes that each process of an evaluation may have."""
+
+    @property
     def address(self) -> str | None:
         """Of a Ray cluster."""
 
@@ -46,10 +50,15 @@ def make_pool(options: PoolOptions, problem: Problem | None = None) -> Pool[Answ
     if options.kind == "inline":
         return InlinePool(problem)
     if options.kind == "process":
-        return ProcessPool(workers=options.capacity, timeout_s=options.timeout_s)
+        return ProcessPool(
+            workers=options.capacity,
+            timeout_s=options.timeout_s,
+            memory_limit=options.memory_limit,
+        )
     return RayPool(
         workers=options.capacity,
         timeout_s=options.timeout_s,
+        memory_limit=options.memory_limit,
         address=options.address,
         needs=options.needs,
     )

@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from typing import IO
 
 from npu_tune.errors import EvaluationError, ExecutorError, NpuTuneWarning, WorkerLostError
+from npu_tune.evaluation.memory import blamed_on_memory
 from npu_tune.evaluation.pool.attempts import (
     LOSSES,
     Attempts,
@@ -39,14 +40,23 @@ class ProcessPool(Pool[Answer]):
     Args:
         workers: how many.
         timeout_s: the time one evaluation may take; starting a worker is not part of it.
+        memory_limit: bytes that each process of it may have; None for any number.
         losses: how often a task may lose its worker before it is given up.
     """
 
     task_s = 0.0002
 
-    def __init__(self, *, workers: int, timeout_s: float, losses: int = LOSSES) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int,
+        timeout_s: float,
+        memory_limit: int | None = None,
+        losses: int = LOSSES,
+    ) -> None:
         self._capacity = workers
         self._timeout_s = timeout_s
+        self._memory_limit = memory_limit
         self._jobs: dict[WorkerProcess, Submission[Answer]] = {}
         self._workers: list[WorkerProcess] = []
         self._again: deque[Submission[Answer]] = deque()
@@ -129,7 +139,7 @@ class ProcessPool(Pool[Answer]):
         """Starts workers, so that the others get ready while the first one works."""
         for _ in range(min(self._room - len(self._workers), _STARTED_AT_ONCE)):
             try:
-                worker = WorkerProcess(timeout_s=self._timeout_s)
+                worker = WorkerProcess(timeout_s=self._timeout_s, memory_limit=self._memory_limit)
             except ExecutorError as error:
                 if not self._workers:
                     raise
@@ -206,10 +216,12 @@ class ProcessPool(Pool[Answer]):
         if death.under_way is None:
             return self._lose(job, f"A worker process ended: {death.how}{death.last_words}.")
         key, seconds = death.under_way
-        if self._attempts.crashed(job.ticket, key):
+        crash = crash_error(death.how, death.last_words)
+        error = blamed_on_memory(crash, self._memory_limit)
+        if error is crash and self._attempts.crashed(job.ticket, key):
             self._again.append(job)
             return None
-        return self._blame(job, key, crash_error(death.how, death.last_words), seconds)
+        return self._blame(job, key, error, seconds)
 
     def _blame(
         self, job: Submission[Answer], key: str, error: EvaluationError, seconds: float

@@ -61,12 +61,13 @@ class WorkerProcess:
 
     Args:
         timeout_s: the time one evaluation may take.
+        memory_limit: bytes that each process of it may have; None for any number.
 
     Raises:
         ExecutorError: if it cannot be started.
     """
 
-    def __init__(self, *, timeout_s: float) -> None:
+    def __init__(self, *, timeout_s: float, memory_limit: int | None = None) -> None:
         self._timeout_s = timeout_s
         self._alive = True
         self._asked = 0
@@ -87,6 +88,7 @@ class WorkerProcess:
                 "npu_tune.evaluation.pool.worker",
                 self._line.lend(),
                 slate_file.fileno(),
+                words=() if memory_limit is None else (str(memory_limit),),
                 stop_s=timeout_s,
                 folder=folder,
             )

@@ -37,11 +37,14 @@ class RayWorker:
 
     Args:
         timeout_s: the time one evaluation may take.
+        memory_limit: bytes that each process of it may have; None for any number.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, memory_limit: int | None = None) -> None:
         # What was lost on this machine is tried again on another one.
-        self._pool: ProcessPool[Any] = ProcessPool(workers=1, timeout_s=timeout_s, losses=1)
+        self._pool: ProcessPool[Any] = ProcessPool(
+            workers=1, timeout_s=timeout_s, memory_limit=memory_limit, losses=1
+        )
         self._binding: Binding | None = None
 
     def ready(self) -> None:
@@ -93,6 +96,7 @@ class RayPool(Pool[Answer]):
     Args:
         workers: how many actors.
         timeout_s: the time one evaluation may take.
+        memory_limit: bytes that each process of it may have; None for any number.
         address: of a cluster, or ``auto``; None uses the Ray this process is connected to, or
             starts one on this machine.
         start_timeout_s: for the cluster to find room for the first worker.
@@ -106,6 +110,7 @@ class RayPool(Pool[Answer]):
         *,
         workers: int,
         timeout_s: float,
+        memory_limit: int | None = None,
         address: str | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
         needs: WorkerNeeds | None = None,
@@ -113,6 +118,7 @@ class RayPool(Pool[Answer]):
         self._needs = needs or WorkerNeeds()
         self._capacity = workers
         self._timeout_s = timeout_s
+        self._memory_limit = memory_limit
         self._address = address
         self._start_timeout_s = start_timeout_s
         self._slots: list[_Slot[Answer]] = []
@@ -243,7 +249,7 @@ class RayPool(Pool[Answer]):
     def _new_slot(self) -> _Slot[Answer]:
         # What Ray's lists and pages show; a name may stand once in a cluster's namespace.
         name = f"{self._title} {uuid.uuid4().hex[:8]}"
-        actor = self._worker.options(name=name).remote(self._timeout_s)
+        actor = self._worker.options(name=name).remote(self._timeout_s, self._memory_limit)
         return _Slot(actor=actor, awaited=actor.ready.options(name=f"start {name}").remote())
 
     def _take(self, slot: _Slot[Answer]) -> Finished[Answer] | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from npu_tune.errors import NpuTuneError, plain_error, sentence_of
 from npu_tune.evaluation.evaluate import is_scarcity
+from npu_tune.evaluation.memory import data_limit, holds_much, limit_memory, memory_error
 from npu_tune.evaluation.pool.binding import Binding, BoundProblem
 from npu_tune.evaluation.pool.messages import (
     Answered,
@@ -34,6 +35,8 @@ _STDERR = 2
 def main() -> None:
     """Does what comes over the socket until the other side closes it."""
     connection, descriptor = Connection(int(sys.argv[1])), int(sys.argv[2])
+    for limit in sys.argv[3:]:
+        limit_memory(int(limit))
     slate = Slate(descriptor)
     os.close(descriptor)
     socket = os.fstat(connection.fileno())
@@ -52,6 +55,8 @@ def main() -> None:
             if not _is_socket(connection.fileno(), socket):
                 sys.exit("An evaluation has closed the connection of its worker.")
             connection.send_bytes(answer)
+            if holds_much():
+                break  # what comes next has the memory of a fresh worker
 
 
 @contextlib.contextmanager
@@ -93,6 +98,9 @@ def _bind(binding: Binding, bound: BoundProblem) -> Ready | Refused | Unfit:
     except NpuTuneError as error:
         return Refused(binding.digest, plain_error(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong, the parent must hear of it
+        limit = data_limit()
+        if isinstance(error, MemoryError) and limit is not None:
+            return Refused(binding.digest, memory_error(limit, sentence_of(error)))
         return Unfit(sentence_of(error), scarce=is_scarcity(error))
     return Ready()
 

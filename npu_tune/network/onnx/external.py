@@ -93,7 +93,8 @@ def _content(
                 f"are not where they should be in the file {location!r}, which has {size:,} bytes",
                 "Copy or export both files again.",
             )
-        budget.take(length, f"the tensor {label!r}")
+        # The bytes that are read, and those that the message keeps.
+        budget.take(2 * length, f"the tensor {label!r}")
         with file.open("rb") as stream:
             stream.seek(offset)
             return stream.read(length)

@@ -42,6 +42,8 @@ _MOST_PRODUCTS = 3_000_000_000
 _MOST_SLOW_ELEMENTS = 100_000
 """A second or two where each element takes some microseconds of Python."""
 _ELEMENT_BYTES = 8
+_WORKING = 3
+"""Copies that there are while ONNX's own implementation computes a result."""
 
 
 def cannot_fold_error(node: OnnxNode, reason: str) -> UnsupportedOperatorError:
@@ -80,6 +82,7 @@ def check_foldable(graph: OnnxGraph, node: OnnxNode) -> None:
         if shape is None:
             raise cannot_fold_error(node, "how large its results are is not known beforehand")
         made += math.prod(shape)
+    graph.budget.scratch().take(_WORKING * made * _ELEMENT_BYTES, f"computing the {node}")
     graph.budget.take(made * _ELEMENT_BYTES, f"the result of the {node}")
     if node.op in _MATRIX_PRODUCTS:
         products = math.prod(shapes[0] or ()) * _inner_size(node, given)

@@ -54,6 +54,7 @@ def parse_onnx(model_bytes: bytes, *, name: str, budget: ReadingBudget) -> onnx.
         raise ModelError(
             f"The ONNX file of {name!r} holds no operators.", remedy="Copy or export it again."
         )
+    budget.check_layers(len(model.graph.node))
     model = _with_known_opset(expand_functions(model, name=name, budget=budget))
     require_well_formed(model, name=name)
     return model

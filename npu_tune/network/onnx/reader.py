@@ -98,7 +98,9 @@ def _read(
         name=name,
         format="onnx",
         layers=layers,
-        tensors=MappingProxyType(constants | _run_time_tensors(graph, layers, constants, name)),
+        tensors=MappingProxyType(
+            constants | _run_time_tensors(graph, layers, constants, name, budget)
+        ),
         inputs=tuple(value.name for value in graph.input if value.name not in constants),
         outputs=tuple(value.name for value in graph.output),
         model_bytes=model_bytes,
@@ -144,7 +146,11 @@ def _constants(graph: onnx.GraphProto, name: str, budget: ReadingBudget) -> dict
 
 
 def _run_time_tensors(
-    graph: onnx.GraphProto, layers: tuple[Layer, ...], constants: dict[str, Tensor], name: str
+    graph: onnx.GraphProto,
+    layers: tuple[Layer, ...],
+    constants: dict[str, Tensor],
+    name: str,
+    budget: ReadingBudget,
 ) -> dict[str, Tensor]:
     """Tensors of the inputs and of everything that is computed at run time.
 
@@ -179,6 +185,7 @@ def _run_time_tensors(
             )
         dtype = element_type(known[label].type.tensor_type.elem_type, label, name=name)
         tensors[label] = Tensor(label, shape, dtype.name)
+        budget.scratch().take(tensors[label].size_bytes, f"the tensor {label!r}")
     return tensors
 
 

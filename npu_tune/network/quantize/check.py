@@ -35,6 +35,8 @@ from npu_tune.network.quantize.simplify import simplify
 
 _FEWEST, _MOST = 4, 16
 """Runs per kind of inputs; calibration takes twice the most by default."""
+_OUTPUT_BYTES = 32
+"""Of each value of an output: both forms, and the real numbers that they are compared as."""
 _ENOUGH_VALUES = 256
 """Of the smallest output, which a ratio is taken over."""
 
@@ -60,6 +62,8 @@ def check_conversion(
         ConversionError: if LiteRT cannot run the result.
         MissingExtraError: if a runtime is not installed.
     """
+    outputs = sum(network.tensors[name].elements for name in network.outputs)
+    ReadingBudget(network.name).take(_OUTPUT_BYTES * outputs, "comparing the outputs")
     source = _open_source(network)
     result = ConvertedNetwork(conversion)
     shapes = {name: network.tensors[name].shape for name in network.inputs}

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from npu_tune.errors import UsageError, remedy_for
-from npu_tune.validation import Table, read_toml, validated
+from npu_tune.validation import Table, bounded_text, read_toml, validated
 
 VERSION = 1
 """Of the configuration file."""
@@ -163,7 +163,7 @@ def plan_document(plan: RewritePlan) -> dict[str, Any]:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(bounded_text(file))
     except OSError as error:
         raise UsageError(
             f"Cannot read the {_WHOLE} {file}: {error.strerror}.",

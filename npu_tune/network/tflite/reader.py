@@ -123,6 +123,7 @@ class _GraphReader:
 
     def layers(self) -> tuple[Layer, ...]:
         """The operators, in the file's order."""
+        self._entries.budget.check_layers(self._graph.OperatorsLength())
         operators = operators_of(self._graph, self._entries)
         ops = [self._codes[operator.OpcodeIndex()] for operator in operators]
         outputs = [self._tensors(operator, "Outputs") for operator in operators]

@@ -16,7 +16,13 @@ Scalar = str | bool | int | float
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 
 FailureName = Literal[
-    "illegal", "compiler-error", "crash", "timeout", "inaccurate", "infrastructure"
+    "illegal",
+    "compiler-error",
+    "crash",
+    "timeout",
+    "out-of-memory",
+    "inaccurate",
+    "infrastructure",
 ]
 """Classes of failed evaluations, as reports count them."""
 

@@ -18,7 +18,7 @@ from npu_tune.targets.ethos_u.system import vendor_ini
 from npu_tune.targets.ethos_u.target import EthosUTarget
 from npu_tune.targets.options import OptionInfo, read_options
 from npu_tune.targets.problem import Target
-from npu_tune.validation import Table, known_remedy, option_name, sentence
+from npu_tune.validation import Table, bounded_text, known_remedy, option_name, sentence
 
 ACCELERATORS: Mapping[str, str] = {
     "ethos-u55-32": "32 MACs per cycle",
@@ -132,8 +132,8 @@ def _read(ini: Path) -> str:
             remedy="Rename it.",
         )
     try:
-        return ini.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return bounded_text(ini)
+    except (OSError, ValueError) as error:
         raise TargetError(
             f"The Vela ini file {ini} cannot be read: {error}.",
             remedy=f"Give the path of a readable file as {option_name('config')}.",

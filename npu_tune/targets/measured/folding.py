@@ -11,6 +11,7 @@ import numpy as np
 
 from npu_tune.errors import ModelError, ModelFormatError, UnsupportedOperatorError
 from npu_tune.network import Network
+from npu_tune.network.budget import ReadingBudget
 from npu_tune.network.onnx.fold import bypass
 from npu_tune.network.onnx.graph import OnnxGraph
 from npu_tune.network.onnx.proto import REAL_TYPES, graph_from_onnx, graph_to_onnx
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NESTING = ("If", "Loop", "Scan")
 """Operators with graphs of their own, which read tensors from around them."""
+
+_COPIES = 4
+"""Of a constant: as it is computed, in the optimised model, in its file and as it is read again."""
 
 LEAST_OPSET = 13
 """From there on, quantizers have a scale per channel (ONNX's operator list, QuantizeLinear)."""
@@ -47,7 +51,24 @@ def fold(network: Network) -> onnx.ModelProto:
             f"{network.name!r} is {network.format}, and measuring on this CPU takes float ONNX.",
             remedy="Give the float ONNX file that it was made of.",
         )
+    _require_small_constants(network)
     return _optimize(_modern(network), network)
+
+
+def _require_small_constants(network: Network) -> None:
+    """Counts what onnxruntime computes of constants alone, which it does without a limit.
+
+    Raises:
+        ModelError: if that is more than a budget of reading has.
+    """
+    budget = ReadingBudget(network.name)
+    known = {name for name, tensor in network.tensors.items() if tensor.is_constant}
+    for layer in network.layers:
+        if known.issuperset(filter(None, layer.inputs)):
+            made = [name for name in layer.outputs if name]
+            known.update(made)
+            size = sum(network.tensors[name].size_bytes for name in made)
+            budget.take(_COPIES * size, f"the result of {layer.name!r}")
 
 
 def _optimize(model: onnx.ModelProto, network: Network) -> onnx.ModelProto:

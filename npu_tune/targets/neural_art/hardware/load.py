@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from npu_tune.errors import TargetError, remedy_for
+from npu_tune.errors import TargetError
 from npu_tune.targets.neural_art.hardware.description import (
     Calibration,
     Dimc,
@@ -22,10 +22,11 @@ from npu_tune.targets.neural_art.hardware.description import (
     Units,
 )
 from npu_tune.targets.neural_art.hardware.parameters import HardwareParameters, values_of
-from npu_tune.validation import known_remedy, validated
+from npu_tune.validation import known_remedy, parse_toml, read_toml, validated
 
 _DATA = files("npu_tune.targets.neural_art.hardware") / "data"
 _SUFFIX = ".toml"
+_WHOLE = "hardware file"
 _BASED_ON = "based_on"
 _ADDRESSES = 2**32
 _ORDER = (PoolKind.NPU, PoolKind.CPU, PoolKind.EXTERNAL, PoolKind.FLASH)
@@ -49,7 +50,8 @@ def load_hardware(name_or_path: str | os.PathLike[str]) -> Hardware:
     """
     text = os.fspath(name_or_path)
     if text.endswith(_SUFFIX) or os.sep in text:
-        return parse_hardware(_read(Path(text)), source=text)
+        document = read_toml(Path(text), whole=_WHOLE, kind=TargetError)
+        return _parse_document(document, source=text)
     if text not in hardware_names():
         raise TargetError(
             f"There is no hardware description {text!r}.",
@@ -78,17 +80,16 @@ def parse_hardware(text: str, *, source: str) -> Hardware:
         TargetError: if a parameter is missing, unknown or out of range; names the source and the
             key.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TargetError(
-            f"The hardware file {source} is not TOML: {error}.", remedy="Mend it.", path=source
-        ) from error
+    document = parse_toml(text, source=source, whole=_WHOLE, kind=TargetError)
+    return _parse_document(document, source=source)
+
+
+def _parse_document(document: dict[str, Any], *, source: str) -> Hardware:
     parameters = validated(
         HardwareParameters,
         _complete_document(document, source),
         source=source,
-        whole="hardware file",
+        whole=_WHOLE,
         kind=TargetError,
     )
     hardware = _build_hardware(parameters)
@@ -160,23 +161,6 @@ def _merge_tables(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, An
 
 def _text(name: str) -> str:
     return (_DATA / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TargetError(
-            f"Cannot read the hardware file {path}: {error.strerror}.",
-            remedy=remedy_for(error, "Check the path."),
-            path=str(path),
-        ) from error
-    except UnicodeDecodeError as error:
-        raise TargetError(
-            f"The hardware file {path} is not TOML: it is no UTF-8 text.",
-            remedy="Mend it.",
-            path=str(path),
-        ) from error
 
 
 def _build_hardware(parameters: HardwareParameters) -> Hardware:
