@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import Field
 
-from npu_tune.errors import TargetError
-from npu_tune.validation import Table, closest_hint, known_remedy, validated
+from npu_tune.errors import MOST_CHARACTERS, TargetError
+from npu_tune.validation import Table, closest_hint, known_remedy, read_toml, validated
 
 
 class Inner(Table):
@@ -73,3 +75,40 @@ def test_a_hint_names_the_closest_name_above_the_cutoff():
     assert closest_hint("resnet-8", ["resnet8", "ds-cnn"]) == "Did you mean 'resnet8'? "
     assert closest_hint("re", ["resnet8"]) == ""
     assert closest_hint("re", ["resnet8"], cutoff=0.4) == "Did you mean 'resnet8'? "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 30_000) + " = 1",
+        "[" + " . ".join(['"a"'] * 30_000) + "]",
+        "a = " + "[" * 30_000,
+        "a = " + "{b = " * 30_000,
+        "a = " + "9" * 30_000,
+        "x" * 1_000_001,
+        "#" * 1_000_001,
+    ],
+)
+def test_a_text_that_is_deeper_or_longer_than_anybody_writes_is_no_toml(tmp_path, text):
+    file = tmp_path / "file.toml"
+    file.write_text(text)
+    with pytest.raises(TargetError, match="is not TOML") as caught:
+        read_toml(file, whole="hardware file", kind=TargetError)
+    assert len(str(caught.value)) < 500
+
+
+def test_numbers_and_names_with_many_points_are_read(tmp_path):
+    file = tmp_path / "file.toml"
+    file.write_text("a = [" + "0.5, " * 1000 + "]\r\nb = '" + "x." * 60 + "'\n", newline="")
+    assert len(read_toml(file, whole="hardware file", kind=TargetError)["a"]) == 1000
+
+
+def test_a_device_that_never_ends_is_not_read_to_its_end():
+    with pytest.raises(TargetError, match="more than 1,000,000 bytes"):
+        read_toml(Path("/dev/zero"), whole="hardware file", kind=TargetError)
+
+
+def test_a_name_too_long_to_be_one_is_compared_with_nothing_and_shown_in_part():
+    error = told({"x" * 100_000: 1, "first": {}})
+    assert len(error.message) <= MOST_CHARACTERS
+    assert closest_hint("y" * 100_000, ["y" * 99_999]) == ""

@@ -36,6 +36,7 @@ from npu_tune.cli.verify import verify
 from npu_tune.cli.version import print_version
 from npu_tune.cli.watch import watch
 from npu_tune.errors import (
+    ExecutorError,
     NpuTuneError,
     NpuTuneWarning,
     StorageError,
@@ -45,6 +46,7 @@ from npu_tune.errors import (
 )
 
 BROKEN_PIPE = 141
+_MORE_MEMORY = "Use fewer workers or a smaller model, or end other programs."
 TRACEBACK_VARIABLE = "NPU_TUNE_TRACEBACK"
 
 
@@ -106,6 +108,8 @@ def _exit_code(arguments: list[str]) -> int:
         return _fail(_as_usage_error(error), arguments)
     except OSError as error:
         return _fail(_as_storage_error(error), arguments)
+    except MemoryError:
+        return _fail(ExecutorError("Memory ran out.", remedy=_MORE_MEMORY), arguments)
     except Exception as error:  # noqa: BLE001 -- the last resort of the whole program
         return _fail(_as_internal_error(error), arguments)
     return 0

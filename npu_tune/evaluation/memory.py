@@ -14,7 +14,13 @@ import re
 import resource
 from pathlib import Path
 
-from npu_tune.errors import CompilerCrashError, CompilerError, CompilerMemoryError, EvaluationError
+from npu_tune.errors import (
+    CompilerCrashError,
+    CompilerError,
+    CompilerMemoryError,
+    EvaluationError,
+    ExecutorError,
+)
 from npu_tune.validation import key_name
 
 _SPEAKS_OF_MEMORY = re.compile(
@@ -61,6 +67,15 @@ def memory_error(limit_bytes: int, said: str) -> CompilerMemoryError:
         f"have ({said.rstrip('.')}).",
         remedy=f"Raise {key_name('executor.memory_limit')} if the compiler needs that much.",
         memory_limit=limit_bytes,
+    )
+
+
+def load_error(limit_bytes: int) -> ExecutorError:
+    """The error of a worker that cannot even load the target with what it may have."""
+    return ExecutorError(
+        f"A worker needs more than the {limit_bytes / 2**20:,.0f} MiB of memory that it may have "
+        "to load the target.",
+        remedy=f"Raise {key_name('executor.memory_limit')}.",
     )
 
 

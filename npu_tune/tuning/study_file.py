@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from npu_tune.errors import UsageError
 from npu_tune.tuning.config import StudyFile, is_model_file_name, model_name
 from npu_tune.tuning.sections import ModelSection, TargetSection
-from npu_tune.validation import read_toml, to_toml, validated
+from npu_tune.validation import key_name, read_toml, sentence, to_toml, validated
 
 Model = TypeVar("Model", bound=ModelSection)
 Target = TypeVar("Target", bound=TargetSection)
@@ -96,11 +96,28 @@ def resolved_target(target: Target, base: Path) -> Target:
     return target.model_copy(update={k: existing(v) for k, v in target.options.items()})
 
 
+def chosen_folder(folder: Path | None, name: str, base: Path, *, key: str) -> Path:
+    """The folder that a file names, or the one that is called as it is, beside it.
+
+    Raises:
+        UsageError: if it names none, and the name leads away from the file.
+    """
+    found = (base / (folder or name)).resolve()
+    if folder is None and not found.is_relative_to(base.resolve()):
+        raise UsageError(
+            f"{sentence(key_name(key))} is {name!r}, which as a folder is not beside the file.",
+            remedy=f"Change it, or name the folder with the key {key.partition('.')[0] + '.folder'!r}.",
+            key=key,
+            value=name,
+        )
+    return found
+
+
 def _resolved(study: StudyFile, base: Path) -> StudyFile:
     """Makes paths absolute."""
     section = study.study.model_copy(
         update={
-            "folder": (base / (study.study.folder or study.name)).resolve(),
+            "folder": chosen_folder(study.study.folder, study.name, base, key="study.name"),
             "storage": _resolved_storage(study.study.storage, base),
             "sources": tuple(e if str(e) == "cache" else base / e for e in study.study.sources),
             "cache": study.study.cache and base / study.study.cache,

@@ -120,6 +120,13 @@ def test_an_unexpected_exception_is_called_a_bug_without_a_traceback(npu_tune, f
     assert "Traceback" not in ended.err
 
 
+def test_memory_that_runs_out_is_no_bug(npu_tune, failing):
+    failing(MemoryError())
+    ended = npu_tune("targets")
+    assert ended.code == 8
+    assert "Memory ran out." in ended.err
+
+
 def test_the_traceback_of_a_bug_is_there_for_who_asks(npu_tune, failing, monkeypatch):
     monkeypatch.setenv("NPU_TUNE_TRACEBACK", "1")
     failing(ZeroDivisionError("division by zero"))

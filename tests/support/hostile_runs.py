@@ -106,7 +106,7 @@ def calibrate(file: Path, number: int) -> None:
     if number % 3 == 0:
         read_arrays(file)
         return
-    model = hostile_graphs._model("classifier").SerializeToString()
+    model = hostile_graphs.model_of("classifier").SerializeToString()
     load_calibration(file, network_from_bytes(model, "onnx", "classifier"))
 
 

@@ -78,6 +78,15 @@ def test_paths_count_from_the_study_files_own_folder(study_path, monkeypatch):
     assert study.storage == str(study_path.parent / "first" / "ledger.journal")
 
 
+@pytest.mark.parametrize("name", ["../up", "/elsewhere", "a/../../up"])
+def test_a_name_alone_leads_no_study_out_of_the_files_folder(tmp_path, name):
+    with pytest.raises(UsageError, match="as a folder is not beside the file") as caught:
+        parse_study({**LEAST, "study": {"name": name}}, base=tmp_path)
+    assert "study.folder" in caught.value.remedy
+    named = {"name": name, "folder": "here"}
+    assert parse_study({**LEAST, "study": named}, base=tmp_path).folder == tmp_path / "here"
+
+
 @pytest.mark.parametrize(
     ("storage", "expected"),
     [

@@ -12,7 +12,7 @@ from npu_tune.compare.file.config import (
 )
 from npu_tune.compare.file.labels import ALL_TARGETS, file_words
 from npu_tune.errors import UsageError
-from npu_tune.tuning.study_file import resolved_model, resolved_target
+from npu_tune.tuning.study_file import chosen_folder, resolved_model, resolved_target
 from npu_tune.validation import known_remedy, read_toml, to_toml, validated
 
 
@@ -140,7 +140,10 @@ def _resolve_paths(comparison: ComparisonFile, base: Path, name: str) -> Compari
     return comparison.model_copy(
         update={
             "compare": section.model_copy(
-                update={"name": name, "folder": (base / (section.folder or name)).resolve()}
+                update={
+                    "name": name,
+                    "folder": chosen_folder(section.folder, name, base, key="compare.name"),
+                }
             ),
             "network": tuple(resolved_model(entry, base) for entry in comparison.network),
             "target": tuple(resolved_target(entry, base) for entry in comparison.target),

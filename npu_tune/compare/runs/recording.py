@@ -32,6 +32,9 @@ FIRST_KEYS = 1
 
 _META = b"npu_tune.comparison"
 
+_MOST_CELLS = 50_000_000
+"""Of a recording; hundreds of runs have a hundredth of them, and Parquet packs equal ones away."""
+
 _EXHAUSTED = (RecursionError, MemoryError, OverflowError, AttributeError)
 """What documents do that are nested deeply, or are no recordings at all."""
 
@@ -191,6 +194,9 @@ def read_recording(path: Path) -> Recording:
             path=str(path),
         )
     try:
+        cells = pq.read_metadata(path)
+        if cells.num_rows * cells.num_columns > _MOST_CELLS:
+            raise ValueError(f"it has {cells.num_rows:,} rows")
         table = pq.read_table(path)
         meta = json.loads((table.schema.metadata or {})[_META])
         version = meta["schema_version"]

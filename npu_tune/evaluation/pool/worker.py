@@ -17,7 +17,7 @@ from pathlib import Path
 
 from npu_tune.errors import NpuTuneError, plain_error, sentence_of
 from npu_tune.evaluation.evaluate import is_scarcity
-from npu_tune.evaluation.memory import data_limit, holds_much, limit_memory, memory_error
+from npu_tune.evaluation.memory import data_limit, holds_much, limit_memory, load_error
 from npu_tune.evaluation.pool.binding import Binding, BoundProblem
 from npu_tune.evaluation.pool.messages import (
     Answered,
@@ -100,7 +100,7 @@ def _bind(binding: Binding, bound: BoundProblem) -> Ready | Refused | Unfit:
     except Exception as error:  # noqa: BLE001 - whatever is wrong, the parent must hear of it
         limit = data_limit()
         if isinstance(error, MemoryError) and limit is not None:
-            return Refused(binding.digest, memory_error(limit, sentence_of(error)))
+            return Refused(binding.digest, load_error(limit))
         return Unfit(sentence_of(error), scarce=is_scarcity(error))
     return Ready()
 

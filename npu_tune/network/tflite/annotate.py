@@ -17,6 +17,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 
 from npu_tune.errors import ModelError
+from npu_tune.network.tflite.damage import DAMAGE
 
 ALIGNMENT = 64
 """The old file is moved by a multiple of this; TFLite aligns constants to 16 bytes."""
@@ -45,8 +46,22 @@ def annotate_tflite(
 
     Raises:
         ModelError: if the file has what this cannot move: constants outside of the FlatBuffer, or
-            parts that are newer than the schema.
+            parts that are newer than the schema; or if parts are damaged that no reader looks at.
     """
+    try:
+        return _annotated(model_bytes, metadata, operators)
+    except ModelError:
+        raise
+    except DAMAGE as error:
+        raise ModelError(
+            f"The TFLite file is damaged ({error}), and nothing can be written into it.",
+            remedy="Copy or convert it again.",
+        ) from error
+
+
+def _annotated(
+    model_bytes: bytes, metadata: Mapping[str, str], operators: Mapping[int, str]
+) -> bytes:
     old = _Old(model_bytes)
     old.require_movable()
     front = _Front(old, metadata)

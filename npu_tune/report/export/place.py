@@ -104,6 +104,8 @@ def _listed(out: Path) -> Iterator[Path]:
         named = dict.fromkeys(PurePosixPath(path) for path in paths)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return
+    whole = out.resolve()
     for path in named:
-        if not path.is_absolute() and ".." not in path.parts:
+        # Links lead elsewhere too.
+        if (whole / path).resolve().is_relative_to(whole) and ".." not in path.parts:
             yield Path(path)

@@ -1,6 +1,7 @@
 import json
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -74,5 +75,20 @@ def test_a_missing_or_damaged_recording_is_refused(recording, here):
     with pytest.raises(StorageError, match="damaged"):
         read_recording(path)
     pd.DataFrame({"a": [1]}).to_parquet(path)
+    with pytest.raises(StorageError, match="no recording"):
+        read_recording(path)
+
+
+def test_a_description_that_is_nested_deeply_and_rows_without_end_are_refused(recording, tmp_path):
+    path = tmp_path / "r.parquet"
+    write_recording(path, recording)
+    table = pq.read_table(path)
+    (key,) = [key for key in table.schema.metadata if key.startswith(b"npu_tune")]
+    pq.write_table(table.replace_schema_metadata({key: "[" * 100_000}), path)
+    with pytest.raises(StorageError, match="no recording"):
+        read_recording(path)
+    rows = pa.table({"run": pa.nulls(60_000_000)})
+    pq.write_table(rows.replace_schema_metadata(table.schema.metadata), path)
+    assert path.stat().st_size < 200_000
     with pytest.raises(StorageError, match="no recording"):
         read_recording(path)

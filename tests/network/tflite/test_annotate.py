@@ -86,3 +86,14 @@ def test_constants_outside_of_the_flatbuffer_are_refused(original, monkeypatch):
     monkeypatch.setattr("npu_tune.network.tflite.annotate._Old.scalar", lambda *_: 4096)
     with pytest.raises(ModelError, match="less than 2 GB"):
         annotate_tflite(original, metadata={}, operators={})
+
+
+def test_a_list_that_nobody_reads_and_that_ends_behind_the_file_is_damage(original):
+    content = bytearray(original)
+    root = int.from_bytes(content[:4], "little")
+    described = root - int.from_bytes(content[root : root + 4], "little", signed=True)
+    place = root + int.from_bytes(content[described + 12 : described + 14], "little")
+    buffers = place + int.from_bytes(content[place : place + 4], "little")
+    content[buffers : buffers + 4] = (2**30).to_bytes(4, "little")
+    with pytest.raises(ModelError, match="damaged"):
+        annotate_tflite(bytes(content), metadata={}, operators={})

@@ -79,6 +79,15 @@ def test_a_file_of_somebody_else_is_neither_listed_nor_taken_away(out):
     assert (out.parent / "mine").read_text() == "mine"
 
 
+def test_a_link_in_an_export_of_somebody_else_leads_nowhere(out):
+    listed = {"schema": "npu-tune-export/1", "files": {"model": "link/mine"}}
+    (out / DOCUMENT).write_text(json.dumps(listed))
+    (out.parent / "mine").write_text("mine")
+    (out / "link").symlink_to(out.parent)
+    put(out, model="a", force=True)
+    assert (out.parent / "mine").read_text() == "mine"
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}', '{"files": {"a": "notes.txt"}}'])
 def test_a_document_that_is_none_of_an_export_lists_nothing(out, text):
     (out / DOCUMENT).write_text(text)
