@@ -98,7 +98,7 @@ def _without_zero_byte(value: object) -> object:
 
 
 def _file_name(value: object) -> object:
-    if value in {".", ".."}:
+    if value == "." or value == "..":  # noqa: PLR1714 - a list or table cannot be looked up in a set
         raise ValueError("it stands for a folder, and names none")
     return _without_zero_byte(value)
 

@@ -78,6 +78,12 @@ def test_paths_count_from_the_study_files_own_folder(study_path, monkeypatch):
     assert study.storage == str(study_path.parent / "first" / "ledger.journal")
 
 
+@pytest.mark.parametrize("name", [[], {}, [[1]], 3, True])
+def test_a_name_that_is_no_text_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match=r"study\.name"):
+        parse_study({**LEAST, "study": {"name": name}}, base=tmp_path)
+
+
 @pytest.mark.parametrize("name", ["../up", "/elsewhere", "a/../../up"])
 def test_a_name_alone_leads_no_study_out_of_the_files_folder(tmp_path, name):
     with pytest.raises(UsageError, match="as a folder is not beside the file") as caught:

@@ -26,7 +26,7 @@ def _parse_seeds(value: object) -> object:
         if value < 1:
             raise ValueError("there must be at least one seed")
         return tuple(range(value))
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and all(isinstance(seed, int) for seed in value):
         twice = first_duplicate(value)
         if twice is not None:
             raise ValueError(f"the seed {twice} is there twice, so that two runs would be one")

@@ -27,7 +27,7 @@ from npu_tune.targets.ethos_u.command import vela_options
 from npu_tune.targets.ethos_u.knobs import arena_levels
 from npu_tune.targets.ethos_u.plan import NetworkPlan
 from npu_tune.targets.ethos_u.printed import PrintedOperator, parse_operators, parse_schedule
-from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.ethos_u.system import STOPPED, System
 from npu_tune.targets.metrics import Evaluation
 
 TIMEOUT_S = 600
@@ -167,7 +167,7 @@ def _output(command: list[str]) -> str:
         lines = (done.stdout + done.stderr).strip().splitlines()
         last = lines[-1] if lines else f"it ended with {done.returncode}"
         words = last.removeprefix(" - ").rstrip(".")
-        raise CompilerError(f"Vela stopped: {words}", words=words)
+        raise CompilerError(f"Vela stopped: {words}", remedy=STOPPED, words=words)
     return done.stdout
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from npu_tune.errors import MissingExtraError
 
+STOPPED = "Compile the file with `vela` alone to see more of it; the file may be damaged."
+"""What a person can do where Vela stops with an error of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class System:

@@ -51,6 +51,8 @@ def test_a_comparison_is_called_after_its_file_and_kept_beside_it(comparison, he
         ({"compare": {"evaluations": 0}}, "compare.evaluations.* is 0"),
         ({"compare": {"seeds": 0}}, "at least one seed"),
         ({"compare": {"seeds": [1, 2, 1]}}, "the seed 1 is there twice"),
+        ({"compare": {"seeds": [[1], {}]}}, "compare.seeds.*valid integer"),
+        ({"compare": {"name": "../up"}}, "as a folder is not beside the file"),
         ({"compare": {"seeds": [-1]}}, "compare.seeds.* is -1"),
         ({"compare": {"budget": 3}}, "no key 'compare.budget'"),
         ({"network": []}, "'network' .* must not be empty"),

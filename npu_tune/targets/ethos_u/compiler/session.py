@@ -46,7 +46,7 @@ from npu_tune.targets.ethos_u.compiler.timeline import Allocations, memory_timel
 from npu_tune.targets.ethos_u.compiler.vendor import VendorSchedule, VendorScheduler
 from npu_tune.targets.ethos_u.compiler.weights import WeightEncoder
 from npu_tune.targets.ethos_u.plan import UNBUFFERED, VENDOR, NetworkPlan, OperatorPlan
-from npu_tune.targets.ethos_u.system import System
+from npu_tune.targets.ethos_u.system import STOPPED, System
 from npu_tune.targets.garbage import Frozen, no_collection
 from npu_tune.targets.memory import MemoryTimeline
 
@@ -286,7 +286,7 @@ class Session:
             except IllegalConfigurationError:
                 raise
             except _VELA_STOPS as error:
-                raise CompilerError(f"Vela stopped: {words_of(error)}") from error
+                raise CompilerError(f"Vela stopped: {words_of(error)}", remedy=STOPPED) from error
 
 
 def _empty_tables() -> None:
