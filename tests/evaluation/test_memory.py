@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 from evaluations import CHANGED, evaluate
 from fake_studies import run_fake
-from fake_targets import Acting, CrashingTarget, HangingTarget, LayeredTarget, Spoiling, Where
+from fake_targets import (
+    Acting,
+    CrashingTarget,
+    HangingTarget,
+    LayeredTarget,
+    Spoiling,
+    Where,
+    take_much,
+)
 
 from npu_tune.cli.main import main
 from npu_tune.errors import CompilerCrashError, CompilerError, UsageError
@@ -25,10 +33,6 @@ LIMIT = 2**29
 
 def pool(*, memory_limit: int | None = LIMIT, timeout_s: float = 60.0) -> ProcessPool:
     return ProcessPool(workers=1, timeout_s=timeout_s, memory_limit=memory_limit)
-
-
-def take_much(folder: Path) -> None:
-    bytearray(2**30)
 
 
 def take_much_in_a_program(folder: Path) -> None:

@@ -67,6 +67,7 @@ __all__ = [
     "is_running",
     "note",
     "start_daemon",
+    "take_much",
     "wait_until",
 ]
 
@@ -208,6 +209,11 @@ class Acting(SelectiveTarget):
 
     def misbehave(self) -> None:
         self.act(self.folder)
+
+
+def take_much(folder: Path) -> None:
+    """Takes a gibibyte of memory for a moment."""
+    bytearray(2**30)
 
 
 def start_daemon(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ from npu_tune.network.quantize.calibrate import check_calibration, check_names
 _REMEDY = "Write it with numpy.savez(path, **{input_name: samples})."
 _SUFFIX = ".npy"
 _CHUNK_BYTES = 1 << 20
+_END_BYTES = 1 << 17
+"""More than the end of an archive with the longest comment."""
+_MOST_DIRECTORY_BYTES = 5_000_000
+"""Some ten thousands of entries."""
 _MOST_DEFLATED = 1032
 """How many times smaller deflate makes a file at most (zlib's technical details)."""
 
@@ -77,6 +82,7 @@ def _opened(file: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zip
         with file.open("rb") as stream:
             if stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise ModelError(f"The file {str(file)!r} is not an .npz file.", remedy=_REMEDY)
+        _require_short_directory(file)
         with zipfile.ZipFile(file) as archive:
             yield archive, {e.filename.removesuffix(_SUFFIX): e for e in archive.infolist()}
     except ModelError:
@@ -87,6 +93,27 @@ def _opened(file: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zip
         raise ModelError(
             f"The calibration file {str(file)!r} cannot be read: {error}.", remedy=_REMEDY
         ) from error
+
+
+def _require_short_directory(file: Path) -> None:
+    """Refuses an archive of very many entries, all of which are read when it is opened.
+
+    The size of the directory stands in records at the end of the file, behind which only a comment
+    may come (APPNOTE.TXT of PKWARE, 4.3.14 and 4.3.16).
+    """
+    with file.open("rb") as stream:
+        stream.seek(max(file.stat().st_size - _END_BYTES, 0))
+        end = stream.read(_END_BYTES)
+    for mark, place, form in ((b"PK\5\6", 12, "<L"), (b"PK\6\6", 40, "<Q")):
+        found = end.rfind(mark)
+        if 0 <= found <= len(end) - place - struct.calcsize(form):
+            size = struct.unpack_from(form, end, found + place)[0]
+            if size > _MOST_DIRECTORY_BYTES:
+                raise ModelError(
+                    f"The directory of the calibration file {str(file)!r} has {size:,} bytes, so "
+                    "that it lists far more arrays than any network has inputs.",
+                    remedy=_REMEDY,
+                )
 
 
 def _array(

@@ -9,6 +9,7 @@ import pytest
 from evaluations import CHANGED, NETWORK, evaluate, next_finished, submit
 from fake_studies import fake_study, run_fake, story
 from fake_targets import (
+    Acting,
     Counting,
     CrashingTarget,
     HangingTarget,
@@ -19,6 +20,7 @@ from fake_targets import (
     Waiting,
     Where,
     is_running,
+    take_much,
     wait_until,
 )
 
@@ -74,6 +76,16 @@ def test_an_existing_cluster_is_used_over_several_nodes(tmp_path, cluster):
 
     assert [len(set(group)) for group in place.groups] == [2, 2]
     assert not any(trial.failure for trial in result.trials)
+
+
+def test_a_memory_limit_holds_on_the_machines_of_a_cluster(tmp_path, cluster):
+    cluster.add_node(num_cpus=1)
+    hungry = Acting(act=take_much, folder=tmp_path)
+    with RayPool(
+        workers=1, timeout_s=60.0, memory_limit=2**29, address=cluster.address
+    ) as workers:
+        assert evaluate(workers, hungry, CHANGED[0]).answer.error.failure == "out-of-memory"
+        assert evaluate(workers, LayeredTarget(), CHANGED[0]).answer.error is None
 
 
 def test_the_work_begins_with_the_workers_that_have_room_and_the_others_join(tmp_path, cluster):

@@ -149,3 +149,18 @@ def test_changed_values_are_noticed(tmp_path, network) -> None:
     content = file.read_bytes()
     file.write_bytes(content.replace(bytes(16), bytes(15) + b"\1", 1))
     assert "cannot be read" in _refusal(file, network)
+
+
+def test_a_directory_of_very_many_entries_is_not_read(tmp_path, network) -> None:
+    content = bytearray(_archive_bytes())
+    place = content.rfind(b"PK\5\6") + 12
+    content[place : place + 4] = (50_000_000).to_bytes(4, "little")
+    file = tmp_path / "many.npz"
+    file.write_bytes(content)
+    assert "directory" in _refusal(file, network)
+
+
+def _archive_bytes() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, x=np.zeros(3, np.float32))
+    return stream.getvalue()
