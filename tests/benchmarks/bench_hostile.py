@@ -47,27 +47,29 @@ WRONG = ("traceback", "crash", "hang", "memory", "outside")
 def main() -> None:
     options = _options()
     done = _logged(options.log)
+    part, parts = options.portion
+    wanted: list[str] = []
     for kind in options.kinds:
         count = math.ceil(FILES[kind] * options.files / sum(FILES.values()))
-        part, parts = options.portion
         numbers = range(count * (part - 1) // parts, count * part // parts)
         known = {each["number"] for each in done if each["kind"] == kind}
         left = [number for number in numbers if number not in known]
         if left:
-            done += _run(kind, left[0], left[-1] + 1, options.log)
+            wanted += [kind, str(left[0]), str(left[-1] + 1)]
+    done += _run(wanted, options.log) if wanted else []
     _print_table(done)
     sys.exit(1 if any(each["how"] in WRONG for each in done) else 0)
 
 
-def _run(kind: str, first: int, last: int, log: Path | None) -> list[dict[str, Any]]:
-    """Runs files by number; what a line says is logged at once, so that a portion may be ended."""
+def _run(wanted: list[str], log: Path | None) -> list[dict[str, Any]]:
+    """Runs files by kind, first and last number; what a line says is logged at once, so that a portion may be ended."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(SUPPORT / "hostile_runs.py"), kind, str(first), str(last)]
+        command = [sys.executable, str(SUPPORT / "hostile_runs.py"), f"{folder}/scratch", *wanted]
         paths = [str(SUPPORT.parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
         with subprocess.Popen(
-            [*command, f"{folder}/scratch"],
+            command,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
@@ -79,7 +81,7 @@ def _run(kind: str, first: int, last: int, log: Path | None) -> list[dict[str, A
                     with log.open("a", encoding="utf-8") as stream:
                         stream.write(line)
     if process.returncode:
-        raise SystemExit(f"what runs the files of kind {kind} ended with {process.returncode}")
+        raise SystemExit(f"what runs the files ended with {process.returncode}")
     return found
 
 

@@ -1,6 +1,6 @@
 """Gives hostile files to what reads them, each in a process of its own with limits, watched.
 
-    python tests/support/hostile_runs.py KIND FIRST LAST FOLDER
+    python tests/support/hostile_runs.py FOLDER KIND FIRST LAST [KIND FIRST LAST ...]
 
 prints one line of JSON per file: its number, how it ended and what was said.
 """
@@ -321,12 +321,13 @@ def _watch(inside: Path) -> list[str]:
 
 
 def main() -> None:
-    kind, first, last, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    folder, words = Path(sys.argv[1]), sys.argv[2:]
     warnings.simplefilter("ignore")
     _import_all()
-    for number in range(first, last):
-        sys.stdout.write(json.dumps(run_one(kind, number, folder.resolve())) + "\n")
-        sys.stdout.flush()
+    for kind, first, last in zip(words[::3], words[1::3], words[2::3], strict=True):
+        for number in range(int(first), int(last)):
+            sys.stdout.write(json.dumps(run_one(kind, number, folder.resolve())) + "\n")
+            sys.stdout.flush()
 
 
 def _import_all() -> None:
