@@ -44,15 +44,24 @@ def data_limit() -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit
 
 
-def holds_much() -> bool:
-    """True where this process keeps more than half of what it may have, so that less is left."""
-    limit = data_limit()
-    if limit is None:
-        return False
+def held_bytes() -> int:
+    """What this process has now of what the limit counts; 0 where there is none, or nobody tells."""
+    if data_limit() is None:
+        return 0
     with contextlib.suppress(OSError):
         found = re.search(r"VmData:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii"))
-        return found is not None and 2048 * int(found[1]) > limit
-    return False
+        return 1024 * int(found[1]) if found else 0
+    return 0
+
+
+def has_kept_much(before_bytes: int) -> bool:
+    """True where this process keeps more than half of what was left to it.
+
+    Args:
+        before_bytes: what it had when its problem was bound.
+    """
+    limit = data_limit()
+    return limit is not None and held_bytes() - before_bytes > (limit - before_bytes) / 2
 
 
 def memory_error(limit_bytes: int, said: str) -> CompilerMemoryError:

@@ -13,16 +13,18 @@ from evaluations import CHANGED, evaluate
 from fake_studies import run_fake
 from fake_targets import (
     Acting,
+    Counting,
     CrashingTarget,
     HangingTarget,
     LayeredTarget,
     Spoiling,
     Where,
+    WrappedTarget,
     take_much,
 )
 
 from npu_tune.cli.main import main
-from npu_tune.errors import CompilerCrashError, CompilerError, UsageError
+from npu_tune.errors import CompilerCrashError, CompilerError, ExecutorError, UsageError
 from npu_tune.evaluation.memory import blamed_on_memory
 from npu_tune.evaluation.pool.process import ProcessPool
 from npu_tune.report.failures import failure_counts
@@ -105,6 +107,43 @@ def test_only_what_speaks_of_memory_is_blamed_on_it():
     assert blamed_on_memory(spoken, LIMIT).failure == "out-of-memory"
     assert blamed_on_memory(spoken, None) is spoken
     assert blamed_on_memory(other, LIMIT) is other
+
+
+def test_a_problem_that_takes_most_of_the_memory_is_bound_once_and_evaluated(tmp_path):
+    target = Counting(Heavy(), tmp_path / "log")
+    with pool() as workers:
+        outcomes = [evaluate(workers, target, each).answer for each in CHANGED]
+    assert [outcome.error for outcome in outcomes] == [None] * len(CHANGED)
+    assert len({line.split()[0] for line in target.log.read_text().splitlines()}) == 1
+
+
+@dataclass(frozen=True)
+class Heavy(WrappedTarget):
+    """Keeps most of a worker's memory from when it is bound."""
+
+    def bind(self, network):
+        KEPT.append(bytearray(LIMIT * 5 // 8))
+        return super().bind(network)
+
+
+def test_a_target_that_cannot_even_be_bound_ends_the_study_and_says_what_to_raise(tmp_path):
+    with pytest.raises(ExecutorError, match="to load the target") as caught:
+        run_fake(
+            tmp_path / "study",
+            3,
+            target=Unloadable(),
+            executor={"kind": "process", "workers": 1, "memory_limit": "512 MiB"},
+        )
+    assert "memory_limit" in caught.value.remedy
+
+
+@dataclass(frozen=True)
+class Unloadable(WrappedTarget):
+    """Takes a gibibyte to be bound."""
+
+    def bind(self, network):
+        take_much(Path())
+        return super().bind(network)
 
 
 @dataclass(frozen=True)

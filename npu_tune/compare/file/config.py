@@ -18,6 +18,7 @@ from npu_tune.validation import Table
 
 DEFAULT_EVALUATIONS = 200
 DEFAULT_SEEDS = 10
+MOST_SEEDS = 10_000
 DEFAULT_EXACT_LIMIT_S = 1800.0
 
 
@@ -25,6 +26,8 @@ def _parse_seeds(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError("there must be at least one seed")
+        if value > MOST_SEEDS:
+            raise ValueError(f"{MOST_SEEDS:,} is the most that makes sense")
         return tuple(range(value))
     if isinstance(value, list | tuple) and all(isinstance(seed, int) for seed in value):
         twice = first_duplicate(value)

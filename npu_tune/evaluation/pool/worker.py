@@ -17,7 +17,13 @@ from pathlib import Path
 
 from npu_tune.errors import NpuTuneError, plain_error, sentence_of
 from npu_tune.evaluation.evaluate import is_scarcity
-from npu_tune.evaluation.memory import data_limit, holds_much, limit_memory, load_error
+from npu_tune.evaluation.memory import (
+    data_limit,
+    has_kept_much,
+    held_bytes,
+    limit_memory,
+    load_error,
+)
 from npu_tune.evaluation.pool.binding import Binding, BoundProblem
 from npu_tune.evaluation.pool.messages import (
     Answered,
@@ -42,20 +48,21 @@ def main() -> None:
     socket = os.fstat(connection.fileno())
     # The other side may be gone at any time; then there is nobody left to tell.
     with contextlib.suppress(EOFError, OSError), _closing(connection), BoundProblem() as bound:
-        binding: Binding | None = None
+        binding, held = None, 0
         while True:
             message = connection.recv()
             _keep_temporary_folder()
             if isinstance(message, Bind):
                 binding = Binding(message.digest, payload=_read_all(recv_handle(connection)))
                 answer = pickle.dumps(_bind(binding, bound))
+                held = held_bytes()
             elif binding is not None:
                 _forget_noise()
                 answer = _answer(message.run(bound.get(binding), slate.note))
             if not _is_socket(connection.fileno(), socket):
                 sys.exit("An evaluation has closed the connection of its worker.")
             connection.send_bytes(answer)
-            if holds_much():
+            if has_kept_much(held):
                 break  # what comes next has the memory of a fresh worker
 
 

@@ -49,6 +49,7 @@ def test_a_comparison_is_called_after_its_file_and_kept_beside_it(comparison, he
     ("tables", "said"),
     [
         ({"compare": {"evaluations": 0}}, "compare.evaluations.* is 0"),
+        ({"compare": {"seeds": 10**12}}, "10,000 is the most"),
         ({"compare": {"seeds": 0}}, "at least one seed"),
         ({"compare": {"seeds": [1, 2, 1]}}, "the seed 1 is there twice"),
         ({"compare": {"seeds": [[1], {}]}}, "compare.seeds.*valid integer"),
