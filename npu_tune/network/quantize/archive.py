@@ -104,16 +104,17 @@ def _require_short_directory(file: Path) -> None:
     with file.open("rb") as stream:
         stream.seek(max(file.stat().st_size - _END_BYTES, 0))
         end = stream.read(_END_BYTES)
-    for mark, place, form in ((b"PK\5\6", 12, "<L"), (b"PK\6\6", 40, "<Q")):
-        found = end.rfind(mark)
-        if 0 <= found <= len(end) - place - struct.calcsize(form):
-            size = struct.unpack_from(form, end, found + place)[0]
-            if size > _MOST_DIRECTORY_BYTES:
-                raise ModelError(
-                    f"The directory of the calibration file {str(file)!r} has {size:,} bytes, so "
-                    "that it lists far more arrays than any network has inputs.",
-                    remedy=_REMEDY,
-                )
+    found = end.rfind(b"PK\5\6")
+    sizes = [struct.unpack_from("<L", end, found + 12)[0]] if 0 <= found <= len(end) - 16 else []
+    # Of an archive of more than 4 GB the size stands in a longer record, and a pointer between.
+    if found >= 76 and end.startswith(b"PK\6\7", found - 20):
+        sizes.append(struct.unpack_from("<Q", end, found - 36)[0])
+    if max(sizes, default=0) > _MOST_DIRECTORY_BYTES:
+        raise ModelError(
+            f"The directory of the calibration file {str(file)!r} has {max(sizes):,} bytes, so "
+            "that it lists far more arrays than any network has inputs.",
+            remedy=_REMEDY,
+        )
 
 
 def _array(

@@ -106,6 +106,7 @@ def _listed(out: Path) -> Iterator[Path]:
         return
     whole = out.resolve()
     for path in named:
-        # Links lead elsewhere too.
-        if (whole / path).resolve().is_relative_to(whole) and ".." not in path.parts:
-            yield Path(path)
+        with contextlib.suppress(OSError, ValueError):  # a name that no file has
+            # Links lead elsewhere too.
+            if (whole / path).resolve().is_relative_to(whole) and ".." not in path.parts:
+                yield Path(path)

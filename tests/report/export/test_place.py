@@ -80,7 +80,7 @@ def test_a_file_of_somebody_else_is_neither_listed_nor_taken_away(out):
 
 
 def test_a_link_in_an_export_of_somebody_else_leads_nowhere(out):
-    listed = {"schema": "npu-tune-export/1", "files": {"model": "link/mine"}}
+    listed = {"schema": "npu-tune-export/1", "files": {"model": "link/mine", "x": "a\0b"}}
     (out / DOCUMENT).write_text(json.dumps(listed))
     (out.parent / "mine").write_text("mine")
     (out / "link").symlink_to(out.parent)
