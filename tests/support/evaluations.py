@@ -26,12 +26,19 @@ def submit(pool: Pool, target: Target, configuration: Configuration, ticket: int
     pool.submit(ticket, task, Binding.of(problem))
 
 
-def next_finished(pool: Pool) -> Finished[Outcome]:
+def only_finished(pool: Pool) -> Finished:
+    """The answer to the one task that is under way."""
     while True:
         finished = pool.wait(10.0)
         if finished is not None:
-            (outcome,) = finished.answer
-            return Finished(finished.ticket, outcome)
+            return finished
+
+
+def next_finished(pool: Pool) -> Finished[Outcome]:
+    """What comes of the one evaluation of the next task."""
+    finished = only_finished(pool)
+    (outcome,) = finished.answer
+    return Finished(finished.ticket, outcome)
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from evaluations import CHANGED, NETWORK, evaluate, next_finished, submit
+from evaluations import CHANGED, NETWORK, evaluate, next_finished, only_finished, submit
 from fake_studies import run_fake
 from fake_targets import (
     Acting,
@@ -327,7 +327,7 @@ class Answering(Task):
 def answer_of(make):
     with pool() as workers:
         workers.submit(0, Answering(make), Binding.of(LayeredTarget().bind(NETWORK)))
-        return next_finished(workers).answer
+        return only_finished(workers).answer
 
 
 def test_a_large_answer_arrives_whole():
