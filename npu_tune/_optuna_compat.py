@@ -133,9 +133,58 @@ class SearchStudy:
         trial_id = self.study._pop_waiting_trial_id()
         if trial_id is None:
             trial_id = self._storage.create_new_trial(self._study_id)
+        return self._start(trial_id)
+
+    def _start(self, trial_id: int) -> FrozenTrial:
+        self._forget_cached_trials()
         self.study.sampler.before_trial(self.study, self._storage.get_trial(trial_id))
         params = self._sample(self._storage.get_trial(trial_id))
         return self._storage.update(trial_id, params=params, distributions=self._distributions)
+
+    @property
+    def count(self) -> int:
+        """How many trials there are, running ones and those of others among them."""
+        return self._storage.count(self._study_id)
+
+    def hold(self, number: int, params: Mapping[str, Any] | None = None) -> None:
+        """Has a running trial of this number, which somebody else has or had, for samplers to see.
+
+        Trials below it that are not there yet become running ones, too.
+
+        Args:
+            number: of the trial.
+            params: of it, as far as they are known.
+        """
+        trial = self._storage.running(self._study_id, number)
+        if params is not None and not trial.state.is_finished():
+            self._storage.update(
+                trial._trial_id, params=dict(params), distributions=self._distributions
+            )
+        self._forget_cached_trials()
+
+    def ask_as(self, number: int, params: Mapping[str, Any] | None = None) -> FrozenTrial:
+        """Starts a trial of this very number, which is not finished; it may be started again.
+
+        Args:
+            number: of the trial, see :meth:`hold`.
+            params: what it is to be; None lets the sampler propose.
+        """
+        trial_id = self._storage.running(self._study_id, number)._trial_id
+        fixed = {} if params is None else {"fixed_params": dict(params)}
+        now = datetime.now()  # noqa: DTZ005 - as Optuna's storages have it
+        none: dict[str, Any] = {"params": {}, "distributions": {}}
+        self._storage.update(trial_id, system_attrs=fixed, datetime_start=now, **none)
+        return self._start(trial_id)
+
+    def put(self, number: int, trial: FrozenTrial) -> None:
+        """Puts the finished trial of somebody else where :meth:`hold` had its number."""
+        running = self._storage.running(self._study_id, number)
+        taken = copy.copy(trial)
+        taken._trial_id, taken.number = running._trial_id, number
+        if taken.distributions == self._distributions:
+            taken.distributions = self._distributions
+        self._storage.replace(self._study_id, taken)
+        self._forget_cached_trials()
 
     def prediction(self, trial: FrozenTrial) -> float | None:
         """The value that the sampler expects of a running trial; None where it does not say.
@@ -282,6 +331,21 @@ class _WholeTrialStorage(InMemoryStorage):
                 setattr(trial, name, value)
             self._set_trial(trial_id, trial)
             return trial
+
+    def count(self, study_id: int) -> int:
+        return len(self._studies[study_id].trials)
+
+    def running(self, study_id: int, number: int) -> FrozenTrial:
+        """The trial of a number, made with all below it where it is not there yet."""
+        while self.count(study_id) <= number:
+            self.create_new_trial(study_id)
+        return self._studies[study_id].trials[number]
+
+    def replace(self, study_id: int, trial: FrozenTrial) -> None:
+        """Sets a trial of which the identity and the number are known already."""
+        with self._lock:
+            self._set_trial(trial._trial_id, trial)
+            self._update_cache(trial._trial_id, study_id)
 
     def would_number(self, study_id: int, trial: FrozenTrial) -> bool:
         """Whether the next trial has the number and identity that this one has already."""

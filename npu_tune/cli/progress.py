@@ -204,6 +204,7 @@ def describe(progress: Progress, *, width: int = COLUMNS, state: str = "") -> st
         "failed": (3, f"{progress.failed} failed" if progress.failed else ""),
         "cached": (6, f"{progress.cached} cached" if progress.cached else ""),
         "speed": (5, f"{speed:.1f} trials/s" if speed else ""),
+        "drivers": (6, f"{progress.drivers} drivers" if progress.drivers > 1 else ""),
         "left": (1, left),
     }
     shown = {name: part for name, part in parts.items() if part[1]}

@@ -33,6 +33,7 @@ def status_document(status: StudyStatus, *, folder: Path) -> Document:
         "state": str(status.state),
         "stopped": result.stopped,
         "phase": str(progress.phase) if is_running else None,
+        "drivers": progress.drivers,
         "trials": {
             "finished": progress.finished,
             "failed": progress.failed,

@@ -29,6 +29,8 @@ from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
 ELAPSED = "elapsed_s"
+DRIVER = "driver"
+PROPOSAL = "proposal"
 
 _METRICS = "metrics"
 """A table of the metrics whose name is taken; earlier versions wrote all of them there."""
@@ -37,6 +39,8 @@ _TAKEN = frozenset(
     {
         KEY,
         ELAPSED,
+        DRIVER,
+        PROPOSAL,
         _METRICS,
         "cached",
         "changes",
@@ -127,8 +131,8 @@ def trial_records(
     by_key: dict[str, TrialRecord] = {}
     reference = NearbyReference(deterministic=deterministic)
     for trial in own_trials(trials):
-        with _named(trial):
-            record = _record(trial, default, shared)
+        with named(trial):
+            record = plain_record(trial, default, shared)
             key = trial.user_attrs[KEY]
             if key in filled_in and record.metrics:
                 record = dataclasses.replace(record, metrics={**record.metrics, **filled_in[key]})
@@ -152,7 +156,7 @@ def trial_records(
 
 
 @contextlib.contextmanager
-def _named(trial: FrozenTrial) -> Iterator[None]:
+def named(trial: FrozenTrial) -> Iterator[None]:
     """Names a trial whose attributes make no sense."""
     try:
         yield
@@ -164,7 +168,7 @@ def _named(trial: FrozenTrial) -> Iterator[None]:
         ) from error
 
 
-def _record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> TrialRecord:
+def plain_record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> TrialRecord:
     """What the attributes say by themselves."""
     attributes = trial.user_attrs
     profile = attributes.get("profile")
@@ -223,7 +227,7 @@ def study_attributes(
 
 def objective_attributes(objective: Objective) -> dict[str, Any]:
     """The objective, as it stands in a study's identity."""
-    document: dict[str, Any] = {
+    document = {
         "objective": dict(objective.weights),
         "directions": {name: str(goal) for name, goal in objective.directions.items()},
         "mode": "pareto" if objective.pareto else "weighted",
@@ -259,8 +263,7 @@ def study_result(
         filled_in: as of :func:`trial_records`.
         bound: what no configuration falls below.
     """
-    default = Configuration.of(about["default"])
-    deterministic = about.get("deterministic", True)
+    default, deterministic = Configuration.of(about["default"]), about.get("deterministic", True)
     objective = Objective(
         weights=about["objective"],
         directions=about["directions"],

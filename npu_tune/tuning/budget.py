@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -18,6 +19,11 @@ class Budget:
 
     evaluations: int | None
     duplicates_in_a_row: int
+
+    @property
+    def most(self) -> float:
+        """Evaluations that there may be; infinity for any number."""
+        return math.inf if self.evaluations is None else self.evaluations
 
     def left(self, started: int) -> int | None:
         """Evaluations that may still be started after so many; None for any number."""

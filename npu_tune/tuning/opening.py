@@ -8,8 +8,15 @@ from npu_tune.tuning.ledger import PatientLedger, open_ledger
 from npu_tune.tuning.objective import Objective
 
 
-def open_study_ledger(study: StudyFile, objective: Objective) -> PatientLedger:
+def open_study_ledger(
+    study: StudyFile, objective: Objective, *, join_wait_s: float
+) -> PatientLedger:
     """Makes a study's folder and opens its ledger for writing; both may be there already.
+
+    Args:
+        study: whose ledger it is.
+        objective: of the study.
+        join_wait_s: how long to wait until another driver lets this one in.
 
     Raises:
         StorageError: if either cannot be made or written, or another process writes it.
@@ -25,5 +32,6 @@ def open_study_ledger(study: StudyFile, objective: Objective) -> PatientLedger:
         directions=objective.study_directions,
         metric_names=objective.study_metrics,
         join=not is_own,
+        join_wait_s=join_wait_s,
     )
     return PatientLedger(ledger, retry_s=study.study.storage_retry)

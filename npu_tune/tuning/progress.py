@@ -39,6 +39,7 @@ class Progress:
         stopping: True once the study was asked to stop and waits for what is running.
         phase: what the study is at.
         cached: evaluations that the cache had.
+        drivers: processes that run the study together, as far as they have found one another.
     """
 
     evaluations: int
@@ -56,6 +57,7 @@ class Progress:
     stopping: bool = False
     phase: Phase = Phase.SEARCH
     cached: int = 0
+    drivers: int = 1
 
 
 class Listener(Protocol):
@@ -80,6 +82,9 @@ class ProgressMeter:
         wall_time_s: the budget, or None.
         elapsed_s: of earlier runs of the study.
         clock: seconds from any fixed point.
+
+    Attributes:
+        drivers: processes that run the study together.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class ProgressMeter:
         self._trials_before = 0
         self._cached = 0
         self._pace = Pace()
+        self.drivers = 1
 
     @property
     def evaluations(self) -> int:
@@ -147,6 +153,10 @@ class ProgressMeter:
         point = losses(record.metrics, objective.weights, objective.directions)
         self._front = extend_front(self._front, np.array(point, dtype=float))
 
+    def catch_up(self, elapsed_s: float) -> None:
+        """Takes notice of how long another driver knows the study to have run."""
+        self._earlier_s += max(elapsed_s - self.elapsed_s, 0.0)
+
     def progress(self, *, running: int, stopping: bool, phase: Phase = Phase.SEARCH) -> Progress:
         """How far the study has come."""
         here_s = max(self._clock() - self._started, 1e-9)
@@ -164,6 +174,7 @@ class ProgressMeter:
             stopping=stopping,
             phase=phase,
             cached=self._cached,
+            drivers=self.drivers,
         )
 
     def _time_left_s(self) -> float | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial
 
@@ -28,6 +28,15 @@ class TrialWriter(Protocol):
 
     def tick(self) -> None:
         """Called about twice a second, also while nothing finishes."""
+
+
+Marks = Callable[[int], Mapping[str, Any]]
+"""Further attributes of a trial, by its number in the search."""
+
+
+def no_marks(number: int) -> Mapping[str, Any]:  # noqa: ARG001 - of every trial
+    """The further attributes of trials whose driver is alone."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,9 @@ class Recorder:
         objective: what the sampler is told.
         default: configurations are written as their difference from it.
         deterministic: False where costs are taken against nearby evaluations of the baseline.
+
+    Attributes:
+        marks: gives further attributes of a trial, by its number in the search.
     """
 
     def __init__(
@@ -77,6 +89,7 @@ class Recorder:
         self._meter = meter
         self._objective = objective
         self._default = default
+        self.marks: Marks = no_marks
         self._shared = SharedPairs()
 
     @property
@@ -144,7 +157,7 @@ class Recorder:
         kept = record if record.duplicate_of is None else replace(record, profile={}, notes=())
         attributes = trial_attributes(
             kept, default=self._default, key=proposal.key, elapsed_s=self._meter.elapsed_s
-        )
+        ) | dict(self.marks(record.number))
         told = self._search.tell(
             proposal.trial, values, user_attrs=attributes, constraints=constraints
         )

@@ -129,7 +129,7 @@ class Runner:
         starts = new_starts(self._starts, self._trials)
         while True:
             self._fill(starts)
-            reason = None if self._running or self._polishing()[0] else self._reason()
+            reason = None if self._is_busy() or self._polishing()[0] else self._reason()
             if reason is not None:
                 if reason == "interrupted":
                     return reason
@@ -199,7 +199,7 @@ class Runner:
             return
         self._duplicates_in_a_row += 1
         if known is not None:
-            self._trials.append(self._recorder.repeat(proposal, known))
+            self._repeat(proposal, known)
         else:
             self._followers[proposal.key].append(proposal)
 
@@ -216,16 +216,19 @@ class Runner:
         self._tickets += 1
 
     def _finish(self, ticket: int, outcome: Outcome) -> None:
-        proposal = self._running.pop(ticket)
-        record = self._record(proposal, outcome)
-        for follower in self._followers.pop(proposal.key, []):
-            self._trials.append(self._recorder.repeat(follower, record))
+        self._record(self._running.pop(ticket), outcome)
 
-    def _record(self, proposal: Proposal, outcome: Outcome) -> TrialRecord:
-        record = self._recorder.record(proposal, outcome)
-        self._known.learn(proposal.key, record)
+    def _record(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._learn(proposal.key, self._recorder.record(proposal, outcome))
+
+    def _learn(self, key: str, record: TrialRecord) -> None:
+        self._known.learn(key, record)
         self._trials.append(record)
-        return record
+        for follower in self._followers.pop(key, []):
+            self._repeat(follower, record)
+
+    def _repeat(self, proposal: Proposal, original: TrialRecord) -> None:
+        self._trials.append(self._recorder.repeat(proposal, original))
 
     def _enqueued(
         self, configuration: Configuration, origin: str, *, is_repeat: bool = False
@@ -241,6 +244,12 @@ class Runner:
         sample = self._known.take_sample(key) if is_repeat else 0
         return Proposal(trial, configuration, key, origin, sample)
 
+    def _is_busy(self) -> bool:
+        return bool(self._running)
+
+    def _under_way(self) -> list[tuple[Configuration, str]]:
+        return [(proposal.configuration, proposal.origin) for proposal in self._running.values()]
+
     def _left(self) -> int | None:
         """Evaluations that may still be started; None for any number."""
         return self._budget.left(self._meter.evaluations + len(self._running))
@@ -252,7 +261,7 @@ class Runner:
             self._polish.is_on = False
             return False, None
         return self._polish.turn(
-            [(proposal.configuration, proposal.origin) for proposal in self._running.values()],
+            self._under_way(),
             left=self._left(),
             time_used=self._meter.time_used,
             is_last=reason is not None,

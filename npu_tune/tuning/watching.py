@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ class StudyWatch(Closing):
             StorageError: if its ledger cannot be read.
         """
         # In this order: who ends between the two has said so.
-        has_writer = self._ledger.has_writer()
+        drivers = self._ledger.drivers()
         trials, attributes = self._ledger.trials(), self._ledger.attributes()
         seen = (len(trials), attributes)
         if self._result is None or seen != self._seen:
@@ -85,7 +85,7 @@ class StudyWatch(Closing):
         if result.stopped is not None:
             state = State.ENDED
         else:
-            state = State.RUNNING if has_writer else State.KILLED
+            state = State.RUNNING if drivers else State.KILLED
         waited_s = self._clock() - self._new_at if state is State.RUNNING else 0.0
         progress = progress_of(
             result,
@@ -94,7 +94,7 @@ class StudyWatch(Closing):
             waited_s=waited_s,
             is_running=state is State.RUNNING,
         )
-        return StudyStatus(state, progress, result)
+        return StudyStatus(state, replace(progress, drivers=drivers), result)
 
     def close(self) -> None:
         self._ledger.close()

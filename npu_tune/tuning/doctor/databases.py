@@ -19,7 +19,7 @@ from npu_tune.files import storage_errors, write_whole
 from npu_tune.tuning.doctor.findings import Finding, free_backup_name
 from npu_tune.tuning.doctor.journals import being_written
 from npu_tune.tuning.ledger.lock import WriterLock, is_locked
-from npu_tune.tuning.ledger.rdb_claim import claim, is_claimed
+from npu_tune.tuning.ledger.rdb_claim import claim, claims
 from npu_tune.tuning.ledger.rdb_open import check_sqlite_file
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 
@@ -90,7 +90,7 @@ class DatabasePatient(Closing):
         if name is None or name not in self._ids:
             return
         if self._file is None:
-            is_free = claim(connection, name) if claim_it else not is_claimed(connection, name)
+            is_free = claim(connection, name) if claim_it else claims(connection, name) == 0
             if not is_free:
                 raise being_written(f"{name!r} in {self._place}")
         self._read(self._ids[name])

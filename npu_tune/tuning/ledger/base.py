@@ -11,21 +11,24 @@ from optuna.trial import FrozenTrial
 from npu_tune._optuna_compat import note_changes, note_of
 from npu_tune.closing import Closing
 from npu_tune.errors import StorageError, StudyMismatchError
+from npu_tune.tuning.ledger.shared import SharedPlace
 
 
 class Ledger(Closing):
     """A study on storage, as a list of finished trials and some attributes.
 
-    Plain Optuna opens the storage as an ordinary study. There is one writer at a time, and any
-    number of readers beside it.
+    Plain Optuna opens the storage as an ordinary study. There is one writer, or several that write
+    in turn, and any number of readers beside.
 
     Attributes:
         name: of the study.
         read_only: True where nothing may be written.
+        place: where several writers of the study agree; None where there is one writer alone.
     """
 
     name: str
     read_only: bool
+    place: SharedPlace | None = None
 
     @abstractmethod
     def append(self, trial: FrozenTrial) -> int:
@@ -48,6 +51,10 @@ class Ledger(Closing):
             StorageError: if the storage cannot be read.
         """
 
+    def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
+        """The trials from a number on, up to another one; raises like :meth:`trials`."""
+        return self.trials()[first:until]
+
     @abstractmethod
     def attributes(self) -> dict[str, Any]:
         """The study's attributes (Optuna's user attributes)."""
@@ -65,6 +72,10 @@ class Ledger(Closing):
         Raises:
             StorageError: if that cannot be told.
         """
+
+    def drivers(self) -> int:
+        """How many processes write the study now; raises like :meth:`has_writer`."""
+        return int(self.has_writer())
 
     @abstractmethod
     def system_attributes(self) -> dict[str, Any]:

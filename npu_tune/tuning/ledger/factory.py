@@ -21,6 +21,7 @@ def open_ledger(
     create: bool = True,
     join: bool = True,
     read_only: bool = False,
+    join_wait_s: float = 0.0,
 ) -> Ledger:
     """Opens a study's ledger, and makes it where there is none.
 
@@ -35,6 +36,7 @@ def open_ledger(
         create: make the study where there is none.
         join: make it also where the storage holds other studies.
         read_only: for looking at a study, also while another process writes it.
+        join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
 
     Raises:
         StorageError: if the storage cannot be read or written, is damaged, has no such study
@@ -51,6 +53,7 @@ def open_ledger(
         "create": create,
         "join": join,
         "read_only": read_only,
+        "join_wait_s": join_wait_s,
     }
     text = str(place)
     check_address(text)

@@ -6,7 +6,11 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from npu_tune.errors import LostStorageError, OutageError, StorageError
 from npu_tune.tuning.ledger.base import no_such_study
@@ -18,7 +22,8 @@ from npu_tune.tuning.ledger.journal_file import (
     write_all,
 )
 from npu_tune.tuning.ledger.journal_line import seal
-from npu_tune.tuning.ledger.lock import WriterLock, is_locked
+from npu_tune.tuning.ledger.journal_shared import FilePlace, drivers_beside
+from npu_tune.tuning.ledger.lock import is_locked
 from npu_tune.tuning.ledger.watch import FileWatch
 
 _SECONDS_BETWEEN_SYNCS = 1.0
@@ -44,7 +49,10 @@ class JournalLedger(JournalBase):
         create: make the study where there is none.
         join: make it also where the file holds other studies.
         read_only: neither lock, nor repair, nor write.
+        join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
     """
+
+    place: FilePlace | None
 
     def __init__(
         self,
@@ -56,10 +64,11 @@ class JournalLedger(JournalBase):
         create: bool = True,
         join: bool = True,
         read_only: bool = False,
+        join_wait_s: float = 0.0,
     ) -> None:
         self.name, self.read_only, self._path = name, read_only, path
         self._place = str(path)
-        self._lock: WriterLock | None = None
+        self.place = None
         self._descriptor: int | None = None
         self._end = self._changed_ns = self._number = 0
         self._synced_at = self._reread_at = time.monotonic()
@@ -71,18 +80,38 @@ class JournalLedger(JournalBase):
             if path.exists():
                 self._reader.read()  # what is damaged is not to be touched
             if not read_only:
-                self._open_for_writing()
-            create = create and not read_only
-            self._find_study(directions, metric_names, create=create, join=join)
+                self.place = FilePlace(path, join_wait_s=join_wait_s)
+            with self._turn():
+                if not read_only:
+                    self._open_for_writing()
+                create = create and not read_only
+                self._find_study(directions, metric_names, create=create, join=join)
         except BaseException:
             self.close()
             raise
 
+    def append(self, trial: FrozenTrial) -> int:
+        append = super().append
+        if self.place is not None and self.place.is_shared:
+            self._check_writable()
+            self._check_finished(trial)
+            return self.place.append(trial, lambda: append(trial))
+        return append(trial)
+
+    def _set(self, key: str, value: Any, *, system: bool) -> None:
+        with self._turn():
+            super()._set(key, value, system=system)
+
     def has_writer(self) -> bool:
-        return is_locked(self._path)
+        return self.drivers() > 0
+
+    def drivers(self) -> int:
+        return drivers_beside(self._path) or int(is_locked(self._path))
 
     def check(self) -> None:
-        if self._descriptor is not None:
+        if self.place is not None and self.place.is_shared:
+            self._watch.check(self._end)
+        elif self._descriptor is not None:
             self._catch_up()
 
     def close(self) -> None:
@@ -91,11 +120,13 @@ class JournalLedger(JournalBase):
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
-        if self._lock is not None:
-            self._lock.release()
+        if self.place is not None:
+            self.place.release()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.place is None else self.place.turn()
 
     def _open_for_writing(self) -> None:
-        self._lock = WriterLock(self._path)
         with journal_errors(self._path, "written"):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)

@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 
 from npu_tune.errors import StorageError
+from npu_tune.tuning.ledger.shared import other_writer
 
 _TRIES = 5
 _TRY_EVERY_S = 0.02
@@ -22,34 +23,23 @@ class WriterLock:
     The operating system holds the lock (``flock``) for an open file beside the one it stands
     for, so a killed process leaves none behind; the empty file may stay.
 
+    Args:
+        path: of the file.
+        tries: how often to ask for it.
+
     Raises:
-        StorageError: if another writer holds the lock, or the file cannot be made.
+        OtherWriterError: if another writer holds the lock.
+        StorageError: if the file cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._descriptor: int | None = os.open(_lock_path(path), os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StorageError(
-                f"The study {path} cannot be written: {error.strerror}.",
-                remedy="Check the folder and its permissions.",
-                path=str(path),
-            ) from error
+    def __init__(self, path: Path, *, tries: int = _TRIES) -> None:
+        self._descriptor: int | None = _open(_lock_path(path), path)
         keep_from_children(self, self._descriptor)
-        for rest in reversed(range(_TRIES)):
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if rest:
-                    time.sleep(_TRY_EVERY_S)
-                    continue
-                self.release()
-                raise StorageError(
-                    f"Another process is writing the study {path}.",
-                    remedy="Wait until it has finished, or stop it.",
-                    path=str(path),
-                ) from error
-            return
+        try:
+            _take(self._descriptor, fcntl.LOCK_EX, tries=tries)
+        except OSError as error:
+            self.release()
+            raise other_writer(str(path), path=str(path)) from error
 
     def release(self) -> None:
         """Lets other writers in; may be called again."""
@@ -60,14 +50,75 @@ class WriterLock:
                 os.close(descriptor)
 
 
+class SharedLock:
+    """Shows that a process is at work beside others, until it is released or the process ends.
+
+    Args:
+        path: of the file that is locked; it may stay.
+
+    Raises:
+        StorageError: if the file cannot be made or locked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = _open(path, path)
+        keep_from_children(self, self._descriptor)
+        try:
+            _take(self._descriptor, fcntl.LOCK_SH, tries=10 * _TRIES)
+        except OSError as error:
+            self.release()
+            raise other_writer(str(path), path=str(path)) from error
+
+    def release(self) -> None:
+        """Ends that; may be called again."""
+        forget(self)
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _open(file: Path, study: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StorageError(
+            f"The study {study} cannot be written: {error.strerror}.",
+            remedy="Check the folder and its permissions.",
+            path=str(study),
+        ) from error
+
+
+def _take(descriptor: int, kind: int, *, tries: int) -> None:
+    """Locks a file; raises OSError where others do not let go of it."""
+    for rest in reversed(range(tries)):
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except OSError:
+            if not rest:
+                raise
+            time.sleep(_TRY_EVERY_S)
+        else:
+            return
+
+
 def is_locked(path: Path) -> bool:
     """Whether a writer holds the lock of a file.
 
     Raises:
         StorageError: if that cannot be told.
     """
+    return _is_held(_lock_path(path), path, fcntl.LOCK_SH)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody shows by a :class:`SharedLock` to be at work; raises like the other."""
+    return _is_held(path, path, fcntl.LOCK_EX)
+
+
+def _is_held(file: Path, path: Path, kind: int) -> bool:
     try:
-        descriptor = os.open(_lock_path(path), os.O_RDONLY)
+        descriptor = os.open(file, os.O_RDWR if kind == fcntl.LOCK_EX else os.O_RDONLY)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -78,7 +129,7 @@ def is_locked(path: Path) -> bool:
         ) from error
     keep_from_children(owner := _Looker(), descriptor)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

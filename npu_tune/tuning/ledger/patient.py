@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections import deque
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from npu_tune.errors import LostStorageError, NpuTuneWarning, OutageError
 from npu_tune.tuning.ledger.base import Ledger
+from npu_tune.tuning.ledger.shared import LostReservationError
 
 Answer = TypeVar("Answer")
 
@@ -46,7 +48,7 @@ class PatientLedger(Ledger):
         clock: Callable[[], float] = time.monotonic,
         rest: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.name, self.read_only = ledger.name, ledger.read_only
+        self.name, self.read_only, self.place = ledger.name, ledger.read_only, ledger.place
         self._ledger = ledger
         self._retry_s = retry_s
         self._folder = folder
@@ -80,6 +82,11 @@ class PatientLedger(Ledger):
             return number
         return self._write_waiting(number)
 
+    @property
+    def is_in_reach(self) -> bool:
+        """False while an outage lasts."""
+        return self._out_since is None
+
     def tick(self) -> None:
         """Looks after the storage, and tries again to write what waits, if it is time to.
 
@@ -88,8 +95,9 @@ class PatientLedger(Ledger):
             OutageError: if the storage has been out of reach for too long.
         """
         self.check()
-        if self._waiting and self._clock() >= self._next_try:
-            self._write_waiting()
+        while self._waiting and self._clock() >= self._next_try:
+            with contextlib.suppress(LostReservationError):
+                self._write_waiting()
 
     def flush(self) -> None:
         """Tries once to write what waits, however long ago the last try was."""
@@ -107,6 +115,33 @@ class PatientLedger(Ledger):
         self._trials = self._insist(self._ledger.trials)
         return list(self._trials)
 
+    def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
+        found = self._ledger.trials_from(first, until)
+        self._trials.extend(found)
+        return found
+
+    def attempt(self, call: Callable[[], Answer]) -> Answer | None:
+        """What a call returns; None where the storage is out of reach just now.
+
+        Raises:
+            OutageError: if it has been so for too long.
+        """
+        if self._clock() < self._next_try:
+            return None
+        start = self._clock()
+        try:
+            answer = call()
+        except OutageError as error:
+            self._put_off(error, start)
+            return None
+        if not self._waiting:
+            self._out_since = None
+        return answer
+
+    def insist(self, call: Callable[[], Answer]) -> Answer:
+        """What a call returns, which is made until it succeeds or the time is up."""
+        return self._insist(call)
+
     def attributes(self) -> dict[str, Any]:
         self._attributes = self._insist(self._ledger.attributes)
         return dict(self._attributes)
@@ -118,6 +153,9 @@ class PatientLedger(Ledger):
 
     def has_writer(self) -> bool:
         return self._ledger.has_writer()
+
+    def drivers(self) -> int:
+        return self._ledger.drivers()
 
     def system_attributes(self) -> dict[str, Any]:
         return self._insist(self._ledger.system_attributes)
@@ -159,6 +197,10 @@ class PatientLedger(Ledger):
                 number = self._write(self._waiting[0])
                 self._waiting.popleft()
                 self._out_since, self._mentioned = None, False
+        except LostReservationError:
+            lost = self._waiting.popleft()
+            self._trials = [trial for trial in self._trials if trial is not lost]
+            raise
         except OutageError as error:
             self._put_off(error, start)
         return number

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,18 @@ from npu_tune._optuna_compat import (
 from npu_tune.errors import OutageError, StorageError
 from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
 from npu_tune.tuning.ledger.lock import WriterLock, forget, is_locked, keep_from_children
-from npu_tune.tuning.ledger.rdb_claim import claim, is_claimed, socket_of
-from npu_tune.tuning.ledger.rdb_open import check_sqlite_file, open_server, open_sqlite
+from npu_tune.tuning.ledger.rdb_claim import claim, claims, socket_of
+from npu_tune.tuning.ledger.rdb_open import (
+    append_by_optuna,
+    check_sqlite_file,
+    merge_write_ahead_log,
+    open_server,
+    open_sqlite,
+)
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
+from npu_tune.tuning.ledger.rdb_shared import ServerPlace
 from npu_tune.tuning.ledger.server_address import missing_driver
+from npu_tune.tuning.ledger.shared import other_writer
 from npu_tune.tuning.ledger.watch import FileWatch
 
 _LOCK_WAIT_MS = 250
@@ -49,7 +55,10 @@ class RdbLedger(Ledger):
         create: make the tables and the study where there are none.
         join: make the study also where there are others.
         read_only: neither lock nor write.
+        join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
     """
+
+    place: ServerPlace | None
 
     def __init__(
         self,
@@ -61,8 +70,10 @@ class RdbLedger(Ledger):
         create: bool = True,
         join: bool = True,
         read_only: bool = False,
+        join_wait_s: float = 0.0,
     ) -> None:
         self.name, self.read_only, self._url = name, read_only, url
+        self._join_wait_s, self.place = join_wait_s, None
         self._place = url.render_as_string(hide_password=True)
         self._lock: WriterLock | None = None
         self._connection: sqlalchemy.Connection | None = None
@@ -81,6 +92,14 @@ class RdbLedger(Ledger):
                 self._rows = TrialRows(self._study_id)
                 self._bulk = self._storage.get_current_version() == RDB_REVISION
                 if not read_only:
+                    if self._url.get_backend_name() == "postgresql" and self._bulk:
+                        self.place = ServerPlace(
+                            self._writing_connection,
+                            self._study_id,
+                            name,
+                            self._rows.insert,
+                            self._errors,
+                        )
                     if self._file is not None and self._file.is_file():
                         self._watch = FileWatch(self._file)
                     self._writing_connection()
@@ -94,7 +113,9 @@ class RdbLedger(Ledger):
         self.check()
         with self._errors():
             if not self._bulk:
-                return self._append_by_optuna(trial)
+                return append_by_optuna(self._open(), self._study_id, trial)
+            if self.place is not None and self.place.is_shared:
+                return self.place.append(trial)
             return self._rows.insert(self._writing_connection(), trial)
 
     def find(self, trial: FrozenTrial) -> int | None:
@@ -104,11 +125,15 @@ class RdbLedger(Ledger):
     def trials(self) -> list[FrozenTrial]:
         self.check()
         with self._errors():
-            storage = self._open()
             if not self._bulk:
-                return storage.get_all_trials(self._study_id, deepcopy=False)
-            with storage.engine.connect() as connection:
-                return self._rows.select(connection)
+                return self._open().get_all_trials(self._study_id, deepcopy=False)
+            return self.trials_from(0)
+
+    def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
+        if not self._bulk:
+            return super().trials_from(first, until)
+        with self._errors(), self._open().engine.connect() as connection:
+            return self._rows.select(connection, first, until)
 
     def attributes(self) -> dict[str, Any]:
         self.check()
@@ -122,10 +147,13 @@ class RdbLedger(Ledger):
             self._open().set_study_user_attr(self._study_id, key, value)
 
     def has_writer(self) -> bool:
+        return self.drivers() > 0
+
+    def drivers(self) -> int:
         if self._file is not None:
-            return is_locked(self._file)
+            return int(is_locked(self._file))
         with self._errors(), self._open().engine.connect() as connection:
-            return is_claimed(connection, self.name)
+            return claims(connection, self.name)
 
     def system_attributes(self) -> dict[str, Any]:
         self.check()
@@ -161,7 +189,7 @@ class RdbLedger(Ledger):
             storage, self._storage = self._storage, None
             # Another connection to a file that was removed would make an empty one in its place.
             if self._sqlite and not self.read_only and not lost:
-                self._merge_write_ahead_log(storage)
+                merge_write_ahead_log(storage)
             storage.remove_session()
             storage.engine.dispose()
         if self._lock is not None:
@@ -176,14 +204,6 @@ class RdbLedger(Ledger):
         """Of SQLite; None where there is none."""
         return Path(self._url.database) if self._sqlite and self._url.database else None
 
-    def _merge_write_ahead_log(self, storage: RDBStorage) -> None:
-        """Makes the database file alone the whole study again, fit to be copied."""
-        with (
-            contextlib.suppress(sqlalchemy.exc.SQLAlchemyError),
-            storage.engine.connect() as connection,
-        ):
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-
     def _lock_file(self) -> None:
         if self._file is not None:
             check_sqlite_file(self._file)
@@ -193,9 +213,7 @@ class RdbLedger(Ledger):
         if self._sqlite:
             if create or (self._file is not None and self._file.is_file()):
                 return open_sqlite(self._url, read_only=self.read_only)
-        elif (
-            storage := open_server(self._url, create=create, read_only=self.read_only)
-        ) is not None:
+        elif storage := open_server(self._url, create=create, read_only=self.read_only):
             return storage
         raise no_such_study(self.name, self._place)
 
@@ -222,12 +240,6 @@ class RdbLedger(Ledger):
         check_directions(self.name, storage.get_study_directions(study_id), wanted)
         return study_id
 
-    def _append_by_optuna(self, trial: FrozenTrial) -> int:
-        storage, plain = self._open(), copy.copy(trial)
-        plain.user_attrs = json.loads(json.dumps(trial.user_attrs, default=dict))
-        trial_id = storage.create_new_trial(self._study_id, template_trial=plain)
-        return storage.get_trial_number_from_id(trial_id)
-
     def _writing_connection(self) -> sqlalchemy.Connection:
         """The one connection that writes; on a server it also holds the writer's claim."""
         if self._connection is None:
@@ -242,13 +254,9 @@ class RdbLedger(Ledger):
 
     def _claim(self, connection: sqlalchemy.Connection) -> None:
         keep_from_children(self, socket_of(connection))
-        if not claim(connection, self.name):
-            raise StorageError(
-                f"Another process is writing the study {self.name!r} in {self._place}.",
-                remedy="Wait until it has finished, or stop it.",
-                name=self.name,
-                place=self._place,
-            )
+        wait_s, place = self._join_wait_s, self.place
+        if not (place.claim(connection, wait_s) if place else claim(connection, self.name)):
+            raise other_writer(f"{self.name!r} in {self._place}", name=self.name)
 
     def _drop_connection(self) -> None:
         forget(self)

@@ -6,37 +6,67 @@ import hashlib
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
-_IS_CLAIMED = sqlalchemy.text(
+_CLAIMS = sqlalchemy.text(
     """
-    SELECT EXISTS (
-        SELECT 1 FROM pg_locks
-        WHERE locktype = 'advisory' AND granted AND objsubid = 1
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND classid = :high AND objid = :low
-    )
+    SELECT count(DISTINCT pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid = :high AND objid = :low
     """
 )
 """A lock on one number of 64 bits is listed in two halves (PostgreSQL's manual, `pg_locks`)."""
 
 
-def claim(connection: sqlalchemy.Connection, name: str) -> bool:
-    """Claims a study for as long as the connection lasts; False where another one has it."""
+def claim(connection: Connection, name: str, *, beside: bool = False) -> bool:
+    """Claims a study for as long as the connection lasts; False where that is not possible.
+
+    Args:
+        connection: to the database.
+        name: of the study.
+        beside: True to claim it beside others, who must have done so, too; on PostgreSQL alone.
+    """
     if connection.dialect.name == "mysql":
         asked: Any = select(func.get_lock(_lock_name(connection, name), 0))
     else:
-        asked = select(func.pg_try_advisory_lock(_key(name)))
+        lock = func.pg_try_advisory_lock_shared if beside else func.pg_try_advisory_lock
+        asked = select(lock(_key(name)))
     return bool(connection.execute(asked).scalar())
 
 
-def is_claimed(connection: sqlalchemy.Connection, name: str) -> bool:
-    """Whether some connection has claimed a study."""
+def release(connection: Connection, name: str, *, beside: bool = False) -> None:
+    """Ends such a claim."""
+    unlock = func.pg_advisory_unlock_shared if beside else func.pg_advisory_unlock
+    connection.execute(select(unlock(_key(name))))
+
+
+def knock(connection: Connection, name: str) -> None:
+    """Says that this connection waits to claim a study beside others, until :func:`enter`."""
+    connection.execute(select(func.pg_advisory_lock_shared(_key(_door(name)))))
+
+
+def enter(connection: Connection, name: str) -> None:
+    """Ends a :func:`knock`."""
+    connection.execute(select(func.pg_advisory_unlock_shared(_key(_door(name)))))
+
+
+def is_knocked(connection: Connection, name: str) -> bool:
+    """Whether some connection waits to claim a study beside others."""
+    return claims(connection, _door(name)) > 0
+
+
+def claims(connection: Connection, name: str) -> int:
+    """How many connections have claimed a study."""
     if connection.dialect.name == "mysql":
         asked = select(func.is_used_lock(_lock_name(connection, name)))
-        return connection.execute(asked).scalar() is not None
+        return int(connection.execute(asked).scalar() is not None)
     high, low = divmod(_key(name) % 2**64, 2**32)
-    return bool(connection.execute(_IS_CLAIMED, {"high": high, "low": low}).scalar())
+    return int(connection.execute(_CLAIMS, {"high": high, "low": low}).scalar() or 0)
+
+
+def _door(name: str) -> str:
+    return f"{name}\0door"
 
 
 def socket_of(connection: sqlalchemy.Connection) -> int:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import json
 import logging
 from pathlib import Path
 
 import sqlalchemy
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy import Column, Integer, Text
+from sqlalchemy.schema import CreateTable
 
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors
@@ -14,6 +20,14 @@ from npu_tune.tuning.ledger import rdb_mysql
 
 _SCHEMA_LOCK = 0x6E70755F74756E65
 """The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
+
+BOARDS = sqlalchemy.Table(
+    "npu_tune_drivers",
+    sqlalchemy.MetaData(),
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("board", Text, nullable=False),
+)
+"""What the drivers of each study agree on; a study with one driver has no row."""
 
 _WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "options": "-c lock_timeout=5s"}
 """Parameters of libpq, where the URL does not set them: how long to wait for an answer."""
@@ -73,6 +87,8 @@ def open_server(url: sqlalchemy.URL, *, create: bool, read_only: bool) -> RDBSto
                 )
             if not create and not sqlalchemy.inspect(connection).has_table("studies"):
                 return None
+            if create and not is_mysql:
+                connection.execute(CreateTable(BOARDS, if_not_exists=True))
             storage = RDBStorage(
                 url.render_as_string(hide_password=False),
                 engine_kwargs={"connect_args": waits},
@@ -82,3 +98,20 @@ def open_server(url: sqlalchemy.URL, *, create: bool, read_only: bool) -> RDBSto
             return storage
     finally:
         engine.dispose()
+
+
+def merge_write_ahead_log(storage: RDBStorage) -> None:
+    """Makes a database file of SQLite alone the whole study again, fit to be copied."""
+    with (
+        contextlib.suppress(sqlalchemy.exc.SQLAlchemyError),
+        storage.engine.connect() as connection,
+    ):
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def append_by_optuna(storage: RDBStorage, study_id: int, trial: FrozenTrial) -> int:
+    """Writes a finished trial into tables of a schema that is not known; returns its number."""
+    plain = copy.copy(trial)
+    plain.user_attrs = json.loads(json.dumps(trial.user_attrs, default=dict))
+    trial_id = storage.create_new_trial(study_id, template_trial=plain)
+    return storage.get_trial_number_from_id(trial_id)

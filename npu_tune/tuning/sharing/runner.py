@@ -1,0 +1,293 @@
+"""The loop of a study that several drivers may run together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from npu_tune.evaluation import Outcome
+from npu_tune.space import Configuration, to_params
+from npu_tune.tuning.attributes import ELAPSED, KEY, own_trials
+from npu_tune.tuning.ledger import PatientLedger
+from npu_tune.tuning.ledger.shared import LostReservationError
+from npu_tune.tuning.phase import phase_of
+from npu_tune.tuning.recorder import Proposal
+from npu_tune.tuning.reverts import Revert
+from npu_tune.tuning.runner import Runner
+from npu_tune.tuning.sharing.board import Claim, Reservation
+from npu_tune.tuning.sharing.driver import Driver
+from npu_tune.tuning.sharing.following import TrialReader
+from npu_tune.tuning.trial import SAMPLER, TrialRecord, is_polish
+
+_TRIES = 4
+"""How often a sampler is asked again for what another driver does not evaluate already."""
+
+_REST_S = 0.02
+"""Between two looks at the others while there is nothing to do here."""
+
+Start = tuple[Configuration, str]
+
+
+class SharedRunner(Runner):
+    """Runs a study alone, as ever, until another driver wants to join; then in turn with it.
+
+    Every proposal has a number that no other driver has, and the sampler's seed follows from it.
+    Before a configuration is evaluated the others are told; their trials are taken in twice a
+    second, and what they evaluate stands as running trials in the sampler's study.
+
+    Args:
+        shared: the ledger.
+        options: the others of :class:`npu_tune.tuning.runner.Runner`.
+    """
+
+    def __init__(self, *args: Any, shared: PatientLedger, **options: Any) -> None:
+        self._driver = Driver(shared, most=options["budget"].most)
+        super().__init__(*args, ledger=shared, **options)
+        self._recorder.marks = self._driver.marks
+        self._shared = shared
+        self._reader = TrialReader(self._objective, self._problem.space.default, self._known.find)
+        self._position = self._tickets_before = 0
+        self._held: dict[int, str] = {}
+        self._is_over = False
+
+    def run(self) -> str:
+        """As of the runner.
+
+        Raises:
+            StorageError: also if the others have gone on without this driver.
+        """
+        if self._driver.is_shared:
+            self._join()
+        return super().run()
+
+    def leave(self, reason: str) -> bool:
+        """Ends this driver's part; True where it is for this one to conclude the study.
+
+        Args:
+            reason: why it ends.
+        """
+        self._is_over = True
+        if not self._driver.is_shared:
+            return True
+        # Who was killed just now concludes nothing.
+        while reason != "interrupted" and self._driver.others_are_at_work() is False:
+            time.sleep(_REST_S)
+            self._tick()
+        return self._driver.leave()
+
+    def _join(self) -> None:
+        self._position = len(self._shared.in_memory[0])
+        late = self._driver.join(lambda: self._shared.trials_from(self._position))
+        self._position += len(late)
+        new = own_trials(late)
+        self._search.add(new)
+        for trial in new:
+            self._take(trial)
+        known = own_trials(self._shared.in_memory[0])
+        self._driver.place_numbers(known, self._search.count)
+
+    def _share(self) -> None:
+        waiting = [follower for each in self._followers.values() for follower in each]
+        running = [self._reservation(p) for p in self._running.values()]
+        running += [self._reservation(p, waits=True) for p in waiting]
+        self._position = len(self._shared.in_memory[0])
+        self._held = {}
+        self._driver.share(
+            running=running, count=self._search.count, evaluated=self._meter.evaluations
+        )
+
+    def _tick(self) -> None:
+        super()._tick()
+        if self._driver.is_shared and not self._running and self._tickets == self._tickets_before:
+            time.sleep(_REST_S)
+        self._tickets_before = self._tickets
+        if not self._driver.is_due():
+            return
+        self._meter.drivers = self._driver.count
+        if self._driver.is_shared:
+            self._driver.beat()
+            self._follow()
+            if not self._is_over:
+                self._driver.keep()
+        elif not self._is_over and self.baseline is not None and self._driver.is_knocked():
+            self._share()
+
+    def _next(self, starts: Iterator[Start | None]) -> Proposal | None:
+        board = self._driver.board
+        if board is None:
+            return super()._next(starts)
+        if self._stop.requested or not self._shared.is_in_reach:
+            return None
+        is_polishing, revert = False, None
+        if not board.has_abandoned:
+            if self._left() == 0:
+                return None
+            is_polishing, revert = self._polishing()
+            if is_polishing and self._driver.is_behind:
+                self._follow()
+                is_polishing, revert = self._polishing()
+            if revert is None and (is_polishing or self._reason() is not None):
+                return None
+        reservation = self._driver.reserve()
+        if reservation is None:
+            return None
+        self._see_others()
+        if reservation.key:
+            configuration = self._problem.space.default.replace(dict(reservation.changes))
+            return self._proposed(reservation.number, (configuration, reservation.origin))
+        if board.has_abandoned:  # somebody else has taken it over
+            self._driver.give_back(reservation.number)
+            return None
+        return self._proposed(reservation.number, _start_of(revert) or self._next_start(starts))
+
+    def _next_start(self, starts: Iterator[Start | None]) -> Start | None:
+        """The next start that nobody has evaluated or evaluates; None for the sampler."""
+        done = {record.origin for record in self._trials}
+        done |= {row.origin for row in self._driver.of_others()}
+        for start in starts:
+            if start is None or start[1] not in done:
+                return start
+        return None
+
+    def _proposed(self, number: int, given: Start | None) -> Proposal:
+        configuration, origin = given or (None, SAMPLER)
+        params = None if configuration is None else to_params(self._problem.space, configuration)
+        return self._proposal(self._search.ask_as(self._driver.local(number), params), origin)
+
+    def _start(self, proposal: Proposal) -> None:
+        if self._driver.board is None:
+            super()._start(proposal)
+            return
+        self._phase = phase_of(proposal.origin, self._phase)
+        try:
+            self._start_beside(proposal)
+        except LostReservationError:
+            return  # somebody else does it
+
+    def _start_beside(self, proposal: Proposal) -> None:
+        for _ in range(_TRIES):
+            known = self._known.find(proposal.key)
+            if known is not None:
+                self._duplicates_in_a_row += 1
+                self._repeat(proposal, known)
+                return
+            if any(proposal.key == other.key for other in self._running.values()):
+                break
+            claim = self._claim(proposal)
+            if claim is Claim.GRANTED:
+                self._duplicates_in_a_row = 0
+                self._evaluate(proposal)
+                return
+            self._follow()
+            if claim is Claim.TAKEN and proposal.origin != SAMPLER:
+                self._driver.give_back(self._driver.shared(proposal.trial.number))
+                return
+            if claim is Claim.TAKEN:
+                self._see_others()
+                proposal = self._proposed(self._driver.shared(proposal.trial.number), None)
+        self._duplicates_in_a_row += 1
+        self._driver.claim(self._reservation(proposal, waits=True))
+        self._followers[proposal.key].append(proposal)
+
+    def _claim(self, proposal: Proposal) -> Claim:
+        reservation = self._reservation(proposal)
+        if self._driver.has(reservation):
+            return Claim.GRANTED
+        return self._driver.claim(reservation)
+
+    def _reservation(self, proposal: Proposal, *, waits: bool = False) -> Reservation:
+        return Reservation(
+            self._driver.shared(proposal.trial.number),
+            self._driver.name,
+            proposal.key,
+            proposal.origin,
+            dict(proposal.configuration.difference(self._problem.space.default)),
+            waits,
+        )
+
+    def _record(self, proposal: Proposal, outcome: Outcome) -> None:
+        record = self._written(lambda: self._recorder.record(proposal, outcome))
+        if record is not None:
+            self._learn(proposal.key, record)
+
+    def _repeat(self, proposal: Proposal, original: TrialRecord) -> None:
+        record = self._written(lambda: self._recorder.repeat(proposal, original))
+        if record is not None:
+            self._trials.append(record)
+
+    def _written(self, write: Callable[[], TrialRecord]) -> TrialRecord | None:
+        """A finished trial; None if it was lost.
+
+        While the best is polished it stands behind those that others finished before, as what is
+        asked next follows from their order; else they are taken in later, many at once.
+        """
+        try:
+            record = write()
+        except LostReservationError:
+            return None
+        if self._driver.board is not None and is_polish(record) and not self._shared.waiting:
+            self._follow(record.number)
+        return record
+
+    def _follow(self, until: int | None = None) -> None:
+        """Takes in what others have finished."""
+        if until is not None and until <= self._position:
+            return
+        if not self._driver.is_behind:
+            return
+        first, seen = self._position, self._driver.look()
+        found = self._shared.attempt(lambda: self._shared.trials_from(first, until))
+        if found is None:
+            return
+        answers: dict[str, TrialRecord] = {}
+        for trial in found:
+            self._position += 1
+            if self._driver.note(trial):
+                self._search.put(self._driver.local(self._driver.number_of(trial)), trial)
+                answers[trial.user_attrs[KEY]] = self._take(trial)
+        if until is None:
+            self._driver.has_seen(seen)
+        for key, record in answers.items():
+            for follower in self._followers.pop(key, []):
+                self._repeat(follower, record)
+
+    def _take(self, trial: FrozenTrial) -> TrialRecord:
+        record = self._reader.read(trial, self.baseline)
+        self._known.learn(trial.user_attrs[KEY], record)
+        self._meter.count(record)
+        self._meter.catch_up(trial.user_attrs.get(ELAPSED, 0.0))
+        self._trials.append(record)
+        return record
+
+    def _see_others(self) -> None:
+        """Lets the sampler see what others evaluate."""
+        space = self._problem.space
+        for row in self._driver.of_others():
+            if self._held.get(row.number) != row.key:
+                configuration = space.default.replace(dict(row.changes))
+                self._search.hold(self._driver.local(row.number), to_params(space, configuration))
+                self._held[row.number] = row.key
+
+    def _left(self) -> int | None:
+        board = self._driver.board
+        return super()._left() if board is None else self._budget.left(board.evaluations)
+
+    def _is_busy(self) -> bool:
+        if super()._is_busy():
+            return True
+        board = self._driver.board
+        return board is not None and not self._stop.requested and not board.is_settled
+
+    def _under_way(self) -> list[Start]:
+        others = [
+            (self._problem.space.default.replace(dict(row.changes)), row.origin)
+            for row in self._driver.of_others()
+        ]
+        return super()._under_way() + others
+
+
+def _start_of(revert: Revert | None) -> Start | None:
+    return None if revert is None else (revert.configuration, revert.origin)
