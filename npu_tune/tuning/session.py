@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-class Session:
+class StudySession:
     """One run of a study.
 
     Args:

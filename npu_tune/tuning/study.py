@@ -20,7 +20,7 @@ from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.progress import Listener, tell_phase
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.sections import SamplerSection
-from npu_tune.tuning.session import Session
+from npu_tune.tuning.session import StudySession
 from npu_tune.tuning.signals import stop_on_signals
 from npu_tune.tuning.stretch_record import PYTHON
 
@@ -81,7 +81,7 @@ def run_study(
         stop_on_signals() as stop,
         no_empty_folder(study.folder),
     ):
-        session = Session(
+        session = StudySession(
             study,
             problem,
             stop,
