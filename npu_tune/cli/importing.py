@@ -23,11 +23,11 @@ def import_(source: str, *, to: str, study_name: str | None, storage: str | None
 
     done = import_study(source, to, name=study_name, storage=storage, tell=_tell)
     document = {
-        "study": {"name": done.name, "place": to},
+        "study": {"name": done.name, "place": done.place},
         "trials": done.trials,
         "new": done.new,
     }
-    text = f"{done.name}: {done.trials} trials are in {to}, {done.new} of them new"
+    text = f"{done.name}: {done.trials} trials are in {done.place}, {done.new} of them new"
     return CommandResult(document, text)
 
 

@@ -16,6 +16,7 @@ from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import copy_study_folder, is_study_folder, read_study_folder
 from npu_tune.tuning.identity import STUDY, about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.ledger.address import shown_place
 from npu_tune.tuning.objective import Objective
 
 _TELL_EVERY = 1000
@@ -27,13 +28,13 @@ class Imported:
 
     Args:
         name: of the study.
-        storage: where it is now.
+        place: where it is now, as it was asked for, without a password.
         trials: that it has there.
         new: of these, what this call has written.
     """
 
     name: str
-    storage: str
+    place: str
     trials: int
     new: int
 
@@ -89,7 +90,7 @@ def import_study(
             )
         if new is not None and old is not None:
             copy_study_folder(old, new)
-        return _copy(ledger, place, tell)
+        return _copy(ledger, place, shown_place(to), tell)
 
 
 def _moved(old: StudyFile, folder: Path, storage: str | None) -> StudyFile:
@@ -108,7 +109,9 @@ def _moved(old: StudyFile, folder: Path, storage: str | None) -> StudyFile:
     return old.model_copy(update={"study": section})
 
 
-def _copy(ledger: Ledger, place: str, tell: Callable[[int, int], None] | None) -> Imported:
+def _copy(
+    ledger: Ledger, place: str, shown: str, tell: Callable[[int, int], None] | None
+) -> Imported:
     attributes = ledger.attributes()
     about = about_study(ledger.name, attributes)
     if about is None:
@@ -132,7 +135,7 @@ def _copy(ledger: Ledger, place: str, tell: Callable[[int, int], None] | None) -
                 target.set_attribute(key, value)
         if (note := ledger.note()) != target.note():
             target.set_note(note)
-    return Imported(ledger.name, place, len(trials), len(trials) - len(there))
+    return Imported(ledger.name, shown, len(trials), len(trials) - len(there))
 
 
 @contextlib.contextmanager

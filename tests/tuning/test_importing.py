@@ -42,7 +42,8 @@ def test_a_study_comes_back_from_any_storage(kind, place_of, tmp_path):
     back = str(tmp_path / "back.db")
     with pytest.raises(UsageError, match="has to be named"):
         import_study(place, back)
-    import_study(place, f"sqlite:///{back}", name="test")
+    done = import_study(place, f"sqlite:///{back}", name="test")
+    assert done.place == f"sqlite:///{back}"
     with (
         open_ledger(place, name="test", read_only=True) as one,
         open_ledger(f"sqlite:///{back}", name="test", read_only=True) as other,
@@ -87,3 +88,14 @@ def test_a_study_that_npu_tune_did_not_write_is_refused(tmp_path):
     open_ledger(tmp_path / "s", name="s", directions=["minimize"]).close()
     with pytest.raises(UsageError, match="not written by npu-tune"):
         import_study(str(tmp_path / "s"), str(tmp_path / "t"), name="s")
+
+
+@pytest.mark.server
+def test_no_password_is_shown_of_where_a_study_is_now(place_of, tmp_path):
+    place = place_of("postgresql")
+    run_fake(tmp_path / "old", 3)
+    secret = place.replace("@", ":secret@", 1)
+
+    done = import_study(str(tmp_path / "old" / "ledger.journal"), secret, name="test")
+
+    assert done.place == place.replace("@", ":***@", 1)

@@ -17,7 +17,7 @@ from npu_tune.tuning.doctor.findings import Diagnosis, Finding
 from npu_tune.tuning.doctor.journals import JournalFilePatient, RedisPatient
 from npu_tune.tuning.folder import STUDY_FILE
 from npu_tune.tuning.identity import STUDY, about_study
-from npu_tune.tuning.ledger.address import check_address, journal_path, parse_url
+from npu_tune.tuning.ledger.address import check_address, journal_path, parse_url, shown_place
 from npu_tune.tuning.ledger.optuna_storage import open_optuna_storage
 from npu_tune.tuning.ledger.server_address import REDIS, missing_driver, server_kind
 
@@ -55,7 +55,7 @@ def examine_study(
     folder = Path.cwd() if study is None else study.folder
     patient = _patient(storage, name, claim=repair)
     try:
-        place = _shown(storage)
+        place = shown_place(storage)
         found = _name_of(patient, name, place)
         trials = [] if found is None else patient.trials(found)
         findings = [*patient.findings, *_about(patient, found, name, study)]
@@ -79,7 +79,7 @@ def _patient(storage: str, name: str | None, *, claim: bool) -> _Patient:
     path = journal_path(storage)
     if path is not None:
         return JournalFilePatient(path, claim=claim)
-    url, place = parse_url(storage), _shown(storage)
+    url, place = parse_url(storage), shown_place(storage)
     try:
         if server_kind(storage) is REDIS:
             full = url.render_as_string(hide_password=False)
@@ -89,13 +89,6 @@ def _patient(storage: str, name: str | None, *, claim: bool) -> _Patient:
         return DatabasePatient(url, name=name, claim=claim)
     except ModuleNotFoundError as error:
         raise missing_driver(storage, place, error.name) from error
-
-
-def _shown(storage: str) -> str:
-    path = journal_path(storage)
-    if path is not None:
-        return str(path)
-    return parse_url(storage).render_as_string(hide_password=True)
 
 
 def _name_of(patient: _Patient, name: str | None, place: str) -> str | None:

@@ -113,6 +113,12 @@ def has_password(text: str) -> bool:
     return _file(text) is None and parse_url(text).password is not None
 
 
+def shown_place(text: str) -> str:
+    """An address of good form as people may read it: without a password."""
+    path = journal_path(text)
+    return str(path) if path is not None else parse_url(text).render_as_string(hide_password=True)
+
+
 def is_same_place(one: str, other: str) -> bool:
     """Whether two addresses of good form lead to the same file or database, whoever logs in."""
     return _place(one) == _place(other)
