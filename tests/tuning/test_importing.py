@@ -98,4 +98,6 @@ def test_no_password_is_shown_of_where_a_study_is_now(place_of, tmp_path):
 
     done = import_study(str(tmp_path / "old" / "ledger.journal"), secret, name="test")
 
-    assert done.place == place.replace("@", ":***@", 1)
+    assert done.place == place.replace("@", ":***@", 1).replace(
+        "postgresql:", "postgresql+psycopg:"
+    )

@@ -53,18 +53,17 @@ def open_ledger(
         "create": create,
         "join": join,
         "read_only": read_only,
-        "join_wait_s": join_wait_s,
     }
     text = str(place)
     check_address(text)
     path = journal_path(text)
     if path is not None:
-        return JournalLedger(path, **options)
+        return JournalLedger(path, join_wait_s=join_wait_s, **options)
     if server_kind(text) is REDIS:
         return _open_redis(text, options)
     from npu_tune.tuning.ledger.rdb import RdbLedger  # noqa: PLC0415 - SQLAlchemy is slow
 
-    return RdbLedger(parse_url(text), **options)
+    return RdbLedger(parse_url(text), join_wait_s=join_wait_s, **options)
 
 
 def _open_redis(text: str, options: dict[str, Any]) -> Ledger:

@@ -22,6 +22,7 @@ from npu_tune.tuning.ledger.redis_claim import (
     hide_from_children,
     is_claimed,
 )
+from npu_tune.tuning.ledger.shared import other_writer
 
 LAST_KEY = ":log_number"
 """The key of the last record's number, as ``optuna.storages.journal.JournalRedisBackend`` has it."""
@@ -187,12 +188,7 @@ class RedisLedger(JournalBase):
         return claim_key(self.name)
 
     def _claimed(self) -> StorageError:
-        return StorageError(
-            f"Another process is writing the study {self.name!r} in {self._place}.",
-            remedy="Wait until it has finished, or stop it.",
-            name=self.name,
-            place=self._place,
-        )
+        return other_writer(f"{self.name!r} in {self._place}", name=self.name)
 
     def _read(self) -> None:
         self._open()

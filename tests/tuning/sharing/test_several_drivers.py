@@ -118,3 +118,16 @@ def test_a_study_in_sqlite_has_one_driver(tmp_path):
         pytest.raises(OtherWriterError, match="kept in SQLite"),
     ):
         run_fake(tmp_path / "s", 10, study={"storage": place})
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", ["mysql", "redis"])
+def test_a_study_where_drivers_cannot_agree_has_one(tmp_path, place_of, kind):
+    place = place_of(kind)
+    run_fake(tmp_path / "s", 5, study={"storage": place})
+
+    with (
+        open_ledger(place, name="test"),
+        pytest.raises(OtherWriterError, match="cannot have several drivers where it is kept"),
+    ):
+        run_fake(tmp_path / "s", 10, study={"storage": place})
