@@ -88,7 +88,7 @@ class Story:
         done = subprocess.run(
             [*program, text],
             cwd=self.folder,
-            env=environment(),
+            env=environment(self.folder),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -111,7 +111,8 @@ class Story:
         assert self.said.splitlines()[:count] == block.text.splitlines()[:count], str(block)
 
 
-def environment() -> dict[str, str]:
-    """That of a shell in which the README's environment is active."""
+def environment(folder: Path) -> dict[str, str]:
+    """That of a shell in which the README's environment is active, with a cache in the folder."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "NPU_TUNE_TRACEBACK": "1"}
+    cache = str(folder / ".cache")
+    return {**os.environ, "PATH": path, "NPU_TUNE_TRACEBACK": "1", "NPU_TUNE_CACHE": cache}
