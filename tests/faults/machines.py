@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_targets import (
+    Acting,
     CrashingTarget,
     FailingTarget,
     HangingTarget,
@@ -22,6 +23,7 @@ from fake_targets import (
     Spoiling,
     Where,
     note,
+    take_much,
 )
 from tally import Fault, Tally
 from victim import PATIENCE_S, Victim
@@ -31,6 +33,7 @@ _CLOCK = Path(__file__).parent / "clock"
 """Holds a module that Python imports by itself when it starts."""
 
 _LATE_S = 1.0
+_MEMORY = "768 MiB"
 
 _WHERE = Where("layer0/block", 24)
 
@@ -39,6 +42,7 @@ _MISBEHAVIOUR = {
     "segfaults": (CrashingTarget, "crash"),
     "refuses": (FailingTarget, "compiler-error"),
     "answers NaN": (Spoiling, "compiler-error"),
+    "takes more memory than allowed": (partial(Acting, act=take_much), "out-of-memory"),
 }
 
 
@@ -99,7 +103,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 def _misbehave(target: Any, failure: str, folder: Path, times: int, seed: int) -> Tally:
     del times
     tally = Tally()
-    executor = {"kind": "process", "workers": 2, "timeout_s": _LATE_S}
+    executor = {"kind": "process", "workers": 2, "timeout_s": _LATE_S, "memory_limit": _MEMORY}
     sections = {"executor": executor, "study": {"seed": seed}}
     victim = Victim(folder / "study", sections, target(LayeredTarget(), where=_WHERE), 60)
     result = victim.run()
