@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from npu_tune.cli.options import (
 )
 from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import progress_listener
+from npu_tune.cli.ray_options import ray_options, ray_table
 from npu_tune.cli.target_command import TargetCommand
 from npu_tune.cli.words import MODES, SAMPLERS
 from npu_tune.errors import InfeasibleError, NpuTuneError, UsageError
@@ -102,20 +102,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 )
 @calibration_option
 @no_check_option
-@click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address.")
-@click.option("--num-cpus", type=float, help="Processors per worker on Ray. [default: 1]")
-@click.option("--memory", metavar="SIZE", help="Memory per worker on Ray, such as '2 GiB'.")
-@click.option(
-    "--resources",
-    metavar="JSON",
-    help="Custom resources per worker on Ray, such as '{\"board\": 1}'.",
-)
-@click.option(
-    "--runtime-env-json",
-    "runtime_env",
-    metavar="JSON",
-    help="The environment that Ray makes for its workers.",
-)
+@ray_options
 @click.option("--storage", metavar="URL", help="A database instead of a file in the folder.")
 @click.option(
     "--cache",
@@ -193,15 +180,12 @@ def tune(
         },
         "limits": list(limits),
         "executor": {
-            "kind": "process" if ray is None else "ray",
-            "address": None if ray == "local" else ray,
             "workers": workers,
             "timeout_s": timeout,
-            "num_cpus": num_cpus,
-            "memory": memory,
-            "resources": _json_object("--resources", resources),
-            "runtime_env": _json_object("--runtime-env-json", runtime_env),
             "memory_limit": memory_limit,
+            **ray_table(
+                ray, num_cpus=num_cpus, memory=memory, resources=resources, runtime_env=runtime_env
+            ),
         },
     }
     study = parse_study(without_none(document), base=Path.cwd(), source="command line")
@@ -212,16 +196,6 @@ def _cache(folder: Path | None, *, no_cache: bool) -> Path | bool | None:
     if folder is not None and no_cache:
         raise UsageError("Both --cache and --no-cache are given.", remedy="Leave one of them out.")
     return False if no_cache else folder
-
-
-def _json_object(flag: str, text: str | None) -> Any:
-    """What a flag says as JSON; None where it is not given."""
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{flag} {text!r} is no JSON.", remedy=f"Write such as {flag} '{{\"name\": 1}}'."
-        ) from error
 
 
 @click.command(short_help="Runs or resumes a study file.")

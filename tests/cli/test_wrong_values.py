@@ -26,9 +26,14 @@ WRONG = {
     "--maximize": ["cycels"],
     "--limit": ["cycels<=3", "cycles<=3 ms", "cycles<3", "nonsense", "cycles<=1,000"],
     "--calibration": ["nowhere.npz"],
-    "--storage": ["mysql://host/db", "sqlite:///:memory:", "taken/db"],
+    "--storage": ["oracle://host/db", "sqlite:///:memory:", "taken/db"],
     "--cache": ["taken/cache"],
     "--from": ["nowhere"],
+    "--memory-limit": ["much", "1 MiB"],
+    "--num-cpus": ["0", "2"],
+    "--memory": ["much", "1 GiB"],
+    "--resources": ["board", '{"board": 0}', '{"board": 1}'],
+    "--runtime-env-json": ["npu-tune", '"npu-tune"', '{"pip": ["npu-tune"]}'],
 }
 """By option of `tune`, values that make no sense; None for a switch."""
 
@@ -76,7 +81,7 @@ WRONG_KEYS = {
     "model.check": ['"perhaps"'],
     "study.name": ['""'],
     "study.folder": ['"taken/s"'],
-    "study.storage": ['"mysql://host/db"', '"sqlite:///:memory:"', '"taken/db"'],
+    "study.storage": ['"oracle://host/db"', '"sqlite:///:memory:"', '"taken/db"'],
     "study.storage_retry": ['"soon"', "-1"],
     "study.cache": ['"taken/cache"', "true"],
     "study.from": ['["nowhere"]', '"nowhere"'],
@@ -96,6 +101,7 @@ WRONG_KEYS = {
     "executor.workers": ["0"],
     "executor.timeout_s": ["0", '"later"'],
     "executor.address": ['"auto"'],
+    "executor.memory_limit": ['"much"', '"1 MiB"'],
     "executor.num_cpus": ["0", "2"],
     "executor.memory": ['"much"', '"1 GiB"'],
     "executor.resources": ["{ board = 0 }", "{ board = 1 }"],

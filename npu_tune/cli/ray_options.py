@@ -1,0 +1,77 @@
+"""Options that say how to evaluate on Ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from npu_tune.errors import UsageError
+
+_OPTIONS = (
+    click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address."),
+    click.option("--num-cpus", type=float, help="Processors per worker on Ray. [default: 1]"),
+    click.option("--memory", metavar="SIZE", help="Memory per worker on Ray, such as '2 GiB'."),
+    click.option(
+        "--resources",
+        metavar="JSON",
+        help="Custom resources per worker on Ray, such as '{\"board\": 1}'.",
+    ),
+    click.option(
+        "--runtime-env-json",
+        "runtime_env",
+        metavar="JSON",
+        help="The environment that Ray makes for its workers.",
+    ),
+)
+
+_FLAGS = {
+    "num_cpus": "--num-cpus",
+    "memory": "--memory",
+    "resources": "--resources",
+    "runtime_env": "--runtime-env-json",
+}
+
+
+def ray_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command ``ray`` and what its workers hold."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def ray_table(ray: str | None, **needs: Any) -> dict[str, Any]:
+    """What the options say, as keys of ``[executor]``.
+
+    Args:
+        ray: ``local``, ``auto`` or an address; None where Ray is not asked for.
+        needs: of each worker, by key.
+
+    Raises:
+        UsageError: if workers on Ray are told what to hold and Ray is not asked for.
+    """
+    given = [_FLAGS[key] for key, value in needs.items() if value is not None]
+    if ray is None and given:
+        raise UsageError(
+            f"{given[0]} is for workers on Ray.", remedy="Say where with --ray, or leave it out."
+        )
+    table = {
+        "kind": "process" if ray is None else "ray",
+        "address": None if ray == "local" else ray,
+        **needs,
+    }
+    for key in ("resources", "runtime_env"):
+        table[key] = _json_object(_FLAGS[key], needs[key])
+    return table
+
+
+def _json_object(flag: str, text: str | None) -> Any:
+    """What a flag says as JSON; None where it is not given."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{flag} {text!r} is no JSON.", remedy=f"Write such as {flag} '{{\"name\": 1}}'."
+        ) from error
