@@ -171,7 +171,7 @@ def test_an_unknown_command_is_a_usage_error(npu_tune):
     ("arguments", "near"),
     [
         (["shwo"], "Did you mean 'show'?"),
-        (["wach", "runs/x"], "Did you mean 'watch'?"),
+        (["wathc", "runs/x"], "Did you mean 'watch'?"),
         (["show", "runs/x", "--plto", "x.png"], "Did you mean '--plot'?"),
         (["tune", "resnet8", "--target", "fake-npu", "--sedd", "3"], "'--seed'"),
         (["space", "resnet9", "--target", "fake-npu"], "Did you mean 'resnet8'?"),

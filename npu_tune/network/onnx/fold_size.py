@@ -42,6 +42,7 @@ _MOST_PRODUCTS = 3_000_000_000
 _MOST_SLOW_ELEMENTS = 100_000
 """A second or two where each element takes some microseconds of Python."""
 _ELEMENT_BYTES = 8
+"""The most that an element of any type takes."""
 _WORKING = 3
 """Copies that there are while ONNX's own implementation computes a result."""
 
@@ -82,14 +83,26 @@ def check_foldable(graph: OnnxGraph, node: OnnxNode) -> None:
         if shape is None:
             raise cannot_fold_error(node, "how large its results are is not known beforehand")
         made += math.prod(shape)
-    graph.budget.scratch().take(_WORKING * made * _ELEMENT_BYTES, f"computing the {node}")
-    graph.budget.take(made * _ELEMENT_BYTES, f"the result of the {node}")
+    size_bytes = made * _element_bytes(node)
+    graph.budget.scratch().take(_WORKING * size_bytes, f"computing the {node}")
+    graph.budget.take(size_bytes, f"the result of the {node}")
     if node.op in _MATRIX_PRODUCTS:
         products = math.prod(shapes[0] or ()) * _inner_size(node, given)
         if products > _MOST_PRODUCTS:
             raise cannot_fold_error(node, f"it takes {products:,} multiplications")
     elif node.op not in _FAST and read + made > _MOST_SLOW_ELEMENTS:
         raise cannot_fold_error(node, f"it works on {read + made:,} elements")
+
+
+def _element_bytes(node: OnnxNode) -> int:
+    """What an element of a node's result takes at most."""
+    from onnx import TensorProto, helper  # noqa: PLC0415 - heavy
+
+    if node.op != "ConstantOfShape":
+        return _ELEMENT_BYTES
+    value = node.attributes.get("value")
+    kind = value.data_type if isinstance(value, TensorProto) else TensorProto.FLOAT
+    return int(helper.tensor_dtype_to_np_dtype(kind).itemsize)
 
 
 def _inner_size(node: OnnxNode, given: Mapping[str, Array]) -> int:
