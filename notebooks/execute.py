@@ -106,6 +106,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     """That of this process; nothing is read from or written to the user's own settings."""
     return {
         **os.environ,
+        "NPU_TUNE_CACHE": "",  # what the user's other studies have evaluated is evaluated again
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "IPYTHONDIR": str(scratch / "ipython"),
         # Of tqdm, where there are no widgets; nothing here shows a bar.

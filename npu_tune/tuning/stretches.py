@@ -72,14 +72,13 @@ class Stretch:
         return self.began is not None
 
     def differences(self, earlier: Stretch) -> Iterator[str]:
-        """What may change trials or their numbers and is not as it was, in words."""
+        """What may change trials or their numbers and is not as it was, in words.
+
+        Who evaluates is not: that changes in which order trials end, and is only written down.
+        """
         yield from self.search.differences(earlier.search)
         if not earlier.is_known:
             return
-        for what, label in (("kind", "executor"), ("workers", "number of workers")):
-            now, was = self.executor.get(what), earlier.executor.get(what)
-            if now != was:
-                yield f"the {label} is {now}, which was {was}"
         for name in dict.fromkeys([*self.versions, *earlier.versions]):
             now, was = self.versions.get(name), earlier.versions.get(name)
             if now != was:
