@@ -378,6 +378,11 @@ def without_constraint_list(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
     return dict(system_attrs)
 
 
+def storage_id(trial: FrozenTrial) -> int:
+    """The key of a trial in its storage, which for databases is that of its row."""
+    return trial._trial_id
+
+
 def note_of(study_system_attrs: Mapping[str, Any]) -> str:
     """The note of a study that the dashboard shows; empty where there is none."""
     parts = sum(key.startswith(_NOTE_PART) for key in study_system_attrs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 from sqlalchemy import delete, select, update
 
-from npu_tune._optuna_compat import RDB_REVISION, rdb_tables
+from npu_tune._optuna_compat import RDB_REVISION, rdb_tables, storage_id
 from npu_tune.closing import Closing
 from npu_tune.errors import OutageError, StorageError
 from npu_tune.files import storage_errors, write_whole
@@ -168,7 +168,7 @@ class DatabasePatient(Closing):
                         self._connection.execute(delete(tables[table]).where(column.in_(ids)))
                 if self._damaged or self._renumbered:
                     for number, trial in enumerate(self._trials):
-                        change = update(trials).where(trials.c.trial_id == trial._trial_id)  # noqa: SLF001 - the table's key
+                        change = update(trials).where(trials.c.trial_id == storage_id(trial))
                         self._connection.execute(change.values(number=number))
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
+from npu_tune._optuna_compat import storage_id
 from npu_tune.errors import MissingExtraError, TargetError, UsageError
 from npu_tune.targets import load_target
 from npu_tune.targets.key import READABLE_VERSIONS
@@ -169,4 +170,4 @@ def _end(storage: str, name: str) -> None:
         study_id = optuna_storage.get_study_id_from_name(name)
         for trial in optuna_storage.get_all_trials(study_id, deepcopy=False):
             if not trial.state.is_finished():
-                optuna_storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001 - the storage's key
+                optuna_storage.set_trial_state_values(storage_id(trial), TrialState.FAIL)
