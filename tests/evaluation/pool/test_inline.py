@@ -26,9 +26,10 @@ def test_an_evaluation_comes_back_under_its_ticket():
         assert pool.wait(0.0) is None
 
     here = LayeredTarget().evaluate(NETWORK, SPACE.default)
+    (outcome,) = finished.answer
     assert finished.ticket == 7
-    assert finished.answer.evaluation.metrics == dict(here.metrics)
-    assert finished.answer.error is None
+    assert outcome.evaluation.metrics == dict(here.metrics)
+    assert outcome.error is None
 
 
 def test_nothing_a_compiler_prints_reaches_the_terminal(capfd):
