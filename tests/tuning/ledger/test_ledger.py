@@ -12,6 +12,7 @@ import optuna
 import optuna_dashboard
 import pytest
 from dashboards import optuna_storage
+from fake_targets import wait_until
 from trials import content, finished_trial
 
 from npu_tune.errors import StorageError, StudyMismatchError
@@ -190,7 +191,8 @@ def test_a_reader_can_tell_whether_somebody_writes(place):
         with open_ledger(place, name="s", create=False, read_only=True) as reader:
             assert reader.has_writer()
             writer.close()
-            assert not reader.has_writer()
+            # A server needs a moment to notice that a connection has ended.
+            wait_until(lambda: not reader.has_writer())
             with open_ledger(place, name="s", create=False) as again:
                 assert reader.has_writer()
                 assert again.append(finished_trial(1)) == 1
