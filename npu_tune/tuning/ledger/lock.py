@@ -17,7 +17,35 @@ _TRY_EVERY_S = 0.02
 """Whoever looks whether somebody writes holds the lock for a moment, see :func:`is_locked`."""
 
 
-class WriterLock:
+class _FileLock:
+    """A lock on a file, held until it is released or the process ends.
+
+    Args:
+        path: of what it is about, for errors.
+        locked: the file that is locked.
+        how: ``fcntl.LOCK_EX`` or ``fcntl.LOCK_SH``.
+        tries: how often to ask for it.
+    """
+
+    def __init__(self, path: Path, locked: Path, how: int, *, tries: int) -> None:
+        self._descriptor: int | None = _open(locked, path)
+        keep_from_children(self, self._descriptor)
+        try:
+            _take(self._descriptor, how, tries=tries)
+        except OSError as error:
+            self.release()
+            raise other_writer(str(path), path=str(path)) from error
+
+    def release(self) -> None:
+        """Ends it; may be called again."""
+        forget(self)
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+class WriterLock(_FileLock):
     """Keeps other writers away from a file until it is released or its process ends.
 
     The operating system holds the lock (``flock``) for an open file beside the one it stands
@@ -33,24 +61,10 @@ class WriterLock:
     """
 
     def __init__(self, path: Path, *, tries: int = _TRIES) -> None:
-        self._descriptor: int | None = _open(_lock_path(path), path)
-        keep_from_children(self, self._descriptor)
-        try:
-            _take(self._descriptor, fcntl.LOCK_EX, tries=tries)
-        except OSError as error:
-            self.release()
-            raise other_writer(str(path), path=str(path)) from error
-
-    def release(self) -> None:
-        """Lets other writers in; may be called again."""
-        forget(self)
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        super().__init__(path, _lock_path(path), fcntl.LOCK_EX, tries=tries)
 
 
-class SharedLock:
+class SharedLock(_FileLock):
     """Shows that a process is at work beside others, until it is released or the process ends.
 
     Args:
@@ -61,21 +75,7 @@ class SharedLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor: int | None = _open(path, path)
-        keep_from_children(self, self._descriptor)
-        try:
-            _take(self._descriptor, fcntl.LOCK_SH, tries=10 * _TRIES)
-        except OSError as error:
-            self.release()
-            raise other_writer(str(path), path=str(path)) from error
-
-    def release(self) -> None:
-        """Ends that; may be called again."""
-        forget(self)
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        super().__init__(path, path, fcntl.LOCK_SH, tries=10 * _TRIES)
 
 
 def _open(file: Path, study: Path) -> int:
