@@ -52,13 +52,8 @@ def mariadb_server() -> Iterator[Server]:
             return True
 
         daemon = Daemon(command, user, is_ready)
-        url = Server(f"mysql://root@127.0.0.1:{port}")
-        url.start, url.stop = daemon.start, daemon.stop
-        try:
-            daemon.start()
-            yield url
-        finally:
-            daemon.stop()
+        with daemon.serving(f"mysql://root@127.0.0.1:{port}") as server:
+            yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

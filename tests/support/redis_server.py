@@ -49,12 +49,7 @@ def redis_server() -> Iterator[Server]:
                 return False
 
         daemon = Daemon([program, *words], user, is_ready)
-        url = Server(f"redis://127.0.0.1:{port}")
-        url.start, url.stop = daemon.start, daemon.stop
-        try:
-            daemon.start()
-            yield url
-        finally:
-            daemon.stop()
+        with daemon.serving(f"redis://127.0.0.1:{port}") as server:
+            yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -105,6 +106,17 @@ class Daemon:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextlib.contextmanager
+    def serving(self, url: str) -> Iterator[Server]:
+        """Runs it for the time of a block, which gets its URL and may restart it."""
+        server = Server(url)
+        server.start, server.stop = self.start, self.stop
+        try:
+            self.start()
+            yield server
+        finally:
+            self.stop()
 
 
 def cut_connections(place: str) -> None:
