@@ -169,6 +169,7 @@ class SimulatedAnnealingSampler(LayeredSampler):
     ) -> Point | None:
         chains = self._derive(
             history,
+            "chains",
             lambda: Chains(
                 count=self._chains,
                 cooling=self._cooling,

@@ -18,11 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.checks import check_share
 from npu_tune.samplers.drawing import other_value, random_value
+from npu_tune.samplers.effects import EffectBook
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import NETWORK_SCOPE, Point, is_reserved, layer_of
 from npu_tune.samplers.opening import Opening
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.reading import StudyReader
+from npu_tune.samplers.settings import LayerwiseSettings
 
 Derived = TypeVar("Derived")
 
@@ -77,18 +79,25 @@ class LayeredSampler(BaseSampler, abc.ABC):
         """Sets up the state that is not pickled, as it can be rebuilt from the trials."""
         self._lock = threading.Lock()
         self._readers: weakref.WeakKeyDictionary[Study, StudyReader] = weakref.WeakKeyDictionary()
-        self._derived: weakref.WeakKeyDictionary[History, Any] = weakref.WeakKeyDictionary()
+        self._derived: weakref.WeakKeyDictionary[History, dict[str, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
         self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
         self._predictions: weakref.WeakKeyDictionary[Study, dict[int, float]] = (
             weakref.WeakKeyDictionary()
         )
 
-    def _derive(self, history: History, make: Callable[[], Derived]) -> Derived:
+    def _derive(self, history: History, what: str, make: Callable[[], Derived]) -> Derived:
         """Makes something of a history once, for as long as trials are only added to it."""
-        if history not in self._derived:
-            self._derived[history] = make()
-        derived: Derived = self._derived[history]
-        return derived
+        derived = self._derived.setdefault(history, {})
+        if what not in derived:
+            derived[what] = make()
+        found: Derived = derived[what]
+        return found
+
+    def _effects(self, history: History, settings: LayerwiseSettings) -> EffectBook:
+        """What the trials say of the choices of each layer."""
+        return self._derive(history, "effects", lambda: EffectBook(history, settings))
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

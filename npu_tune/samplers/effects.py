@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.history import Comparisons, Floats, History
 from npu_tune.samplers.layers import Choice, Parameter
 from npu_tune.samplers.settings import LayerwiseSettings
 
@@ -51,44 +53,65 @@ class Effects:
         return mean, np.sqrt(prior_weight / total)
 
 
-def effects_of(
-    history: History,
-    scores: Floats,
-    layer: int,
-    present: Choice,
-    settings: LayerwiseSettings,
-) -> Effects:
-    """Compares trials that differ in one layer alone, whatever the rest of them is.
+class EffectBook:
+    """What a history says of the choices of each layer, kept until there is more to say.
 
     Args:
         history: the trials.
-        scores: per point, infinite where it failed.
-        layer: the layer in question.
-        present: its present choice, to which effects are relative.
         settings: of the prediction.
     """
+
+    def __init__(self, history: History, settings: LayerwiseSettings) -> None:
+        self._history = weakref.proxy(history)
+        self._settings = settings
+        # By layer: the comparisons, their scores, and what follows for a present choice.
+        self._known: dict[int, tuple[Comparisons, Floats, dict[Choice, Effects]]] = {}
+
+    def effects(self, scores: Floats, layer: int, present: Choice) -> Effects:
+        """Compares trials that differ in one layer alone, whatever the rest of them is.
+
+        Args:
+            scores: per point of the history, infinite where it failed.
+            layer: the layer in question.
+            present: its present choice, to which effects are relative.
+        """
+        compared = self._history.comparisons(layer)
+        member_scores = scores[compared.members]
+        known = self._known.get(layer)
+        if known is None or known[0] is not compared or (known[1] != member_scores).any():
+            known = self._known[layer] = compared, member_scores, {}
+        found = known[2].get(present)
+        if found is None:
+            parameters = self._history.space.layers[layer]
+            found = _effects(compared, member_scores.tolist(), parameters, present, self._settings)
+            known[2][present] = found
+        return found
+
+
+def _effects(
+    compared: Comparisons,
+    scores: Sequence[float],
+    parameters: tuple[Parameter, ...],
+    present: Choice,
+    settings: LayerwiseSettings,
+) -> Effects:
     known: dict[Choice, list[float]] = {present: [0.0]}
     failed: set[Choice] = set()
-    waiting = history.comparisons(layer)
+    waiting: list[tuple[Sequence[Choice], Sequence[float]]] = []
+    start = 0
+    for choices in compared.choices:
+        waiting.append((choices, scores[start : start + len(choices)]))
+        start += len(choices)
     while waiting:
-        unrelated = [
-            group
-            for group in waiting
-            if not _compare(
-                [history.points[i][layer] for i in group],
-                scores[group],
-                known=known,
-                failed=failed,
-            )
-        ]
+        unrelated = [group for group in waiting if not _compare(*group, known, failed)]
         if len(unrelated) == len(waiting):
             break
         waiting = unrelated
-    gains = {choice: float(np.mean(seen)) for choice, seen in known.items()}
+    gains = {choice: _mean(seen) for choice, seen in known.items()}
     worst = max(gains.values()) + np.std(list(gains.values()))
     gains |= {choice: float(worst) for choice in sorted(failed) if choice not in gains}
     return Effects(
-        parameters=history.space.layers[layer],
+        parameters=parameters,
         choices=np.array(list(gains), dtype=np.int64).reshape(len(gains), -1),
         gains=np.array(list(gains.values())),
         settings=settings,
@@ -97,20 +120,24 @@ def effects_of(
 
 def _compare(
     choices: Sequence[Choice],
-    scores: Floats,
-    *,
+    scores: Sequence[float],
     known: dict[Choice, list[float]],
     failed: set[Choice],
 ) -> bool:
     """Adds one group's effects to ``known``; False where none of its choices is known yet."""
-    usable = np.isfinite(scores)
-    anchor = next((i for i, c in enumerate(choices) if usable[i] and c in known), None)
-    if anchor is None:
+    for anchor, choice in enumerate(choices):
+        if choice in known and math.isfinite(scores[anchor]):
+            break
+    else:
         return False
-    base = float(np.mean(known[choices[anchor]]) - scores[anchor])
-    for index, choice in enumerate(choices):
-        if not usable[index]:
+    base = _mean(known[choice]) - scores[anchor]
+    for index, (choice, score) in enumerate(zip(choices, scores, strict=True)):
+        if not math.isfinite(score):
             failed.add(choice)
         elif index != anchor:
-            known.setdefault(choice, []).append(base + float(scores[index]))
+            known.setdefault(choice, []).append(base + score)
     return True
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if len(values) < 8 else float(np.mean(values))

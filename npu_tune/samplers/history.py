@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from npu_tune.samplers.layers import LayeredSpace, Point
+from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -21,6 +22,23 @@ _DUPLICATE = "duplicate_of"
 
 _ENDLESS = 1e100
 """A value from here on, or infinity or NaN, says as little as a failed trial; squares overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """Groups of points that differ in one layer alone.
+
+    Args:
+        members: the points by index, group after group, in each by the trial's number; the groups
+            are in the order of their first members.
+        choices: of the layer, per group and member.
+    """
+
+    members: NDArray[np.int64]
+    choices: Sequence[Sequence[Choice]]
+
+
+NO_COMPARISONS = Comparisons(np.zeros(0, dtype=np.int64), ())
 
 
 class History:
@@ -71,6 +89,7 @@ class History:
         # are alone, and a list for each of these would take more room than all else.
         self._alike: list[dict[int, int | list[int]]] = [{} for _ in space.layers]
         self._compared: list[dict[int, list[int]]] = [{} for _ in space.layers]
+        self._comparisons: list[tuple[int, Comparisons]] = [(0, NO_COMPARISONS)] * len(space.layers)
         # The same groups once more as flat columns: member, its group, and the group's layer.
         self._member_points: list[int] = []
         self._member_groups: list[int] = []
@@ -164,12 +183,21 @@ class History:
         """Number of trials, finished or running, that differ from another in this layer alone."""
         return self._tried[layer] + self._running[layer]
 
-    def comparisons(self, layer: int) -> list[list[int]]:
-        """Groups of points (by index) that differ in this layer alone, ordered by number."""
-        groups = [
-            sorted(group, key=self.numbers.__getitem__) for group in self._compared[layer].values()
-        ]
-        return sorted(groups, key=lambda group: self.numbers[group[0]])
+    def comparisons(self, layer: int) -> Comparisons:
+        """The finished trials that say what this layer's choices do, the rest being equal."""
+        counted, known = self._comparisons[layer]
+        if counted != self._tried[layer]:
+            known = self._compare(layer)
+            self._comparisons[layer] = self._tried[layer], known
+        return known
+
+    def _compare(self, layer: int) -> Comparisons:
+        number = self.numbers.__getitem__
+        groups = [sorted(group, key=number) for group in self._compared[layer].values()]
+        groups.sort(key=lambda group: number(group[0]))
+        members = np.array([index for group in groups for index in group], dtype=np.int64)
+        choices = [[self.points[index][layer] for index in group] for group in groups]
+        return Comparisons(members, choices)
 
     def spreads(self, scores: Floats) -> Floats:
         """Per layer the standard deviation of the score over its choices, all else equal."""

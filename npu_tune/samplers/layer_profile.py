@@ -117,8 +117,10 @@ class LayerProfileSampler(LayeredSampler):
         seen = view(history, width=settings.elite, scalarization=scalarization, turn=trial.number)
         if seen is None or not seen.beam:
             return None
-        search = Search(history, seen, random, settings.layerwise)
-        learnt = self._derive(history, lambda: self._learnt(history.space))
+        search = Search(
+            history, seen, random, settings.layerwise, self._effects(history, settings.layerwise)
+        )
+        learnt = self._derive(history, "learnt", lambda: self._learnt(history.space))
         learnt.read(history, study.get_trials(deepcopy=False))
         if len(learnt.profiles):
             expected: dict[Point, float] = {}

@@ -112,13 +112,15 @@ class LayerwiseSampler(LayeredSampler):
             sweep = book.next_sweep(history)
             if sweep is not None:
                 return sweep
-        return self._plan.propose(Search(history, seen, random, self._settings, lessons))
+        effects = self._effects(history, self._settings)
+        search = Search(history, seen, random, self._settings, effects, lessons)
+        return self._plan.propose(search)
 
     def _book(self, study: Study, history: History) -> LessonBook | None:
         """What profiles tell; None where they are left alone."""
         key = self._profile_key
         if key is None:
             return None
-        book = self._derive(history, lambda: LessonBook(history.space, key))
+        book = self._derive(history, "lessons", lambda: LessonBook(history.space, key))
         book.read(history, study.get_trials(deepcopy=False))
         return book

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.effects import Effects, effects_of
+from npu_tune.samplers.effects import EffectBook, Effects
 from npu_tune.samplers.history import Floats, History
 from npu_tune.samplers.layers import Choice, Parameter, Point
 from npu_tune.samplers.profile.lessons import Lessons
@@ -32,6 +32,7 @@ class Search:
         view: their scores and the beam.
         random: a generator made from the seed and the trial's number.
         settings: of the moves.
+        observed: effects of single layers.
         lessons: from profiles; None where trials have none.
     """
 
@@ -39,6 +40,7 @@ class Search:
     view: View
     random: np.random.Generator
     settings: LayerwiseSettings
+    observed: EffectBook
     lessons: Lessons | None = None
 
     @property
@@ -60,7 +62,7 @@ class Search:
         return self.history.points[self.view.beam[rank]]
 
     def effects(self, point: Point, layer: int) -> Effects:
-        return effects_of(self.history, self.view.scores, layer, point[layer], self.settings)
+        return self.observed.effects(self.view.scores, layer, point[layer])
 
     def is_new(self, point: Point) -> bool:
         return point not in self.history.taken

@@ -119,6 +119,7 @@ class QLearningSampler(LayeredSampler):
     ) -> Point | None:
         table = self._derive(
             history,
+            "table",
             lambda: QTable(
                 Walk(history.space, self._choices_at_once),
                 objectives=len(study.directions),

@@ -99,8 +99,9 @@ class OfflineQLearningSampler(LayeredSampler):
         )
         if seen is None or not seen.beam:
             return None
-        search = Search(history, seen, random, settings.profile.layerwise)
-        profiles = self._derive(history, lambda: self._profiles(history))
+        layerwise = settings.profile.layerwise
+        search = Search(history, seen, random, layerwise, self._effects(history, layerwise))
+        profiles = self._derive(history, "profiles", lambda: self._profiles(history))
         profiles.read(history, study.get_trials(deepcopy=False))
         if len(profiles):
             home = home_of(profiles, seen.scores, noise=self._noise)

@@ -114,12 +114,6 @@ def _weights(relative: Floats, eligible: Mask, turn: int) -> Floats:
 
 def _best(scores: Floats, numbers: Integers, width: int) -> tuple[int, ...]:
     """The best points of different score; of equals the newest, which lets the search drift."""
-    order = np.lexsort((-numbers, scores))
-    beam: list[int] = []
-    for index in order:
-        score = scores[index]
-        if not np.isfinite(score) or len(beam) == width:
-            break
-        if not beam or score > scores[beam[-1]]:
-            beam.append(int(index))
-    return tuple(beam)
+    best = np.unique(scores)[:width]
+    equals = (np.flatnonzero(scores == score) for score in best[np.isfinite(best)])
+    return tuple(int(same[np.argmax(numbers[same])]) for same in equals)

@@ -151,10 +151,12 @@ class Polish:
 
     def _best_of(self, count: int) -> TrialRecord | None:
         """The best of so many trials from the first one on, of which there are ever more."""
-        fresh = self._trials[self._seen : count]
-        known = () if self._best is None else (self._best,)
-        self._best, self._seen = best_trial([*known, *fresh], self._space.default), count
+        self._best, self._seen = self._better_of(self._trials[self._seen : count]), count
         return self._best
+
+    def _better_of(self, later: Sequence[TrialRecord]) -> TrialRecord | None:
+        known = () if self._best is None else (self._best,)
+        return best_trial([*known, *later], self._space.default)
 
     def _is_time(self, best: TrialRecord, left: int | None, time_used: float) -> bool:
         settings = self._settings
@@ -185,7 +187,7 @@ class Polish:
             else:
                 return revert
             # What several workers asked ahead of time may be better than where this has led.
-            best = best_trial(self._trials, self._space.default)
+            best = self._better_of(self._trials[self._seen :])
             if best is None or best.configuration in (base, start.configuration):
                 return None
             start = best
