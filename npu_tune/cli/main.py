@@ -73,6 +73,9 @@ for _command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves with a documented exit code (docs/exit_codes.md)."""
     _answer_shell()
+    # The samplers' matrices are so small that threads, which wait for one another on processors
+    # that workers keep busy, take several times as long as one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _show_own_warnings_only()
     _show_own_notes()
