@@ -36,6 +36,9 @@ def is_reserved(layer: str) -> bool:
     return layer in (NO_LAYER, NETWORK_SCOPE)
 
 
+_LISTED_VALUES = 1024
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A discrete parameter with its values indexed from 0.
@@ -62,6 +65,13 @@ class Parameter:
     def short_name(self) -> str:
         """The part after the layer; the same parameter of other layers has the same one."""
         return self.name.rpartition("/")[2]
+
+    @cached_property
+    def indices(self) -> dict[Any, int]:
+        """The index of each value, of as many as one may want to list."""
+        values = [self.value_of(index) for index in range(min(self.size, _LISTED_VALUES))]
+        # Of equal values, such as 1 and True, the first one counts, as with Optuna.
+        return {value: index for index, value in reversed(list(enumerate(values)))}
 
     def index_of(self, value: Any) -> int | None:
         """The index of a value; None where it is not one of this parameter's."""
@@ -159,6 +169,11 @@ class LayeredSpace:
         return {name: tuple(found) for name, found in places.items() if len(found) > 1}
 
     @cached_property
+    def _indices(self) -> tuple[tuple[tuple[str, dict[Any, int]], ...], ...]:
+        """Per layer and parameter its name and the indices of its values."""
+        return tuple(tuple((p.name, p.indices) for p in layer) for layer in self.layers)
+
+    @cached_property
     def _shared(self) -> dict[Choice, Choice]:
         return {}
 
@@ -167,18 +182,16 @@ class LayeredSpace:
 
         Points share the choices that they have in common.
         """
-        point = []
+        point: list[Choice] = []
         shared = self._shared
-        for layer in self.layers:
-            choice = []
-            for parameter in layer:
-                if parameter.name not in params:
+        for layer, indices in zip(self.layers, self._indices, strict=True):
+            try:
+                chosen = tuple([known[params[name]] for name, known in indices])
+            except (KeyError, TypeError):
+                found = _unlisted(layer, params)
+                if found is None:
                     return None
-                index = parameter.index_of(params[parameter.name])
-                if index is None:
-                    return None
-                choice.append(index)
-            chosen = tuple(choice)
+                chosen = found
             point.append(shared.setdefault(chosen, chosen))
         return tuple(point)
 
@@ -189,3 +202,14 @@ class LayeredSpace:
             for layer, choice in zip(self.layers, point, strict=True)
             for parameter, index in zip(layer, choice, strict=True)
         }
+
+
+def _unlisted(layer: Sequence[Parameter], params: Mapping[str, Any]) -> Choice | None:
+    """The choice of a layer with values that are not listed; None where one is none at all."""
+    choice = []
+    for parameter in layer:
+        index = parameter.index_of(params[parameter.name]) if parameter.name in params else None
+        if index is None:
+            return None
+        choice.append(index)
+    return tuple(choice)

@@ -24,6 +24,7 @@ class StudyReader:
         self._history: History | None = None
         self._space: LayeredSpace | None = None
         self._space_of: Mapping[str, BaseDistribution] = {}
+        self._given: Mapping[str, BaseDistribution] | None = None
         self._settled = 0
         self._counted: set[int] = set()
         self._common: dict[str, BaseDistribution] | None = None
@@ -41,6 +42,10 @@ class StudyReader:
         self, distributions: Mapping[str, BaseDistribution], order: Sequence[str] | None
     ) -> LayeredSpace | None:
         """The space of the discrete parameters; None where they belong to no layers."""
+        known = self._space
+        if known is not None and (distributions is self._given or distributions is known.distributions):
+            return known
+        self._given = distributions
         discrete = {
             name: distribution
             for name, distribution in distributions.items()

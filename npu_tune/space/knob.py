@@ -114,7 +114,10 @@ class Configuration(Mapping[str, Value]):
 
     def difference(self, default: Configuration) -> dict[str, Value]:
         """The values in which this configuration differs from ``default``."""
-        return {name: value for name, value in self.items_ if default.get(name) != value}
+        if self.names != default.names:
+            return {name: value for name, value in self.items_ if default.get(name) != value}
+        pairs = zip(self.items_, default.items_, strict=True)
+        return {own[0]: own[1] for own, other in pairs if own[1] != other[1]}
 
     def to_json(self) -> str:
         """A canonical JSON object: the same configuration gives the same text."""
