@@ -531,6 +531,8 @@ class JournalLines:
 
     def __init__(self) -> None:
         self._texts = DistributionTexts()
+        # Of the trial before: most trials have one object in common.
+        self._distributions: tuple[Mapping[str, BaseDistribution], bytes] | None = None
 
     def create_study(self, name: str, directions: Sequence[StudyDirection]) -> bytes:
         return _line(
@@ -548,13 +550,14 @@ class JournalLines:
     def trial(self, study_id: int, trial: FrozenTrial) -> bytes:
         values = trial.values
         several = values is not None and len(values) > 1
-        fields: dict[str, Any] = {
+        before: dict[str, Any] = {
             "study_id": study_id,
             "datetime_start": _utc(trial.datetime_start),
             "state": int(trial.state),
             "value": None if several or values is None else values[0],
             "values": values if several else None,
-            "distributions": {n: self._texts.write(d) for n, d in trial.distributions.items()},
+        }
+        fields: dict[str, Any] = {
             "params": internal_params(trial),
             "user_attrs": trial.user_attrs,
             "system_attrs": with_constraint_list(trial.system_attrs),
@@ -562,13 +565,25 @@ class JournalLines:
         }
         if trial.datetime_complete is not None:
             fields["datetime_complete"] = _utc(trial.datetime_complete)
-        return _line(JournalOperation.CREATE_TRIAL, fields)
+        head = _line(JournalOperation.CREATE_TRIAL, before).removesuffix(b"}\n")
+        shared = self._distributions_of(trial)
+        return b'%s,"distributions":%s,%s\n' % (head, shared, _json(fields).removeprefix(b"{"))
+
+    def _distributions_of(self, trial: FrozenTrial) -> bytes:
+        known = self._distributions
+        if known is None or known[0] is not trial.distributions:
+            texts = {n: self._texts.write(d) for n, d in trial.distributions.items()}
+            known = self._distributions = trial.distributions, _json(texts)
+        return known[1]
 
 
 def _line(operation: JournalOperation, fields: Mapping[str, Any]) -> bytes:
-    entry = {"op_code": int(operation), "worker_id": SEALED_WORKER, **fields}
+    return _json({"op_code": int(operation), "worker_id": SEALED_WORKER, **fields}) + b"\n"
+
+
+def _json(fields: Mapping[str, Any]) -> bytes:
     # Attributes may be mappings of any kind.
-    return (json.dumps(entry, separators=(",", ":"), default=dict) + "\n").encode()
+    return json.dumps(fields, separators=(",", ":"), default=dict).encode()
 
 
 def _utc(moment: datetime | None) -> str | None:

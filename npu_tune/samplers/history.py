@@ -89,7 +89,9 @@ class History:
         # are alone, and a list for each of these would take more room than all else.
         self._alike: list[dict[int, int | list[int]]] = [{} for _ in space.layers]
         self._compared: list[dict[int, list[int]]] = [{} for _ in space.layers]
-        self._comparisons: list[tuple[int, Comparisons]] = [(0, NO_COMPARISONS)] * len(space.layers)
+        self._comparisons: list[tuple[int, Comparisons]] = [(0, NO_COMPARISONS)] * len(
+            space.layers
+        )
         # The same groups once more as flat columns: member, its group, and the group's layer.
         self._member_points: list[int] = []
         self._member_groups: list[int] = []

@@ -17,7 +17,7 @@ from npu_tune.samplers.settings import LayerwiseSettings
 from npu_tune.samplers.steps import (
     align_layers,
     change,
-    random_choice,
+    random_choices,
     replace_value,
     scatter_layers,
 )
@@ -156,8 +156,7 @@ def candidates_of(
         for place, parameter in enumerate(parameters):
             values = _pick_values(search, parameter, centre[place])
             found |= dict.fromkeys(replace_value(centre, place, value) for value in values)
-    for _ in range(settings.combinations):
-        found[random_choice(search.random, parameters)] = None
+    found |= dict.fromkeys(random_choices(search.random, parameters, settings.combinations))
     return np.array(list(found), dtype=np.int64)
 
 
@@ -196,9 +195,9 @@ def _by_promise(
         + settings.combination_penalty * scale * np.maximum(changed - 1, 0)
     )
     bound = bound + settings.tie_breaking * scale * search.random.random(len(candidates))
-    for index in np.argsort(bound, kind="stable"):
-        if changed[index]:
-            yield tuple(int(i) for i in candidates[index])
+    order = np.argsort(bound, kind="stable")
+    for candidate in candidates[order[changed[order] > 0]].tolist():
+        yield tuple(candidate)
 
 
 def spreads(search: Search) -> Floats:

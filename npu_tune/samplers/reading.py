@@ -43,7 +43,9 @@ class StudyReader:
     ) -> LayeredSpace | None:
         """The space of the discrete parameters; None where they belong to no layers."""
         known = self._space
-        if known is not None and (distributions is self._given or distributions is known.distributions):
+        if known is not None and (
+            distributions is self._given or distributions is known.distributions
+        ):
             return known
         self._given = distributions
         discrete = {

@@ -20,9 +20,18 @@ def replace_value(choice: Choice, place: int, value: int) -> Choice:
     return (*choice[:place], value, *choice[place + 1 :])
 
 
+def random_choices(
+    random: np.random.Generator, parameters: Sequence[Parameter], count: int
+) -> list[Choice]:
+    """Draws choices of one layer uniformly."""
+    sizes = np.array([parameter.size for parameter in parameters])
+    drawn = random.integers(np.broadcast_to(sizes, (count, len(sizes))))
+    return [tuple(row) for row in drawn.tolist()]
+
+
 def random_choice(random: np.random.Generator, parameters: Sequence[Parameter]) -> Choice:
     """Draws a choice of one layer uniformly."""
-    return tuple(int(random.integers(parameter.size)) for parameter in parameters)
+    return random_choices(random, parameters, 1)[0]
 
 
 def random_point(random: np.random.Generator, space: LayeredSpace) -> Point:

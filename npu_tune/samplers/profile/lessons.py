@@ -50,8 +50,11 @@ class Lessons:
             return expected
         for place, value in enumerate(present):
             column = candidates[:, place]
-            gains = {int(v): known.get((place, int(v)), 0.0) for v in np.unique(column)}
-            expected += np.array([gains[int(v)] for v in column]) - known.get((place, value), 0.0)
+            gains = np.zeros(max(int(column.max(initial=0)), value) + 1)
+            for (at, changed), gain in known.items():
+                if at == place and changed < len(gains):
+                    gains[changed] = gain
+            expected += gains[column] - gains[value]
         return expected
 
 
@@ -67,6 +70,7 @@ class LessonBook:
         self._settings = LayerProfileSettings()
         self._profiles = Profiles(space, key, keeps_contexts=False)
         self._sweeps = sweeps_of(space, self._settings.sweep_positions)
+        self._swept: list[Point] | None = None
         # By place of a layer and value: how many trials had it alone, and the sum of how much its
         # row changed in them.
         self._count: dict[tuple[int, Value], int] = defaultdict(int)
@@ -92,9 +96,10 @@ class LessonBook:
 
     def next_sweep(self, history: History) -> Point | None:
         """The first trial with one parameter set alike in all layers; None where all were tried."""
-        first = self._profiles.points[0]
-        sweeps = (apply_sweep(first, sweep) for sweep in self._sweeps)
-        return next((point for point in sweeps if point not in history.taken), None)
+        if self._swept is None:
+            first = self._profiles.points[0]
+            self._swept = [apply_sweep(first, sweep) for sweep in self._sweeps]
+        return next((point for point in self._swept if point not in history.taken), None)
 
     def lessons(self, scores: Floats) -> Lessons | None:
         """What is known so far; None where no trial has a profile.
