@@ -125,7 +125,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         if len(study.directions) > 1 or self._scalarization is not None:
             return
         completed = ~np.isnan(history.values).any(axis=1)
-        numbers = np.array(history.numbers)[completed]
+        numbers = history.number_column[completed]
         scale = float(first_scale(history.values[completed], numbers)[0])
         sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
         self._predictions.setdefault(study, {})[trial.number] = sign * scale * score

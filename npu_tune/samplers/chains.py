@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from bisect import insort
-from dataclasses import dataclass, field, replace
+import statistics
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,21 +42,50 @@ class _Chain:
     accepted: float = 0.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _ChainState:
-    """All chains after some of the trials."""
+    """All chains after some of the trials.
 
-    chains: list[_Chain]
+    Args:
+        chains: what each of them has come to.
+        number: of the latest of these trials.
+        scale: of the objectives; None while no trial has completed.
+        evaluations: of the trials up to that number, also of those that are still running.
+        period: number of times that chains have gone back to the best.
+        changes: of the cost, the first so many.
+        median_change: of these.
+    """
+
+    chains: tuple[_Chain, ...]
+    number: int = -1
     scale: Floats | None = None
     evaluations: int = 0
     period: int = 0
-    changes: list[float] = field(default_factory=list)
+    changes: tuple[float, ...] = ()
     median_change: float = 0.0
 
-    def copy(self) -> _ChainState:
-        twin = copy.copy(self)
-        twin.chains, twin.changes = list(self.chains), list(self.changes)
-        return twin
+    def leads_where(self, other: _ChainState) -> bool:
+        """Whether the trials that follow will find the same with this state as with another."""
+        return (
+            self.evaluations == other.evaluations
+            and self.period == other.period
+            and self.changes == other.changes
+            and _is_same_scale(self.scale, other.scale)
+            and all(map(_is_same, self.chains, other.chains))
+        )
+
+
+def _is_same_scale(first: Floats | None, second: Floats | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return first is second or np.array_equal(first, second)
+
+
+def _is_same(first: _Chain, second: _Chain) -> bool:
+    return first is second or (
+        (first.current, first.best, first.corrected, first.accepted)
+        == (second.current, second.best, second.corrected, second.accepted)
+    )
 
 
 class Chains:
@@ -64,7 +93,8 @@ class Chains:
 
     A trial belongs to the chain of its number modulo the number of chains. A trial that finishes
     late is inserted by its number and later ones are replayed, so that the chains depend on which
-    trials have finished, and not on when.
+    trials have finished, and not on when. Where it has changed nothing for those that follow, which
+    is soon, the rest stands as it was. What still runs counts as an evaluation.
 
     Args:
         count: of chains.
@@ -92,57 +122,83 @@ class Chains:
         self._noise = noise
         self._seed = seed
         self._function = scalarization if callable(scalarization) else None
-        self._state = _ChainState(_start(count, objectives, scalarization, cooling.settings))
-        self._read = 0
-        # Points replayed for every proposal, as earlier trials are still running: pairs of the
-        # trial's number and the point's index.
+        # After the trials below which none is running, and after each of the others.
+        self._settled = _ChainState(
+            tuple(_start(count, objectives, scalarization, cooling.settings))
+        )
+        self._after: list[_ChainState | None] = []
+        # These others: pairs of the trial's number and the point's index.
         self._waiting: list[tuple[int, int]] = []
+        self._read = 0
 
     def point(self, history: History, number: int) -> Point | None:
         """The current point of a new trial's chain; None while no trial has completed."""
-        for index in range(self._read, len(history.points)):
-            insort(self._waiting, (history.numbers[index], index))
+        new = [(history.numbers[i], i) for i in range(self._read, len(history.points))]
         self._read = len(history.points)
-        settled = 0
-        for waiting, index in self._waiting:
-            if waiting >= history.settled:
-                break
-            self._step(self._state, history, index)
-            settled += 1
-        del self._waiting[:settled]
-        state = self._state
-        if self._waiting:
-            state = state.copy()
-            for _, index in self._waiting:
-                self._step(state, history, index)
+        for entry in new:
+            at = bisect_left(self._waiting, entry)
+            self._waiting.insert(at, entry)
+            self._after.insert(at, None)
+        end = 0
+        for place in sorted(bisect_left(self._waiting, entry) for entry in new):
+            if place >= end:
+                end = self._replay(history, place)
+        settled = bisect_left(self._waiting, (history.settled, -1))
+        self._settled = self._state(settled - 1)
+        del self._waiting[:settled], self._after[:settled]
+        state = self._state(len(self._waiting) - 1)
         chain = state.chains[number % len(state.chains)]
-        place = chain.current or chain.best
-        return None if place is None else history.points[place.index]
+        known = chain.current or chain.best
+        return None if known is None else history.points[known.index]
 
-    def _step(self, state: _ChainState, history: History, index: int) -> None:
+    def _state(self, place: int) -> _ChainState:
+        """After one of the trials that are not settled; before all of them for -1."""
+        return self._settled if place < 0 else self._after[place] or self._settled
+
+    def _replay(self, history: History, place: int) -> int:
+        """Replays trials from a new one on, as far as it makes a difference; returns to where."""
+        state = self._state(place - 1)
+        for at in range(place, len(self._waiting)):
+            state, known = self._step(state, history, self._waiting[at][1]), self._after[at]
+            self._after[at] = state
+            # Of noisy trials a new one changes what is known of others of the same point.
+            if known is not None and self._noise == 0 and state.leads_where(known):
+                return at + 1
+        return len(self._waiting)
+
+    def _step(self, state: _ChainState, history: History, index: int) -> _ChainState:
         """Replays one finished trial."""
+        number = history.numbers[index]
+        state = self._count(state, number - state.number - 1)
         if not np.isnan(history.values[index]).any():
-            self._visit(state, history, index)
-        state.evaluations += index not in history.duplicates
-        period = self._cooling.period(state.evaluations)
-        if period != state.period:
-            state.period = period
-            state.chains = [replace(chain, current=None) for chain in state.chains]
+            state = self._visit(state, history, index)
+        return replace(self._count(state, index not in history.duplicates), number=number)
 
-    def _visit(self, state: _ChainState, history: History, index: int) -> None:
+    def _count(self, state: _ChainState, evaluations: int) -> _ChainState:
+        """Goes back to the best where that many more evaluations say so."""
+        done = state.evaluations + evaluations
+        period = self._cooling.period(done)
+        chains = state.chains
+        if period != state.period:
+            chains = tuple(replace(chain, current=None) for chain in chains)
+        return replace(state, evaluations=done, period=period, chains=chains)
+
+    def _visit(self, state: _ChainState, history: History, index: int) -> _ChainState:
         """Lets the trial's chain accept or refuse its point, and updates the best of all chains."""
         number = history.numbers[index]
-        if state.scale is None:
-            state.scale = first_scale(history.values[[index]], np.array([number]))
+        scale, chains = state.scale, list(state.chains)
+        if scale is None:
+            scale = first_scale(history.values[[index]], np.array([number]))
         if len(history.measurements(index, until=number)) > 1:
-            state.chains = [self._weigh_anew(state.scale, history, index, c) for c in state.chains]
-        own = number % len(state.chains)
-        place = self._place(history, index, state.scale, state.chains[own], until=number)
-        state.chains[own] = self._move(state, state.chains[own], place, number)
-        for at, other in enumerate(state.chains):
-            seen = self._place(history, index, state.scale, other, until=number)
+            chains = [self._weigh_anew(scale, history, index, c) for c in chains]
+        own = number % len(chains)
+        place = self._place(history, index, scale, chains[own], until=number)
+        state, chains[own] = self._move(state, chains[own], place, number)
+        for at, other in enumerate(chains):
+            seen = self._place(history, index, scale, other, until=number)
             if other.best is None or seen.rank < other.best.rank:
-                state.chains[at] = replace(other, best=seen)
+                chains[at] = replace(other, best=seen)
+        return replace(state, chains=tuple(chains), scale=scale)
 
     def _weigh_anew(self, scale: Floats, history: History, index: int, chain: _Chain) -> _Chain:
         """Updates what a chain knows of a point of which another trial has finished."""
@@ -157,32 +213,34 @@ class Chains:
 
         best = update(chain.best)
         if best is not None and chain.best is not None and best.rank > chain.best.rank:
-            usable = ~np.isnan(history.values).any(axis=1) & (np.array(history.numbers) <= until)
+            usable = ~np.isnan(history.values).any(axis=1) & (history.number_column <= until)
             places = [place(int(other)) for other in np.flatnonzero(usable)]
             best = min(places, key=lambda p: (p.rank, history.numbers[p.index]))
         return replace(chain, current=update(chain.current), best=best)
 
-    def _move(self, state: _ChainState, chain: _Chain, place: _Place, number: int) -> _Chain:
-        """Accepts or refuses a place."""
+    def _move(
+        self, state: _ChainState, chain: _Chain, place: _Place, number: int
+    ) -> tuple[_ChainState, _Chain]:
+        """Accepts or refuses a place; the state has the change of the cost in it."""
         present = chain.current or chain.best
         if present is None or place.violation != present.violation:
             # Feasible ones come first; among infeasible ones the one that is less so.
             better = present is None or place.violation < present.violation
-            return replace(chain, current=place) if better else chain
+            return state, replace(chain, current=place) if better else chain
         change = place.cost - present.cost
         if 0.0 < change <= self._noise * abs(present.cost):
             change = 0.0
-        _observe(state, abs(change), self._settings.observed_changes)
+        state = _observe(state, abs(change), self._settings.observed_changes)
         start = self._cooling.start(state.median_change)
         heat = self._cooling.temperature(state.evaluations, start, chain.corrected)
         draw = np.random.default_rng((self._seed, number, _DRAW)).random() if change > 0 else 0.0
         accepted = is_accepted(change, heat, draw)
-        if change > 0:
+        if change > 0 and self._cooling.is_corrected:
             memory = self._settings.memory
             share = (1 - memory) * chain.accepted + memory * accepted
             correction = self._cooling.correction(state.evaluations, share)
             chain = replace(chain, accepted=share, corrected=chain.corrected * correction)
-        return replace(chain, current=place) if accepted else chain
+        return state, replace(chain, current=place) if accepted else chain
 
     def _place(
         self, history: History, index: int, scale: Floats, chain: _Chain, *, until: int
@@ -213,7 +271,8 @@ def _start(
     return [_Chain(factor / factor.sum()) for factor in factors]
 
 
-def _observe(state: _ChainState, change: float, most: int) -> None:
-    if len(state.changes) < most and change > 0 and math.isfinite(change):
-        state.changes.append(change)
-        state.median_change = float(np.median(state.changes))
+def _observe(state: _ChainState, change: float, most: int) -> _ChainState:
+    if len(state.changes) >= most or change <= 0 or not math.isfinite(change):
+        return state
+    changes = (*state.changes, change)
+    return replace(state, changes=changes, median_change=statistics.median(changes))

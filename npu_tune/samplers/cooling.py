@@ -75,6 +75,11 @@ class Cooling:
     restarts: int
     settings: AnnealingSettings
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the temperature follows what chains have accepted."""
+        return self.kind == "adaptive"
+
     def period(self, evaluations: int) -> int:
         """Number of times that chains have gone back to the best after so many evaluations."""
         return evaluations * (self.restarts + 1) // self.evaluations
@@ -92,7 +97,7 @@ class Cooling:
             start: the temperature at the start.
             corrected: the factor that the adaptive schedule has arrived at.
         """
-        if self.kind == "adaptive":
+        if self.is_corrected:
             return start * corrected
         done = evaluations % self.evaluations
         rate = self.cooling_rate

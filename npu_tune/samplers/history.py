@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from npu_tune.samplers.feed import TrialFeed
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
+from npu_tune.samplers.running import RunningPoints, others_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -71,11 +73,10 @@ class History:
         self.space = space
         self._is_noisy = is_noisy
         self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
-        # Finished trials without a gap from the first one on, and those beyond a running one.
-        self._settled: list[FrozenTrial] = []
-        self._ahead: dict[int, FrozenTrial] = {}
+        self._feed = TrialFeed()
         self.points: list[Point] = []
         self.numbers: list[int] = []
+        self._numbers = GrowingTable(1)
         self.duplicates: set[int] = set()
         # Of noisy trials: the indices of each point, and the points that have several.
         self._same: dict[Point, list[int]] = {}
@@ -98,39 +99,30 @@ class History:
         self._group_layers: list[int] = []
         self._group_of: dict[tuple[int, int], int] = {}
         self._tried = [0] * len(space.layers)
-        self._running = [0] * len(space.layers)
+        self._running = RunningPoints(self._alike)
 
     def read(self, trials: list[FrozenTrial]) -> bool:
         """Takes in what is new; False where trials are no longer what was read before."""
-        settled = len(self._settled)
-        # Where storage hands out the same objects again, as all of Optuna's do for finished
-        # trials, this compares no more than their identity.
-        if self._settled != trials[:settled]:
+        changed = self._feed.changed(trials)
+        if changed is None:
             return False
-        running: list[Point] = []
-        for trial in trials[settled:]:
+        for trial in changed:
+            self._leave(trial.number)
             if trial.state.is_finished():
-                known = self._ahead.get(trial.number)
-                if known is None:
-                    self._add(trial)
-                elif known != trial:
-                    return False
-                self._ahead[trial.number] = trial
+                self._add(trial)
             elif trial.state == TrialState.RUNNING and trial.params:
-                point = self.space.encode(trial.params)
-                if point is not None:
-                    running.append(point)
-        for trial in trials[settled:]:
-            if not trial.state.is_finished():
-                break
-            self._settled.append(self._ahead.pop(trial.number))
-        self._set_running(running)
+                self._enter(trial)
         return True
 
     @property
     def settled(self) -> int:
         """Trials with a number below this have all finished and been read."""
-        return len(self._settled)
+        return self._feed.settled
+
+    @property
+    def number_column(self) -> Floats:
+        """:attr:`numbers` as an array, for comparing them."""
+        return self._numbers.array[:, 0]
 
     @property
     def values(self) -> Floats:
@@ -183,7 +175,7 @@ class History:
 
     def tried(self, layer: int) -> int:
         """Number of trials, finished or running, that differ from another in this layer alone."""
-        return self._tried[layer] + self._running[layer]
+        return self._tried[layer] + self._running.alike[layer]
 
     def comparisons(self, layer: int) -> Comparisons:
         """The finished trials that say what this layer's choices do, the rest being equal."""
@@ -225,10 +217,14 @@ class History:
         index = len(self.points)
         self.points.append(point)
         self.numbers.append(trial.number)
+        self._numbers.append([trial.number])
         if _DUPLICATE in trial.user_attrs:
             self.duplicates.add(index)
         is_repeat = self._is_noisy and point in self._finished
+        if self._is_noisy and not is_repeat:
+            self._running.remove_all(point)
         self._finished.add(point)
+        self.taken.add(point)
         values = trial.values if trial.state == TrialState.COMPLETE else None
         if values is not None and all(abs(value) < _ENDLESS for value in values):
             self._values.append([s * v for s, v in zip(self._signs, values, strict=True)])
@@ -240,9 +236,10 @@ class History:
         if is_repeat:
             self._repeated.add(point)
             return
-        for layer, others in enumerate(_others(point)):
+        for layer, others in enumerate(others_of(point)):
             group = self._alike[layer].setdefault(others, index)
             if group == index:
+                self._running.count_finished(layer, others)
                 continue
             if isinstance(group, int):
                 self._add_members(layer, others, [group])
@@ -267,14 +264,21 @@ class History:
         self._member_points.extend(members)
         self._member_groups.extend([number] * len(members))
 
-    def _set_running(self, running: Sequence[Point]) -> None:
-        self.taken = self._finished.union(running) if running else self._finished
-        self._running = [0] * len(self._tried)
-        for point in running:
-            if self._is_noisy and point in self._finished:
-                continue
-            for layer, others in enumerate(_others(point)):
-                self._running[layer] += others in self._alike[layer]
+    def _enter(self, trial: FrozenTrial) -> None:
+        """Takes in a running trial."""
+        point = self.space.encode(trial.params)
+        if point is None:
+            return
+        self.taken.add(point)
+        # A repeated measurement says nothing about single layers.
+        if not (self._is_noisy and point in self._finished):
+            self._running.add(trial.number, point)
+
+    def _leave(self, number: int) -> None:
+        """Forgets that a trial runs."""
+        point = self._running.remove(number)
+        if point is not None and point not in self._running and point not in self._finished:
+            self.taken.discard(point)
 
 
 class GrowingTable:
@@ -293,13 +297,3 @@ class GrowingTable:
     @property
     def array(self) -> Floats:
         return self._table[: self._length]
-
-
-def _others(point: Point) -> list[int]:
-    """Per layer a hash of the choices of all other layers."""
-    # Tuples of integers hash alike in every process, unlike strings.
-    own = [hash((layer, choice)) for layer, choice in enumerate(point)]
-    whole = 0
-    for value in own:
-        whole ^= value
-    return [whole ^ value for value in own]

@@ -50,7 +50,7 @@ class Search:
     @property
     def trials_since_best(self) -> int:
         """Number of trials later than the first one with the best score."""
-        scores, numbers = self.view.scores, np.array(self.history.numbers)
+        scores, numbers = self.view.scores, self.history.number_column
         reached = numbers[scores <= scores[self.view.beam[0]]]
         return int((numbers > reached.min()).sum())
 

@@ -101,7 +101,7 @@ class QTable:
         completed = np.flatnonzero(~np.isnan(history.values).any(axis=1))
         if not len(completed):
             return
-        index = int(completed[np.argmin(np.array(history.numbers)[completed])])
+        index = int(completed[np.argmin(history.number_column[completed])])
         if self._first is None or index != self._first.index:
             self._first = self._start(history, index, trials[history.numbers[index]])
             self.usual = self.walk.actions_of(history.points[index])

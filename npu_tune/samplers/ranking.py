@@ -55,7 +55,7 @@ def view(
     completed: Mask = np.logical_not(np.isnan(values).any(axis=1))
     if not completed.any():
         return None
-    numbers: Integers = np.array(history.numbers, dtype=np.int64)
+    numbers = history.number_column
     relative: Floats = values / first_scale(values[completed], numbers[completed])
     violations = history.mean_violations
     if callable(scalarization):
@@ -76,7 +76,7 @@ def view(
     return View(scores, _best(scores, numbers, width), plain)
 
 
-def first_scale(values: Floats, numbers: Integers) -> Floats:
+def first_scale(values: Floats, numbers: Floats | Integers) -> Floats:
     """Absolute values of the first completed trial, by which objectives are normalised."""
     first = np.abs(values[np.argmin(numbers)])
     return np.where(first > _NOTHING, first, 1.0)
@@ -112,7 +112,7 @@ def _weights(relative: Floats, eligible: Mask, turn: int) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _best(scores: Floats, numbers: Integers, width: int) -> tuple[int, ...]:
+def _best(scores: Floats, numbers: Floats | Integers, width: int) -> tuple[int, ...]:
     """The best points of different score; of equals the newest, which lets the search drift."""
     best = np.unique(scores)[:width]
     equals = (np.flatnonzero(scores == score) for score in best[np.isfinite(best)])

@@ -8,6 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from npu_tune.samplers.feed import TrialFeed
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import LayeredSpace
 
@@ -25,8 +26,7 @@ class StudyReader:
         self._space: LayeredSpace | None = None
         self._space_of: Mapping[str, BaseDistribution] = {}
         self._given: Mapping[str, BaseDistribution] | None = None
-        self._settled = 0
-        self._counted: set[int] = set()
+        self._feed = TrialFeed()
         self._common: dict[str, BaseDistribution] | None = None
 
     def history(self, space: LayeredSpace, study: Study) -> History:
@@ -63,17 +63,14 @@ class StudyReader:
         """False until a trial has completed from which the space is known."""
         return self._common is not None
 
-    def common_space(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    def common_space(self, trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
         """Parameters that all completed trials have, with the same distribution."""
-        gap = False
-        for trial in trials[self._settled :]:
-            if not trial.state.is_finished():
-                gap = True
-                continue
-            if not gap:
-                self._settled += 1
-            if trial.state == TrialState.COMPLETE and trial.number not in self._counted:
-                self._counted.add(trial.number)
+        changed = self._feed.changed(trials)
+        if changed is None:
+            self._feed, self._common = TrialFeed(), None
+            changed = self._feed.changed(trials) or []
+        for trial in changed:
+            if trial.state == TrialState.COMPLETE:
                 self._intersect(trial.distributions)
         return self._common or {}
 
