@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Sequence
-
 from typing import TypeVar
 
 from npu_tune.samplers.layers import Point

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from npu_tune.errors import IllegalConfigurationError
 from npu_tune.network.model import RESERVED_NAME
@@ -114,10 +114,11 @@ class Configuration(Mapping[str, Value]):
 
     def difference(self, default: Configuration) -> dict[str, Value]:
         """The values in which this configuration differs from ``default``."""
-        if self.names != default.names:
+        pairs = zip(self.items_, default.items_, strict=False)
+        differing = [(own, other) for own, other in pairs if own != other]
+        if len(self) != len(default) or any(own[0] != other[0] for own, other in differing):
             return {name: value for name, value in self.items_ if default.get(name) != value}
-        pairs = zip(self.items_, default.items_, strict=True)
-        return {own[0]: own[1] for own, other in pairs if own[1] != other[1]}
+        return {name: value for (name, value), _ in differing}
 
     def to_json(self) -> str:
         """A canonical JSON object: the same configuration gives the same text."""
@@ -155,6 +156,20 @@ class SearchSpace:
     @cached_property
     def by_name(self) -> Mapping[str, Knob]:
         return {knob.full_name: knob for knob in self.knobs}
+
+    @cached_property
+    def items_by_param(self) -> tuple[tuple[str, Mapping[Any, tuple[str, Value]]], ...]:
+        """Per knob its full name, and what stands in a configuration for each parameter in Optuna.
+
+        That is the index of a value of an ordered knob, and the value itself of any other.
+        """
+        rows = []
+        for knob in self.knobs:
+            name, values = knob.full_name, knob.values  # noqa: PD011 - a knob is no data frame
+            # Of equal values, such as 1 and True, the first one counts.
+            found = reversed([*enumerate(values)])
+            rows.append((name, {i if knob.ordered else v: (name, v) for i, v in found}))
+        return tuple(rows)
 
     @cached_property
     def layers(self) -> tuple[str, ...]:

@@ -65,9 +65,10 @@ def from_params(space: SearchSpace, params: Mapping[str, Any]) -> Configuration:
         unknown = sorted(set(params) - set(space.by_name))
         if unknown:
             raise _mismatch(f"The search space has no knob {unknown[0]!r}.", knob=unknown[0])
-    return Configuration(
-        tuple((knob.full_name, _value(knob, params)) for knob in space.knobs),
-    )
+    try:
+        return Configuration(tuple([items[params[name]] for name, items in space.items_by_param]))
+    except (LookupError, TypeError):  # one by one, for the first that is no value
+        return Configuration(tuple((k.full_name, _value(k, params)) for k in space.knobs))
 
 
 def _distribution(knob: Knob) -> IntDistribution | CategoricalDistribution:
