@@ -70,7 +70,7 @@ class LessonBook:
         self._settings = LayerProfileSettings()
         self._profiles = Profiles(space, key, keeps_contexts=False)
         self._sweeps = sweeps_of(space, self._settings.sweep_positions)
-        self._swept: list[Point] | None = None
+        self._swept = 0  # sweeps from the first one on that were tried
         # By place of a layer and value: how many trials had it alone, and the sum of how much its
         # row changed in them.
         self._count: dict[tuple[int, Value], int] = defaultdict(int)
@@ -96,10 +96,13 @@ class LessonBook:
 
     def next_sweep(self, history: History) -> Point | None:
         """The first trial with one parameter set alike in all layers; None where all were tried."""
-        if self._swept is None:
-            first = self._profiles.points[0]
-            self._swept = [apply_sweep(first, sweep) for sweep in self._sweeps]
-        return next((point for point in self._swept if point not in history.taken), None)
+        first = self._profiles.points[0]
+        while self._swept < len(self._sweeps):
+            point = apply_sweep(first, self._sweeps[self._swept])
+            if point not in history.taken:
+                return point
+            self._swept += 1
+        return None
 
     def lessons(self, scores: Floats) -> Lessons | None:
         """What is known so far; None where no trial has a profile.
