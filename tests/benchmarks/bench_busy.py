@@ -143,7 +143,7 @@ def _row(sampler: str, options: argparse.Namespace) -> dict[str, Any]:
         if options.hot:
             profiler = stack.enter_context(cProfile.Profile())
             stack.callback(
-                lambda: pstats.Stats(profiler).sort_stats("tottime").print_stats(options.hot)
+                lambda: pstats.Stats(profiler).sort_stats(os.environ.get("SORT","tottime")).print_stats(options.hot)
             )
         run_study(study, network=fake_network(), target=WideTarget(options.knobs))
     return _figures(sampler, options, clusters[0], watch.spent_s, at_first)
