@@ -8,7 +8,9 @@ row for each three parameters. A study of a million million configurations is re
 `npu-tune run` does it: the ledger is read, the search and the records are built, and the sampler
 makes its next proposal; the time is given by the clock and by the processor, which tells a busy
 machine. Memory is what the process gained by that, per trial, by what the system
-says (the resident set), with the interpreter's own and freed parts in it.
+says (the resident set), with the interpreter's own and freed parts in it, and at most at any time. The
+proposal after that first one is timed too, and `npu-tune show`, the real command in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import multiprocessing
 import os
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -42,6 +45,7 @@ from npu_tune.space import to_distributions, to_params
 from npu_tune.targets import Problem
 from npu_tune.tuning import run_study
 from npu_tune.tuning.attributes import study_attributes, trial_attributes
+from npu_tune.tuning.folder import write_study_folder
 from npu_tune.tuning.identity import STUDY, study_identity
 from npu_tune.tuning.ledger import open_ledger
 from npu_tune.tuning.objective import Objective
@@ -49,7 +53,7 @@ from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
 
 os.environ["NPU_TUNE_CACHE"] = ""  # what is timed here is evaluated
 
-LIMIT_BYTES, LIMIT_S = 15_000.0, 60.0
+LIMIT_BYTES, LIMIT_S, LIMIT_PEAK, LIMIT_SHOW_S = 15_000.0, 60.0, 2e9, 10.0
 BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - Optuna's are naive local times
 
 
@@ -66,7 +70,10 @@ def main() -> None:
     else:
         _print(rows, options)
     passed = all(
-        row["bytes_per_trial"] <= LIMIT_BYTES and row["resume_s"] <= LIMIT_S
+        row["bytes_per_trial"] <= LIMIT_BYTES
+        and row["resume_s"] <= LIMIT_S
+        and row["peak_bytes"] <= LIMIT_PEAK
+        and row["show_s"] <= LIMIT_SHOW_S
         for row in rows
         if row["storage"] == "journal"
     )
@@ -90,16 +97,16 @@ def _row(folder: Path, kind: str, knobs: int, trials: int, sampler: str) -> dict
     context = multiprocessing.get_context("spawn")
     with context.Pool(1, maxtasksperchild=1) as pool:
         written_s = pool.apply(_write, (study, knobs, trials))
-        resume_s, processor_s, gained = pool.apply(_resume, (study, knobs, trials, sampler))
+        shown = pool.apply(_show, (folder / name,))
+        resumed = pool.apply(_resume, (study, knobs, trials, sampler))
     return {
         "storage": kind,
         "knobs": knobs,
         "trials": trials,
         "sampler": sampler,
         "write_s": written_s,
-        "resume_s": resume_s,
-        "processor_s": processor_s,
-        "bytes_per_trial": gained / trials,
+        **resumed,
+        **shown,
     }
 
 
@@ -107,6 +114,7 @@ def _write(section: dict[str, Any], knobs: int, count: int) -> float:
     """Seconds it takes to write the trials."""
     study = fake_study(Path(section["folder"]), study=section)
     study.folder.mkdir(parents=True)
+    write_study_folder(study, fake_network())
     start = time.perf_counter()
     with (
         WideTarget(knobs).bind(fake_network()) as problem,
@@ -159,26 +167,43 @@ def _trial(
     return trial
 
 
-def _resume(
-    section: dict[str, Any], knobs: int, count: int, sampler: str
-) -> tuple[float, float, float]:
-    """Seconds until the first new trial is proposed, and the bytes that were gained until then.
+def _resume(section: dict[str, Any], knobs: int, count: int, sampler: str) -> dict[str, float]:
+    """What it takes until the first new trial is proposed, and then until the second one is.
 
     The seconds are by the clock and by the processor.
     """
-    section = section | {"evaluations": count + 1}
+    section = section | {"evaluations": count + 2, "polish": None}
     study = fake_study(Path(section["folder"]), study=section, sampler={"name": sampler})
-    reached: list[tuple[float, float, float]] = []
+    at: list[tuple[float, float, float]] = []
 
     def evaluated() -> None:
-        processor_s = time.process_time() - processor_start
-        reached.append((time.perf_counter() - start, processor_s, _resident() - before))
-        raise _StopError
+        at.append((time.perf_counter(), time.process_time(), _resident()))
+        if len(at) == 2:
+            raise _StopError
 
     before, start, processor_start = _resident(), time.perf_counter(), time.process_time()
     with contextlib.suppress(_StopError):
         run_study(study, network=fake_network(), target=WideTarget(knobs, on_evaluation=evaluated))
-    return reached[0]
+    return {
+        "resume_s": at[0][0] - start,
+        "processor_s": at[0][1] - processor_start,
+        "bytes_per_trial": (at[0][2] - before) / count,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
+        "next_ms": 1e3 * (at[1][0] - at[0][0]),
+    }
+
+
+def _show(folder: Path) -> dict[str, float]:
+    """What `npu-tune show` takes, by the clock and by the processor."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, "-c", "from npu_tune.cli.main import main; main()", "show"]
+    subprocess.run([*command, str(folder)], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "show_s": time.perf_counter() - start,
+        "show_processor_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "show_peak_bytes": after.ru_maxrss * 1024.0,
+    }
 
 
 class _StopError(BaseException):
@@ -191,14 +216,21 @@ def _resident() -> float:
 
 
 def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    print(f"sampler {options.sampler}; asked: {LIMIT_BYTES:g} bytes, {LIMIT_S:g} s")
-    heads = ("storage", "knobs", "trials", "write s", "resume s", "processor s", "bytes per trial")
-    print("".join(f"{head:>17}" for head in heads))
+    print(
+        f"sampler {options.sampler}; asked: {LIMIT_BYTES:g} bytes per trial, {LIMIT_S:g} s to resume"
+        f" within {LIMIT_PEAK:g} bytes, {LIMIT_SHOW_S:g} s for `show`"
+    )
+    heads = ("storage", "knobs", "trials", "write s", "resume s", "processor", "per trial", "peak MB")
+    print("".join(f"{head:>12}" for head in (*heads, "next ms", "show s", "processor", "peak MB")))
     for row in rows:
-        print(
-            f"{row['storage']:>17}{row['knobs']:>17}{row['trials']:>17,}{row['write_s']:>17.1f}"
-            f"{row['resume_s']:>17.1f}{row['processor_s']:>17.1f}{row['bytes_per_trial']:>17,.0f}"
+        cells = (
+            *(row["storage"], row["knobs"], f"{row['trials']:,}", f"{row['write_s']:.1f}"),
+            *(f"{row['resume_s']:.1f}", f"{row['processor_s']:.1f}"),
+            *(f"{row['bytes_per_trial']:,.0f}", f"{row['peak_bytes'] / 1e6:,.0f}"),
+            *(f"{row['next_ms']:.1f}", f"{row['show_s']:.1f}", f"{row['show_processor_s']:.1f}"),
+            f"{row['show_peak_bytes'] / 1e6:,.0f}",
         )
+        print("".join(f"{cell:>12}" for cell in cells))
 
 
 if __name__ == "__main__":
