@@ -47,7 +47,13 @@ _IN_TOML = {
 class Table(BaseModel):
     """A TOML table: no unknown keys, and no value taken for one of another type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        ser_json_inf_nan="constants",  # TOML has words for them
+    )
 
 
 def key(meaning: str, *, default: str | None = None) -> Any:

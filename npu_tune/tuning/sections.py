@@ -19,7 +19,9 @@ class _OpenSection(Table):
 
     others: ClassVar[str]
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, strict=True, ser_json_inf_nan="constants"
+    )
 
     @property
     def options(self) -> dict[str, Any]:

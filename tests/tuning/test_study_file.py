@@ -78,6 +78,16 @@ def test_paths_count_from_the_study_files_own_folder(study_path, monkeypatch):
     assert study.storage == str(study_path.parent / "first" / "ledger.journal")
 
 
+def test_an_option_that_is_no_finite_number_is_written_as_it_is(study_path):
+    document = study_path.read_text().replace("beam_width = 2", "rates = [inf]\nlevel = { a = -inf }")
+    study_path.write_text(document)
+
+    written = study_file_to_toml(load_study_file(study_path))
+
+    assert "inf,\n" in written
+    assert "a = -inf" in written
+
+
 @pytest.mark.parametrize("name", [[], {}, [[1]], 3, True])
 def test_a_name_that_is_no_text_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match=r"study\.name"):
