@@ -220,7 +220,16 @@ def _print(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         f"sampler {options.sampler}; asked: {LIMIT_BYTES:g} bytes per trial, {LIMIT_S:g} s to resume"
         f" within {LIMIT_PEAK:g} bytes, {LIMIT_SHOW_S:g} s for `show`"
     )
-    heads = ("storage", "knobs", "trials", "write s", "resume s", "processor", "per trial", "peak MB")
+    heads = (
+        "storage",
+        "knobs",
+        "trials",
+        "write s",
+        "resume s",
+        "processor",
+        "per trial",
+        "peak MB",
+    )
     print("".join(f"{head:>12}" for head in (*heads, "next ms", "show s", "processor", "peak MB")))
     for row in rows:
         cells = (

@@ -79,7 +79,9 @@ def test_paths_count_from_the_study_files_own_folder(study_path, monkeypatch):
 
 
 def test_an_option_that_is_no_finite_number_is_written_as_it_is(study_path):
-    document = study_path.read_text().replace("beam_width = 2", "rates = [inf]\nlevel = { a = -inf }")
+    document = study_path.read_text().replace(
+        "beam_width = 2", "rates = [inf]\nlevel = { a = -inf }"
+    )
     study_path.write_text(document)
 
     written = study_file_to_toml(load_study_file(study_path))
