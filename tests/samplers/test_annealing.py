@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import statistics
 
+import numpy as np
 import optuna
 import pytest
 from layered_problem import LayeredProblem, quiet
@@ -163,3 +165,25 @@ def test_without_a_scalarization_chains_spread_over_the_front():
 def test_an_option_that_makes_no_sense_is_refused_by_name(options, match):
     with pytest.raises(ValueError, match=match):
         SimulatedAnnealingSampler(**options)
+
+
+@pytest.mark.parametrize("options", [{}, {"cooling": "adaptive"}, {"noise": 0.05}, {"chains": 3}])
+def test_trials_that_finish_late_are_replayed_as_if_all_were_read_at_once(options):
+    problem = LayeredProblem(layers=4)
+    sampler = SimulatedAnnealingSampler(
+        seed=0, baseline=problem.default, initial_temperature=0.05, evaluations=100, **options
+    )
+    study = SearchStudy(sampler, ["minimize"], problem.distributions)
+    random = np.random.default_rng(1)
+    running = []
+    for _ in range(80):
+        trial = study.ask()
+        fresh = pickle.loads(pickle.dumps(sampler))
+        space = fresh.infer_relative_search_space(study.study, trial)
+        if space:
+            proposed = sampler.sample_relative(study.study, trial, space)
+            assert fresh.sample_relative(study.study, trial, space) == proposed
+        running.append(trial)
+        if len(running) == 12:
+            done = running.pop(int(random.integers(12)))
+            study.tell(done, [sum(problem.costs(done.params)) / 2])
