@@ -178,7 +178,7 @@ def test_trials_that_finish_late_are_replayed_as_if_all_were_read_at_once(option
     running = []
     for _ in range(80):
         trial = study.ask()
-        fresh = pickle.loads(pickle.dumps(sampler))
+        fresh = pickle.loads(pickle.dumps(sampler))  # noqa: S301 - our own
         space = fresh.infer_relative_search_space(study.study, trial)
         if space:
             proposed = sampler.sample_relative(study.study, trial, space)
