@@ -43,7 +43,7 @@ def test_a_benchmark_runs_in_short_and_reaches_what_it_should(name: str) -> None
 
 
 NOISY = {
-    "bench_busy": ("--workers 40 --nodes 4 --trials 200 --first 100 --knobs 12", 6),
+    "bench_busy": ("--workers 40 --nodes 4 --trials 200 --first 100 --knobs 12", 5),
     "bench_resume": ("--trials 40 --memory-trials 40 --storage journal", 4),
     "bench_cpu_noise": ("--networks tiny --runs 2 --busy 1 --occasions 2 --between 1", 4),
     "bench_cpu_mixed": ("--networks tiny --evaluations 12", 4),
