@@ -53,6 +53,9 @@ dashboard itself is optional, so that they are written without it."""
 Callback: TypeAlias = Callable[[optuna.Study, FrozenTrial], None]
 """What ``Study.optimize`` takes as ``callbacks``: called with the study and a finished trial."""
 
+_FIXED_PARAMS = "fixed_params"
+"""The trial system attribute that holds what ``Study.enqueue_trial`` was given."""
+
 _STORAGES_THAT_TELL = ("_in_memory", "_rdb.storage")
 
 SEALED_WORKER = "npu-tune+crc32"
@@ -65,6 +68,18 @@ def parse_directions(directions: Sequence[str | StudyDirection]) -> list[StudyDi
         given if isinstance(given, StudyDirection) else StudyDirection[given.upper()]
         for given in directions
     ]
+
+
+def direction_words(directions: Iterable[StudyDirection]) -> list[str]:
+    """The reverse of :func:`parse_directions`."""
+    return [direction.name.lower() for direction in directions]
+
+
+def chosen_params(trial: FrozenTrial) -> dict[str, Any]:
+    """A trial's parameters, with those that an unfinished one was enqueued with."""
+    is_whole = trial.state is TrialState.COMPLETE
+    fixed = {} if is_whole else trial.system_attrs.get(_FIXED_PARAMS, {})
+    return {**fixed, **trial.params}
 
 
 class SearchStudy:
@@ -170,7 +185,7 @@ class SearchStudy:
             params: what it is to be; None lets the sampler propose.
         """
         trial_id = self._storage.running(self._study_id, number)._trial_id
-        fixed = {} if params is None else {"fixed_params": dict(params)}
+        fixed = {} if params is None else {_FIXED_PARAMS: dict(params)}
         now = datetime.now()  # noqa: DTZ005 - as Optuna's storages have it
         none: dict[str, Any] = {"params": {}, "distributions": {}}
         self._storage.update(trial_id, system_attrs=fixed, datetime_start=now, **none)
@@ -262,7 +277,7 @@ class SearchStudy:
         self._forget_cached_trials()
 
     def _sample(self, trial: FrozenTrial) -> dict[str, Any]:
-        fixed = trial.system_attrs.get("fixed_params", {})
+        fixed = trial.system_attrs.get(_FIXED_PARAMS, {})
         sampler, study = self.study.sampler, self.study
         relative: dict[str, Any] = {}
         if any(name not in fixed for name in self._open):

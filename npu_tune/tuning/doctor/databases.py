@@ -14,11 +14,12 @@ from sqlalchemy import delete, select, update
 
 from npu_tune._optuna_compat import RDB_REVISION, rdb_tables, storage_id
 from npu_tune.closing import Closing
-from npu_tune.errors import OutageError, StorageError
+from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors, write_whole
 from npu_tune.tuning.doctor.findings import Finding, free_backup_name
 from npu_tune.tuning.doctor.journals import being_written
 from npu_tune.tuning.ledger.lock import WriterLock, is_locked
+from npu_tune.tuning.ledger.outage import SERVER_OR_DISK, outage
 from npu_tune.tuning.ledger.rdb_claim import claim, claims
 from npu_tune.tuning.ledger.rdb_open import check_sqlite_file
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
@@ -191,8 +192,4 @@ class DatabasePatient(Closing):
         try:
             yield
         except sqlalchemy.exc.SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
-            raise OutageError(
-                f"The storage {self._place} failed: {reason}.",
-                remedy="Check the server or the disk, then run the same command again.",
-            ) from error
+            raise outage(self._place, error, remedy=SERVER_OR_DISK) from error

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import storage_id
-from npu_tune.errors import MissingExtraError, TargetError, UsageError
+from npu_tune.errors import MissingExtraError, TargetError
 from npu_tune.targets import load_target
 from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.config import StudyFile
@@ -19,6 +19,7 @@ from npu_tune.tuning.doctor.journals import JournalFilePatient, RedisPatient
 from npu_tune.tuning.folder import STUDY_FILE
 from npu_tune.tuning.identity import STUDY, about_study
 from npu_tune.tuning.ledger.address import check_address, journal_path, parse_url, shown_place
+from npu_tune.tuning.ledger.base import only_study
 from npu_tune.tuning.ledger.optuna_storage import open_optuna_storage
 from npu_tune.tuning.ledger.server_address import REDIS, missing_driver, server_kind
 
@@ -96,12 +97,7 @@ def _name_of(patient: _Patient, name: str | None, place: str) -> str | None:
     names = patient.names
     if name is not None:
         return name if name in names else None
-    if len(names) > 1:
-        raise UsageError(
-            f"The storage {place} holds several studies: {', '.join(map(repr, sorted(names)))}.",
-            remedy="Say which one with --study-name.",
-        )
-    return names[0] if names else None
+    return only_study(place, names) if names else None
 
 
 def _about(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from npu_tune._optuna_compat import note_changes, note_of
+from npu_tune._optuna_compat import direction_words, note_changes, note_of
 from npu_tune.closing import Closing
-from npu_tune.errors import StorageError, StudyMismatchError
+from npu_tune.errors import StorageError, StudyMismatchError, UsageError
 from npu_tune.tuning.ledger.shared import SharedPlace
 
 
@@ -54,6 +55,10 @@ class Ledger(Closing):
     def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
         """The trials from a number on, up to another one; raises like :meth:`trials`."""
         return self.trials()[first:until]
+
+    @abstractmethod
+    def directions(self) -> list[str]:
+        """``minimize`` or ``maximize`` per objective of the study. Raises StorageError."""
 
     @abstractmethod
     def attributes(self) -> dict[str, Any]:
@@ -122,12 +127,37 @@ def check_directions(
 ) -> None:
     """Raises StudyMismatchError where a study has other objectives than are wanted, if any."""
     if wanted and stored != wanted:
+        was, now = (", ".join(direction_words(each)) for each in (stored, wanted))
         raise StudyMismatchError(
-            f"The study {name!r} has the objectives {_words(stored)}, not {_words(wanted)}.",
+            f"The study {name!r} has the objectives {was}, not {now}.",
             remedy="Give the new study another name or place.",
-            stored=_words(stored),
-            wanted=_words(wanted),
+            stored=was,
+            wanted=now,
         )
+
+
+def only_study(place: str, held: Iterable[str]) -> str:
+    """The name of the only study of a storage.
+
+    Args:
+        place: of the storage, as people may read it.
+        held: the names of its studies.
+
+    Raises:
+        UsageError: if there are several, which it names.
+        StorageError: if there is none.
+    """
+    names = sorted(held)
+    if not names:
+        raise StorageError(f"There is no study in {place}.", remedy="Check the name.", place=place)
+    if len(names) > 1:
+        raise UsageError(
+            f"The storage {place} holds several studies: {', '.join(map(repr, names))}.",
+            remedy="Say which one with --study-name.",
+            place=place,
+            held=names,
+        )
+    return names[0]
 
 
 def no_such_study(name: str, place: str) -> StorageError:
@@ -150,7 +180,3 @@ def other_studies(name: str, place: str, held: list[str]) -> StudyMismatchError:
         place=place,
         held=held,
     )
-
-
-def _words(directions: list[StudyDirection]) -> str:
-    return ", ".join(direction.name.lower() for direction in directions)

@@ -29,7 +29,7 @@ def open_ledger(
         place: the path of a journal file, or a URL: ``journal://path``, ``sqlite:///path``,
             ``postgresql://user:password@host/database``, ``mysql://user:password@host/database``,
             ``redis://:password@host:6379/0``.
-        name: of the study.
+        name: of the study; empty, for reading only, for the only one of the storage.
         directions: ``minimize`` or ``maximize`` per objective; may be empty where the study
             exists.
         metric_names: of the objectives, shown by Optuna's tools; used when the study is made.
@@ -44,7 +44,8 @@ def open_ledger(
         StudyMismatchError: if the study has other objectives, or is not to join those that are
             there.
         MissingExtraError: if the database's driver is not installed.
-        UsageError: if it names no storage, or one this package does not know.
+        UsageError: if it names no storage, or one this package does not know; or if none of several
+            studies is named.
     """
     options: dict[str, Any] = {
         "name": name,

@@ -8,9 +8,20 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from npu_tune._optuna_compat import METRIC_NAMES_KEY, JournalLines, parse_directions
+from npu_tune._optuna_compat import (
+    METRIC_NAMES_KEY,
+    JournalLines,
+    direction_words,
+    parse_directions,
+)
 from npu_tune.errors import StorageError
-from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
+from npu_tune.tuning.ledger.base import (
+    Ledger,
+    check_directions,
+    no_such_study,
+    only_study,
+    other_studies,
+)
 from npu_tune.tuning.ledger.journal_records import RecordReader
 
 
@@ -37,6 +48,10 @@ class JournalBase(Ledger):
     def trials(self) -> list[FrozenTrial]:
         self._read()
         return self._reader.replay.trials_of(self._study_id)
+
+    def directions(self) -> list[str]:
+        self._read()
+        return direction_words(self._reader.replay.get_study(self._study_id).directions)
 
     def attributes(self) -> dict[str, Any]:
         self._read()
@@ -65,6 +80,7 @@ class JournalBase(Ledger):
         self._lines = JournalLines()
         self._read()
         replay = self._reader.replay
+        self.name = self.name or only_study(self._place, replay.study_names())
         study_id = replay.study_id(self.name)
         if study_id is None:
             if not create:

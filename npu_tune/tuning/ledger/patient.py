@@ -142,6 +142,9 @@ class PatientLedger(Ledger):
         """What a call returns, which is made until it succeeds or the time is up."""
         return self._insist(call)
 
+    def directions(self) -> list[str]:
+        return self._insist(self._ledger.directions)
+
     def attributes(self) -> dict[str, Any]:
         self._attributes = self._insist(self._ledger.attributes)
         return dict(self._attributes)

@@ -13,18 +13,25 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from npu_tune._optuna_compat import (
-    METRIC_NAMES_KEY,
     RDB_REVISION,
+    direction_words,
     parse_directions,
-    quiet_creation,
 )
-from npu_tune.errors import OutageError, StorageError
-from npu_tune.tuning.ledger.base import Ledger, check_directions, no_such_study, other_studies
+from npu_tune.errors import StorageError
+from npu_tune.tuning.ledger.base import (
+    Ledger,
+    check_directions,
+    no_such_study,
+    only_study,
+    other_studies,
+)
 from npu_tune.tuning.ledger.lock import WriterLock, forget, is_locked, keep_from_children
+from npu_tune.tuning.ledger.outage import SERVER_OR_DISK, outage
 from npu_tune.tuning.ledger.rdb_claim import claim, claims, socket_of
 from npu_tune.tuning.ledger.rdb_open import (
     append_by_optuna,
     check_sqlite_file,
+    create_study,
     merge_write_ahead_log,
     open_server,
     open_sqlite,
@@ -135,6 +142,10 @@ class RdbLedger(Ledger):
         with self._errors(), self._open().engine.connect() as connection:
             return self._rows.select(connection, first, until)
 
+    def directions(self) -> list[str]:
+        with self._errors():
+            return direction_words(self._open().get_study_directions(self._study_id))
+
     def attributes(self) -> dict[str, Any]:
         self.check()
         with self._errors():
@@ -221,6 +232,8 @@ class RdbLedger(Ledger):
         self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool
     ) -> int:
         storage, wanted = self._open(), parse_directions(directions)
+        if not self.name:
+            self.name = only_study(self._place, (s.study_name for s in storage.get_all_studies()))
         try:
             study_id = storage.get_study_id_from_name(self.name)
         except KeyError:
@@ -229,14 +242,7 @@ class RdbLedger(Ledger):
             held = [study.study_name for study in storage.get_all_studies()]
             if held and not join:
                 raise other_studies(self.name, self._place, held) from None
-            try:
-                with quiet_creation():
-                    study_id = storage.create_new_study(wanted, self.name)
-            except optuna.exceptions.DuplicatedStudyError:  # another process was faster
-                study_id = storage.get_study_id_from_name(self.name)
-            if metric_names:
-                names = list(metric_names)
-                storage.set_study_system_attr(study_id, METRIC_NAMES_KEY, names)
+            study_id = create_study(storage, self.name, wanted, metric_names)
         check_directions(self.name, storage.get_study_directions(study_id), wanted)
         return study_id
 
@@ -283,17 +289,6 @@ class RdbLedger(Ledger):
             if self._storage is not None:
                 self._storage.engine.dispose()
             cause = error.__cause__ if error.__cause__ is not None else error
-            reason = _reason(getattr(cause, "orig", None) or cause)
-            raise OutageError(
-                f"The storage {self._place} failed: {reason}.",
-                remedy="Check the server or the disk, then run the same command again.",
-                place=self._place,
-            ) from error
+            raise outage(self._place, cause, remedy=SERVER_OR_DISK) from error
         except ModuleNotFoundError as error:
             raise missing_driver(self._place, self._place, error.name) from error
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what a driver says; MySQL's has a number before it."""
-    said = error.args[1] if len(error.args) == 2 else error
-    return str(said).strip().splitlines()[0].rstrip(".")

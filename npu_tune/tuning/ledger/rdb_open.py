@@ -6,14 +6,18 @@ import contextlib
 import copy
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy import Column, Integer, Text
 from sqlalchemy.schema import CreateTable
 
+from npu_tune._optuna_compat import METRIC_NAMES_KEY, quiet_creation
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors
 from npu_tune.tuning.ledger import rdb_mysql
@@ -98,6 +102,23 @@ def open_server(url: sqlalchemy.URL, *, create: bool, read_only: bool) -> RDBSto
             return storage
     finally:
         engine.dispose()
+
+
+def create_study(
+    storage: RDBStorage,
+    name: str,
+    directions: Sequence[StudyDirection],
+    metric_names: Sequence[str],
+) -> int:
+    """Makes a study, unless another process is faster, and names its objectives; returns its id."""
+    try:
+        with quiet_creation():
+            study_id = storage.create_new_study(directions, name)
+    except optuna.exceptions.DuplicatedStudyError:
+        study_id = storage.get_study_id_from_name(name)
+    if metric_names:
+        storage.set_study_system_attr(study_id, METRIC_NAMES_KEY, list(metric_names))
+    return study_id
 
 
 def merge_write_ahead_log(storage: RDBStorage) -> None:

@@ -11,11 +11,12 @@ from optuna.trial import FrozenTrial
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from npu_tune.errors import LostStorageError, OutageError, StorageError
+from npu_tune.errors import LostStorageError, StorageError
 from npu_tune.tuning.ledger.journal_base import JournalBase
 from npu_tune.tuning.ledger.journal_line import seal
 from npu_tune.tuning.ledger.journal_records import RecordReader
 from npu_tune.tuning.ledger.lock import forget
+from npu_tune.tuning.ledger.outage import outage
 from npu_tune.tuning.ledger.redis_claim import (
     EXPIRY_MS,
     RedisClaim,
@@ -237,9 +238,4 @@ class RedisLedger(JournalBase):
         try:
             yield
         except redis.RedisError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            raise OutageError(
-                f"The storage {self._place} failed: {reason}.",
-                remedy="Check the server, then run the same command again.",
-                place=self._place,
-            ) from error
+            raise outage(self._place, error) from error

@@ -9,7 +9,8 @@ from typing import Any
 import redis
 
 from npu_tune.closing import Closing
-from npu_tune.errors import OutageError, StorageError
+from npu_tune.errors import StorageError
+from npu_tune.tuning.ledger.outage import outage
 from npu_tune.tuning.ledger.redis_claim import RedisClaim, is_claimed
 from npu_tune.tuning.ledger.redis_ledger import (
     LAST_KEY,
@@ -84,7 +85,4 @@ class RedisStore(Closing):
         try:
             yield
         except redis.RedisError as error:
-            raise OutageError(
-                f"The storage {self._place} failed: {error}.",
-                remedy="Check the server, then run the same command again.",
-            ) from error
+            raise outage(self._place, error) from error
