@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 BYTE_UNITS = ("B", "byte", "bytes")
 _KIB = 1024
@@ -59,3 +60,16 @@ def _rounded(value: float, error: float) -> float:
     if not (error > 0 and value and math.isfinite(value)):
         return value
     return round(value, -_place(value, error))
+
+
+def number_ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers in order, as people write them: ``1, 3 to 5``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(
+        ", ".join(map(str, run)) if len(run) < 3 else f"{run[0]} to {run[-1]}" for run in runs
+    )

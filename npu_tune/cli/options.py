@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from npu_tune.cli.completion import complete_folder, complete_from, complete_model
+from npu_tune.cli.completion import (
+    complete_folder,
+    complete_from,
+    complete_metrics,
+    complete_model,
+)
 from npu_tune.cli.target_command import TARGET, given_flags, toml_value
-from npu_tune.cli.words import TARGETS
+from npu_tune.cli.words import MODES, TARGETS
 from npu_tune.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,29 +41,90 @@ no_check_option = click.option(
     help="Do not compare a float ONNX model with its int8 form, nor stop where that is far off.",
 )
 
-_TARGET_OPTIONS = (
+_ASSIGNMENTS = click.option(
+    "-O",
+    "--option",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any option of the target; a point in the key leads into a table; repeatable.",
+)
+
+_OBJECTIVE_OPTIONS = (
     click.option(
-        TARGET,
-        required=True,
-        metavar="NAME",
-        shell_complete=complete_from(TARGETS),
-        help="What to compile for; see `npu-tune targets`. Together with --help, shows the flags "
-        "of that target too.",
+        "--objective",
+        metavar="WEIGHTS",
+        shell_complete=complete_metrics,
+        help="Such as latency_ms=0.7,ram_bytes=0.3. [default: what the target proposes, equally]",
     ),
     click.option(
-        "-O",
-        "--option",
-        "assignments",
+        "--mode",
+        shell_complete=complete_from(MODES),
+        help="weighted: the sampler sees the weighted sum; pareto: it sees every metric by itself, as "
+        "nsga2 and nsga3 are made for. [default: weighted]",
+    ),
+    click.option(
+        "--maximize",
         multiple=True,
-        metavar="KEY=VALUE",
-        help="Any option of the target; a point in the key leads into a table; repeatable.",
+        metavar="METRIC",
+        shell_complete=complete_metrics,
+        help="Of a metric whose goal the target does not say, more is better; repeatable.",
+    ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="BOUND",
+        shell_complete=complete_metrics,
+        help="An upper or a lower bound, such as 'ram_bytes<=256 KiB', 'latency_ms<=300 us' or "
+        "'accuracy>=0.88'; repeatable.",
     ),
 )
 
 
-def target_options(command: F) -> F:
+def _target_option(*, required: bool) -> Callable[[F], F]:
+    return click.option(
+        TARGET,
+        required=required,
+        metavar="NAME",
+        shell_complete=complete_from(TARGETS),
+        help="What to compile for; see `npu-tune targets`. Together with --help, shows the flags "
+        "of that target too.",
+    )
+
+
+def target_options(command: F, *, required: bool = True) -> F:
     """Adds ``--target`` and ``-O`` to a :class:`TargetCommand`."""
-    for option in reversed(_TARGET_OPTIONS):
+    return _with((_target_option(required=required), _ASSIGNMENTS), command)
+
+
+def objective_options(command: F) -> F:
+    """Adds what is optimised and what limits it."""
+    return _with(_OBJECTIVE_OPTIONS, command)
+
+
+def objective_tables(
+    objective: str | None, *, mode: str | None, maximize: Iterable[str], limits: Iterable[str]
+) -> dict[str, Any]:
+    """The tables of a study file that say the same as the objective's options.
+
+    Raises:
+        UsageError: if ``objective`` is of wrong form.
+    """
+    metrics, weights = split_weights(objective)
+    return {
+        "objective": {
+            "metrics": metrics,
+            "weights": weights,
+            "mode": mode,
+            "directions": dict.fromkeys(maximize, "maximize"),
+        },
+        "limits": list(limits),
+    }
+
+
+def _with(options: Sequence[Callable[[F], F]], command: F) -> F:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -54,7 +54,18 @@ STUDY_FLAGS: Mapping[str, str] = {
 
 
 class TargetCommand(click.Command):
-    """A command whose further flags depend on the target that its command line names."""
+    """A command whose further flags depend on the target that its command line names.
+
+    Args:
+        renamed: by key of a study file, the flag that this command has instead of another one's.
+        options: of a command.
+    """
+
+    def __init__(
+        self, *args: Any, renamed: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self._renamed = renamed or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Adds the flags of the named target, then parses as ever."""
@@ -70,7 +81,7 @@ class TargetCommand(click.Command):
         """Runs the command; messages call everything by the flags that were typed."""
         from npu_tune.validation import keys_called  # noqa: PLC0415 -- keeps --help fast
 
-        with keys_called(_names(ctx.params)):
+        with keys_called({**_names(ctx.params), **self._renamed}):
             return super().invoke(ctx)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from npu_tune.cli.completion import complete_from, complete_metrics
+from npu_tune.cli.completion import complete_from
 from npu_tune.cli.failures import InterruptError
 from npu_tune.cli.options import (
     calibration_option,
     model_argument,
     no_check_option,
-    split_weights,
+    objective_options,
+    objective_tables,
     target_options,
     target_table,
 )
@@ -22,7 +23,7 @@ from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import progress_listener
 from npu_tune.cli.ray_options import ray_options, ray_table
 from npu_tune.cli.target_command import TargetCommand
-from npu_tune.cli.words import MODES, SAMPLERS
+from npu_tune.cli.words import SAMPLERS
 from npu_tune.errors import InfeasibleError, NpuTuneError, UsageError
 
 if TYPE_CHECKING:
@@ -72,34 +73,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     help="Whether the end of the budget goes into taking back changes that gain nothing. "
     "[default: where evaluations repeat exactly]",
 )
-@click.option(
-    "--objective",
-    metavar="WEIGHTS",
-    shell_complete=complete_metrics,
-    help="Such as latency_ms=0.7,ram_bytes=0.3. [default: what the target proposes, equally]",
-)
-@click.option(
-    "--mode",
-    shell_complete=complete_from(MODES),
-    help="weighted: the sampler sees the weighted sum; pareto: it sees every metric by itself, as "
-    "nsga2 and nsga3 are made for. [default: weighted]",
-)
-@click.option(
-    "--maximize",
-    multiple=True,
-    metavar="METRIC",
-    shell_complete=complete_metrics,
-    help="Of a metric whose goal the target does not say, more is better; repeatable.",
-)
-@click.option(
-    "--limit",
-    "limits",
-    multiple=True,
-    metavar="BOUND",
-    shell_complete=complete_metrics,
-    help="An upper or a lower bound, such as 'ram_bytes<=256 KiB', 'latency_ms<=300 us' or "
-    "'accuracy>=0.88'; repeatable.",
-)
+@objective_options
 @calibration_option
 @no_check_option
 @ray_options
@@ -157,7 +131,6 @@ def tune(
     from npu_tune.tuning.study_file import parse_study, without_none  # noqa: PLC0415
 
     folder = folder or Path("runs") / f"{model_name(model)}-{target['target']}"
-    metrics, weights = split_weights(objective)
     document = {
         "model": {"path": model, "calibration": calibration, "check": not no_check},
         "target": target_table(**target),
@@ -172,13 +145,7 @@ def tune(
             "polish": polish,
         },
         "sampler": {"name": sampler},
-        "objective": {
-            "metrics": metrics,
-            "weights": weights,
-            "mode": mode,
-            "directions": dict.fromkeys(maximize, "maximize"),
-        },
-        "limits": list(limits),
+        **objective_tables(objective, mode=mode, maximize=maximize, limits=limits),
         "executor": {
             "workers": workers,
             "timeout_s": timeout,

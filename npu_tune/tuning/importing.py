@@ -1,9 +1,9 @@
-"""Takes a whole study over into another storage, where it goes on as it would have here."""
+"""Takes a study over: one of this package whole, of one of plain Optuna what it has tried."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,15 @@ from npu_tune._optuna_compat import METRIC_NAMES_KEY
 from npu_tune.errors import StorageError, StudyMismatchError, UsageError
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import copy_study_folder, is_study_folder, read_study_folder
+from npu_tune.tuning.foreign.agreement import ImportSummary, summary_of
+from npu_tune.tuning.foreign.starts import IMPORTED, ImportedStudy
+from npu_tune.tuning.foreign.study import ForeignStudy
 from npu_tune.tuning.identity import STUDY, about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
 from npu_tune.tuning.ledger.address import shown_place
-from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.ledger.shared import other_writer
+from npu_tune.tuning.reading import read_content
+from npu_tune.tuning.study import run_study
 
 _TELL_EVERY = 1000
 
@@ -31,12 +36,14 @@ class Imported:
         place: where it is now, as it was asked for, without a password.
         trials: that it has there.
         new: of these, what this call has written.
+        summary: what became of a study of plain Optuna; None of one of this package.
     """
 
     name: str
     place: str
     trials: int
     new: int
+    summary: ImportSummary | None = None
 
 
 def import_study(
@@ -45,20 +52,31 @@ def import_study(
     *,
     name: str | None = None,
     storage: str | None = None,
+    into: StudyFile | None = None,
+    values: Sequence[str] = (),
     tell: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Imported:
-    """Copies a study with all its trials, attributes and what it is about.
+    """Copies a study of this package; evaluates here what a study of plain Optuna has tried.
 
-    A copy that was interrupted is taken up where it ended when the same is asked for again; until
-    it is whole the new storage does not say what its trials are, so that nothing goes on with half
-    a study.
+    The former goes over with all its trials, attributes and what it is about. A copy that was
+    interrupted is taken up where it ended when the same is asked for again; until it is whole the
+    new storage does not say what its trials are, so that nothing goes on with half a study.
+
+    Of the latter the configurations are starts of a new study, the best first, and are evaluated,
+    since numbers that cannot be made again are not mixed with others. The same call again goes
+    on, and takes in what has been added there.
 
     Args:
         source: a study's folder, the path of a journal file, or the address of a database.
-        to: a new folder where the source is one; else a path or an address.
-        name: of the study in a source that is no folder.
+        to: a folder where the source is one, or is of plain Optuna; else a path or an address.
+        name: of the study in a source that is no folder; None for the only one.
         storage: of the new folder; a journal file in it if None.
+        into: what the new study is about and how it is run, in the folder ``to``, for a study of
+            plain Optuna.
+        values: what the objectives of that one are, where it does not say.
         tell: is called with how many trials are there, and of how many, now and then.
+        options: of :func:`npu_tune.tuning.run_study`, for the evaluations.
 
     Raises:
         UsageError: if that cannot be asked for together.
@@ -67,30 +85,59 @@ def import_study(
         StudyMismatchError: if the new storage holds another study of that name.
     """
     old = read_study_folder(Path(source)) if is_study_folder(Path(source)) else None
-    if old is None and name is None:
-        raise UsageError(
-            "The source is no folder of a study, so that its study has to be named.",
-            remedy="Say which one with --study-name.",
-        )
     new = None if old is None else _moved(old, Path(to), storage)
-    if old is None and storage is not None:
-        raise UsageError(
-            "A storage of its own is for the folder of a study.",
-            remedy="Name the new storage with --to alone.",
-        )
-    study_name = old.name if old is not None else name or ""
-    place = new.storage if new is not None else to
+    storage_there = source if old is None else old.storage
     with open_ledger(
-        source if old is None else old.storage, name=study_name, create=False, read_only=True
+        storage_there, name=name or "" if old is None else old.name, create=False, read_only=True
     ) as ledger:
         if ledger.has_writer():
-            raise StorageError(
-                f"Another process is writing the study {study_name!r}.",
-                remedy="Wait until it has finished, or stop it.",
-            )
-        if new is not None and old is not None:
-            copy_study_folder(old, new)
-        return _copy(ledger, place, shown_place(to), tell)
+            raise other_writer(repr(ledger.name))
+        about = about_study(ledger.name, ledger.attributes())
+        foreign = _foreign(ledger, into, shown_place(storage_there), values, is_own=bool(about))
+        if foreign is None:
+            if old is None and storage is not None:
+                raise UsageError(
+                    "A storage of its own is for the folder of a study.",
+                    remedy="Name the new storage with --to alone.",
+                )
+            if new is not None and old is not None:
+                copy_study_folder(old, new)
+            return _copy(ledger, to if new is None else new.storage, shown_place(to), tell)
+    return _take_over(*foreign, options)
+
+
+def _foreign(
+    ledger: Ledger, into: StudyFile | None, place: str, values: Sequence[str], *, is_own: bool
+) -> tuple[ForeignStudy, StudyFile] | None:
+    """What a ledger of plain Optuna holds, and what takes it; None of one of this package."""
+    if is_own and into is not None:
+        raise UsageError(
+            f"The study {ledger.name!r} says itself of which model and target its trials are.",
+            remedy="Name where it goes with --to, and leave the rest out.",
+        )
+    if is_own:
+        return None
+    if into is None:
+        raise UsageError(
+            f"The study {ledger.name!r} was not written by npu-tune, and does not say of which "
+            "model and target its trials are.",
+            remedy="Say so with --model and --target, or with --file and a study file.",
+        )
+    return ForeignStudy.of(ledger, place, names=values), into
+
+
+def _take_over(foreign: ForeignStudy, into: StudyFile, options: Mapping[str, Any]) -> Imported:
+    before = _count_trials(into)
+    run_study(into, foreign=foreign, **options)
+    content = read_content(read_study_folder(into.folder))
+    imported = ImportedStudy.of_json(content.attributes[IMPORTED + foreign.name])
+    trials = len(content.trials)
+    summary = summary_of(imported, content.result())
+    return Imported(content.name, str(into.folder), trials, trials - before, summary)
+
+
+def _count_trials(study: StudyFile) -> int:
+    return len(read_content(study).trials) if is_study_folder(study.folder) else 0
 
 
 def _moved(old: StudyFile, folder: Path, storage: str | None) -> StudyFile:
@@ -112,16 +159,8 @@ def _moved(old: StudyFile, folder: Path, storage: str | None) -> StudyFile:
 def _copy(
     ledger: Ledger, place: str, shown: str, tell: Callable[[int, int], None] | None
 ) -> Imported:
-    attributes = ledger.attributes()
-    about = about_study(ledger.name, attributes)
-    if about is None:
-        raise UsageError(
-            f"The study {ledger.name!r} was not written by npu-tune, and does not say of which "
-            "model and target its trials are.",
-            remedy="Only studies that npu-tune wrote can be taken over.",
-        )
-    trials = ledger.trials()
-    with _target(place, ledger, _directions(about)) as target:
+    attributes, trials = ledger.attributes(), ledger.trials()
+    with _target(place, ledger) as target:
         there = target.trials()
         _require_beginning(target, there, trials)
         for trial in trials[len(there) :]:
@@ -139,20 +178,12 @@ def _copy(
 
 
 @contextlib.contextmanager
-def _target(place: str, ledger: Ledger, directions: Sequence[str]) -> Iterator[Ledger]:
+def _target(place: str, ledger: Ledger) -> Iterator[Ledger]:
     names = ledger.system_attributes().get(METRIC_NAMES_KEY, ())
-    with open_ledger(place, name=ledger.name, directions=directions, metric_names=names) as target:
+    with open_ledger(
+        place, name=ledger.name, directions=ledger.directions(), metric_names=names
+    ) as target:
         yield target
-
-
-def _directions(about: Any) -> Sequence[str]:
-    return Objective(
-        weights=about["objective"],
-        directions=about["directions"],
-        limits=about["limits"],
-        pareto=about["mode"] == "pareto",
-        floors=about.get("floors", {}),
-    ).study_directions
 
 
 def _require_beginning(

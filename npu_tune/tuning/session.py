@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from npu_tune._optuna_compat import Callback, SearchStudy
@@ -26,6 +27,15 @@ from npu_tune.tuning.folder import (
     is_study_folder,
     write_study_folder,
 )
+from npu_tune.tuning.foreign.starts import (
+    ALL_IMPORTED,
+    kept_imports,
+    require_same_source,
+    starts_alone,
+    starts_of_imports,
+    take_trials,
+)
+from npu_tune.tuning.foreign.study import ForeignStudy
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, PatientLedger
 from npu_tune.tuning.notices import explain_sampler, is_done
@@ -51,6 +61,9 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
+_CALLBACK = "callback"
+"""What the runner says where anything has stopped the sampler's study."""
+
 
 class StudySession:
     """One run of a study.
@@ -64,6 +77,7 @@ class StudySession:
         polish: with at most so many further evaluations, to do nothing but polish the best.
         command: the command line, which the study keeps.
         cache: of evaluations; None to evaluate everything anew.
+        foreign: to evaluate what this study of plain Optuna holds, and nothing else.
     """
 
     def __init__(
@@ -77,6 +91,7 @@ class StudySession:
         polish: int | None,
         command: str,
         cache: Cache | None,
+        foreign: ForeignStudy | None,
     ) -> None:
         kept = kept_settings(study.folder)
         section = stated_sampler(study.sampler, kept=kept, problem=problem)
@@ -92,11 +107,15 @@ class StudySession:
         self._cache = cache
         self._objective = Objective.of(study.objective, study.limits, problem.metrics)
         self._alone = polish
+        self._imported = None
         self._polish = settings_of(
             polish or study.study.polish,
             deterministic=problem.deterministic,
             objectives=len(self._objective.study_directions),
         )
+        if foreign is not None:
+            self._imported = take_trials(foreign, problem, budget=study.study.budget)
+            self._polish = None
 
     def run(self, callbacks: Iterable[Callback]) -> StudyResult:
         study, objective = self._study, self._objective
@@ -122,7 +141,8 @@ class StudySession:
             identity = study_identity(self._problem, self._objective)
             is_begun = require_same_study(ledger, identity)
             trials = own_trials(ledger.trials())
-            if is_begun and self._alone is None and is_done(ledger, trials, study.study.budget):
+            is_search = self._alone is None and self._imported is None
+            if is_begun and is_search and is_done(ledger, trials, study.study.budget):
                 return result_of(ledger)
             if self._sampler is None:
                 explain_sampler(self._sampler_name, self._objective)
@@ -136,6 +156,9 @@ class StudySession:
                 self._claim(ledger, None if is_begun else identity)
                 if warm is not None:
                     ledger.set_attribute(WARM, warm.to_json())
+            if self._imported is not None:
+                require_same_source(ledger.attributes(), self._imported)
+                ledger.set_attribute(self._imported.key, self._imported.to_json())
             if self._alone is None:
                 write_study_folder(study, network)
             ledger.watch_folder(study.folder)
@@ -201,15 +224,19 @@ class StudySession:
             deterministic=problem.deterministic,
         )
         search.add(trials)
-        warm = kept_beginning(ledger.attributes())
+        attributes, imported = ledger.attributes(), self._imported
+        warm = kept_beginning(attributes)
+        first = starts_of_imports(kept_imports(attributes), problem.space)
         evaluations, wall_time, polish = section.budget, section.wall_time, self._polish
         if self._alone is not None:
             done = sum(record.duplicate_of is None for record in earlier)
             evaluations, wall_time = done + self._alone, None
             polish = PolishSettings(most=self._alone, alone=True)
+        if imported is not None:
+            first = starts_alone(imported, search, problem.space, {r.origin for r in earlier})
         meter = ProgressMeter(
             objective,
-            evaluations=evaluations,
+            evaluations=evaluations if imported is None else imported.most(evaluations),
             wall_time_s=wall_time,
             elapsed_s=_elapsed_s(trials),
         )
@@ -225,13 +252,19 @@ class StudySession:
             budget=Budget(evaluations, section.duplicates_in_a_row),
             meter=meter,
             stop=self._stop,
-            starts=lambda: starts_of(problem, warm.starts, lambda: runner.trials),
+            starts=lambda: (
+                chain(first, starts_of(problem, warm.starts, lambda: runner.trials))
+                if imported is None
+                else first
+            ),
             polish=polish,
             listener=self._listener,
         )
         evaluations_before = meter.evaluations
         with giving_back(runner):
             reason = runner.run()
+            if imported is not None and reason == _CALLBACK:
+                reason = ALL_IMPORTED
             if not runner.leave(reason):
                 return reason
         is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(AGAIN)

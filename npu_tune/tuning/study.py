@@ -14,6 +14,7 @@ from npu_tune.tuning.folder import (
     no_empty_folder,
     require_same_storage,
 )
+from npu_tune.tuning.foreign.study import ForeignStudy
 from npu_tune.tuning.ledger.address import check_place
 from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.problems import open_problem
@@ -38,6 +39,7 @@ def run_study(
     listener: Listener | None = None,
     callbacks: Iterable[Callback] = (),
     command: str = PYTHON,
+    foreign: ForeignStudy | None = None,
 ) -> StudyResult:
     """Runs a study, or resumes it where its ledger has trials already.
 
@@ -53,6 +55,7 @@ def run_study(
         listener: is told of the progress.
         callbacks: Optuna's, called with the study in memory and every trial that finishes.
         command: the command line, which the study keeps.
+        foreign: to evaluate what this study of plain Optuna holds, and nothing else.
 
     Raises:
         UsageError: if the study asks for what target or sampler do not have, or for a storage
@@ -90,5 +93,6 @@ def run_study(
             polish=polish,
             command=command,
             cache=cache,
+            foreign=foreign,
         )
         return session.run(callbacks)

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import os
+import signal
+
+import optuna
 import pytest
-from fake_studies import run_fake, story
-from fake_targets import LayeredTarget, fake_network
+from fake_studies import fake_study, run_fake, story
+from fake_targets import FailingTarget, LayeredTarget, NoisyTarget, Where, fake_network
+from foreign_studies import NAME, write_foreign
 from servers import KINDS
 
 from npu_tune.errors import StorageError, UsageError
 from npu_tune.tuning import load_study_file, read_study, run_study
 from npu_tune.tuning.importing import import_study
 from npu_tune.tuning.ledger import open_ledger
+from npu_tune.tuning.ledger.optuna_storage import open_optuna_storage
 
 LAYERWISE = {"name": "layerwise"}
 
@@ -40,9 +46,7 @@ def test_a_study_comes_back_from_any_storage(kind, place_of, tmp_path):
     place = place_of(kind)
     run_fake(tmp_path / "old", 6, study={"storage": place})
     back = str(tmp_path / "back.db")
-    with pytest.raises(UsageError, match="has to be named"):
-        import_study(place, back)
-    done = import_study(place, f"sqlite:///{back}", name="test")
+    done = import_study(place, f"sqlite:///{back}")
     assert done.place == f"sqlite:///{back}"
     with (
         open_ledger(place, name="test", read_only=True) as one,
@@ -101,3 +105,139 @@ def test_no_password_is_shown_of_where_a_study_is_now(place_of, tmp_path):
     assert done.place == place.replace("@", ":***@", 1).replace(
         "postgresql:", "postgresql+psycopg:"
     )
+
+
+def taken_over(place, tmp_path, *, evaluations=20, **options):
+    return import_study(
+        place,
+        str(tmp_path / "new"),
+        into=fake_study(tmp_path / "new", evaluations),
+        network=fake_network(),
+        target=LayeredTarget(),
+        **options,
+    )
+
+
+def test_what_plain_optuna_tried_is_evaluated_here_from_any_storage(place, tmp_path):
+    write_foreign(place, 6)
+    done = taken_over(place, tmp_path, values=["cycles"])
+
+    result = read_study(tmp_path / "new")
+    assert (done.trials, done.new, result.stopped) == (7, 7, "imported")
+    assert [trial.origin.partition(":")[0] for trial in result.trials] == ["baseline"] + 6 * [
+        "start"
+    ]
+    assert [t.metrics["cycles"] for t in result.trials[1:]] == sorted(
+        t.metrics["cycles"] for t in result.trials[1:]
+    )
+    (found,) = done.summary.agreements
+    assert (found.metric, found.trials, found.difference) == ("cycles", 6, 0.0)
+    assert done.summary.imported.states == {"complete": 6}
+
+
+def test_a_study_that_took_another_one_over_searches_on_with_all_of_it(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 6)
+    assert taken_over(place, tmp_path, evaluations=4).new == 4
+    partly = taken_over(place, tmp_path, evaluations=4)
+    assert (partly.new, partly.summary.evaluated) == (0, 3)
+    assert partly.summary.waiting + partly.summary.imported.left_out == 3
+
+    whole = taken_over(place, tmp_path, evaluations=20)
+    assert (whole.trials, whole.new) == (7, 3)
+    result = run_fake(tmp_path / "new", 20)
+    origins = [trial.origin for trial in result.trials]
+    assert len(set(origins[1:7])) == 6
+    assert set(origins[7:]) == {"sampler"}
+    write_more(place)
+    grown = taken_over(place, tmp_path, evaluations=30)
+    assert (grown.new, grown.summary.imported.states) == (1, {"complete": 6, "waiting": 1})
+
+
+def write_more(place: str) -> None:
+    with open_optuna_storage(place) as storage:
+        optuna.load_study(study_name=NAME, storage=storage).enqueue_trial({"layer1/block": 1})
+
+
+def test_what_was_begun_is_finished_by_the_search_where_the_import_was_cut_short(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 6)
+    calls = 0
+
+    def stop(progress):
+        nonlocal calls
+        calls += progress.finished == 3
+        if calls == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    done = taken_over(place, tmp_path, listener=stop)
+    assert done.summary.stopped == "interrupted"
+    assert 0 < done.summary.evaluated < 6
+    result = run_fake(tmp_path / "new", 20)
+    assert [t.origin.startswith("start: imported") for t in result.trials[:9]] == [
+        False,
+        *6 * [True],
+        False,
+        False,
+    ]
+
+
+def test_numbers_that_differ_and_metrics_that_are_called_alike_are_said(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 3, offset=-20.0)
+    nameless = taken_over(place, tmp_path)
+    assert nameless.summary.agreements == ()
+    (found,) = taken_over(place, tmp_path, values=["cycles"]).summary.agreements
+    assert (found.difference, found.trials) == (20.0, 3)
+    assert 0 < found.share < 0.01
+
+
+def test_a_configuration_that_fails_here_is_counted(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 4)
+    done = import_study(
+        place,
+        str(tmp_path / "new"),
+        into=fake_study(tmp_path / "new"),
+        network=fake_network(),
+        target=FailingTarget(LayeredTarget(), Where("layer1/traversal", "part")),
+    )
+    assert 0 < done.summary.failed < done.summary.evaluated == 4
+
+
+def test_a_study_whose_evaluations_differ_takes_all_of_another_one_over(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 4)
+    done = import_study(
+        place,
+        str(tmp_path / "new"),
+        into=fake_study(tmp_path / "new", 60),
+        network=fake_network(),
+        target=NoisyTarget(LayeredTarget()),
+        values=["cycles"],
+    )
+    assert (done.summary.evaluated, done.summary.stopped) == (4, "imported")
+
+
+def test_of_several_studies_one_is_named_and_of_none_that_is_said(place, tmp_path):
+    write_foreign(place, 1, name="one")
+    write_foreign(place, 1, name="other")
+    with pytest.raises(UsageError, match="several studies: 'one', 'other'"):
+        taken_over(place, tmp_path)
+    assert taken_over(place, tmp_path, name="other").summary.evaluated == 1
+    with pytest.raises(StorageError, match="'third'"):
+        taken_over(place, tmp_path, name="third")
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 1)
+    with pytest.raises(UsageError, match="not written by npu-tune") as refusal:
+        import_study(place, str(tmp_path / "new"))
+    assert "--model" in refusal.value.remedy
+    with pytest.raises(UsageError, match="has 1 objective"):
+        taken_over(place, tmp_path, values=["cycles", "sram_bytes"])
+    assert not (tmp_path / "new").exists()
+    run_fake(tmp_path / "own", 3)
+    with pytest.raises(UsageError, match="says itself"):
+        taken_over(str(tmp_path / "own"), tmp_path)
