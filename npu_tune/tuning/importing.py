@@ -87,6 +87,11 @@ def import_study(
     old = read_study_folder(Path(source)) if is_study_folder(Path(source)) else None
     new = None if old is None else _moved(old, Path(to), storage)
     storage_there = source if old is None else old.storage
+    if into is not None and "://" in to:
+        raise UsageError(
+            "A study of plain Optuna is taken over into a folder.",
+            remedy="Name a new folder with --to, and the database with --storage.",
+        )
     with open_ledger(
         storage_there, name=name or "" if old is None else old.name, create=False, read_only=True
     ) as ledger:

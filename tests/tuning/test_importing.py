@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 
 import optuna
 import pytest
@@ -241,3 +243,33 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     run_fake(tmp_path / "own", 3)
     with pytest.raises(UsageError, match="says itself"):
         taken_over(str(tmp_path / "own"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nothing.journal", "no study in"),
+        ("sqlite:///nothing.db", "no study in"),
+        ("sqlite:///other.db", "no study in"),
+        ("sqlite:///old.db", "another version"),
+        ("old.db", "sqlite:///old.db"),
+    ],
+)
+def test_a_source_without_a_study_that_can_be_read_says_so_and_stays_as_it_is(
+    source, said, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_foreign("sqlite:///old.db", 1)
+    for file, statement in (
+        ("old.db", "UPDATE alembic_version SET version_num = 'v3.0.0.c'"),
+        ("other.db", "CREATE TABLE other (number INTEGER)"),
+    ):
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(statement)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    with pytest.raises(StorageError) as refusal:
+        taken_over(source, tmp_path)
+
+    assert said in str(refusal.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 JOURNAL, SQLITE = "journal", "sqlite"
 
+SQLITE_MARK = b"SQLite format 3\0"
+"""What every database file begins with (the file format's description, section 1.3)."""
+
 _SCHEMES = (JOURNAL, SQLITE, *SERVERS)
 _KINDS = (
     "Use the path of a journal file, sqlite:///PATH, postgresql://USER@HOST:5432/DATABASE, "

@@ -149,7 +149,7 @@ def only_study(place: str, held: Iterable[str]) -> str:
     """
     names = sorted(held)
     if not names:
-        raise StorageError(f"There is no study in {place}.", remedy="Check the name.", place=place)
+        raise no_such_study("", place)
     if len(names) > 1:
         raise UsageError(
             f"The storage {place} holds several studies: {', '.join(map(repr, names))}.",
@@ -161,7 +161,11 @@ def only_study(place: str, held: Iterable[str]) -> str:
 
 
 def no_such_study(name: str, place: str) -> StorageError:
-    """The error for a study that is not there and is not to be created."""
+    """The error for a study, or for any, that is not there and is not to be created."""
+    if not name:
+        return StorageError(
+            f"There is no study in {place}.", remedy="Check the path or the address.", place=place
+        )
     return StorageError(
         f"There is no study {name!r} in {place}.",
         remedy="`npu-tune tune` and `npu-tune run` make one.",

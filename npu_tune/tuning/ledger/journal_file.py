@@ -8,8 +8,9 @@ import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from npu_tune.errors import NpuTuneWarning, OutageError
+from npu_tune.errors import NpuTuneWarning, OutageError, StorageError
 from npu_tune.files import CHECK_DISK, storage_errors
+from npu_tune.tuning.ledger.address import SQLITE_MARK
 from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader
 from npu_tune.tuning.ledger.journal_records import RecordReader
 
@@ -38,6 +39,12 @@ class JournalReader(RecordReader):
             StorageError: if a line is damaged; names the line and what is lost with it.
         """
         with journal_errors(self._path, "read"), self._path.open("rb") as file:
+            if not self._offset and file.read(len(SQLITE_MARK)) == SQLITE_MARK:
+                raise StorageError(
+                    f"{self._path} is a SQLite database, and no journal.",
+                    remedy=f"Write sqlite:///{self._path}.",
+                    path=str(self._path),
+                )
             file.seek(self._offset)
             blank, lines = 0, 0
             for line in file:

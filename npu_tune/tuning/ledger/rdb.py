@@ -221,12 +221,14 @@ class RdbLedger(Ledger):
             self._lock = WriterLock(self._file)
 
     def _open_storage(self, *, create: bool) -> RDBStorage:
-        if self._sqlite:
-            if create or (self._file is not None and self._file.is_file()):
-                return open_sqlite(self._url, read_only=self.read_only)
-        elif storage := open_server(self._url, create=create, read_only=self.read_only):
-            return storage
-        raise no_such_study(self.name, self._place)
+        found = None
+        if not self._sqlite:
+            found = open_server(self._url, create=create, read_only=self.read_only)
+        elif create or (self._file is not None and self._file.is_file()):
+            found = open_sqlite(self._url, read_only=self.read_only)
+        if found is None:
+            raise no_such_study(self.name, self._place)
+        return found
 
     def _find_study(
         self, directions: Sequence[str], metric_names: Sequence[str], *, create: bool, join: bool

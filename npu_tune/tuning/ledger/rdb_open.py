@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -21,6 +22,7 @@ from npu_tune._optuna_compat import METRIC_NAMES_KEY, quiet_creation
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors
 from npu_tune.tuning.ledger import rdb_mysql
+from npu_tune.tuning.ledger.address import SQLITE_MARK
 
 _SCHEMA_LOCK = 0x6E70755F74756E65
 """The PostgreSQL advisory lock under which the tables are made, so that it happens once."""
@@ -42,10 +44,6 @@ for _library in ("sqlalchemy", "psycopg", "redis"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
-_SQLITE_MARK = b"SQLite format 3\0"
-"""What every database file begins with (the file format's description, section 1.3)."""
-
-
 def check_sqlite_file(path: Path) -> None:
     """Checks that a file may be opened as a database; one that is not there or empty may.
 
@@ -55,8 +53,8 @@ def check_sqlite_file(path: Path) -> None:
     if not path.exists():
         return
     with storage_errors("The storage", path, action="read"), path.open("rb") as file:
-        mark = file.read(len(_SQLITE_MARK))
-    if mark not in (b"", _SQLITE_MARK):
+        mark = file.read(len(SQLITE_MARK))
+    if mark not in (b"", SQLITE_MARK):
         raise StorageError(
             f"The storage {path} is no SQLite database.",
             remedy="Name another file, or the path alone if it is a journal file.",
@@ -64,9 +62,20 @@ def check_sqlite_file(path: Path) -> None:
         )
 
 
-def open_sqlite(url: sqlalchemy.URL, *, read_only: bool) -> RDBStorage:
-    """Opens a database file, with a write-ahead log where it may be written."""
-    storage = RDBStorage(url.render_as_string(hide_password=False))
+def open_sqlite(url: sqlalchemy.URL, *, read_only: bool) -> RDBStorage | None:
+    """Opens a database file, with a write-ahead log where it may be written.
+
+    Returns:
+        None where it has no tables and may not be written.
+    """
+    if read_only:
+        engine = sqlalchemy.create_engine(url)
+        try:
+            if not sqlalchemy.inspect(engine).has_table("studies"):
+                return None
+        finally:
+            engine.dispose()
+    storage = _storage(url)
     if not read_only:
         with storage.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -93,15 +102,27 @@ def open_server(url: sqlalchemy.URL, *, create: bool, read_only: bool) -> RDBSto
                 return None
             if create and not is_mysql:
                 connection.execute(CreateTable(BOARDS, if_not_exists=True))
-            storage = RDBStorage(
-                url.render_as_string(hide_password=False),
-                engine_kwargs={"connect_args": waits},
-            )
+            storage = _storage(url, {"connect_args": waits})
             if is_mysql and not read_only:
                 rdb_mysql.fit_tables(connection)
             return storage
     finally:
         engine.dispose()
+
+
+def _storage(url: sqlalchemy.URL, options: dict[str, Any] | None = None) -> RDBStorage:
+    """Optuna's storage. Raises StorageError where its tables are of another version."""
+    try:
+        return RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
+    except RuntimeError as error:
+        place = url.render_as_string(hide_password=True)
+        if "schema" not in str(error):
+            raise
+        raise StorageError(
+            f"Optuna's tables in {place} are of another version than this Optuna wants.",
+            remedy=f"`optuna storage upgrade --storage {place}` makes older ones new.",
+            place=place,
+        ) from error
 
 
 def create_study(
