@@ -45,6 +45,10 @@ _ARGUMENTS: Mapping[str, str] = {
     "executor.workers": "workers",
     "executor.timeout_s": "timeout",
     "executor.memory_limit": "memory_limit",
+    "executor.num_cpus": "num_cpus",
+    "executor.memory": "memory",
+    "executor.resources": "resources",
+    "executor.runtime_env": "runtime_env",
 }
 """By key of a study file, the argument of :func:`tune` that gives it."""
 
@@ -72,6 +76,10 @@ def tune(
     timeout: str | float | None = None,
     memory_limit: str | int | None = None,
     address: str | None = None,
+    num_cpus: float | None = None,
+    memory: str | int | None = None,
+    resources: Mapping[str, float] | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
     storage: str | None = None,
     cache: str | os.PathLike[str] | bool | None = None,
     sources: Iterable[str | os.PathLike[str]] = (),
@@ -108,6 +116,13 @@ def tune(
         memory_limit: what each process of an evaluation may have, such as ``"4 GiB"``, or bytes;
             any number if None.
         address: of an existing Ray cluster.
+        num_cpus: processors that Ray reserves for each worker, as the next three for ``ray``
+            only; 1 if None.
+        memory: main memory that Ray reserves for each worker, such as ``"2 GiB"``, or bytes.
+        resources: custom resources of the cluster's nodes that each worker holds, such as
+            ``{"board": 1}``.
+        runtime_env: the environment that Ray makes for its workers, such as
+            ``{"pip": ["npu-tune"]}``.
         storage: a database URL instead of a file in the folder.
         cache: folder of evaluations shared with other studies; the user's if None, and none if
             False. A target that is given as a value has none unless a folder is named.
@@ -166,6 +181,10 @@ def tune(
             "timeout_s": timeout,
             "memory_limit": memory_limit,
             "address": address,
+            "num_cpus": num_cpus,
+            "memory": memory,
+            "resources": None if resources is None else dict(resources),
+            "runtime_env": None if runtime_env is None else dict(runtime_env),
         },
     }
     with keys_called({key: f"the argument {name!r}" for key, name in _ARGUMENTS.items()}):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from npu_tune.errors import NpuTuneWarning
+from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.folder import is_study_folder, read_study_folder
 from npu_tune.tuning.ledger import Ledger
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.samplers import sampler_kind
@@ -23,6 +25,21 @@ def explain_sampler(name: str, objective: Objective) -> None:
         warnings.warn(
             f"The sampler {kind.name}{key_note('sampler.name')} sees one number only, the cost: it "
             f"{kind.of_one_objective}. To let it see every metric by itself, {_pareto()}.",
+            NpuTuneWarning,
+            stacklevel=2,
+        )
+
+
+def explain_sources(study: StudyFile) -> None:
+    """Says so where a study that has begun is told to begin with others than it did."""
+    if not is_study_folder(study.folder):
+        return
+    named, before = study.study.sources, read_study_folder(study.folder).study.sources
+    new = [str(each) for each in named if each not in before]
+    if new:
+        warnings.warn(
+            f"The study {study.name!r} has begun already, and takes nothing in from "
+            f"{', '.join(new)} ({key_name('study.from')}): only a new study begins with others.",
             NpuTuneWarning,
             stacklevel=2,
         )

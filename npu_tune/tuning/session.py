@@ -38,7 +38,7 @@ from npu_tune.tuning.foreign.starts import (
 from npu_tune.tuning.foreign.study import ForeignStudy
 from npu_tune.tuning.identity import STUDY, require_same_study, study_identity
 from npu_tune.tuning.ledger import Ledger, PatientLedger
-from npu_tune.tuning.notices import explain_sampler, is_done
+from npu_tune.tuning.notices import explain_sampler, explain_sources, is_done
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.opening import open_study_ledger
 from npu_tune.tuning.phase import Phase
@@ -146,6 +146,8 @@ class StudySession:
                 return result_of(ledger)
             if self._sampler is None:
                 explain_sampler(self._sampler_name, self._objective)
+            if is_begun:
+                explain_sources(study)
             warm = warm_beginning(
                 study, self._problem, self._objective, self._cache, is_begun=is_begun
             )

@@ -207,7 +207,9 @@ class RayPool(Pool[Answer]):
 
     def _start_actors(self, title: str) -> None:
         self._connection = RayConnection(
-            self._address, processors=math.ceil(self._capacity * self._needs.num_cpus)
+            self._address,
+            processors=math.ceil(self._capacity * self._needs.num_cpus),
+            needs=self._needs,
         )
         self._ray = self._connection.ray
         needs = self._needs.options()

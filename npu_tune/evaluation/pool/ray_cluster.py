@@ -22,6 +22,7 @@ from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_
 from npu_tune.evaluation.pool.children import Child, start_errors, temporary_folder
 from npu_tune.evaluation.pool.messages import Answered, BrokenLineError, Line, Unfit
 from npu_tune.evaluation.pool.ray_head import AUTH_MODE
+from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.validation import key_note
 
 REACH_TIMEOUT_S = 10.0
@@ -49,15 +50,17 @@ class RayConnection(Closing):
         address: of a cluster, or ``auto``; None uses the Ray this process is connected to, or
             starts one on this machine.
         processors: of a Ray that is started here.
+        needs: what each worker is to hold.
 
     Attributes:
         ray: the module.
 
     Raises:
-        ExecutorError: if there is no such cluster, or Ray cannot be started.
+        ExecutorError: if there is no such cluster, or Ray cannot be started, or would not have
+            what the workers are to hold.
     """
 
-    def __init__(self, address: str | None, *, processors: int) -> None:
+    def __init__(self, address: str | None, *, processors: int, needs: WorkerNeeds) -> None:
         # Nobody asked for statistics to be sent to Ray's makers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray  # noqa: PLC0415 - slow to import, and not needed for --help
@@ -67,6 +70,7 @@ class RayConnection(Closing):
         with contextlib.ExitStack() as until_connected:
             if not ray.is_initialized():
                 if address is None:
+                    needs.require_here()
                     self._local = until_connected.enter_context(_LocalRay(processors))
                     _adopt(self._local.auth_mode)
                     address = self._local.address

@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from npu_tune.errors import ExecutorError
+from npu_tune.validation import key_note
+
+_OF_RAY = ("node:", "accelerator_type:")
+"""How the names of resources begin that Ray itself gives to the nodes that it starts."""
+
 
 @dataclass(frozen=True)
 class WorkerNeeds:
@@ -31,6 +37,22 @@ class WorkerNeeds:
         if self.runtime_env:
             options["runtime_env"] = dict(self.runtime_env)
         return options
+
+    def require_here(self) -> None:
+        """Checks that a Ray that is started on this machine alone can have what a worker holds.
+
+        Raises:
+            ExecutorError: if there is a custom resource among it, which only a cluster has.
+        """
+        for name in self.resources:
+            if not name.startswith(_OF_RAY):
+                raise ExecutorError(
+                    f"Ray as it is started on this machine has no resource {name!r}"
+                    f"{key_note('executor.resources')}.",
+                    remedy="Name a cluster whose nodes were started with it, by its address or "
+                    "`auto`, or leave it out.",
+                    resource=name,
+                )
 
     def __str__(self) -> str:
         parts = [f"num_cpus = {self.num_cpus:g}"]

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 
 TRIALS = "trials.journal.gz"
 
+MOST_UNPACKED_BYTES = 500_000_000
+"""Of such a file: a hundred thousand trials with profiles of thirty layers take about half."""
+
+_PIECE = 1 << 20
+_GZIP = 16 + zlib.MAX_WBITS
+"""Tells zlib to read the format of gzip (zlib.h, ``inflateInit2``)."""
+
 _KEPT = (STUDY, PLANNED, STOPPED, AGAIN, RIVALS, FILLED_IN, BOUND, SEARCHES)
 """Study attributes that a report is made of; others name places, or are for Optuna's tools."""
 
@@ -84,14 +91,32 @@ def unpacked(content: bytes, path: Path) -> bytes:
     """What is in such a file.
 
     Raises:
-        StorageError: if it is damaged.
+        StorageError: if it is damaged, or holds more than any study writes; found out without
+            keeping what is in it.
     """
     try:
+        _require_bounded(content)
         return gzip.decompress(content)
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise StorageError(
             f"The file {path} is damaged: {error}.", remedy="Export the trial once more."
         ) from error
+
+
+def _require_bounded(content: bytes) -> None:
+    """Unpacks a file piece by piece, and forgets each. Raises ValueError, EOFError, zlib.error."""
+    reader, rest, size = zlib.decompressobj(wbits=_GZIP), content, 0
+    while not reader.eof:
+        piece, rest = reader.decompress(rest, _PIECE), reader.unconsumed_tail
+        if not piece and not rest and not reader.eof:
+            raise EOFError("its end is missing")
+        size += len(piece)
+        if b"\0" in piece:
+            raise ValueError("it holds zero bytes, and no text")
+        if size > MOST_UNPACKED_BYTES:
+            raise ValueError(f"it holds more than {MOST_UNPACKED_BYTES:,} bytes")
+    if reader.unused_data:
+        raise ValueError("something stands behind its end")
 
 
 def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
