@@ -39,6 +39,29 @@ class BuiltTrial:
     artifact: Artifact
 
 
+@dataclass(frozen=True)
+class PickedTrial:
+    """A trial to be built, with the study that it is of.
+
+    Args:
+        study: as its folder has it.
+        content: what the study's ledger held.
+        result: made of it.
+        trial: the one that was picked.
+    """
+
+    study: StudyFile
+    content: StudyContent
+    result: StudyResult
+    trial: TrialRecord
+
+    @classmethod
+    def of(cls, study: StudyFile, content: StudyContent, pick: str) -> PickedTrial:
+        """Picks a trial as :func:`npu_tune.report.pick_trial` does, which says what it raises."""
+        result = content.result()
+        return cls(study, content, result, pick_trial(result, pick))
+
+
 def build_trial(
     folder: Path, pick: str, out: Path, *, target: Target | None = None, force: bool = False
 ) -> BuiltTrial:
@@ -59,23 +82,14 @@ def build_trial(
         StorageError: if the folder cannot be written.
     """
     study = read_study_folder(folder)
-    content = read_content(study)
-    result = content.result()
-    trial = pick_trial(result, pick)
+    picked = PickedTrial.of(study, read_content(study), pick)
+    result, trial = picked.result, picked.trial
     with open_study_problem(study, result, target) as problem, storage_errors("The folder", out):
         with no_empty_folder(out):
             out.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".export-", dir=out) as name:
                 staged = Path(name) / "new"
-                built, files = stage_trial(
-                    staged,
-                    study=study,
-                    content=content,
-                    result=result,
-                    trial=trial,
-                    problem=problem,
-                    versions=installed_versions(),
-                )
+                built, files = stage_trial(staged, picked, problem, versions=installed_versions())
                 put_in_place(staged, out, force=force)
         there = {role: out / path.relative_to(staged) for role, path in files.items()}
         artifact = replace(built, files=there)
@@ -86,12 +100,9 @@ def build_trial(
 
 def stage_trial(
     folder: Path,
-    *,
-    study: StudyFile,
-    content: StudyContent,
-    result: StudyResult,
-    trial: TrialRecord,
+    picked: PickedTrial,
     problem: Problem,
+    *,
     versions: Mapping[str, str | None],
     stated: Mapping[str, float] | None = None,
 ) -> tuple[Artifact, dict[str, Path]]:
@@ -99,10 +110,7 @@ def stage_trial(
 
     Args:
         folder: to write into.
-        study: as its folder has it.
-        content: what the study's ledger held.
-        result: made of it.
-        trial: what is built.
+        picked: what is built.
         problem: of the study.
         versions: by name, as the files state them.
         stated: metrics that the files state instead of those of this build.
@@ -114,16 +122,16 @@ def stage_trial(
         EvaluationError: if the trial does not compile.
         OSError: if the folder cannot be written.
     """
-    built = problem.build(trial.configuration, folder)
+    built = problem.build(picked.trial.configuration, folder)
     shown = built
     if stated is not None:
         shown = replace(built, evaluation=replace(built.evaluation, metrics=stated))
     files = write_contents(
         folder,
-        study=study,
-        content=content,
-        result=result,
-        trial=trial,
+        study=picked.study,
+        content=picked.content,
+        result=picked.result,
+        trial=picked.trial,
         problem=problem,
         artifact=shown,
         versions=versions,

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors
+from npu_tune.network.budget import MOST_BYTES
 from npu_tune.tuning.attributes import own_trials
 from npu_tune.tuning.identity import STUDY
 from npu_tune.tuning.ledger import open_ledger
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 TRIALS = "trials.journal.gz"
 
-MOST_UNPACKED_BYTES = 500_000_000
-"""Of such a file: a hundred thousand trials with profiles of thirty layers take about half."""
+MOST_UNPACKED_BYTES = MOST_BYTES
+"""Of such a file: as of a model."""
 
 _PIECE = 1 << 20
 _GZIP = 16 + zlib.MAX_WBITS

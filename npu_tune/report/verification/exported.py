@@ -11,13 +11,12 @@ from typing import Any
 
 from npu_tune.errors import ModelError, NpuTuneError, UsageError
 from npu_tune.files import storage_errors
-from npu_tune.report.build import stage_trial
+from npu_tune.report.build import PickedTrial, stage_trial
 from npu_tune.report.export.document import SCHEMA
 from npu_tune.report.export.place import CHECKSUMS, DOCUMENT, files_in
 from npu_tune.report.export.study import FOLDER
 from npu_tune.report.export.trials import TRIALS, read_trials
 from npu_tune.report.opening import open_study_problem
-from npu_tune.report.pick import pick_trial
 from npu_tune.report.verification.checksums import compare_checksums
 from npu_tune.report.verification.differences import file_difference
 from npu_tune.report.verification.metrics import compare_metrics, problem_changes, require_model
@@ -78,8 +77,8 @@ def _rebuilt(
             "more.",
         )
     content = read_trials(trials, name=study.name)
-    result = content.result()
-    trial = pick_trial(result, str(document["study"]["trial"]))
+    picked = PickedTrial.of(study, content, str(document["study"]["trial"]))
+    result, trial = picked.result, picked.trial
     tell(f"Opening {result.model} for {result.target}")
     with open_study_problem(study, result, target, same=False) as problem:
         require_model(problem, result)
@@ -88,11 +87,8 @@ def _rebuilt(
             made = Path(name) / "made"
             built, _ = stage_trial(
                 made,
-                study=study,
-                content=content,
-                result=result,
-                trial=trial,
-                problem=problem,
+                picked,
+                problem,
                 versions=document["versions"],
                 stated=None if problem.deterministic else document["figures"]["built"],
             )

@@ -16,12 +16,13 @@ from npu_tune._optuna_compat import RDB_REVISION, rdb_tables, storage_id
 from npu_tune.closing import Closing
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors, write_whole
+from npu_tune.tuning.doctor.boards import board_findings
 from npu_tune.tuning.doctor.findings import Finding, free_backup_name
 from npu_tune.tuning.doctor.journals import being_written
 from npu_tune.tuning.ledger.lock import WriterLock, is_locked
 from npu_tune.tuning.ledger.outage import SERVER_OR_DISK, outage
 from npu_tune.tuning.ledger.rdb_claim import claim, claims
-from npu_tune.tuning.ledger.rdb_open import check_sqlite_file
+from npu_tune.tuning.ledger.rdb_open import BOARDS, check_sqlite_file
 from npu_tune.tuning.ledger.rdb_rows import TrialRows
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ class DatabasePatient(Closing):
             if not is_free:
                 raise being_written(f"{name!r} in {self._place}")
         self._read(self._ids[name])
+        if sqlalchemy.inspect(connection).has_table(BOARDS.name):
+            own = select(BOARDS.c.board).where(BOARDS.c.study_id == self._ids[name])
+            self.findings += board_findings(connection.execute(own).scalar())
 
     def _check_version(self) -> None:
         """Optuna's tables say in a table of their own by which migration they were made."""
@@ -158,6 +162,8 @@ class DatabasePatient(Closing):
         with self._errors():
             self._connection.commit()
             with self._connection.begin():
+                if sqlalchemy.inspect(self._connection).has_table(BOARDS.name):
+                    self._connection.execute(delete(BOARDS).where(BOARDS.c.study_id == study_id))
                 lost = own & trials.c.number.in_(self._damaged)
                 ids = [
                     row[0]
@@ -182,7 +188,10 @@ class DatabasePatient(Closing):
             self._lock.release()
 
     def _rows(self) -> Iterator[str]:
-        for name, table in rdb_tables().items():
+        tables = dict(rdb_tables())
+        if sqlalchemy.inspect(self._connection).has_table(BOARDS.name):
+            tables[BOARDS.name] = BOARDS
+        for name, table in tables.items():
             for row in self._connection.execute(select(*table.c)).mappings():
                 line = {"table": name, "row": {str(key): value for key, value in row.items()}}
                 yield json.dumps(line, default=str) + "\n"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from npu_tune.closing import Closing
 from npu_tune.errors import StorageError
 from npu_tune.files import storage_errors, write_whole
+from npu_tune.tuning.doctor.boards import board_findings
 from npu_tune.tuning.doctor.findings import Finding, free_backup_name
 from npu_tune.tuning.doctor.records import Sifted, sift
 from npu_tune.tuning.ledger.journal_file import whole_start
+from npu_tune.tuning.ledger.journal_shared import board_path, drivers_beside
 from npu_tune.tuning.ledger.lock import WriterLock, is_locked
 
 if TYPE_CHECKING:
@@ -23,7 +25,27 @@ _LOCK_GRACE_S = 30.0
 """After so many seconds Optuna itself takes a lock's owner for dead (its ``grace_period``)."""
 
 
-class JournalFilePatient(Closing):
+class _JournalPatient(Closing):
+    """What journals have in common; a subclass sets ``_sifted``."""
+
+    _sifted: Sifted
+
+    @property
+    def names(self) -> list[str]:
+        return self._sifted.replay.study_names()
+
+    def trials(self, name: str) -> list[FrozenTrial]:
+        replay = self._sifted.replay
+        study_id = replay.study_id(name)
+        return [] if study_id is None else replay.trials_of(study_id)
+
+    def attributes(self, name: str) -> dict[str, Any]:
+        replay = self._sifted.replay
+        study_id = replay.study_id(name)
+        return {} if study_id is None else dict(replay.get_study(study_id).user_attrs)
+
+
+class JournalFilePatient(_JournalPatient):
     """A journal file.
 
     Args:
@@ -40,7 +62,8 @@ class JournalFilePatient(Closing):
             raise StorageError(f"There is no journal {path}.", remedy="Check the path.")
         if claim:
             self._lock = WriterLock(path)
-        elif is_locked(path):
+        if (is_locked(path) and not claim) or drivers_beside(path):
+            self.close()
             raise being_written(str(path))
         with storage_errors("The study", path, action="read"):
             content = path.read_bytes()
@@ -62,6 +85,9 @@ class JournalFilePatient(Closing):
             ]
         self._sifted = sift(lines, place=str(path), word="Line")
         self._locks = _left_locks(path)
+        # Nobody is at work on the study, so that nobody needs what was agreed on.
+        self._board = board_path(path)
+        self._agreed = board_findings(_text_of(self._board))
 
     @property
     def findings(self) -> list[Finding]:
@@ -69,27 +95,20 @@ class JournalFilePatient(Closing):
             Finding("stale lock", f"A lock that Optuna left stands at {lock}.", "It is removed.")
             for lock in self._locks
         ]
-        return [*self._sifted.findings, *self._torn, *locks]
-
-    @property
-    def names(self) -> list[str]:
-        return self._sifted.replay.study_names()
-
-    def trials(self, name: str) -> list[FrozenTrial]:
-        return trials_in(self._sifted, name)
-
-    def attributes(self, name: str) -> dict[str, Any]:
-        return attributes_in(self._sifted, name)
+        return [*self._sifted.findings, *self._torn, *locks, *self._agreed]
 
     def back_up(self, folder: Path) -> Path:  # noqa: ARG002 - a file's backup lies beside it
         backup = free_backup_name(self._path)
         with storage_errors("The backup", backup):
             shutil.copy2(self._path, backup)
+            if self._agreed:
+                shutil.copy2(self._board, free_backup_name(self._board))
         return backup
 
     def repair(self, name: str) -> None:  # noqa: ARG002 - the file holds all studies
         for lock in self._locks:
             lock.unlink(missing_ok=True)
+        self._board.unlink(missing_ok=True)
         if self._torn or self._sifted.findings:
             with storage_errors("The study", self._path):
                 write_whole(self._path, b"".join(line + b"\n" for line in self._sifted.kept))
@@ -99,7 +118,7 @@ class JournalFilePatient(Closing):
             self._lock.release()
 
 
-class RedisPatient(Closing):
+class RedisPatient(_JournalPatient):
     """A journal in a database of a Redis server.
 
     Args:
@@ -129,16 +148,6 @@ class RedisPatient(Closing):
     def findings(self) -> list[Finding]:
         return self._sifted.findings
 
-    @property
-    def names(self) -> list[str]:
-        return self._sifted.replay.study_names()
-
-    def trials(self, name: str) -> list[FrozenTrial]:
-        return trials_in(self._sifted, name)
-
-    def attributes(self, name: str) -> dict[str, Any]:
-        return attributes_in(self._sifted, name)
-
     def back_up(self, folder: Path) -> Path:
         """Writes the records as they are into a journal file."""
         backup = free_backup_name(folder / "redis.journal")
@@ -156,24 +165,18 @@ class RedisPatient(Closing):
         self._store.close()
 
 
-def trials_in(sifted: Sifted, name: str) -> list[FrozenTrial]:
-    """The trials of a study."""
-    study_id = sifted.replay.study_id(name)
-    return [] if study_id is None else sifted.replay.trials_of(study_id)
-
-
-def attributes_in(sifted: Sifted, name: str) -> dict[str, Any]:
-    """The attributes of a study."""
-    study_id = sifted.replay.study_id(name)
-    return {} if study_id is None else dict(sifted.replay.get_study(study_id).user_attrs)
-
-
 def being_written(what: str) -> StorageError:
     """The error for a storage that somebody writes."""
     return StorageError(
         f"Another process is writing the study {what}.",
         remedy="Wait until it has finished, or stop it.",
     )
+
+
+def _text_of(path: Path) -> str | None:
+    """The text of a small file; None where there is none."""
+    with storage_errors("The file", path, action="read"):
+        return path.read_text(errors="replace") if path.is_file() else None
 
 
 def _left_locks(path: Path) -> list[Path]:

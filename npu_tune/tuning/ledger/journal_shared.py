@@ -44,7 +44,7 @@ class FilePlace(SharedPlace):
 
     def __init__(self, path: Path, *, join_wait_s: float) -> None:
         self._path = path
-        self._board = path.with_name(f"{path.name}.drivers")
+        self._board = board_path(path)
         self._door = path.with_name(f"{path.name}.knock")
         self._presence = path.with_name(f"{path.name}.sharing")
         self._lock: WriterLock | None = None
@@ -175,11 +175,16 @@ class FilePlace(SharedPlace):
             self._lock = None
 
 
+def board_path(path: Path) -> Path:
+    """The file in which the drivers of a journal agree."""
+    return path.with_name(f"{path.name}.drivers")
+
+
 def drivers_beside(path: Path) -> int:
     """How many drivers write a journal together now; 0 where there is one alone, or none."""
     if not is_held(path.with_name(f"{path.name}.sharing")):
         return 0
     try:
-        return max(len(json.loads(path.with_name(f"{path.name}.drivers").read_text())["beats"]), 1)
+        return max(len(json.loads(board_path(path).read_text())["beats"]), 1)
     except (OSError, LookupError, ValueError):  # it is being made, or ended
         return 1
