@@ -14,6 +14,7 @@ import npu_tune.compare
 import npu_tune.space
 from npu_tune.errors import (
     ConversionError,
+    ExecutorError,
     IllegalConfigurationError,
     StudyMismatchError,
     UsageError,
@@ -313,3 +314,17 @@ def test_a_study_of_another_model_is_not_held_against_an_optimum(tmp_path):
     result = tuned(tmp_path / "s")
     with pytest.raises(StudyMismatchError):
         npu_tune.front("ds-cnn", TARGET, study=result)
+
+
+def test_what_workers_on_ray_hold_is_checked_and_called_by_its_argument(tmp_path):
+    def tune(**options):
+        npu_tune.tune("ds-cnn", TARGET, study=tmp_path / "s", evaluations=1, **options)
+
+    with pytest.raises(UsageError, match="for kind = 'ray' only"):
+        tune(num_cpus=2)
+    with pytest.raises(UsageError, match="the argument 'memory'"):
+        tune(executor="ray", memory="much")
+    with pytest.raises(UsageError, match="the argument 'num_cpus'"):
+        tune(executor="ray", num_cpus=0)
+    with pytest.raises(ExecutorError, match=r"no resource 'board' \(the argument 'resources'\)"):
+        tune(executor="ray", num_cpus=1, memory="1 GiB", resources={"board": 1}, workers=1)

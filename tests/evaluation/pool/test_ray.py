@@ -260,3 +260,16 @@ def test_a_cluster_that_is_not_there_is_an_error():
         pytest.raises(ExecutorError, match="Cannot connect"),
     ):
         submit(pool, LayeredTarget(), CHANGED[0])
+
+
+def test_a_custom_resource_that_a_local_ray_does_not_have_is_refused_before_it_starts(tmp_path):
+    executor = {"kind": "ray", "workers": 1, "resources": {"board": 1}}
+    with pytest.raises(ExecutorError, match=r"no resource 'board'") as refusal:
+        run_fake(tmp_path / "s", 2, executor=executor)
+    assert "auto" in refusal.value.remedy
+    assert not ray_was_started()
+
+
+def ray_was_started() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()

@@ -13,6 +13,8 @@ from trials import finished_trial
 from npu_tune.errors import StorageError
 from npu_tune.tuning.doctor import examine_study
 from npu_tune.tuning.ledger import open_ledger
+from npu_tune.tuning.ledger.journal_shared import board_path
+from npu_tune.tuning.sharing.board import Board, Reservation
 
 TWO = ("minimize", "maximize")
 
@@ -184,3 +186,50 @@ def test_a_damaged_record_in_redis_is_taken_out_and_optuna_reads_the_rest(
     assert [value for value, *_ in _read(place)] == [0, 2, 3]
     study = optuna.load_study(study_name="s", storage=optuna_storage(place))
     assert [trial.values[0] for trial in study.trials] == [0, 2, 3]
+
+
+def _killed_drivers(place):
+    """Leaves a board as two drivers do that are killed while they share a study."""
+    rows = {n: Reservation(n, driver, f"k{n}") for n, driver in ((3, "a"), (4, "a"), (5, "b"))}
+    board = Board("e", 6, 3, reservations=rows, beats={"a": 1, "b": 2})
+    with open_ledger(place, name="s") as ledger:
+        ledger.place.share(board.text())
+        # What a death leaves: the board, and none of the locks.
+
+
+@pytest.mark.parametrize("kind", ["journal", pytest.param("postgresql", marks=pytest.mark.server)])
+def test_what_drivers_left_that_were_all_killed_is_told_and_removed(kind, place_of, monkeypatch):
+    place = place_of(kind)
+    monkeypatch.chdir(_folder(place_of))
+    _write(place)
+    _killed_drivers(place)
+
+    (told,) = examine_study(place, name="s").findings
+    assert told.kind == "orphaned reservations"
+    assert "(a: 3, 4; b: 5)" in told.what
+    repaired = examine_study(place, name="s", repair=True)
+
+    assert repaired.backup.is_file()
+    assert examine_study(place, name="s").findings == ()
+    assert len(_read(place)) == 3
+
+
+@pytest.mark.parametrize("kind", ["journal", pytest.param("postgresql", marks=pytest.mark.server)])
+@pytest.mark.parametrize("repair", [False, True])
+def test_reservations_of_drivers_that_live_are_left_alone(kind, repair, place_of):
+    place = place_of(kind)
+    _write(place)
+    with open_ledger(place, name="s") as ledger:
+        ledger.place.share(Board("e", 3, 3, beats={"a": 1}).text())
+        with pytest.raises(StorageError, match="Another process is writing"):
+            examine_study(place, name="s", repair=repair)
+        assert ledger.place.exchange(lambda text: (text, text))
+
+
+def test_a_board_that_makes_no_sense_is_removed_as_well(tmp_path):
+    place = str(tmp_path / "s.journal")
+    _write(place)
+    board_path(tmp_path / "s.journal").write_bytes(b"\xff{")
+    assert _kinds(examine_study(place, name="s", repair=True)) == ["orphaned reservations"]
+    assert (tmp_path / "s.journal.drivers.backup1").read_bytes() == b"\xff{"
+    assert examine_study(place, name="s").findings == ()

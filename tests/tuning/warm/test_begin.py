@@ -5,7 +5,7 @@ import shutil
 import pytest
 from fake_studies import run_fake, story
 
-from npu_tune.errors import UsageError
+from npu_tune.errors import NpuTuneWarning, UsageError
 from npu_tune.tuning import parse_study, run_study
 
 N6 = "neural-art-stm32n6"
@@ -59,6 +59,15 @@ def test_a_resume_goes_on_with_the_same_starts_without_the_source(known, tmp_pat
 
     assert warm(resumed) == warm(whole)
     assert story(resumed)[:30] == story(whole)[:30]
+
+
+def test_a_study_that_has_begun_says_that_other_sources_come_too_late(known, tmp_path):
+    run(tmp_path / "s", "st-mnist", 10)
+    with pytest.warns(
+        NpuTuneWarning, match=r"has begun already, and takes nothing in from .*first"
+    ):
+        resumed = run(tmp_path / "s", "st-mnist", 12, **{"from": [str(known / "first")]})
+    assert not warm(resumed)
 
 
 def test_the_cache_may_be_what_a_study_begins_with(known, tmp_path):
