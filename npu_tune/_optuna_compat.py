@@ -201,6 +201,13 @@ class SearchStudy:
         self._storage.replace(self._study_id, taken)
         self._forget_cached_trials()
 
+    def reopen(self, trial: FrozenTrial) -> None:
+        """Has a trial run again that was told an outcome of which nothing is to be known."""
+        running = copy.copy(trial)
+        running.state, running.values, running.datetime_complete = TrialState.RUNNING, None, None
+        self._storage.replace(self._study_id, running)
+        self._forget_cached_trials()
+
     def prediction(self, trial: FrozenTrial) -> float | None:
         """The value that the sampler expects of a running trial; None where it does not say.
 

@@ -20,6 +20,7 @@ from npu_tune.targets import Confidence, Identity, Metric, Problem, ProfileSchem
 from npu_tune.targets.oracle import Bound
 from npu_tune.targets.profiles import pack_profile
 from npu_tune.tuning.changes import changes_text
+from npu_tune.tuning.ledger.shared import PROPOSAL
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.packed import LazyProfile, SharedPairs, TrialMetrics, pack_attributes
 from npu_tune.tuning.records import StudyResult
@@ -30,7 +31,6 @@ from npu_tune.tuning.trial import SAMPLER, TrialRecord
 KEY = "key"
 ELAPSED = "elapsed_s"
 DRIVER = "driver"
-PROPOSAL = "proposal"
 
 _METRICS = "metrics"
 """A table of the metrics whose name is taken; earlier versions wrote all of them there."""

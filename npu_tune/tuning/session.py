@@ -50,7 +50,13 @@ from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.samplers import require_layers
 from npu_tune.tuning.search import new_search, problem_references
 from npu_tune.tuning.settings import kept_settings, stated_sampler
-from npu_tune.tuning.sharing.joining import giving_back, is_shared, one_driver, require_same_search
+from npu_tune.tuning.sharing.joining import (
+    are_others_at_work,
+    giving_back,
+    is_shared,
+    one_driver,
+    require_same_search,
+)
 from npu_tune.tuning.sharing.runner import SharedRunner
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.stretch_record import new_stretch, stretch
@@ -152,7 +158,7 @@ class StudySession:
                 study, self._problem, self._objective, self._cache, is_begun=is_begun
             )
             own = self._stretch(trials)
-            if is_shared(ledger):
+            if are_others_at_work(ledger):
                 require_same_search(ledger, own, budget=study.study.budget)
             else:
                 self._claim(ledger, None if is_begun else identity)

@@ -19,6 +19,7 @@ from npu_tune.tuning.ledger.shared import (
     Change,
     OtherWriterError,
     SharedPlace,
+    drivers_in,
     no_board,
     wait_to_join,
 )
@@ -49,6 +50,7 @@ class FilePlace(SharedPlace):
         self._presence = path.with_name(f"{path.name}.sharing")
         self._lock: WriterLock | None = None
         self._present: SharedLock | None = None
+        self._unsaid: tuple[FrozenTrial, int] | None = None
         if join_wait_s <= 0:
             self._enter()
             return
@@ -68,10 +70,10 @@ class FilePlace(SharedPlace):
         self._let_go()
         self.is_shared = True
 
-    def keep(self) -> bool:
+    def keep(self, is_alone: Callable[[str], bool]) -> bool:
         lock = self._turn()
         self.depart()
-        if is_held(self._presence):
+        if is_held(self._presence) or not is_alone(self._text()):
             self._present = SharedLock(self._presence)
             lock.release()
             return False
@@ -99,7 +101,10 @@ class FilePlace(SharedPlace):
         """
         with self.turn():
             text, _ = self._changed(self.finish(trial))
-            number = write()
+            if self._unsaid is None or self._unsaid[0] is not trial:
+                self._unsaid = trial, write()
+            # If only the board cannot be written, the trial must not be written once more.
+            number = self._unsaid[1]
             self._write(text)
             return number
 
@@ -121,11 +126,14 @@ class FilePlace(SharedPlace):
         self._let_go()
 
     def _changed(self, change: Change[Answer]) -> tuple[str, Answer]:
+        return change(self._text())
+
+    def _text(self) -> str:
         with journal_errors(self._board, "read"):
-            if not self._board.exists():
-                raise no_board(self._path.name)
-            text = self._board.read_text()
-        return change(text)
+            try:
+                return self._board.read_text()
+            except FileNotFoundError:
+                raise no_board(self._path.name) from None
 
     def _write(self, text: str) -> None:
         with journal_errors(self._board, "written"):
@@ -135,25 +143,27 @@ class FilePlace(SharedPlace):
 
     def _join(self) -> bool:
         try:
-            self._enter()
+            self._enter(may_inherit=True)
         except OtherWriterError:
             with journal_errors(self._door, "written"):
                 self._door.touch()
             return False
         return True
 
-    def _enter(self) -> None:
+    def _enter(self, *, may_inherit: bool = False) -> None:
         """Begins to write, alone or beside those who share."""
         self._lock = WriterLock(self._path)
         if not self._board.exists():
             return
-        if is_held(self._presence):
-            self._present = SharedLock(self._presence)
-            self._let_go()
-            self.is_shared = True
-        else:
-            # All who have written it were killed, and what they had under way with them.
-            self._board.unlink(missing_ok=True)
+        if not is_held(self._presence):
+            # All who have written it were killed, and what they had under way is taken over.
+            self.heir_of = drivers_in(self._text()) if may_inherit else None
+            if self.heir_of is None:
+                self._board.unlink(missing_ok=True)
+                return
+        self._present = SharedLock(self._presence)
+        self._let_go()
+        self.is_shared = True
 
     def _turn(self) -> WriterLock:
         deadline = time.monotonic() + _TURN_S

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
 from collections import deque
@@ -14,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from npu_tune.errors import LostStorageError, NpuTuneWarning, OutageError
 from npu_tune.tuning.ledger.base import Ledger
-from npu_tune.tuning.ledger.shared import LostReservationError
+from npu_tune.tuning.ledger.shared import PROPOSAL, LostReservationError
 
 Answer = TypeVar("Answer")
 
@@ -52,8 +51,8 @@ class PatientLedger(Ledger):
         self._ledger = ledger
         self._retry_s = retry_s
         self._folder = folder
-        self._clock = clock
-        self._rest = rest
+        self.clock = clock
+        self.rest = rest
         self._trials: list[FrozenTrial] = []
         self._attributes: dict[str, Any] = {}
         self._waiting: deque[FrozenTrial] = deque()
@@ -77,10 +76,25 @@ class PatientLedger(Ledger):
         number = len(self._trials)
         self._trials.append(trial)
         self._waiting.append(trial)
+        if self.place is not None and self.place.is_shared:
+            return self._append_beside()
         if len(self._waiting) > 1:
             self.tick()
             return number
         return self._write_waiting(number)
+
+    def _append_beside(self) -> int:
+        """Writes a trial beside other drivers, who may meanwhile have been given its number.
+
+        Raises:
+            LostReservationError: if they have; then the trial is nowhere.
+        """
+        number = self._write_waiting()
+        while self._waiting:
+            self.rest(max(self._next_try - self.clock(), 0.0))
+            self.check()
+            number = self._write_waiting()
+        return number
 
     @property
     def is_in_reach(self) -> bool:
@@ -95,9 +109,8 @@ class PatientLedger(Ledger):
             OutageError: if the storage has been out of reach for too long.
         """
         self.check()
-        while self._waiting and self._clock() >= self._next_try:
-            with contextlib.suppress(LostReservationError):
-                self._write_waiting()
+        while self._waiting and self.clock() >= self._next_try:
+            self._write_waiting()
 
     def flush(self) -> None:
         """Tries once to write what waits, however long ago the last try was."""
@@ -107,7 +120,7 @@ class PatientLedger(Ledger):
     def settle(self) -> None:
         """Returns once everything is written. Raises like :meth:`tick`."""
         while self._waiting:
-            self._rest(max(self._next_try - self._clock(), 0.0))
+            self.rest(max(self._next_try - self.clock(), 0.0))
             self.tick()
 
     def trials(self) -> list[FrozenTrial]:
@@ -116,8 +129,12 @@ class PatientLedger(Ledger):
         return list(self._trials)
 
     def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
+        """As of every ledger; what others have written is in memory from then on, too."""
         found = self._ledger.trials_from(first, until)
-        self._trials.extend(found)
+        # Behind the ones that were read so far are only this writer's own.
+        read = {trial.user_attrs.get(PROPOSAL) for trial in found}
+        own = [t for t in self._trials[first:] if t.user_attrs.get(PROPOSAL) not in read]
+        self._trials[first:] = [*found, *own]
         return found
 
     def attempt(self, call: Callable[[], Answer]) -> Answer | None:
@@ -126,9 +143,9 @@ class PatientLedger(Ledger):
         Raises:
             OutageError: if it has been so for too long.
         """
-        if self._clock() < self._next_try:
+        if self.clock() < self._next_try:
             return None
-        start = self._clock()
+        start = self.clock()
         try:
             answer = call()
         except OutageError as error:
@@ -185,7 +202,7 @@ class PatientLedger(Ledger):
         try:
             self._ledger.check()
         except OutageError as error:
-            self._put_off(error, self._clock())
+            self._put_off(error, self.clock())
             return False
         return True
 
@@ -194,7 +211,7 @@ class PatientLedger(Ledger):
 
     def _write_waiting(self, number: int = 0) -> int:
         """Writes what waits, in order; returns the last one's number, or ``number`` if none was."""
-        start = self._clock()
+        start = self.clock()
         try:
             while self._waiting:
                 number = self._write(self._waiting[0])
@@ -220,12 +237,12 @@ class PatientLedger(Ledger):
         """What a call returns, which is made until it succeeds or the time is up."""
         while True:
             self._is_in_reach()
-            start = self._clock()
+            start = self.clock()
             try:
                 answer = call()
             except OutageError as error:
                 self._put_off(error, start)
-                self._rest(max(self._next_try - self._clock(), 0.0))
+                self.rest(max(self._next_try - self.clock(), 0.0))
             else:
                 self._out_since, self._mentioned = None, False
                 return answer
@@ -236,7 +253,7 @@ class PatientLedger(Ledger):
         Raises:
             OutageError: if no time is left for one.
         """
-        now = self._clock()
+        now = self.clock()
         if self._out_since is None:
             self._out_since = start
         out_s = now - self._out_since

@@ -19,6 +19,7 @@ from npu_tune.tuning.ledger.shared import (
     Answer,
     Change,
     SharedPlace,
+    drivers_in,
     no_board,
     wait_to_join,
 )
@@ -67,8 +68,9 @@ class ServerPlace(SharedPlace):
             if self.is_shared and not is_claimed:
                 raise OutageError(f"The study {self._name!r} was claimed by another process.")
             return is_claimed
-        if not self._first_claim(connection) and not (
-            patience_s > 0 and self._join(connection, patience_s)
+        may_share = patience_s > 0
+        if not self._first_claim(connection, may_inherit=may_share) and not (
+            may_share and self._join(connection, patience_s)
         ):
             return False
         self._is_new = False
@@ -83,13 +85,14 @@ class ServerPlace(SharedPlace):
             connection.execute(delete(BOARDS).where(self._is_own))
             connection.execute(insert(BOARDS).values(study_id=self._study_id, board=text))
         with self._transaction() as connection:
-            claim(connection, self._name, beside=True)
-            release(connection, self._name)
-        self.is_shared = True
+            self._share_claim(connection)
 
-    def keep(self) -> bool:
+    def keep(self, is_alone: Callable[[str], bool]) -> bool:
         with self._transaction() as connection:
             if not claim(connection, self._name):
+                return False
+            if not is_alone(self._text(connection) or ""):
+                release(connection, self._name)
                 return False
             release(connection, self._name, beside=True)
             connection.execute(delete(BOARDS).where(self._is_own))
@@ -145,21 +148,34 @@ class ServerPlace(SharedPlace):
     def _is_own(self) -> sqlalchemy.ColumnElement[bool]:
         return BOARDS.c.study_id == self._study_id
 
-    def _first_claim(self, connection: Connection) -> bool:
-        """Claims the study alone; what drivers that were all killed agreed on means nothing then."""
+    def _first_claim(self, connection: Connection, *, may_inherit: bool) -> bool:
+        """Claims the study where nobody else does.
+
+        What drivers that were all killed had under way is taken over, if it may be.
+        """
         if not claim(connection, self._name):
             return False
-        connection.execute(delete(BOARDS).where(self._is_own))
+        text = self._text(connection) if may_inherit else None
+        self.heir_of = None if text is None else drivers_in(text)
+        if self.heir_of is None:
+            connection.execute(delete(BOARDS).where(self._is_own))
+        else:
+            self._share_claim(connection)
         return True
+
+    def _share_claim(self, connection: Connection) -> None:
+        claim(connection, self._name, beside=True)
+        release(connection, self._name)
+        self.is_shared = True
 
     def _join(self, connection: Connection, patience_s: float) -> bool:
         knock(connection, self._name)
 
         def attempt() -> bool:
-            if self._first_claim(connection):
+            if self._first_claim(connection, may_inherit=True):
                 return True
             if claim(connection, self._name, beside=True):
-                if self._has_board(connection):
+                if self._text(connection) is not None:
                     self.is_shared = True
                     return True
                 release(connection, self._name, beside=True)
@@ -170,7 +186,5 @@ class ServerPlace(SharedPlace):
         finally:
             enter(connection, self._name)
 
-    def _has_board(self, connection: Connection) -> bool:
-        return (
-            connection.execute(select(BOARDS.c.study_id).where(self._is_own)).first() is not None
-        )
+    def _text(self, connection: Connection) -> str | None:
+        return connection.execute(select(BOARDS.c.board).where(self._is_own)).scalar()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,6 +16,9 @@ Answer = TypeVar("Answer")
 
 Change = Callable[[str], tuple[str, Answer]]
 """Makes another text of one, and an answer; what it raises leaves everything as it was."""
+
+PROPOSAL = "proposal"
+"""The attribute of trials that several drivers write of which no two have the same."""
 
 JOIN_WAIT_S = 60.0
 """How long a driver waits for the one that is at work to let it in, or to end."""
@@ -31,10 +35,13 @@ class SharedPlace(ABC):
 
     Attributes:
         is_shared: False while this process keeps all other writers out.
+        heir_of: the drivers whose text this process has found when none of them was left, so that
+            all were killed; None where there was no such text.
         finish: says how the text changes with a finished trial that is appended.
     """
 
     is_shared: bool = False
+    heir_of: frozenset[str] | None = None
     finish: Callable[[FrozenTrial], Change[None]]
 
     @abstractmethod
@@ -46,8 +53,12 @@ class SharedPlace(ABC):
         """Lets others in, who find this text."""
 
     @abstractmethod
-    def keep(self) -> bool:
-        """Keeps others out again; False where there are others."""
+    def keep(self, is_alone: Callable[[str], bool]) -> bool:
+        """Keeps others out again; False where there are others.
+
+        Args:
+            is_alone: says by the text whether there is nobody; asked while nobody can change it.
+        """
 
     @abstractmethod
     def depart(self) -> None:
@@ -61,6 +72,14 @@ class SharedPlace(ABC):
             OutageError: if the storage is out of reach.
             StorageError: if there is no text, as the others are gone.
         """
+
+
+def drivers_in(text: str) -> frozenset[str] | None:
+    """The drivers that a text names; None where it is damaged."""
+    try:
+        return frozenset(json.loads(text)["beats"])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 class LostReservationError(StorageError):

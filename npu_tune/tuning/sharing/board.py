@@ -26,7 +26,18 @@ class Claim(StrEnum):
     TAKEN = "taken"
     """Another driver evaluates the same, or has just done so."""
     BEHIND = "behind"
-    """So many trials have finished since that it cannot be told."""
+    """The driver has to read what others have finished, and then ask again."""
+
+
+class Ending(StrEnum):
+    """What a finished trial says about the evaluation behind it."""
+
+    ANSWERED = "answered"
+    """It answers for its key."""
+    UNANSWERED = "unanswered"
+    """It was made, and says nothing about the configuration: a worker was lost."""
+    REPEATED = "repeated"
+    """There was none, as another trial answers for it."""
 
 
 @dataclass(frozen=True)
@@ -140,32 +151,47 @@ class Board:
         return replace(self, beats={**self.beats, driver: self.beats.get(driver, 0) + 1})
 
     def without(
-        self, drivers: AbstractSet[str], written: Mapping[int, bool] | None = None
+        self, drivers: AbstractSet[str], written: Mapping[int, Ending] | None = None
     ) -> Board:
         """Without some drivers, whose reservations are given back.
 
         Args:
             drivers: that have left, or died.
-            written: numbers whose trial is in the ledger, and whether it was evaluated. A driver
-                may have died between writing a trial and saying so.
+            written: numbers whose trial is in the ledger, and how it ended. A driver may have
+                died between writing a trial and saying so.
         """
         written = written or {}
         board = self
         for number, row in self.reservations.items():
             if row.driver in drivers and number in written:
-                board = board.with_finished(row, is_evaluated=written[number])
+                board = board.with_finished(row, written[number])
             elif row.driver in drivers:
                 board = board.with_row(row.given_back())
         beats = {name: beat for name, beat in self.beats.items() if name not in drivers}
         return replace(board, beats=beats)
 
-    def reserve(self, driver: str, *, most: float) -> tuple[Board, Reservation | None]:
+    def within(self, most: float) -> Board:
+        """Without what was left behind and is more than the evaluations that there may be."""
+        board = self
+        for row in self.reservations.values():
+            if row.is_abandoned and board.evaluations > most:
+                board = board.with_row(Reservation(row.number, ""))
+        return board
+
+    def reserve(
+        self, driver: str, *, most: float, own: AbstractSet[int] = frozenset()
+    ) -> tuple[Board, Reservation | None]:
         """Gives a driver a number: of what was left behind, else of something new.
 
         Args:
             driver: that asks.
             most: evaluations that there may be in all; where they are used up, nothing new begins.
+            own: numbers that it knows to have. Where an answer was lost on its way, it has another
+                one, which it is told of again.
         """
+        for row in self.reservations.values():
+            if row.driver == driver and row.number not in own:
+                return self, row
         free = sorted(number for number, row in self.reservations.items() if not row.driver)
         left = [number for number in free if self.reservations[number].key]
         if left:
@@ -188,13 +214,15 @@ class Board:
             LostReservationError: if the number is another driver's now.
         """
         self._own(claimed.number, claimed.driver)
-        if claimed.waits:
-            return self.with_row(claimed), Claim.GRANTED
-        rows = self.reservations.values()
-        if claimed.key[:_KEY_SIZE] in self.recent or any(
+        is_under_way = any(
             row.key == claimed.key and not row.waits and row.number != claimed.number
-            for row in rows
-        ):
+            for row in self.reservations.values()
+        )
+        if claimed.waits:
+            if not is_under_way:
+                return self, Claim.BEHIND
+            return self.with_row(claimed), Claim.GRANTED
+        if is_under_way or claimed.key[:_KEY_SIZE] in self.recent:
             return self, Claim.TAKEN
         if self.finished - seen > len(self.recent) >= RECENT:
             return self, Claim.BEHIND
@@ -209,25 +237,25 @@ class Board:
         self._own(number, driver)
         return self.with_row(Reservation(number, ""))
 
-    def finish(self, number: int, driver: str, *, is_evaluated: bool) -> Board:
+    def finish(self, number: int, driver: str, ending: Ending) -> Board:
         """Takes a number off, as its trial has finished.
 
         Raises:
             LostReservationError: if the number is another driver's now.
         """
-        return self.with_finished(self._own(number, driver), is_evaluated=is_evaluated)
+        return self.with_finished(self._own(number, driver), ending)
 
-    def with_finished(self, row: Reservation, *, is_evaluated: bool) -> Board:
+    def with_finished(self, row: Reservation, ending: Ending) -> Board:
         rows = {n: other for n, other in self.reservations.items() if n != row.number}
         recent = self.recent
-        if is_evaluated and row.key:
+        if ending is Ending.ANSWERED and row.key:
             recent = (*recent, row.key[:_KEY_SIZE])[-RECENT:]
         return replace(
             self,
             reservations=rows,
             recent=recent,
             finished=self.finished + 1,
-            evaluated=self.evaluated + is_evaluated,
+            evaluated=self.evaluated + (ending is not Ending.REPEATED),
         )
 
     def _own(self, number: int, driver: str) -> Reservation:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial
 
-from npu_tune.tuning.attributes import DRIVER, PROPOSAL
+from npu_tune.tuning.attributes import DRIVER
 from npu_tune.tuning.ledger import PatientLedger
-from npu_tune.tuning.ledger.shared import Change, LostReservationError, SharedPlace, no_board
+from npu_tune.tuning.ledger.shared import (
+    PROPOSAL,
+    Change,
+    LostReservationError,
+    SharedPlace,
+    no_board,
+)
 from npu_tune.tuning.sharing.board import Board, Claim, Reservation
 from npu_tune.tuning.sharing.lives import Lives
+from npu_tune.tuning.sharing.numbers import Numbers, ending_of
 
 Answer = TypeVar("Answer")
+
+Trials = Callable[[], Iterable[FrozenTrial]]
+"""Reads trials of the ledger; it may be called again."""
 
 _REST_S = 0.02
 
@@ -30,29 +39,22 @@ class Driver:
     Args:
         ledger: of the study.
         most: evaluations that all drivers may make in all.
-        clock: seconds from any fixed point.
 
     Attributes:
         name: short, and no other driver's.
         board: as it was seen last; None while this driver is alone.
+        numbers: what is known of the proposals' numbers.
     """
 
-    def __init__(
-        self,
-        ledger: PatientLedger,
-        *,
-        most: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, ledger: PatientLedger, *, most: float) -> None:
         self.name = f"{socket.gethostname().partition('.')[0][:12]}-{secrets.token_hex(3)}"
         self.board: Board | None = None
+        self.numbers = Numbers(self.name, "")
         self._ledger = ledger
         self._most = most
-        self._clock = clock
-        self._lives = Lives(self.name, clock)
-        self._local: dict[int, int] = {}
-        self._written: dict[int, bool] = {}
+        self._lives = Lives(self.name, ledger.clock)
         self._finished_seen = 0
+        self._has_met_others = False
         self._due = 0.0
         if ledger.place is not None:
             ledger.place.finish = self._finish
@@ -67,23 +69,19 @@ class Driver:
         """How many drivers are at work."""
         return 1 if self.board is None else max(len(self.board.beats), 1)
 
-    def local(self, number: int) -> int:
-        """The number in this driver's memory of a proposal."""
-        return self._local.get(number, number)
-
-    def shared(self, local: int) -> int:
-        """The proposal's number of a trial in this driver's memory."""
-        return next((number for number, own in self._local.items() if own == local), local)
+    def holds(self, local: int) -> bool:
+        """Whether what stands there in memory is this driver's to finish, as far as it was told."""
+        return self.board is None or self.numbers.shared(local) in self.numbers.own
 
     def marks(self, local: int) -> dict[str, Any]:
         """What a trial of this number in memory says about its driver."""
         if self.board is None:
             return {}
-        return {DRIVER: self.name, PROPOSAL: f"{self.board.era}/{self.shared(local)}"}
+        return {DRIVER: self.name, PROPOSAL: f"{self.board.era}/{self.numbers.shared(local)}"}
 
     def is_due(self) -> bool:
         """True once in half a second."""
-        now = self._clock()
+        now = self._ledger.clock()
         if now < self._due:
             return False
         self._due = now + _EVERY_S
@@ -93,7 +91,7 @@ class Driver:
         """Whether somebody wants to join, and may."""
         place = self._ledger.place
         if place is None or self._ledger.waiting:
-            return False
+            return False  # what others are to find has to be written
         return bool(self._ledger.attempt(place.is_knocked))
 
     def share(self, *, running: Iterable[Reservation], count: int, evaluated: int) -> None:
@@ -107,50 +105,34 @@ class Driver:
         rows = {row.number: row for row in running}
         board = Board(secrets.token_hex(4), count, evaluated, reservations=rows).beat(self.name)
         place = self._place()
-        self._forget()
+        self._forget(board.era)
+        self.numbers.own = set(rows)
         self._ledger.insist(lambda: place.share(board.text()))
         self.board = board
 
-    def join(self, late: Callable[[], Answer]) -> Answer:
-        """Begins to work beside others.
+    def join(self, trials: Trials) -> None:
+        """Begins to work beside others, or in place of some of whom none is left.
 
         Args:
-            late: is called while no trial can be added.
+            trials: all of the ledger; called while none can be added.
         """
-        self._forget()
         place = self._place()
-        return self._ledger.insist(
-            lambda: self._exchange(place, lambda b: (b.beat(self.name), late()))
-        )
 
-    def place_numbers(self, trials: Iterable[FrozenTrial], count: int) -> None:
-        """Finds room in memory for what is under way: trials there are numbered without gaps.
+        def change(board: Board) -> tuple[Board, None]:
+            self._forget(board.era)
+            endings = self.numbers.endings(trials())
+            self.numbers.written = {n: endings[n] for n in board.reservations if n in endings}
+            if place.heir_of is not None:
+                self._has_met_others = True
+                board = board.without(place.heir_of, endings).within(self._most)
+            self._finished_seen = board.finished
+            return board.beat(self.name), None
 
-        Args:
-            trials: those of the ledger when this driver joined.
-            count: how many of them there are in memory.
-        """
-        board = self._known()
-        for trial in trials:
-            number = self.number_of(trial)
-            if number in board.reservations:
-                self._written[number] = "duplicate_of" not in trial.user_attrs
-        open_ = sorted(number for number in board.reservations if number not in self._written)
-        free = iter([n for n in range(count, board.next) if n not in open_])
-        self._local = {number: next(free) for number in open_ if number < count}
+        self._ledger.insist(lambda: self._exchange(place, change))
 
-    def number_of(self, trial: FrozenTrial) -> int:
-        """The number of a finished trial's proposal; -1 where it is of an earlier era."""
-        era, _, number = str(trial.user_attrs.get(PROPOSAL, "")).partition("/")
-        return int(number) if era == self._known().era else -1
-
-    def note(self, trial: FrozenTrial) -> bool:
-        """Takes notice of a trial that has finished; True where it is a new one."""
-        number = self.number_of(trial)
-        if number < 0 or number in self._written:
-            return False
-        self._written[number] = "duplicate_of" not in trial.user_attrs
-        return True
+    def place_numbers(self, count: int) -> None:
+        """Finds room for what is under way among the trials in memory, of which there are so many."""
+        self.numbers.place(self._known(), count)
 
     def look(self) -> int:
         """How many trials have finished in this era, as far as this driver was told."""
@@ -170,13 +152,20 @@ class Driver:
         row = self._known().reservations.get(reservation.number)
         return row is not None and (row.driver, row.key) == (self.name, reservation.key)
 
-    def beat(self) -> None:
-        """Says that this driver is at work, looks at the others, and takes leave of the dead."""
+    def beat(self, unread: Trials) -> None:
+        """Says that this driver is at work, looks at the others, and takes leave of the dead.
+
+        Args:
+            unread: trials that this driver has not seen yet.
+        """
 
         def change(board: Board) -> tuple[Board, None]:
             board = board.beat(self.name)
             dead = self._lives.dead(board.beats)
-            return (board.without(dead, self._written) if dead else board), None
+            if dead:
+                written = {**self.numbers.written, **self.numbers.endings(unread())}
+                board = board.without(dead, written)
+            return board, None
 
         place = self._place()
         self._ledger.attempt(lambda: self._exchange(place, change))
@@ -185,10 +174,13 @@ class Driver:
         """A number for a proposal; None where nothing new may begin."""
 
         def change(board: Board) -> tuple[Board, Reservation | None]:
-            return board.reserve(self.name, most=self._most)
+            return board.reserve(self.name, most=self._most, own=self.numbers.own)
 
         place = self._place()
-        return self._ledger.attempt(lambda: self._exchange(place, change))
+        row = self._ledger.attempt(lambda: self._exchange(place, change))
+        if row is not None:
+            self.numbers.own.add(row.number)
+        return row
 
     def claim(self, reservation: Reservation) -> Claim:
         """Says what a number of this driver's is for.
@@ -219,16 +211,17 @@ class Driver:
         return [row for row in rows if row.driver != self.name and row.key and not row.waits]
 
     def keep(self) -> bool:
-        """Keeps others out again, if there are none; says whether it does."""
-        board = self._known()
-        if set(board.beats) - {self.name} or self._ledger.waiting:
-            return False
-        if any(not row.driver for row in board.reservations.values()):
+        """Keeps others out again if nobody came after all; says whether it does.
+
+        Who has worked beside others goes on as if they came back, so that what it has under way is
+        taken over should it be killed, too.
+        """
+        if self._has_met_others:
             return False
         place = self._place()
-        if not self._ledger.attempt(place.keep):
+        if not self._ledger.attempt(lambda: place.keep(self._is_alone)):
             return False
-        self._forget()
+        self._forget("")
         self.board = None
         return True
 
@@ -236,15 +229,17 @@ class Driver:
         """Gives back what is reserved; True where no other driver is at work."""
 
         def change(board: Board) -> tuple[Board, bool]:
-            board = board.without({self.name})
-            return board, not board.beats
+            if set(board.beats) <= {self.name}:
+                # Of several that leave at a time, all others find this one still there.
+                return board.beat(self.name), True
+            return board.without({self.name}), False
 
         place = self._place()
         while self._ledger.insist(lambda: self._exchange(place, change)):
             # Who has just left, or is about to join, may still be there.
-            if self._ledger.insist(place.keep):
+            if self._ledger.insist(lambda: place.keep(lambda _: True)):
                 return True
-            time.sleep(_REST_S)
+            self._ledger.rest(_REST_S)
         self._ledger.insist(place.depart)
         return False
 
@@ -254,17 +249,17 @@ class Driver:
             return None
         return self._lives.are_at_work()
 
+    def _is_alone(self, text: str) -> bool:
+        """Whether nobody else has ever been here."""
+        board = Board.read(text)
+        return board.beats.keys() <= {self.name} and all(
+            row.driver == self.name for row in board.reservations.values()
+        )
+
     def _finish(self, trial: FrozenTrial) -> Change[None]:
         """How the text that drivers agree on changes when a trial is written."""
-        number = self.number_of(trial)
-        is_evaluated = "duplicate_of" not in trial.user_attrs
-
-        def change(board: Board) -> tuple[Board, None]:
-            finished = board.finish(number, self.name, is_evaluated=is_evaluated)
-            self._written[number] = is_evaluated
-            return finished, None
-
-        return self._change(change)
+        number, ending = self.numbers.of(trial), ending_of(trial)
+        return self._change(lambda board: (board.finish(number, self.name, ending), None))
 
     def _exchange(
         self, place: SharedPlace, change: Callable[[Board], tuple[Board, Answer]]
@@ -278,12 +273,15 @@ class Driver:
                 raise no_board(self._ledger.name)
             changed, answer = change(board)
             self.board = changed
+            self._has_met_others |= not changed.beats.keys() <= {self.name}
+            rows = changed.reservations
+            self.numbers.own &= {n for n, row in rows.items() if row.driver == self.name}
             return (text if changed is board else changed.text()), answer
 
         return apply
 
-    def _forget(self) -> None:
-        self._local, self._written = {}, {}
+    def _forget(self, era: str) -> None:
+        self.numbers = Numbers(self.name, era)
         self._finished_seen = 0
 
     def _known(self) -> Board:

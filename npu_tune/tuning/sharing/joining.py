@@ -24,6 +24,11 @@ def is_shared(ledger: Ledger) -> bool:
     return ledger.place is not None and ledger.place.is_shared
 
 
+def are_others_at_work(ledger: Ledger) -> bool:
+    """Whether a study is shared with drivers that are alive, as far as can be told."""
+    return ledger.place is not None and ledger.place.is_shared and ledger.place.heir_of is None
+
+
 def reason_for_one(
     study: StudyFile, problem: Problem, sampler: BaseSampler | None, polish: int | None
 ) -> str:

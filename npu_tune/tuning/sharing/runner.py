@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from npu_tune.evaluation import Outcome
-from npu_tune.space import Configuration, to_params
+from npu_tune.space import to_params
 from npu_tune.tuning.attributes import ELAPSED, KEY, own_trials
 from npu_tune.tuning.ledger import PatientLedger
 from npu_tune.tuning.ledger.shared import LostReservationError
@@ -20,6 +19,7 @@ from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.sharing.board import Claim, Reservation
 from npu_tune.tuning.sharing.driver import Driver
 from npu_tune.tuning.sharing.following import TrialReader
+from npu_tune.tuning.sharing.view import OthersInView, Start
 from npu_tune.tuning.trial import SAMPLER, TrialRecord, is_polish
 
 _TRIES = 4
@@ -27,8 +27,6 @@ _TRIES = 4
 
 _REST_S = 0.02
 """Between two looks at the others while there is nothing to do here."""
-
-Start = tuple[Configuration, str]
 
 
 class SharedRunner(Runner):
@@ -50,7 +48,7 @@ class SharedRunner(Runner):
         self._shared = shared
         self._reader = TrialReader(self._objective, self._problem.space.default, self._known.find)
         self._position = self._tickets_before = 0
-        self._held: dict[int, str] = {}
+        self._others = OthersInView(self._driver, self._search, self._problem.space)
         self._is_over = False
 
     def run(self) -> str:
@@ -74,27 +72,35 @@ class SharedRunner(Runner):
             return True
         # Who was killed just now concludes nothing.
         while reason != "interrupted" and self._driver.others_are_at_work() is False:
-            time.sleep(_REST_S)
+            self._shared.rest(_REST_S)
             self._tick()
-        return self._driver.leave()
+        is_last = self._driver.leave()
+        if is_last:
+            self._read_on()
+        return is_last
 
     def _join(self) -> None:
-        self._position = len(self._shared.in_memory[0])
-        late = self._driver.join(lambda: self._shared.trials_from(self._position))
-        self._position += len(late)
-        new = own_trials(late)
+        first = len(self._shared.in_memory[0])
+        self._driver.join(lambda: own_trials(self._read(first)))
+        trials = self._shared.in_memory[0]
+        self._position = len(trials)
+        new = own_trials(trials[first:])
         self._search.add(new)
         for trial in new:
             self._take(trial)
-        known = own_trials(self._shared.in_memory[0])
-        self._driver.place_numbers(known, self._search.count)
+        self._driver.place_numbers(self._search.count)
+
+    def _read(self, first: int) -> list[FrozenTrial]:
+        """All trials of the ledger, those from a number on as it has them now."""
+        self._shared.trials_from(first)
+        return self._shared.in_memory[0]
 
     def _share(self) -> None:
         waiting = [follower for each in self._followers.values() for follower in each]
         running = [self._reservation(p) for p in self._running.values()]
         running += [self._reservation(p, waits=True) for p in waiting]
         self._position = len(self._shared.in_memory[0])
-        self._held = {}
+        self._others.forget()
         self._driver.share(
             running=running, count=self._search.count, evaluated=self._meter.evaluations
         )
@@ -102,13 +108,13 @@ class SharedRunner(Runner):
     def _tick(self) -> None:
         super()._tick()
         if self._driver.is_shared and not self._running and self._tickets == self._tickets_before:
-            time.sleep(_REST_S)
+            self._shared.rest(_REST_S)
         self._tickets_before = self._tickets
         if not self._driver.is_due():
             return
         self._meter.drivers = self._driver.count
         if self._driver.is_shared:
-            self._driver.beat()
+            self._driver.beat(lambda: self._read(self._position)[self._position :])
             self._follow()
             if not self._is_over:
                 self._driver.keep()
@@ -134,10 +140,9 @@ class SharedRunner(Runner):
         reservation = self._driver.reserve()
         if reservation is None:
             return None
-        self._see_others()
+        self._others.update()
         if reservation.key:
-            configuration = self._problem.space.default.replace(dict(reservation.changes))
-            return self._proposed(reservation.number, (configuration, reservation.origin))
+            return self._proposed(reservation.number, self._others.start_of(reservation))
         if board.has_abandoned:  # somebody else has taken it over
             self._driver.give_back(reservation.number)
             return None
@@ -155,7 +160,9 @@ class SharedRunner(Runner):
     def _proposed(self, number: int, given: Start | None) -> Proposal:
         configuration, origin = given or (None, SAMPLER)
         params = None if configuration is None else to_params(self._problem.space, configuration)
-        return self._proposal(self._search.ask_as(self._driver.local(number), params), origin)
+        return self._proposal(
+            self._search.ask_as(self._driver.numbers.local(number), params), origin
+        )
 
     def _start(self, proposal: Proposal) -> None:
         if self._driver.board is None:
@@ -168,39 +175,47 @@ class SharedRunner(Runner):
             return  # somebody else does it
 
     def _start_beside(self, proposal: Proposal) -> None:
-        for _ in range(_TRIES):
+        """Evaluates a proposal, or repeats what answers for it, now or when that is known."""
+        tries = _TRIES
+        while self._driver.holds(proposal.trial.number):
             known = self._known.find(proposal.key)
             if known is not None:
                 self._duplicates_in_a_row += 1
                 self._repeat(proposal, known)
                 return
-            if any(proposal.key == other.key for other in self._running.values()):
-                break
-            claim = self._claim(proposal)
+            is_running = any(proposal.key == other.key for other in self._running.values())
+            waits = is_running or tries <= 0
+            claim = self._claim(proposal, waits=waits)
+            if claim is Claim.GRANTED and waits:
+                self._duplicates_in_a_row += 1
+                self._followers[proposal.key].append(proposal)
+                return
             if claim is Claim.GRANTED:
                 self._duplicates_in_a_row = 0
                 self._evaluate(proposal)
                 return
             self._follow()
-            if claim is Claim.TAKEN and proposal.origin != SAMPLER:
-                self._driver.give_back(self._driver.shared(proposal.trial.number))
+            if claim is Claim.BEHIND:
+                tries += waits  # nobody evaluates it any more
+                continue
+            number = self._driver.numbers.shared(proposal.trial.number)
+            if proposal.origin != SAMPLER:
+                self._driver.give_back(number)
                 return
-            if claim is Claim.TAKEN:
-                self._see_others()
-                proposal = self._proposed(self._driver.shared(proposal.trial.number), None)
-        self._duplicates_in_a_row += 1
-        self._driver.claim(self._reservation(proposal, waits=True))
-        self._followers[proposal.key].append(proposal)
+            tries -= 1
+            if tries > 0 and self._driver.holds(proposal.trial.number):
+                self._others.update()
+                proposal = self._proposed(number, None)
 
-    def _claim(self, proposal: Proposal) -> Claim:
-        reservation = self._reservation(proposal)
+    def _claim(self, proposal: Proposal, *, waits: bool) -> Claim:
+        reservation = self._reservation(proposal, waits=waits)
         if self._driver.has(reservation):
             return Claim.GRANTED
         return self._driver.claim(reservation)
 
     def _reservation(self, proposal: Proposal, *, waits: bool = False) -> Reservation:
         return Reservation(
-            self._driver.shared(proposal.trial.number),
+            self._driver.numbers.shared(proposal.trial.number),
             self._driver.name,
             proposal.key,
             proposal.origin,
@@ -209,35 +224,39 @@ class SharedRunner(Runner):
         )
 
     def _record(self, proposal: Proposal, outcome: Outcome) -> None:
-        record = self._written(lambda: self._recorder.record(proposal, outcome))
+        record = self._written(proposal, lambda: self._recorder.record(proposal, outcome))
         if record is not None:
             self._learn(proposal.key, record)
 
     def _repeat(self, proposal: Proposal, original: TrialRecord) -> None:
-        record = self._written(lambda: self._recorder.repeat(proposal, original))
+        record = self._written(proposal, lambda: self._recorder.repeat(proposal, original))
         if record is not None:
             self._trials.append(record)
 
-    def _written(self, write: Callable[[], TrialRecord]) -> TrialRecord | None:
-        """A finished trial; None if it was lost.
+    def _written(self, proposal: Proposal, write: Callable[[], TrialRecord]) -> TrialRecord | None:
+        """A finished trial; None if its number is another driver's now, who finishes it.
 
         While the best is polished it stands behind those that others finished before, as what is
         asked next follows from their order; else they are taken in later, many at once.
         """
+        if not self._driver.holds(proposal.trial.number):
+            return None
         try:
             record = write()
         except LostReservationError:
+            self._search.reopen(proposal.trial)
             return None
-        if self._driver.board is not None and is_polish(record) and not self._shared.waiting:
+        if self._driver.board is not None and is_polish(record):
             self._follow(record.number)
         return record
 
     def _follow(self, until: int | None = None) -> None:
         """Takes in what others have finished."""
-        if until is not None and until <= self._position:
-            return
-        if not self._driver.is_behind:
-            return
+        is_read = until is not None and until <= self._position
+        if not is_read and self._driver.is_behind:
+            self._read_on(until)
+
+    def _read_on(self, until: int | None = None) -> None:
         first, seen = self._position, self._driver.look()
         found = self._shared.attempt(lambda: self._shared.trials_from(first, until))
         if found is None:
@@ -245,8 +264,8 @@ class SharedRunner(Runner):
         answers: dict[str, TrialRecord] = {}
         for trial in found:
             self._position += 1
-            if self._driver.note(trial):
-                self._search.put(self._driver.local(self._driver.number_of(trial)), trial)
+            if self._driver.numbers.note(trial):
+                self._search.put(self._driver.numbers.local(self._driver.numbers.of(trial)), trial)
                 answers[trial.user_attrs[KEY]] = self._take(trial)
         if until is None:
             self._driver.has_seen(seen)
@@ -262,15 +281,6 @@ class SharedRunner(Runner):
         self._trials.append(record)
         return record
 
-    def _see_others(self) -> None:
-        """Lets the sampler see what others evaluate."""
-        space = self._problem.space
-        for row in self._driver.of_others():
-            if self._held.get(row.number) != row.key:
-                configuration = space.default.replace(dict(row.changes))
-                self._search.hold(self._driver.local(row.number), to_params(space, configuration))
-                self._held[row.number] = row.key
-
     def _left(self) -> int | None:
         board = self._driver.board
         return super()._left() if board is None else self._budget.left(board.evaluations)
@@ -282,11 +292,7 @@ class SharedRunner(Runner):
         return board is not None and not self._stop.requested and not board.is_settled
 
     def _under_way(self) -> list[Start]:
-        others = [
-            (self._problem.space.default.replace(dict(row.changes)), row.origin)
-            for row in self._driver.of_others()
-        ]
-        return super()._under_way() + others
+        return super()._under_way() + self._others.starts()
 
 
 def _start_of(revert: Revert | None) -> Start | None:

@@ -4,7 +4,7 @@ import pytest
 
 from npu_tune.errors import StorageError
 from npu_tune.tuning.ledger.shared import LostReservationError
-from npu_tune.tuning.sharing.board import RECENT, Board, Claim, Reservation
+from npu_tune.tuning.sharing.board import RECENT, Board, Claim, Ending, Reservation
 
 EMPTY = Board("era", next=5, evaluated=4)
 
@@ -31,7 +31,7 @@ def test_every_reservation_has_a_number_of_its_own():
 def test_a_board_is_the_same_when_it_is_read_again():
     board, number = reserved(EMPTY.beat("a"), "a")
     board = claimed(board, number, "a", "key", origin="sampler", changes={"layer/knob": 3})
-    board = board.finish(number, "a", is_evaluated=True)
+    board = board.finish(number, "a", Ending.ANSWERED)
     board, number = reserved(board, "a")
 
     assert Board.read(board.text()) == board
@@ -44,11 +44,46 @@ def test_a_text_that_is_no_board_is_an_error_of_the_storage(text):
 
 
 def test_no_more_is_begun_than_the_budget_has_with_what_is_under_way():
-    board, number = reserved(EMPTY, "a", most=5)
+    board, first = reserved(EMPTY, "a", most=6)
+    board, second = reserved(board, "b", most=6)
 
-    assert board.reserve("b", most=5) == (board, None)
-    board = claimed(board, number, "a", "key", waits=True)
-    assert board.reserve("b", most=5)[1] == Reservation(6, "b")
+    assert board.reserve("c", most=6) == (board, None)
+    board = claimed(board, first, "a", "key")
+    board = claimed(board, second, "b", "key", waits=True)
+    assert board.reserve("c", most=6)[1] == Reservation(7, "c")
+
+
+def test_nobody_waits_for_what_nobody_evaluates():
+    board, number = reserved(EMPTY, "a")
+
+    asked = Reservation(number, "a", "key", waits=True)
+    assert board.claim(asked, seen=0) == (board, Claim.BEHIND)
+
+
+def test_an_evaluation_whose_worker_was_lost_answers_for_nothing():
+    board, number = reserved(EMPTY, "a")
+    board = claimed(board, number, "a", "key").finish(number, "a", Ending.UNANSWERED)
+    board, number = reserved(board, "b")
+
+    assert board.evaluated == EMPTY.evaluated + 1
+    assert board.claim(Reservation(number, "b", "key"), seen=0)[1] is Claim.GRANTED
+
+
+def test_a_number_of_which_the_answer_was_lost_is_given_once_more():
+    board, number = reserved(EMPTY, "a")
+
+    assert board.reserve("a", most=1000) == (board, Reservation(number, "a"))
+
+
+def test_what_was_left_behind_and_is_more_than_the_budget_is_dropped():
+    board = EMPTY
+    for key in ("one", "two"):
+        board, number = reserved(board, "a")
+        board = claimed(board, number, "a", key)
+    board = board.without({"a"})
+
+    assert board.within(6) == board
+    assert board.within(5).evaluations == 5
 
 
 def test_what_is_evaluated_elsewhere_or_just_was_is_not_begun():
@@ -57,7 +92,7 @@ def test_what_is_evaluated_elsewhere_or_just_was_is_not_begun():
     board = claimed(board, first, "a", "key")
 
     assert board.claim(Reservation(second, "b", "key"), seen=0)[1] is Claim.TAKEN
-    board = board.finish(first, "a", is_evaluated=True)
+    board = board.finish(first, "a", Ending.ANSWERED)
     assert board.claim(Reservation(second, "b", "key"), seen=0)[1] is Claim.TAKEN
 
 
@@ -66,7 +101,7 @@ def test_who_has_not_looked_for_long_has_to_look_first():
     for number in range(RECENT + 1):
         board, own = reserved(board, "a")
         board = claimed(board, own, "a", f"key {number}")
-        board = board.finish(own, "a", is_evaluated=True)
+        board = board.finish(own, "a", Ending.ANSWERED)
     board, number = reserved(board, "b")
     asked = Reservation(number, "b", "other")
 
@@ -84,7 +119,7 @@ def test_what_a_dead_driver_had_is_taken_over_as_it_was_whatever_is_left():
     assert not board.beats
     board, row = board.reserve("b", most=0)
     assert row == Reservation(first, "b", "key", "start: x", {"k": 1})
-    assert board.reserve("b", most=0)[1] is None
+    assert board.reserve("b", most=0, own={first})[1] is None
 
 
 def test_numbers_that_led_to_nothing_are_given_to_the_next():
@@ -99,7 +134,7 @@ def test_a_trial_that_a_dead_driver_had_written_is_not_evaluated_again():
     board, number = reserved(EMPTY.beat("a"), "a")
     board = claimed(board, number, "a", "key")
 
-    board = board.without({"a"}, {number: True})
+    board = board.without({"a"}, {number: Ending.ANSWERED})
     assert (board.is_settled, board.evaluated) == (True, EMPTY.evaluated + 1)
 
 
@@ -109,5 +144,5 @@ def test_a_driver_that_was_taken_for_dead_finishes_nothing():
     board, _ = board.reserve("b", most=0)
 
     with pytest.raises(LostReservationError):
-        board.finish(number, "a", is_evaluated=True)
-    assert board.finish(number, "b", is_evaluated=True).is_settled
+        board.finish(number, "a", Ending.ANSWERED)
+    assert board.finish(number, "b", Ending.ANSWERED).is_settled

@@ -1,0 +1,50 @@
+"""Drivers of one study in every order of what they do, killed and asleep among it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from fake_targets import LayeredTarget, fake_network
+from interleaved import Interleaved
+
+BUDGET = 24
+
+
+def check(study: Interleaved) -> None:
+    for driver in study.drivers:
+        if driver.error is not None:
+            raise driver.error
+    trials = study.trials()
+    evaluated = [trial for trial in trials if trial.duplicate_of is None]
+    assert len(evaluated) == BUDGET
+    assert len({trial.configuration for trial in evaluated}) == BUDGET
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    origins = [trial.origin for trial in evaluated]
+    assert (origins.count("baseline"), origins.count("start: one")) == (1, 1)
+    # What was begun is done, by whomever, and again only where its driver was taken for dead.
+    assert len(set(study.log) - study.forgotten) <= BUDGET
+    assert study.repeated() <= (study.killed + study.slept) * 2
+    assert set(study.reasons.values()) == {"evaluations"}
+    # Who concludes the study knows all of it.
+    assert study.last is not None
+    known = [trial for trial in study.last.trials if trial.duplicate_of is None]
+    assert Counter(t.configuration for t in known) == Counter(t.configuration for t in evaluated)
+
+
+@pytest.mark.parametrize("sampler", ["random", "layerwise"])
+@pytest.mark.parametrize("seed", range(12))
+def test_in_whatever_order_drivers_act_the_budget_is_met_and_nothing_lost(tmp_path, seed, sampler):
+    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
+    study = Interleaved(
+        tmp_path,
+        problem,
+        seed=seed,
+        evaluations=BUDGET,
+        sampler=sampler,
+        capacity=1 + seed % 2,
+        polish=6 * (seed % 3 == 2),
+    )
+    study.run(kills=seed % 4, sleeps=seed % 3)
+
+    check(study)
