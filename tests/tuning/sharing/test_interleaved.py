@@ -48,3 +48,19 @@ def test_in_whatever_order_drivers_act_the_budget_is_met_and_nothing_lost(tmp_pa
     study.run(kills=seed % 4, sleeps=seed % 3)
 
     check(study)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_driver_that_was_taken_for_dead_may_be_given_back_what_it_had(tmp_path, seed):
+    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
+    study = Interleaved(
+        tmp_path,
+        problem,
+        seed=seed,
+        evaluations=BUDGET,
+        capacity=1 + seed % 2,
+        polish=6 * (seed % 3 == 2),
+    )
+    study.run(kills=3, sleeps=12, most=2 + seed % 3)
+
+    check(study)
