@@ -261,7 +261,7 @@ class StudySession:
             meter=meter,
             stop=self._stop,
             starts=lambda: (
-                chain(first, starts_of(problem, warm.starts, lambda: runner.trials))
+                chain(first, starts_of(problem, warm, lambda: runner.trials))
                 if imported is None
                 else first
             ),

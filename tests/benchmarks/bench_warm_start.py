@@ -153,7 +153,7 @@ class Bench:
         self.cold(out_of, seed + 100)
         source = self._place(out_of, seed + 100)
         name = f"{into.title} from {out_of.title}"
-        result = self._run(into, seed, name, self._within + 30, sources=[source])
+        result = self._run(into, seed, name, self._within, sources=[source])
         warm = costs(result)[: self._within]
         first, then = (reached(each, cold[-1]) for each in (cold, warm))
         print(

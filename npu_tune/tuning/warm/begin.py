@@ -18,10 +18,12 @@ from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.search import problem_starts
 from npu_tune.tuning.trial import TrialRecord
 from npu_tune.tuning.warm.cached import cache_sources
+from npu_tune.tuning.warm.lessons import Lesson, LessonTable, lessons_of, translated
 from npu_tune.tuning.warm.matching import Match, match_layers
 from npu_tune.tuning.warm.source import ORIGIN, WarmSource, family_of, study_source
 from npu_tune.tuning.warm.traits import layer_traits
 from npu_tune.tuning.warm.transfer import WarmStart, transfers
+from npu_tune.tuning.warm.trying import Trying, tries
 from npu_tune.validation import key_name, sentence
 
 _LOG = logging.getLogger(__name__)
@@ -43,30 +45,36 @@ class WarmBeginning:
     Args:
         starts: in the order in which they are tried.
         taken: what was taken from where, as JSON.
+        lessons: what changes of knobs did to layers alike.
     """
 
     starts: tuple[WarmStart, ...] = ()
     taken: tuple[Mapping[str, Any], ...] = ()
+    lessons: tuple[Lesson, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As an attribute of the study; the reverse of :meth:`of_json`."""
         return {
             "from": [dict(each) for each in self.taken],
             "starts": [dataclasses.asdict(each) for each in self.starts],
+            "lessons": [each.to_list() for each in self.lessons],
         }
 
     @classmethod
     def of_json(cls, document: Mapping[str, Any]) -> WarmBeginning:
         """Reads what :meth:`to_json` wrote."""
         return cls(
-            tuple(WarmStart(**each) for each in document["starts"]), tuple(document["from"])
+            tuple(WarmStart(**each) for each in document["starts"]),
+            tuple(document["from"]),
+            # Studies of before there were any have none.
+            tuple(map(Lesson.of_list, document.get("lessons", ()))),
         )
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was taken from where, for people."""
         return tuple(
-            f"Takes {each['starts']} starts from {each['name']} ({each['model']} on "
+            f"Takes {each['starts']} starts and {each['lessons']} lessons from {each['name']} ({each['model']} on "
             f"{each['target']}, {each['evaluations']} evaluations): {each['matched']} of "
             f"{each['layers']} layers match, {each['exact']} of them in shape."
             for each in self.taken
@@ -126,6 +134,7 @@ def begin_warm(
     layers = layer_traits(problem.network, problem.space.layers)
     made: list[list[WarmStart]] = []
     taken = []
+    lessons: list[Lesson] = []
     for source in sources:
         if family_of(source.identity.target) != family_of(problem.target.name):
             raise UsageError(
@@ -136,12 +145,15 @@ def begin_warm(
                 target=source.identity.target,
             )
         same = source.identity.model_sha256 == problem.identity.model_sha256
-        names = {name: name for name in layers if name in source.layers}
         match = (
-            Match(names, len(names), len(layers)) if same else match_layers(layers, source.layers)
+            Match.of_same((name for name in layers if name in source.layers), len(layers))
+            if same
+            else match_layers(layers, source.layers)
         )
         own = transfers(source, match, problem.space, objective, same_network=same)
         made.append(own)
+        learnt = translated(lessons_of(source), source, match, problem.space)
+        lessons += learnt
         taken.append(
             {
                 "name": source.name,
@@ -153,10 +165,11 @@ def begin_warm(
                 "exact": match.exact,
                 "layers": match.layers,
                 "starts": len(own),
+                "lessons": len(learnt),
             }
         )
     in_turn = [each for row in zip_longest(*made) for each in row if each is not None]
-    return WarmBeginning(tuple(in_turn[:MOST_STARTS]), tuple(taken))
+    return WarmBeginning(tuple(in_turn[:MOST_STARTS]), tuple(taken), tuple(lessons))
 
 
 def find_sources(named: Sequence[Path], problem: Problem, cache: Cache | None) -> list[WarmSource]:
@@ -188,22 +201,26 @@ def find_sources(named: Sequence[Path], problem: Problem, cache: Cache | None) -
 
 
 def starts_of(
-    problem: Problem, warm: Sequence[WarmStart], trials: Callable[[], Sequence[TrialRecord]]
-) -> Iterator[Start]:
-    """The target's own plans, and then what others know.
+    problem: Problem, warm: WarmBeginning, trials: Callable[[], Sequence[TrialRecord]]
+) -> Iterator[Start | None]:
+    """The target's own plans, then what others know, and then tries of what paid elsewhere.
 
     Args:
         problem: of the search.
-        warm: starts out of other studies.
+        warm: out of other studies.
         trials: finds those of the study.
     """
 
     def placed_starts() -> Iterator[Start]:
-        for start in warm:
+        for start in warm.starts:
             best = _best(trials())
             yield Start(ORIGIN + start.label, start.placed(problem.space, best))
 
-    return chain(problem_starts(problem), placed_starts())
+    found: Iterator[Start | None] = chain(problem_starts(problem), placed_starts())
+    if not warm.lessons or not problem.deterministic:
+        return found
+    trying = Trying(problem.space, problem.profile, LessonTable(warm.lessons))
+    return chain(found, tries(trying, trials))
 
 
 def _best(trials: Sequence[TrialRecord]) -> Configuration | None:

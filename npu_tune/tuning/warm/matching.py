@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from npu_tune.tuning.warm.traits import LayerTraits
@@ -11,6 +11,13 @@ from npu_tune.tuning.warm.traits import LayerTraits
 _POSITION = 2.0
 """What the whole length of a network weighs, beside a factor of 2 in one size: of layers that are
 alike in shape the one at the same place is taken, and a place decides nothing else."""
+
+
+_KIN = 3
+"""How many layers there have a say about one here."""
+
+_FAR = 8.0
+"""Distance from which on they have none: a factor of 256 in one size, or of 4 in four."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +28,25 @@ class Match:
         of: name of the layer there, by name of the layer here.
         exact: how many of them have equal shapes.
         layers: how many layers there are here.
+        kin: by name of the layer here, several that are like it, the most alike first, each with
+            how much it is so, from 1 for the same down to 0.
     """
 
     of: Mapping[str, str]
     exact: int
     layers: int
+    kin: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
+
+    @classmethod
+    def of_same(cls, names: Iterable[str], layers: int) -> Match:
+        """Each layer stands for itself.
+
+        Args:
+            names: of those that both have.
+            layers: how many there are here.
+        """
+        own = {name: name for name in names}
+        return cls(own, len(own), layers, {name: ((name, 1.0),) for name in own})
 
 
 def match_layers(here: Mapping[str, LayerTraits], there: Mapping[str, LayerTraits]) -> Match:
@@ -40,11 +61,13 @@ def match_layers(here: Mapping[str, LayerTraits], there: Mapping[str, LayerTrait
         there: of the network that something is known of.
     """
     found: dict[str, str] = {}
+    kin: dict[str, list[tuple[str, float]]] = {}
     exact = 0
     for name, traits in here.items():
         if not traits.sort:
             if name in there and not there[name].sort:
                 found[name] = name
+                kin[name] = [(name, 1.0)]
             continue
         distances = {
             other: _distance(traits, each)
@@ -53,10 +76,12 @@ def match_layers(here: Mapping[str, LayerTraits], there: Mapping[str, LayerTrait
         }
         if not distances:
             continue
-        best = min(distances, key=distances.__getitem__)
+        order = sorted(distances, key=distances.__getitem__)
+        best = order[0]
         found[name] = best
+        kin[name] = [(o, 2.0 ** -distances[o]) for o in order[:_KIN] if distances[o] < _FAR]
         exact += is_alike(traits, there[best])
-    return Match(found, exact, len(here))
+    return Match(found, exact, len(here), kin)
 
 
 def is_alike(one: LayerTraits, other: LayerTraits) -> bool:

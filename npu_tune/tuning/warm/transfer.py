@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from npu_tune.errors import EvaluationError
-from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
+from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace, Value
 from npu_tune.targets import Goal
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.warm.lessons import value_here
 from npu_tune.tuning.warm.matching import Match
 from npu_tune.tuning.warm.source import WarmSource, WarmTrial
 
@@ -206,10 +207,10 @@ def _transferred(
         own = {}
         for knob, value in by_layer.get(there, {}).items():
             here = space.by_name.get(f"{layer}/{knob}")
-            if here is not None and source.default[f"{there}/{knob}"] == value:
-                own[here.full_name] = here.default
-            elif here is not None and _offers(here, value):
-                own[here.full_name] = value
+            if here is not None:
+                stands = value_here(here, value, source.default[f"{there}/{knob}"])
+                if stands is not None:
+                    own[here.full_name] = stands
         if own and _is_legal(space, {**found, **own}):
             found |= own
     if upon_best:
@@ -219,10 +220,6 @@ def _transferred(
 
 def _layer(name: str) -> str:
     return name.rpartition("/")[0]
-
-
-def _offers(knob: Knob, value: Value) -> bool:
-    return any(value == each and type(value) is type(each) for each in knob.values)
 
 
 def _is_legal(space: SearchSpace, changes: Mapping[str, Value]) -> bool:
