@@ -101,9 +101,23 @@ class Weights:
         change = self.unit * float((after[at, 0] - before[at, 0]).sum())
         if self.peak:
             peaks = before[:, self.column].copy()
-            peaks[at] = after[at, self.column]
+            peaks[at] = after[at, self.column] - self._rise(before, after)
             change += self.peak * float(peaks.max() - before[:, self.column].max())
         return change
+
+    def shared(self, before: Floats, after: Floats) -> float:
+        """What is added by what rises or falls in most layers alike.
+
+        So does the memory of what stays in it all the time; it says nothing of where it comes from.
+
+        Args:
+            before: all rows.
+            after: all rows.
+        """
+        return self.peak * self._rise(before, after)
+
+    def _rise(self, before: Floats, after: Floats) -> float:
+        return float(np.median(after[:, self.column] - before[:, self.column]))
 
 
 def weigh_rows(tables: Sequence[Floats], costs: Sequence[float]) -> Weights | None:

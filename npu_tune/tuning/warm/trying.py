@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -26,6 +27,10 @@ Choice: TypeAlias = tuple[Value, ...]
 """Of a layer: the values of its knobs, in order."""
 
 
+Kind: TypeAlias = frozenset[tuple[str, Value]]
+"""Of a change of a layer: names and new values of the knobs that change."""
+
+
 @dataclass(frozen=True)
 class TryingSettings:
     """Numbers of trying choices.
@@ -38,6 +43,7 @@ class TryingSettings:
         least: smallest share of the cost that counts as a gain.
         hopeless: expected loss, as a share of the cost, from which on a choice is not tried.
         fitted: latest trials to which the cost is fitted.
+        joins: trials in a row that join what paid, after which what is left of it is dropped.
     """
 
     patience: int = 16
@@ -45,6 +51,7 @@ class TryingSettings:
     least: float = 1e-5
     hopeless: float = 2e-3
     fitted: int = 200
+    joins: int = 4
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,10 @@ class Trying:
         self._seen: list[_Seen] = []
         self._best: _Seen | None = None
         self._tried: set[tuple[int, Choice]] = set()
+        # Kinds of changes that brought nothing where they were joined alone.
+        self._closed: set[Kind] = set()
+        self._dropped: set[tuple[int, Choice]] = set()
+        self._joins = 0
         self._without_gain = 0
         self.issued = 0
 
@@ -131,18 +142,21 @@ class Trying:
         return Start(f"{label} {layers} ({self.issued + 1})", self._with(best, chosen))
 
     def _learn(self, trial: TrialRecord) -> None:
-        is_own = trial.origin.startswith((f"start: {_TRIES}", f"start: {_JOINS}"))
+        is_join = trial.origin.startswith(f"start: {_JOINS}")
+        is_own = is_join or trial.origin.startswith(f"start: {_TRIES}")
         self.issued += is_own
         cost = math.inf if trial.cost is None or not trial.feasible else trial.cost
         self._costs.setdefault(trial.configuration, cost)
         choices = self._choices(trial.configuration)
         best = self._best
         if is_own and best is not None:
-            self._tried |= {
-                (place, choice)
-                for place, choice in enumerate(choices)
-                if choice != best.choices[place]
-            }
+            self._joins = self._joins + 1 if is_join else 0
+            differs = [at for at, c in enumerate(choices) if c != best.choices[at]]
+            kinds = {self._kind(at, best.choices[at], choices[at]) for at in differs}
+            if not is_join:
+                self._tried |= {(at, choices[at]) for at in differs}
+            elif len(kinds) == 1 and cost >= (best.trial.cost or 0.0):
+                self._closed |= kinds
         self._without_gain += is_own
         if trial.duplicate_of is not None or not trial.profile:
             return
@@ -161,43 +175,67 @@ class Trying:
             self._best, self._without_gain = seen, 0
 
     def _known(self, best: _Seen, weights: Weights) -> dict[tuple[int, Choice], float]:
-        """What choices add to the cost of the best, where a trial tells it.
+        """What choices add to the cost of the best, by the latest trial that tells it.
 
         That is one in which the layer has that choice, while those beside it and the network have
-        theirs of the best.
+        theirs of the best. What rises in all layers alike is shared out where all changes are of one
+        kind, and else left out.
         """
         found: dict[tuple[int, Choice], float] = {}
-        last = len(self._layers) - 1
         for seen in self._seen:
             if seen.network != best.network or seen is best:
                 continue
-            differs = [a != b for a, b in zip(seen.choices, best.choices, strict=True)]
-            for place in (at for at, other in enumerate(differs) if other):
-                if (place > 0 and differs[place - 1]) or (place < last and differs[place + 1]):
+            pairs = zip(seen.choices, best.choices, strict=True)
+            differs = [place for place, (one, other) in enumerate(pairs) if one != other]
+            others = set(differs)
+            kinds = {self._kind(at, best.choices[at], seen.choices[at]) for at in differs}
+            share = weights.shared(best.rows, seen.rows) / len(differs) if len(kinds) == 1 else 0.0
+            for place in differs:
+                if place - 1 in others or place + 1 in others:
                     continue
-                places = {*best.runs[place], *seen.runs[place]}
-                places |= {at for at in (place - 1, place, place + 1) if 0 <= at <= last}
-                change = weights.change(best.rows, seen.rows, sorted(places))
-                found[place, seen.choices[place]] = change
+                places = self._touched(place, others, best, seen)
+                change = weights.change(best.rows, seen.rows, places)
+                found[place, seen.choices[place]] = change + share
         return found
 
+    def _touched(
+        self, place: int, others: AbstractSet[int], best: _Seen, seen: _Seen
+    ) -> list[int]:
+        """The layers whose rows tell what a change did: what ran together, and those beside it.
+
+        A layer that lies between two that changed tells of neither.
+        """
+        beside = {
+            at
+            for at, beyond in ((place - 1, place - 2), (place + 1, place + 2))
+            if 0 <= at < len(self._layers) and beyond not in others
+        }
+        return sorted({*best.runs[place], *seen.runs[place], *beside})
+
     def _paid(self, best: _Seen, known: dict[tuple[int, Choice], float]) -> list[_Change]:
-        """The most of what is known to pay whose company was not evaluated yet."""
+        """Of what is known to pay all, else all of a kind, else the best that was not joined yet."""
         least = -self._settings.least * (best.trial.cost or 0.0)
         by_place: dict[int, _Change] = {}
         for (place, choice), change in known.items():
             each = _Change(change, place, choice)
-            if change < least and not self._is_known(best, [each]):
-                kept = by_place.get(place)
-                if kept is None or change < kept.expected:
-                    by_place[place] = each
+            kind = self._kind(place, best.choices[place], choice)
+            if change >= least or kind in self._closed or (place, choice) in self._dropped:
+                continue
+            if self._is_known(best, each):
+                continue
+            kept = by_place.get(place)
+            if kept is None or change < kept.expected:
+                by_place[place] = each
         paid = sorted(by_place.values(), key=lambda each: (each.expected, each.place))
-        count = len(paid)
-        while count:
-            if self._is_open(best, paid[:count]):
-                return paid[:count]
-            count //= 2
-        return []
+        if self._joins >= self._settings.joins:
+            self._dropped |= {(each.place, each.choice) for each in paid}
+            return []
+        kinds: dict[Kind, list[_Change]] = {}
+        for each in paid:
+            kind = self._kind(each.place, best.choices[each.place], each.choice)
+            kinds.setdefault(kind, []).append(each)
+        options = (paid, *kinds.values(), paid[:1])
+        return next((option for option in options if option and self._is_open(best, option)), [])
 
     def _untried(
         self, best: _Seen, known: dict[tuple[int, Choice], float], weights: Weights
@@ -214,16 +252,30 @@ class Trying:
                 and (place, each.choice) not in known
                 and (place, each.choice) not in self._tried
             ),
-            key=lambda each: each.expected,
+            key=lambda each: (
+                self._kind(each.place, best.choices[each.place], each.choice) in self._closed,
+                each.expected,
+            ),
         )
         chosen: list[_Change] = []
         for each in options:
-            apart = (abs(each.place - other.place) for other in chosen)
-            if min(apart, default=math.inf) >= self._settings.spacing and self._is_open(
-                best, [*chosen, each]
+            if all(self._are_apart(best, each, other) for other in chosen) and self._is_open(
+                best, [*chosen, each], alone=True
             ):
                 chosen.append(each)
         return chosen
+
+    def _are_apart(self, best: _Seen, one: _Change, other: _Change) -> bool:
+        distance = abs(one.place - other.place)
+        return distance >= self._settings.spacing and other.place not in best.runs[one.place]
+
+    def _kind(self, place: int, before: Choice, after: Choice) -> Kind:
+        knobs = self._knobs[self._layers[place]]
+        return frozenset(
+            (knob.name, new)
+            for knob, old, new in zip(knobs, before, after, strict=True)
+            if old != new
+        )
 
     def _changes(self, best: _Seen, place: int, default: float) -> Iterator[_Change]:
         """Every change of one knob of a layer; of what nothing is known what is costly comes first."""
@@ -236,22 +288,31 @@ class Trying:
                 expected = -1e-9 * default if gain is None else -gain * default
                 yield _Change(expected, place, (*choice[:at], value, *choice[at + 1 :]))
 
-    def _is_open(self, best: _Seen, changes: Sequence[_Change]) -> bool:
-        """Whether changes of the best make a legal configuration that was not evaluated yet."""
+    def _is_open(self, best: _Seen, changes: Sequence[_Change], *, alone: bool = False) -> bool:
+        """Whether changes of the best make a legal configuration that was not evaluated yet.
+
+        Args:
+            best: what is changed.
+            changes: each has to be there.
+            alone: whether no other layer may change with them.
+        """
         made = self._with(best, changes)
         if made in self._costs:
             return False
-        choices = self._choices(made)
-        if any(choices[each.place] != each.choice for each in changes):
-            return False
+        wanted = {each.place: each.choice for each in changes}
+        for place, choice in enumerate(self._choices(made)):
+            if place in wanted and choice != wanted[place]:
+                return False
+            if alone and place not in wanted and choice != best.choices[place]:
+                return False
         try:
             self._space.check(made)
         except EvaluationError:
             return False
         return True
 
-    def _is_known(self, best: _Seen, changes: Sequence[_Change]) -> bool:
-        return self._with(best, changes) in self._costs
+    def _is_known(self, best: _Seen, change: _Change) -> bool:
+        return self._with(best, [change]) in self._costs
 
     def _with(self, best: _Seen, changes: Sequence[_Change]) -> Configuration:
         values = {
