@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from npu_tune.errors import EvaluationError
 from npu_tune.space import NETWORK_SCOPE, Configuration, SearchSpace, Value
@@ -113,14 +114,12 @@ def _of_another(
 ) -> Iterator[_Guess]:
     for known in orders[_BEST][:1]:
         yield from _upon(source, orders[_BEST], _BEST)
-        yield _BEST, known.changes, False
         costly = _costly_layers(source, settings.costly)
         only = {name: v for name, v in known.changes.items() if _layer(name) in costly}
         yield f"costly layers of the {_BEST}, upon the best here,", only, True
     for label, order in orders.items():
-        if label != _BEST and order:
-            yield from _upon(source, order, label)
-            yield label, order[0].changes, False
+        if label != _BEST:
+            yield from islice(_upon(source, order, label), 1)
 
 
 _BEST = "best"

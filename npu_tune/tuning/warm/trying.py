@@ -7,28 +7,22 @@ every second layer. What paid is then put together. Everything follows from the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from npu_tune.errors import EvaluationError
-from npu_tune.space import NETWORK_SCOPE, Configuration, Knob, SearchSpace, Value
+from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets import ProfileSchema, Start
 from npu_tune.tuning.trial import TrialRecord
+from npu_tune.tuning.warm.choices import Choice, Choices, Kind, LayerChange
+from npu_tune.tuning.warm.evidence import SeenTrial, known_changes
 from npu_tune.tuning.warm.lessons import LessonTable
-from npu_tune.tuning.warm.rows import Floats, RowTable, Weights, weigh_rows
+from npu_tune.tuning.warm.rows import RowTable, weigh_rows
 from npu_tune.tuning.warm.source import ORIGIN
 
 _TRIES = f"{ORIGIN}tries choices of"
 _JOINS = f"{ORIGIN}joins what paid in"
-
-Choice: TypeAlias = tuple[Value, ...]
-"""Of a layer: the values of its knobs, in order."""
-
-
-Kind: TypeAlias = frozenset[tuple[str, Value]]
-"""Of a change of a layer: names and new values of the knobs that change."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class TryingSettings:
         least: smallest share of the cost that counts as a gain.
         hopeless: expected loss, as a share of the cost, from which on a choice is not tried.
         fitted: latest trials to which the cost is fitted.
-        joins: trials in a row that join what paid, after which what is left of it is dropped.
+        joins: trials without a gain in which a choice that seemed to pay is joined with others.
     """
 
     patience: int = 16
@@ -51,27 +45,7 @@ class TryingSettings:
     least: float = 1e-5
     hopeless: float = 2e-3
     fitted: int = 200
-    joins: int = 4
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A trial that has a profile."""
-
-    trial: TrialRecord
-    rows: Floats
-    runs: Sequence[range]
-    network: Choice
-    choices: Sequence[Choice]
-
-
-@dataclass(frozen=True)
-class _Change:
-    """A choice of one layer, with what it is expected, or known, to add to the cost."""
-
-    expected: float
-    place: int
-    choice: Choice
+    joins: int = 3
 
 
 class Trying:
@@ -98,20 +72,17 @@ class Trying:
         self._schema = schema
         self._lessons = lessons
         self._settings = settings
-        self._knobs: dict[str, list[Knob]] = {layer: [] for layer in space.layers}
-        for knob in space.knobs:
-            self._knobs[knob.layer].append(knob)
-        self._layers = [layer for layer in space.layers if layer != NETWORK_SCOPE]
+        self._choices = Choices(space)
         self._table: RowTable | None = None
         self._read = 0
         self._costs: dict[Configuration, float] = {}
-        self._seen: list[_Seen] = []
-        self._best: _Seen | None = None
+        self._seen: list[SeenTrial] = []
+        self._best: SeenTrial | None = None
         self._tried: set[tuple[int, Choice]] = set()
+        self._times: Counter[int] = Counter()  # that something was tried at a place
+        self._joined: Counter[tuple[int, Choice]] = Counter()  # without a gain
         # Kinds of changes that brought nothing where they were joined alone.
         self._closed: set[Kind] = set()
-        self._dropped: set[tuple[int, Choice]] = set()
-        self._joins = 0
         self._without_gain = 0
         self.issued = 0
 
@@ -132,163 +103,138 @@ class Trying:
         weights = weigh_rows([rows for rows, _ in scored], [cost for _, cost in scored])
         if weights is None:
             return None
-        known = self._known(best, weights)
+        known = known_changes(best, latest, weights, self._choices)
         chosen, label = self._paid(best, known), _JOINS
         if not chosen:
-            chosen, label = self._untried(best, known, weights), _TRIES
+            chosen, label = self._untried(best, known, weights.unit), _TRIES
         if not chosen:
             return None
         layers = f"{len(chosen)} layer{'s' if len(chosen) > 1 else ''}"
-        return Start(f"{label} {layers} ({self.issued + 1})", self._with(best, chosen))
+        made = self._choices.change(best.trial.configuration, chosen)
+        return Start(f"{label} {layers} ({self.issued + 1})", made)
 
     def _learn(self, trial: TrialRecord) -> None:
         is_join = trial.origin.startswith(f"start: {_JOINS}")
         is_own = is_join or trial.origin.startswith(f"start: {_TRIES}")
         self.issued += is_own
+        self._without_gain += is_own
         cost = math.inf if trial.cost is None or not trial.feasible else trial.cost
         self._costs.setdefault(trial.configuration, cost)
-        choices = self._choices(trial.configuration)
-        best = self._best
-        if is_own and best is not None:
-            self._joins = self._joins + 1 if is_join else 0
-            differs = [at for at, c in enumerate(choices) if c != best.choices[at]]
-            kinds = {self._kind(at, best.choices[at], choices[at]) for at in differs}
-            if not is_join:
-                self._tried |= {(at, choices[at]) for at in differs}
-            elif len(kinds) == 1 and cost >= (best.trial.cost or 0.0):
-                self._closed |= kinds
-        self._without_gain += is_own
+        choices = self._choices.of(trial.configuration)
+        if is_own and self._best is not None:
+            self._learn_own(self._best, choices, cost, is_join=is_join)
         if trial.duplicate_of is not None or not trial.profile:
             return
         if self._table is None:
+            schema = self._schema
             self._table = RowTable.of(
-                self._space,
-                trial.profile,
-                cost=self._schema.cost,
-                group=self._schema.group,
+                self._space, trial.profile, cost=schema.cost, group=schema.group
             )
-        rows, runs = self._table.read(trial.profile), self._table.runs(trial.profile)
-        network = self._choice(NETWORK_SCOPE, trial.configuration)
-        seen = _Seen(trial, rows, runs, network, choices)
+        seen = SeenTrial(
+            trial,
+            self._table.read(trial.profile),
+            self._table.runs(trial.profile),
+            self._choices.of_network(trial.configuration),
+            choices,
+        )
         self._seen.append(seen)
-        if cost < (math.inf if best is None else best.trial.cost or math.inf):
+        if cost < (math.inf if self._best is None else self._best.trial.cost or math.inf):
             self._best, self._without_gain = seen, 0
 
-    def _known(self, best: _Seen, weights: Weights) -> dict[tuple[int, Choice], float]:
-        """What choices add to the cost of the best, by the latest trial that tells it.
+    def _learn_own(
+        self, best: SeenTrial, choices: Sequence[Choice], cost: float, *, is_join: bool
+    ) -> None:
+        """Takes in what a trial of this kind tried, while that was the best."""
+        pairs = zip(choices, best.choices, strict=True)
+        differs = [place for place, (one, other) in enumerate(pairs) if one != other]
+        if not is_join:
+            self._tried |= {(place, choices[place]) for place in differs}
+            self._times.update(differs)
+        elif cost >= (best.trial.cost or 0.0):
+            self._joined.update((place, choices[place]) for place in differs)
+            kinds = {self._choices.kind(at, best.choices[at], choices[at]) for at in differs}
+            self._closed |= kinds if len(kinds) == 1 else set()
 
-        That is one in which the layer has that choice, while those beside it and the network have
-        theirs of the best. What rises in all layers alike is shared out where all changes are of one
-        kind, and else left out.
-        """
-        found: dict[tuple[int, Choice], float] = {}
-        for seen in self._seen:
-            if seen.network != best.network or seen is best:
-                continue
-            pairs = zip(seen.choices, best.choices, strict=True)
-            differs = [place for place, (one, other) in enumerate(pairs) if one != other]
-            others = set(differs)
-            kinds = {self._kind(at, best.choices[at], seen.choices[at]) for at in differs}
-            share = weights.shared(best.rows, seen.rows) / len(differs) if len(kinds) == 1 else 0.0
-            for place in differs:
-                if place - 1 in others or place + 1 in others:
-                    continue
-                places = self._touched(place, others, best, seen)
-                change = weights.change(best.rows, seen.rows, places)
-                found[place, seen.choices[place]] = change + share
-        return found
-
-    def _touched(
-        self, place: int, others: AbstractSet[int], best: _Seen, seen: _Seen
-    ) -> list[int]:
-        """The layers whose rows tell what a change did: what ran together, and those beside it.
-
-        A layer that lies between two that changed tells of neither.
-        """
-        beside = {
-            at
-            for at, beyond in ((place - 1, place - 2), (place + 1, place + 2))
-            if 0 <= at < len(self._layers) and beyond not in others
-        }
-        return sorted({*best.runs[place], *seen.runs[place], *beside})
-
-    def _paid(self, best: _Seen, known: dict[tuple[int, Choice], float]) -> list[_Change]:
-        """Of what is known to pay all, else all of a kind, else the best that was not joined yet."""
+    def _paid(
+        self, best: SeenTrial, known: Mapping[tuple[int, Choice], tuple[float, bool]]
+    ) -> list[LayerChange]:
+        """What is known to pay: all that is sure, else all of a kind, else the best alone."""
         least = -self._settings.least * (best.trial.cost or 0.0)
-        by_place: dict[int, _Change] = {}
-        for (place, choice), change in known.items():
-            each = _Change(change, place, choice)
-            kind = self._kind(place, best.choices[place], choice)
-            if change >= least or kind in self._closed or (place, choice) in self._dropped:
+        by_place: dict[int, tuple[bool, LayerChange]] = {}
+        for (place, choice), (change, is_sure) in known.items():
+            each = LayerChange(change, place, choice)
+            if change >= least or self._kind(best, each) in self._closed:
                 continue
-            if self._is_known(best, each):
+            if self._joined[place, choice] >= self._settings.joins:
+                continue
+            if self._choices.change(best.trial.configuration, [each]) in self._costs:
                 continue
             kept = by_place.get(place)
-            if kept is None or change < kept.expected:
-                by_place[place] = each
-        paid = sorted(by_place.values(), key=lambda each: (each.expected, each.place))
-        if self._joins >= self._settings.joins:
-            self._dropped |= {(each.place, each.choice) for each in paid}
-            return []
-        kinds: dict[Kind, list[_Change]] = {}
-        for each in paid:
-            kind = self._kind(each.place, best.choices[each.place], each.choice)
-            kinds.setdefault(kind, []).append(each)
-        options = (paid, *kinds.values(), paid[:1])
+            if kept is None or (is_sure, -change) > (kept[0], -kept[1].expected):
+                by_place[place] = is_sure, each
+        paid = sorted(by_place.values(), key=lambda each: (each[1].expected, each[1].place))
+        kinds: dict[Kind, list[LayerChange]] = {}
+        for _, each in paid:
+            kinds.setdefault(self._kind(best, each), []).append(each)
+        sure = [each for is_sure, each in paid if is_sure]
+        options = (sure, *kinds.values(), sure[:1])
         return next((option for option in options if option and self._is_open(best, option)), [])
 
     def _untried(
-        self, best: _Seen, known: dict[tuple[int, Choice], float], weights: Weights
-    ) -> list[_Change]:
-        """The most promising choices that were never tried, of layers that are apart."""
-        default = self._seen[0].rows[:, 0] * weights.unit
-        least = self._settings.hopeless * (best.trial.cost or 0.0)
-        options = sorted(
-            (
-                each
-                for place in range(len(self._layers))
-                for each in self._changes(best, place, float(default[place]))
-                if each.expected < least
-                and (place, each.choice) not in known
-                and (place, each.choice) not in self._tried
-            ),
-            key=lambda each: (
-                self._kind(each.place, best.choices[each.place], each.choice) in self._closed,
-                each.expected,
-            ),
-        )
-        chosen: list[_Change] = []
-        for each in options:
+        self, best: SeenTrial, known: Mapping[tuple[int, Choice], object], unit: float
+    ) -> list[LayerChange]:
+        """The most promising choices that were never tried, of layers that are apart.
+
+        First comes what paid elsewhere, then what nothing is known of, layers in turn.
+        """
+        default = self._seen[0].rows[:, 0] * unit
+        hopeless = self._settings.hopeless * (best.trial.cost or 0.0)
+        options: list[tuple[tuple[float, ...], LayerChange]] = []
+        for place in range(len(self._choices.layers)):
+            for each, rank in self._changes(best, place, float(default[place])):
+                done = (place, each.choice)
+                if each.expected < hopeless and done not in known and done not in self._tried:
+                    is_closed = self._kind(best, each) in self._closed
+                    in_turn = self._times[place] if each.expected == 0 else 0
+                    key = (is_closed, each.expected, in_turn, rank, -float(default[place]))
+                    options.append((key, each))
+        chosen: list[LayerChange] = []
+        for _, each in sorted(options, key=lambda option: option[0]):
             if all(self._are_apart(best, each, other) for other in chosen) and self._is_open(
                 best, [*chosen, each], alone=True
             ):
                 chosen.append(each)
         return chosen
 
-    def _are_apart(self, best: _Seen, one: _Change, other: _Change) -> bool:
+    def _changes(
+        self, best: SeenTrial, place: int, default: float
+    ) -> Iterator[tuple[LayerChange, int]]:
+        """Every change of one knob of a layer, with its rank: the default first, then what is near.
+
+        What is expected is 0 where nothing is known.
+        """
+        choice = best.choices[place]
+        layer = self._choices.layers[place]
+        for at, knob in enumerate(self._choices.knobs[place]):
+            now = knob.values.index(choice[at])
+            others = [value for value in knob.values if value != choice[at]]
+            others.sort(key=lambda v: (v != knob.default, abs(knob.values.index(v) - now)))
+            for rank, value in enumerate(others):
+                gain = self._lessons.gain(layer, knob.name, choice[at], value)
+                expected = 0.0 if gain is None else -gain * default
+                changed = (*choice[:at], value, *choice[at + 1 :])
+                yield LayerChange(expected, place, changed), rank
+
+    def _are_apart(self, best: SeenTrial, one: LayerChange, other: LayerChange) -> bool:
         distance = abs(one.place - other.place)
         return distance >= self._settings.spacing and other.place not in best.runs[one.place]
 
-    def _kind(self, place: int, before: Choice, after: Choice) -> Kind:
-        knobs = self._knobs[self._layers[place]]
-        return frozenset(
-            (knob.name, new)
-            for knob, old, new in zip(knobs, before, after, strict=True)
-            if old != new
-        )
+    def _kind(self, best: SeenTrial, change: LayerChange) -> Kind:
+        return self._choices.kind(change.place, best.choices[change.place], change.choice)
 
-    def _changes(self, best: _Seen, place: int, default: float) -> Iterator[_Change]:
-        """Every change of one knob of a layer; of what nothing is known what is costly comes first."""
-        layer, choice = self._layers[place], best.choices[place]
-        for at, knob in enumerate(self._knobs[layer]):
-            for value in knob.values:
-                if value == choice[at]:
-                    continue
-                gain = self._lessons.gain(layer, knob.name, choice[at], value)
-                expected = -1e-9 * default if gain is None else -gain * default
-                yield _Change(expected, place, (*choice[:at], value, *choice[at + 1 :]))
-
-    def _is_open(self, best: _Seen, changes: Sequence[_Change], *, alone: bool = False) -> bool:
+    def _is_open(
+        self, best: SeenTrial, changes: Sequence[LayerChange], *, alone: bool = False
+    ) -> bool:
         """Whether changes of the best make a legal configuration that was not evaluated yet.
 
         Args:
@@ -296,37 +242,19 @@ class Trying:
             changes: each has to be there.
             alone: whether no other layer may change with them.
         """
-        made = self._with(best, changes)
+        made = self._choices.change(best.trial.configuration, changes)
         if made in self._costs:
             return False
         wanted = {each.place: each.choice for each in changes}
-        for place, choice in enumerate(self._choices(made)):
-            if place in wanted and choice != wanted[place]:
-                return False
-            if alone and place not in wanted and choice != best.choices[place]:
+        for place, choice in enumerate(self._choices.of(made)):
+            needed = wanted.get(place, best.choices[place] if alone else choice)
+            if choice != needed:
                 return False
         try:
             self._space.check(made)
         except EvaluationError:
             return False
         return True
-
-    def _is_known(self, best: _Seen, change: _Change) -> bool:
-        return self._with(best, [change]) in self._costs
-
-    def _with(self, best: _Seen, changes: Sequence[_Change]) -> Configuration:
-        values = {
-            knob.full_name: value
-            for each in changes
-            for knob, value in zip(self._knobs[self._layers[each.place]], each.choice, strict=True)
-        }
-        return self._space.effective(best.trial.configuration.replace(values))
-
-    def _choices(self, configuration: Configuration) -> tuple[Choice, ...]:
-        return tuple(self._choice(layer, configuration) for layer in self._layers)
-
-    def _choice(self, layer: str, configuration: Configuration) -> Choice:
-        return tuple(configuration[knob.full_name] for knob in self._knobs.get(layer, ()))
 
 
 def tries(trying: Trying, trials: Callable[[], Sequence[TrialRecord]]) -> Iterator[Start | None]:
