@@ -16,7 +16,7 @@ Kind: TypeAlias = frozenset[tuple[str, Value]]
 
 
 @dataclass(frozen=True)
-class LayerChange:
+class ChoiceChange:
     """Another choice of one layer.
 
     Args:
@@ -30,7 +30,7 @@ class LayerChange:
     choice: Choice
 
 
-class Choices:
+class ChoiceReader:
     """Reads configurations as choices of layers, and makes them of such.
 
     Args:
@@ -67,7 +67,7 @@ class Choices:
             if old != new
         )
 
-    def change(self, base: Configuration, changes: Sequence[LayerChange]) -> Configuration:
+    def change(self, base: Configuration, changes: Sequence[ChoiceChange]) -> Configuration:
         """The configuration with some changes, as it is compiled."""
         values = {
             knob.full_name: value

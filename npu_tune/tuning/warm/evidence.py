@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from npu_tune.tuning.trial import TrialRecord
-from npu_tune.tuning.warm.choices import Choice, Choices
-from npu_tune.tuning.warm.rows import Floats, Weights
+from npu_tune.tuning.warm.choices import Choice, ChoiceReader
+from npu_tune.tuning.warm.rows import Floats, RowWeights
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SeenTrial:
 
 
 def known_changes(
-    best: SeenTrial, trials: Iterable[SeenTrial], weights: Weights, choices: Choices
+    best: SeenTrial, trials: Iterable[SeenTrial], weights: RowWeights, choices: ChoiceReader
 ) -> dict[tuple[int, Choice], tuple[float, bool]]:
     """By place and choice, what it adds to the cost of the best, and whether that is sure.
 

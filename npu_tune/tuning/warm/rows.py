@@ -20,6 +20,10 @@ _HELPS = 0.7
 """A peak counts where it leaves at most this share of what the sum alone leaves unexplained."""
 
 
+_EXACT = 1e-9
+"""Of the costs' variance: where the sum leaves less unexplained than that, no peak is looked for."""
+
+
 class RowTable:
     """Reads profiles into tables of one row per layer with knobs.
 
@@ -76,7 +80,7 @@ class RowTable:
 
 
 @dataclass(frozen=True)
-class Weights:
+class RowWeights:
     """A cost as a weighted sum of what layers cost and of one peak over layers.
 
     Args:
@@ -120,7 +124,7 @@ class Weights:
         return float(np.median(after[:, self.column] - before[:, self.column]))
 
 
-def weigh_rows(tables: Sequence[Floats], costs: Sequence[float]) -> Weights | None:
+def weigh_rows(tables: Sequence[Floats], costs: Sequence[float]) -> RowWeights | None:
     """Fits costs to profiles, better trials counting more; None where they do not tell.
 
     Args:
@@ -146,10 +150,12 @@ def weigh_rows(tables: Sequence[Floats], costs: Sequence[float]) -> Weights | No
         return rest, [float(x) / s for x, s in zip(solved, scales, strict=False)]
 
     alone, (unit,) = fit(sums)
-    best, found = alone * _HELPS, Weights(max(unit, 0.0))
+    best, found = alone * _HELPS, RowWeights(max(unit, 0.0))
+    if alone <= _EXACT * spread**2:
+        best = 0.0
     for column in range(peaks.shape[1]):
         if peaks[:, column].std() > 0:
             rest, (per_unit, per_peak) = fit(sums, peaks[:, column])
             if rest < best and per_unit > 0 and per_peak > 0:
-                best, found = rest, Weights(per_unit, per_peak, column)
+                best, found = rest, RowWeights(per_unit, per_peak, column)
     return found if found.unit > 0 else None

@@ -15,7 +15,7 @@ from npu_tune.errors import EvaluationError
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.targets import ProfileSchema, Start
 from npu_tune.tuning.trial import TrialRecord
-from npu_tune.tuning.warm.choices import Choice, Choices, Kind, LayerChange
+from npu_tune.tuning.warm.choices import Choice, ChoiceChange, ChoiceReader, Kind
 from npu_tune.tuning.warm.evidence import SeenTrial, known_changes
 from npu_tune.tuning.warm.lessons import LessonTable
 from npu_tune.tuning.warm.rows import RowTable, weigh_rows
@@ -72,7 +72,7 @@ class Trying:
         self._schema = schema
         self._lessons = lessons
         self._settings = settings
-        self._choices = Choices(space)
+        self._choices = ChoiceReader(space)
         self._table: RowTable | None = None
         self._read = 0
         self._costs: dict[Configuration, float] = {}
@@ -157,12 +157,12 @@ class Trying:
 
     def _paid(
         self, best: SeenTrial, known: Mapping[tuple[int, Choice], tuple[float, bool]]
-    ) -> list[LayerChange]:
+    ) -> list[ChoiceChange]:
         """What is known to pay: all that is sure, else all of a kind, else the best alone."""
         least = -self._settings.least * (best.trial.cost or 0.0)
-        by_place: dict[int, tuple[bool, LayerChange]] = {}
+        by_place: dict[int, tuple[bool, ChoiceChange]] = {}
         for (place, choice), (change, is_sure) in known.items():
-            each = LayerChange(change, place, choice)
+            each = ChoiceChange(change, place, choice)
             if change >= least or self._kind(best, each) in self._closed:
                 continue
             if self._joined[place, choice] >= self._settings.joins:
@@ -173,7 +173,7 @@ class Trying:
             if kept is None or (is_sure, -change) > (kept[0], -kept[1].expected):
                 by_place[place] = is_sure, each
         paid = sorted(by_place.values(), key=lambda each: (each[1].expected, each[1].place))
-        kinds: dict[Kind, list[LayerChange]] = {}
+        kinds: dict[Kind, list[ChoiceChange]] = {}
         for _, each in paid:
             kinds.setdefault(self._kind(best, each), []).append(each)
         sure = [each for is_sure, each in paid if is_sure]
@@ -182,14 +182,14 @@ class Trying:
 
     def _untried(
         self, best: SeenTrial, known: Mapping[tuple[int, Choice], object], unit: float
-    ) -> list[LayerChange]:
+    ) -> list[ChoiceChange]:
         """The most promising choices that were never tried, of layers that are apart.
 
         First comes what paid elsewhere, then what nothing is known of, layers in turn.
         """
         default = self._seen[0].rows[:, 0] * unit
         hopeless = self._settings.hopeless * (best.trial.cost or 0.0)
-        options: list[tuple[tuple[float, ...], LayerChange]] = []
+        options: list[tuple[tuple[float, ...], ChoiceChange]] = []
         for place in range(len(self._choices.layers)):
             for each, rank in self._changes(best, place, float(default[place])):
                 done = (place, each.choice)
@@ -198,7 +198,7 @@ class Trying:
                     in_turn = self._times[place] if each.expected == 0 else 0
                     key = (is_closed, each.expected, in_turn, rank, -float(default[place]))
                     options.append((key, each))
-        chosen: list[LayerChange] = []
+        chosen: list[ChoiceChange] = []
         for _, each in sorted(options, key=lambda option: option[0]):
             if all(self._are_apart(best, each, other) for other in chosen) and self._is_open(
                 best, [*chosen, each], alone=True
@@ -208,7 +208,7 @@ class Trying:
 
     def _changes(
         self, best: SeenTrial, place: int, default: float
-    ) -> Iterator[tuple[LayerChange, int]]:
+    ) -> Iterator[tuple[ChoiceChange, int]]:
         """Every change of one knob of a layer, with its rank: the default first, then what is near.
 
         What is expected is 0 where nothing is known.
@@ -223,17 +223,17 @@ class Trying:
                 gain = self._lessons.gain(layer, knob.name, choice[at], value)
                 expected = 0.0 if gain is None else -gain * default
                 changed = (*choice[:at], value, *choice[at + 1 :])
-                yield LayerChange(expected, place, changed), rank
+                yield ChoiceChange(expected, place, changed), rank
 
-    def _are_apart(self, best: SeenTrial, one: LayerChange, other: LayerChange) -> bool:
+    def _are_apart(self, best: SeenTrial, one: ChoiceChange, other: ChoiceChange) -> bool:
         distance = abs(one.place - other.place)
         return distance >= self._settings.spacing and other.place not in best.runs[one.place]
 
-    def _kind(self, best: SeenTrial, change: LayerChange) -> Kind:
+    def _kind(self, best: SeenTrial, change: ChoiceChange) -> Kind:
         return self._choices.kind(change.place, best.choices[change.place], change.choice)
 
     def _is_open(
-        self, best: SeenTrial, changes: Sequence[LayerChange], *, alone: bool = False
+        self, best: SeenTrial, changes: Sequence[ChoiceChange], *, alone: bool = False
     ) -> bool:
         """Whether changes of the best make a legal configuration that was not evaluated yet.
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from npu_tune.network import zoo_network
-from npu_tune.tuning.warm.matching import match_layers
+from npu_tune.tuning.warm.matching import Match, match_layers
 from npu_tune.tuning.warm.traits import LayerTraits, layer_traits
 
 
@@ -53,3 +53,29 @@ def test_a_network_in_the_other_format_matches_layer_by_layer():
 
     assert list(match.of.values()) == list(traits[1])
     assert match.exact == len(traits[0])
+
+
+def test_several_layers_alike_have_a_say_the_more_the_more_they_are_alike():
+    there = {
+        name: conv(size, 0.0)
+        for name, size in zip("abcde", (7.0, 7.5, 6.0, 8.5, 20.0), strict=True)
+    }
+    kin = match_layers({"here": conv(7.0, 0.0)}, there).kin["here"]
+
+    assert [name for name, _ in kin] == ["a", "b", "c"]
+    assert kin[0][1] == 1.0 > kin[1][1] > kin[2][1] > 0
+
+
+def test_what_is_unlike_in_every_size_has_no_say():
+    match = match_layers({"here": conv(2.0, 0.0)}, {"huge": conv(20.0, 0.0)})
+
+    assert match.of == {"here": "huge"}
+    assert match.kin == {"here": []}
+
+
+def test_of_the_same_network_each_layer_stands_for_itself_alone():
+    match = Match.of_same(["a", "b"], 3)
+
+    assert match.of == {"a": "a", "b": "b"}
+    assert match.kin == {"a": (("a", 1.0),), "b": (("b", 1.0),)}
+    assert (match.exact, match.layers) == (2, 3)

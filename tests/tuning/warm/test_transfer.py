@@ -59,10 +59,17 @@ def test_changes_are_carried_over_as_far_as_there_are_such_values():
         "a/gone": 1,
         "network/order": "memory",
     }
-    best = next(each for each in made(known(changes, 5.0, 5.0)) if not each.upon_best)
+    best = made(known(changes, 5.0, 5.0))[0]
 
-    assert best.changes == {"network/order": "memory", "first/tile": 4, "second/place": "flash"}
-    assert best.label == "best of old"
+    # A default there is one here too, upon whatever is the best.
+    taken = {"network/order": "memory", "first/tile": 4, "second/place": "flash"}
+    assert best.changes == taken
+    assert best.label == "what the best has beyond plans, upon the best here, of old"
+
+
+def test_what_another_network_has_goes_upon_the_best_here_and_never_upon_the_default():
+    assert all(each.upon_best for each in made(known({"a/tile": 4, "b/tile": 2}, 5.0, 5.0)))
+    assert not made(known({"a/tile": 4}, 5.0, 5.0), same=True)[0].upon_best
 
 
 def test_what_was_found_beyond_a_plan_comes_first_and_goes_upon_the_best_here():
