@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -65,6 +65,10 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
 
     def __len__(self) -> int:
         return len(self._table.get("rows", ()))
+
+    def items(self) -> ItemsView[str, Mapping[str, float]]:
+        """All rows, of a table that is read once."""
+        return unpack_profile(self._table).items()
 
     def __repr__(self) -> str:
         return f"LazyProfile({dict(self)!r})"

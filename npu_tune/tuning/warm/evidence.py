@@ -53,14 +53,16 @@ def known_changes(
         pairs = zip(seen.choices, best.choices, strict=True)
         differs = [place for place, (one, other) in enumerate(pairs) if one != other]
         others = set(differs)
+        if not any(at - 1 not in others and at + 1 not in others for at in differs):
+            continue
         kinds = {choices.kind(at, best.choices[at], seen.choices[at]) for at in differs}
-        rise = weights.shared(best.rows, seen.rows)
-        share = rise / len(differs) if len(kinds) == 1 else 0.0
-        is_sure = len(kinds) == 1 or rise <= _SLIGHT * cost
+        rise = weights.rise(best.rows, seen.rows) if weights.peak else 0.0
+        share = weights.peak * rise / len(differs) if len(kinds) == 1 else 0.0
+        is_sure = len(kinds) == 1 or weights.peak * rise <= _SLIGHT * cost
         for place in differs:
             if place - 1 not in others and place + 1 not in others:
                 places = _touched(place, others, best, seen)
-                change = weights.change(best.rows, seen.rows, places) + share
+                change = weights.change(best.rows, seen.rows, places, rise) + share
                 found[place, seen.choices[place]] = change, is_sure
     return found
 

@@ -93,24 +93,27 @@ class RowWeights:
     peak: float = 0.0
     column: int = 0
 
-    def change(self, before: Floats, after: Floats, places: Sequence[int]) -> float:
+    def change(
+        self, before: Floats, after: Floats, places: Sequence[int], rise: float = 0.0
+    ) -> float:
         """By how much the cost changes where some layers' rows change.
 
         Args:
             before: all rows.
             after: all rows, of which those of the layers count.
             places: of the layers.
+            rise: of the peak's column in layers that did not change; see :meth:`rise`.
         """
         at = list(places)
         change = self.unit * float((after[at, 0] - before[at, 0]).sum())
         if self.peak:
             peaks = before[:, self.column].copy()
-            peaks[at] = after[at, self.column] - self._rise(before, after)
+            peaks[at] = after[at, self.column] - rise
             change += self.peak * float(peaks.max() - before[:, self.column].max())
         return change
 
-    def shared(self, before: Floats, after: Floats) -> float:
-        """What is added by what rises or falls in most layers alike.
+    def rise(self, before: Floats, after: Floats) -> float:
+        """By how much the peak's column rises in most layers alike.
 
         So does the memory of what stays in it all the time; it says nothing of where it comes from.
 
@@ -118,9 +121,6 @@ class RowWeights:
             before: all rows.
             after: all rows.
         """
-        return self.peak * self._rise(before, after)
-
-    def _rise(self, before: Floats, after: Floats) -> float:
         return float(np.median(after[:, self.column] - before[:, self.column]))
 
 

@@ -7,7 +7,7 @@ every second layer. What paid is then put together. Everything follows from the 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class TryingSettings:
         spacing: least distance, in layers, of choices that are tried in one trial, so that what
             each does to its neighbours can be told.
         least: smallest share of the cost that counts as a gain.
-        hopeless: expected loss, as a share of the cost, from which on a choice is not tried.
+        hopeless: expected loss, as a share of the cost, from which on a choice comes last.
         fitted: latest trials to which the cost is fitted.
         joins: trials without a gain in which a choice that seemed to pay is joined with others.
     """
@@ -76,7 +76,8 @@ class Trying:
         self._table: RowTable | None = None
         self._read = 0
         self._costs: dict[Configuration, float] = {}
-        self._seen: list[SeenTrial] = []
+        self._seen: deque[SeenTrial] = deque(maxlen=settings.fitted)
+        self._default: SeenTrial | None = None  # the first that was seen
         self._best: SeenTrial | None = None
         self._tried: set[tuple[int, Choice]] = set()
         self._times: Counter[int] = Counter()  # that something was tried at a place
@@ -98,12 +99,11 @@ class Trying:
         best = self._best
         if best is None or self._without_gain >= self._settings.patience:
             return None
-        latest = self._seen[-self._settings.fitted :]
-        scored = [(s.rows, s.trial.cost) for s in latest if s.trial.cost is not None]
+        scored = [(s.rows, s.trial.cost) for s in self._seen if s.trial.cost is not None]
         weights = weigh_rows([rows for rows, _ in scored], [cost for _, cost in scored])
         if weights is None:
             return None
-        known = known_changes(best, latest, weights, self._choices)
+        known = known_changes(best, self._seen, weights, self._choices)
         chosen, label = self._paid(best, known), _JOINS
         if not chosen:
             chosen, label = self._untried(best, known, weights.unit), _TRIES
@@ -138,6 +138,7 @@ class Trying:
             choices,
         )
         self._seen.append(seen)
+        self._default = self._default or seen
         if cost < (math.inf if self._best is None else self._best.trial.cost or math.inf):
             self._best, self._without_gain = seen, 0
 
@@ -185,21 +186,33 @@ class Trying:
     ) -> list[ChoiceChange]:
         """The most promising choices that were never tried, of layers that are apart.
 
-        First comes what paid elsewhere, then what nothing is known of, layers in turn.
+        First comes what paid elsewhere, then what nothing is known of, layers in turn. When that is
+        done, what lost there is tried kind by kind: what layers cost is not all that counts.
         """
-        default = self._seen[0].rows[:, 0] * unit
+        default = (self._default or best).rows[:, 0] * unit
         hopeless = self._settings.hopeless * (best.trial.cost or 0.0)
         options: list[tuple[tuple[float, ...], ChoiceChange]] = []
+        losers: dict[Kind, list[ChoiceChange]] = {}
         for place in range(len(self._choices.layers)):
             for each, rank in self._changes(best, place, float(default[place])):
-                done = (place, each.choice)
-                if each.expected < hopeless and done not in known and done not in self._tried:
-                    is_closed = self._kind(best, each) in self._closed
+                done, kind = (place, each.choice), self._kind(best, each)
+                if done in known or done in self._tried:
+                    continue
+                if each.expected < hopeless:
                     in_turn = self._times[place] if each.expected == 0 else 0
+                    is_closed = kind in self._closed
                     key = (is_closed, each.expected, in_turn, rank, -float(default[place]))
                     options.append((key, each))
+                elif kind not in self._closed:
+                    losers.setdefault(kind, []).append(each)
+        options.sort(key=lambda option: option[0])
+        groups = [[each for _, each in options], *sorted(losers.values(), key=_least_loss)]
+        return next(filter(None, (self._apart(best, group) for group in groups)), [])
+
+    def _apart(self, best: SeenTrial, options: Sequence[ChoiceChange]) -> list[ChoiceChange]:
+        """Of some changes those that can be told apart in one trial, the first before the rest."""
         chosen: list[ChoiceChange] = []
-        for _, each in sorted(options, key=lambda option: option[0]):
+        for each in options:
             if all(self._are_apart(best, each, other) for other in chosen) and self._is_open(
                 best, [*chosen, each], alone=True
             ):
@@ -255,6 +268,10 @@ class Trying:
         except EvaluationError:
             return False
         return True
+
+
+def _least_loss(changes: Sequence[ChoiceChange]) -> float:
+    return min(each.expected for each in changes)
 
 
 def tries(trying: Trying, trials: Callable[[], Sequence[TrialRecord]]) -> Iterator[Start | None]:

@@ -72,7 +72,7 @@ def test_a_change_is_that_of_its_layers_and_of_the_peak():
 
     assert weights.change(before, after, [0]) == -2.0 - 20.0
     assert weights.change(before, after, [1]) == 0.0
-    assert weights.shared(before, after) == 0.0
+    assert weights.rise(before, after) == 0.0
 
 
 def test_what_rises_everywhere_is_no_layers_own():
@@ -80,5 +80,5 @@ def test_what_rises_everywhere_is_no_layers_own():
     before = np.array([[5.0, 8.0], [5.0, 6.0], [5.0, 4.0]])
     after = before + np.array([0.0, 3.0])
 
-    assert weights.change(before, after, [0, 1]) == 0.0
-    assert weights.shared(before, after) == 30.0
+    assert weights.rise(before, after) == 3.0
+    assert weights.change(before, after, [0, 1], rise=3.0) == 0.0
