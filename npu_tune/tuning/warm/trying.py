@@ -25,6 +25,10 @@ _TRIES = f"{ORIGIN}tries choices of"
 _JOINS = f"{ORIGIN}joins what paid in"
 
 
+_FEW = 4
+"""So many choices of which nothing is known are worth a trial of their own before what lost."""
+
+
 @dataclass(frozen=True)
 class TryingSettings:
     """Numbers of trying choices.
@@ -186,8 +190,8 @@ class Trying:
     ) -> list[ChoiceChange]:
         """The most promising choices that were never tried, of layers that are apart.
 
-        First comes what paid elsewhere, then what nothing is known of, layers in turn. When that is
-        done, what lost there is tried kind by kind: what layers cost is not all that counts.
+        First comes what paid elsewhere, then what nothing is known of, layers in turn. When few are
+        left, what lost there is tried kind by kind: what layers cost is not all that counts.
         """
         default = (self._default or best).rows[:, 0] * unit
         hopeless = self._settings.hopeless * (best.trial.cost or 0.0)
@@ -206,8 +210,11 @@ class Trying:
                 elif kind not in self._closed:
                     losers.setdefault(kind, []).append(each)
         options.sort(key=lambda option: option[0])
-        groups = [[each for _, each in options], *sorted(losers.values(), key=_least_loss)]
-        return next(filter(None, (self._apart(best, group) for group in groups)), [])
+        chosen = self._apart(best, [each for _, each in options])
+        if len(chosen) >= _FEW or any(each.expected < 0 for each in chosen):
+            return chosen
+        groups = (self._apart(best, each) for each in sorted(losers.values(), key=_least_loss))
+        return next(filter(None, groups), chosen)
 
     def _apart(self, best: SeenTrial, options: Sequence[ChoiceChange]) -> list[ChoiceChange]:
         """Of some changes those that can be told apart in one trial, the first before the rest."""

@@ -132,7 +132,8 @@ def test_what_lost_elsewhere_comes_last_and_kind_by_kind():
         for trial in machine.trials[known:]
     ]
 
-    assert turned_on.index(True) > 6
+    assert not turned_on[0]
+    assert any(turned_on)
     assert machine.best == pytest.approx(machine.least)
 
 
