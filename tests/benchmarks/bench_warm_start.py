@@ -54,17 +54,36 @@ def between(*pairs: tuple[str, str], target: str) -> list[tuple[Search, Search]]
 
 
 CASES = {
+    # Pairs of networks on which nothing was chosen.
     "networks": [
         *between(
-            ("mobilenet-v1-0.25-96", "fd-mobilenet-0.25-96"),
-            ("st-mnist", "ds-cnn"),
-            ("ds-cnn", "st-mnist"),
-            ("resnet8", "mobilenet-v1-0.25-96"),
+            ("mobilenet-v2-0.35-96", "mobilenet-v1-0.25-96"),
+            ("st-fd-mobilenet-96", "mobilenet-v2-0.35-96"),
+            ("resnet32", "ds-cnn"),
+            ("mobilenet-v1-0.25-128", "st-fd-mobilenet-96"),
+            ("mnasnet-a1", "mobilenet-v2-0.35-96"),
             target=N6,
         ),
         *between(
-            ("ds-cnn", "st-mnist"),
+            ("autoencoder", "ds-cnn"),
+            ("resnet8", "st-mnist"),
+            ("st-mnist", "resnet8"),
+            ("mobilenet-v2-0.35-96", "ds-cnn"),
+            target=U55,
+        ),
+    ],
+    # Those on which the way of transferring was chosen.
+    "chosen": [
+        *between(
             ("st-mnist", "ds-cnn"),
+            ("mobilenet-v1-0.25-96", "fd-mobilenet-0.25-96"),
+            ("squeezenet-96", "mobilenet-v2-0.35-96"),
+            ("fd-mobilenet-0.25-96", "mobilenet-v1-0.25-96"),
+            target=N6,
+        ),
+        *between(
+            ("st-mnist", "ds-cnn"),
+            ("ds-cnn", "st-mnist"),
             ("resnet8", "ds-cnn"),
             ("mobilenet-v1-0.25-96", "fd-mobilenet-0.25-96"),
             target=U55,
@@ -95,6 +114,7 @@ def main() -> None:
     )
     parser.add_argument("--sorts", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--evaluations", type=int, default=200)
     parser.add_argument("--within", type=int, default=60)
     parser.add_argument("--only", default="", help="cases whose target begins so")
@@ -109,7 +129,8 @@ def main() -> None:
         needed = []
         for sort in given.sorts:
             cases = [case for case in CASES[sort] if case[0].target.startswith(given.only)]
-            rows = [bench.row(*case, seed) for case in cases for seed in range(given.seeds)]
+            seeds = range(given.first_seed, given.first_seed + given.seeds)
+            rows = [bench.row(*case, seed) for case in cases for seed in seeds]
             needed += rows
             report(sort, rows, given.within)
         ok = report("all", needed, given.within)
