@@ -13,7 +13,7 @@ from npu_tune.tuning.warm.matching import Match
 from npu_tune.tuning.warm.source import WarmSource, WarmTrial
 
 MOST_TRIALS = 500
-"""Of a source that are read, the best ones: what matters is what a change does to what is good."""
+"""Of a source that are read, the first ones: more would only take long."""
 
 
 @dataclass(frozen=True)
