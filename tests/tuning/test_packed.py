@@ -45,6 +45,7 @@ def test_a_packed_table_is_a_mapping_that_can_be_copied_and_sent(table):
 def test_a_lazy_profile_is_the_profile():
     profile = {"conv": {"cycles": 1.5, "macs": 3.0}, "dense": {"cycles": 2.0}}
     lazy = LazyProfile(PackedTable(pack_profile(profile)))
+    assert dict(lazy.items()) == {layer: lazy[layer] for layer in lazy}
     assert lazy == profile
     assert (list(lazy), len(lazy), lazy["conv"]["macs"]) == (["conv", "dense"], 2, 3.0)
     assert lazy.get("no") is None
