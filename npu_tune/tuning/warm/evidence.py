@@ -72,13 +72,13 @@ _SLIGHT = 1e-4
 
 
 def _touched(place: int, others: AbstractSet[int], best: SeenTrial, seen: SeenTrial) -> list[int]:
-    """The layers whose rows tell what a change did: what ran together, the next, and those before.
+    """The layers whose rows tell what a change did: what ran together, and those beside it.
 
-    What is fetched ahead of a layer takes memory while layers before it run. A layer right behind
-    another one that changed tells of that one, and between two that changed of neither.
+    A layer that lies between two that changed tells of neither.
     """
-    previous = max((other for other in others if other < place), default=-2)
-    found = {*range(previous + 2, place), *best.runs[place], *seen.runs[place]}
-    if place + 1 < len(best.rows) and place + 2 not in others:
-        found.add(place + 1)
-    return sorted(found)
+    beside = {
+        at
+        for at, beyond in ((place - 1, place - 2), (place + 1, place + 2))
+        if 0 <= at < len(best.rows) and beyond not in others
+    }
+    return sorted({*best.runs[place], *seen.runs[place], *beside})
