@@ -62,22 +62,26 @@ def test_configurations_share_their_pairs():
 
 
 def test_a_finished_trial_takes_little_memory(tmp_path):
-    taken = []
+    def memory_of(trials):
+        taken = []
 
-    def measure():
-        gc.collect()
-        taken.append(tracemalloc.get_traced_memory()[0])
+        def measure():
+            gc.collect()
+            taken.append(tracemalloc.get_traced_memory()[0])
 
-    def run(evaluations, act=None):
-        study = fake_study(tmp_path / "s", evaluations, sampler={"name": "layerwise"})
-        run_study(study, network=fake_network(), target=WideTarget(94, on_evaluation=act))
+        def run(evaluations, act=None):
+            folder = tmp_path / f"of-{trials}"
+            study = fake_study(folder, evaluations, sampler={"name": "layerwise"})
+            run_study(study, network=fake_network(), target=WideTarget(94, on_evaluation=act))
 
-    # What is made once per process is there before anything is measured.
-    run(300)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        run(301, measure)
-    finally:
-        tracemalloc.stop()
-    assert 5_000 < (taken[0] - before) / 300 <= 15_000
+        # What is made once per process is there before anything is measured.
+        run(trials)
+        tracemalloc.start()
+        try:
+            run(trials + 1, measure)
+        finally:
+            tracemalloc.stop()
+        return taken[0]
+
+    # What is made once per study is in both.
+    assert 5_000 < (memory_of(400) - memory_of(100)) / 300 <= 15_000
