@@ -41,11 +41,14 @@ class Effects:
         reach, prior_weight = self.settings.reach, self.settings.prior_weight
         weights = np.ones((len(candidates), len(self.choices)))
         for place, parameter in enumerate(self.parameters):
-            distance = np.abs(candidates[:, place, None] - self.choices[None, :, place])
+            # Candidates have few different values, which may be few of very many.
+            values, rows = np.unique(candidates[:, place], return_inverse=True)
+            distance = np.abs(values[:, None] - self.choices[None, :, place])
             if parameter.ordered:
-                weights *= np.exp(-distance / (reach * max(parameter.size, 1 / reach)))
+                near = np.exp(-distance / (reach * max(parameter.size, 1 / reach)))
             else:
-                weights *= np.where(distance == 0, 1.0, self.settings.other_value_weight)
+                near = np.where(distance == 0, 1.0, self.settings.other_value_weight)
+            weights *= near[rows]
         total = weights.sum(axis=1) + prior_weight
         changes = self.gains[1:]
         prior = float(np.mean(changes)) if len(changes) else 0.0
