@@ -3,9 +3,8 @@
     python tests/benchmarks/bench_workers.py
 
 The same random configurations of a real network on Ethos-U are evaluated by the process pool and
-by Ray, with one worker and with two. Workers are warm when the clock starts. An evaluation runs
-from its end less its duration to its end; the observed concurrency is the time spent in
-evaluations per second of wall time, and the largest number that overlap. Needs two idle cores.
+by Ray, with one worker and with two. Workers are warm when the clock starts. How many evaluations
+run at a time is the time spent in them per second of wall time. Needs two idle cores.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from npu_tune.targets import load_target
 from npu_tune.testing import some_configurations
 from npu_tune.tuning.run_sections import ExecutorSection
 
-LEAST_SPEED_UP = 1.7
+LEAST_SPEED_UP = 1.8
 
 
 def main() -> None:
@@ -37,21 +36,21 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows, indent=2))
     else:
-        print("| executor | 1 worker | 2 workers | times faster | mean and most at a time |")
+        print("| executor | 1 worker | 2 workers | times faster | mean at a time |")
         print("|---|---|---|---|---|")
         for row in rows:
             print(
                 "| {executor} | {one_s:.1f} s | {two_s:.1f} s | {speed_up:.2f} "
-                "| {mean:.2f}, {most} |".format(**row)
+                "| {mean:.2f} |".format(**row)
             )
-    reached = all(row["speed_up"] >= LEAST_SPEED_UP and row["most"] == 2 for row in rows)
+    reached = all(row["speed_up"] >= LEAST_SPEED_UP for row in rows)
     sys.exit(0 if reached else 1)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=FILES, default="person_detect")
-    parser.add_argument("--evaluations", type=int, default=120)
+    parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--executors", nargs="+", default=["process", "ray"])
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -66,7 +65,6 @@ def _row(kind: str, options: argparse.Namespace) -> dict[str, Any]:
         "two_s": two["wall_s"],
         "speed_up": one["wall_s"] / two["wall_s"],
         "mean": two["mean"],
-        "most": two["most"],
     }
 
 
@@ -80,30 +78,23 @@ def _timed(kind: str, workers: int, options: argparse.Namespace) -> dict[str, An
         with PooledEvaluator(make_pool(section), problem) as evaluator:
             _run(evaluator, [space.default] * (2 * workers))
             start = time.perf_counter()
-            spans = _run(evaluator, configurations)
+            seconds = _run(evaluator, configurations)
             wall = time.perf_counter() - start
-    edges = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
-    running = most = 0
-    for _, step in edges:
-        running += step
-        most = max(most, running)
-    mean = sum(end - begin for begin, end in spans) / wall
-    return {"wall_s": wall, "mean": mean, "most": most}
+    return {"wall_s": wall, "mean": sum(seconds) / wall}
 
 
-def _run(evaluator: Evaluator, configurations: list[Configuration]) -> list[tuple[float, float]]:
-    """Evaluates everything; returns when each evaluation began and ended."""
+def _run(evaluator: Evaluator, configurations: list[Configuration]) -> list[float]:
+    """Evaluates everything; returns what each evaluation took."""
     waiting = list(enumerate(configurations))
-    spans: list[tuple[float, float]] = []
-    while len(spans) < len(configurations):
+    seconds: list[float] = []
+    while len(seconds) < len(configurations):
         while waiting and evaluator.free:
             ticket, configuration = waiting.pop(0)
             evaluator.submit(ticket, Request(configuration, f"{ticket}"))
         finished = evaluator.wait(60.0)
         if finished is not None:
-            end = time.perf_counter()
-            spans.append((end - finished.answer.seconds, end))
-    return spans
+            seconds.append(finished.answer.seconds)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class RayPool(Pool[Answer]):
         needs: what each worker holds, and the environment that it runs in.
     """
 
-    task_s = 0.0015
+    task_s = 0.0035
 
     def __init__(
         self,
