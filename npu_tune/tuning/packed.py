@@ -26,9 +26,10 @@ class PackedTable(Mapping[str, Any]):
         table: of JSON values.
     """
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "_length")
 
     def __init__(self, table: Mapping[str, Any]) -> None:
+        self._length = len(table)
         text = json.dumps(table, separators=(",", ":"), default=dict)
         self._data = zlib.compress(text.encode(), level=1)
 
@@ -39,7 +40,7 @@ class PackedTable(Mapping[str, Any]):
         return iter(_read(self._data))
 
     def __len__(self) -> int:
-        return len(_read(self._data))
+        return self._length
 
     def __repr__(self) -> str:
         return f"PackedTable({_read(self._data)!r})"

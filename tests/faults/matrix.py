@@ -19,7 +19,8 @@ from pathlib import Path
 _TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS / "support"), str(_TESTS / "faults")]
 
-from kills import kill_faults  # noqa: E402 - the folder had to be found first
+from drivers import driver_faults  # noqa: E402 - the folder had to be found first
+from kills import kill_faults  # noqa: E402
 from machines import machine_faults  # noqa: E402
 from outages import outage_faults  # noqa: E402
 from tally import Fault, Tally  # noqa: E402
@@ -33,6 +34,7 @@ _HEAD = "| injected | where | times | finished before | lost | evaluated again |
 def faults() -> Iterator[Fault]:
     """All of the matrix."""
     yield from kill_faults()
+    yield from driver_faults()
     yield from worker_faults()
     yield from outage_faults()
     yield from machine_faults()
