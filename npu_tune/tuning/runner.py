@@ -140,8 +140,7 @@ class Runner:
                 if self._evaluator.free > 0:
                     continue
             # With nothing running, all workers are lost just now, and new ones on their way.
-            finished = self._evaluator.wait(TICK_S)
-            if finished is not None:
+            if (finished := self._evaluator.wait(TICK_S)) is not None:
                 self._finish(finished.ticket, finished.answer)
             self._tick()
 
@@ -161,15 +160,16 @@ class Runner:
 
     def _fill(self, starts: Iterator[tuple[Configuration, str] | None]) -> None:
         """Gives every free worker something new to do, as far as there is something."""
-        while (
-            self._evaluator.free > 0
-            and sum(map(len, self._followers.values())) < self._evaluator.capacity
-        ):
+        while self._evaluator.free > 0 and not self._is_waiting():
             proposal = self._next(starts)
             if proposal is None:
                 return
             self._start(proposal)
             self._report()
+
+    def _is_waiting(self) -> bool:
+        """Whether so many wait for what runs that one more would wait, too."""
+        return sum(map(len, self._followers.values())) >= self._evaluator.capacity
 
     def _next(self, starts: Iterator[tuple[Configuration, str] | None]) -> Proposal | None:
         """What to evaluate next; None where nothing may be started now."""

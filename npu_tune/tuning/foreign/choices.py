@@ -12,7 +12,7 @@ from npu_tune.space import Knob, SearchSpace, Value, to_distributions
 from npu_tune.validation import closest_hint
 
 
-class ChoiceReader:
+class ForeignChoices:
     """Reads parameters that are called like the knobs of a space.
 
     A parameter counts as the number of a value where it has the very distribution that

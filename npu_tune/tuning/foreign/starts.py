@@ -13,7 +13,7 @@ from npu_tune._optuna_compat import SearchStudy, chosen_params
 from npu_tune.errors import StudyMismatchError, UsageError
 from npu_tune.space import SearchSpace, Value
 from npu_tune.targets import Problem, Start
-from npu_tune.tuning.foreign.choices import ChoiceReader
+from npu_tune.tuning.foreign.choices import ForeignChoices
 from npu_tune.tuning.foreign.study import ForeignStudy, states
 
 IMPORTED = "imported:"
@@ -163,7 +163,7 @@ def take_trials(foreign: ForeignStudy, problem: Problem, *, budget: int | None) 
         UsageError: if no trial belongs to the search space.
     """
     space, names = problem.space, [metric.name for metric in problem.metrics]
-    reader = ChoiceReader(space, foreign.distributions)
+    reader = ForeignChoices(space, foreign.distributions)
     found: dict[tuple[tuple[str, Value], ...], list[ForeignTrial]] = {}
     refused = []
     for trial in foreign.best_first:

@@ -139,6 +139,11 @@ class Driver:
         return self._known().finished
 
     @property
+    def has_abandoned(self) -> bool:
+        """Whether an evaluation waits for somebody to take it over."""
+        return self.board is not None and self.board.has_abandoned
+
+    @property
     def is_behind(self) -> bool:
         """Whether trials have finished that are not known here, or only this driver's own."""
         return self.board is not None and self.board.finished > self._finished_seen

@@ -14,12 +14,11 @@ from npu_tune.tuning.ledger import PatientLedger
 from npu_tune.tuning.ledger.shared import LostReservationError
 from npu_tune.tuning.phase import phase_of
 from npu_tune.tuning.recorder import Proposal
-from npu_tune.tuning.reverts import Revert
 from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.sharing.board import Claim, Reservation
 from npu_tune.tuning.sharing.driver import Driver
 from npu_tune.tuning.sharing.following import TrialReader
-from npu_tune.tuning.sharing.view import OthersInView, Start
+from npu_tune.tuning.sharing.view import OthersInView, Start, start_of
 from npu_tune.tuning.trial import SAMPLER, TrialRecord, is_polish
 
 _TRIES = 4
@@ -146,7 +145,7 @@ class SharedRunner(Runner):
         if board.has_abandoned:  # somebody else has taken it over
             self._driver.give_back(reservation.number)
             return None
-        return self._proposed(reservation.number, _start_of(revert) or self._next_start(starts))
+        return self._proposed(reservation.number, start_of(revert) or self._next_start(starts))
 
     def _next_start(self, starts: Iterator[Start | None]) -> Start | None:
         """The next start that nobody has evaluated or evaluates; None for the sampler."""
@@ -281,6 +280,10 @@ class SharedRunner(Runner):
         self._trials.append(record)
         return record
 
+    def _is_waiting(self) -> bool:
+        # All may wait for what a killed driver had under way, which one of them has to take over.
+        return super()._is_waiting() and not self._driver.has_abandoned
+
     def _left(self) -> int | None:
         board = self._driver.board
         return super()._left() if board is None else self._budget.left(board.evaluations)
@@ -293,7 +296,3 @@ class SharedRunner(Runner):
 
     def _under_way(self) -> list[Start]:
         return super()._under_way() + self._others.starts()
-
-
-def _start_of(revert: Revert | None) -> Start | None:
-    return None if revert is None else (revert.configuration, revert.origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.space import Configuration, SearchSpace, to_params
+from npu_tune.tuning.reverts import Revert
 from npu_tune.tuning.sharing.board import Reservation
 from npu_tune.tuning.sharing.driver import Driver
 
@@ -43,3 +44,8 @@ class OthersInView:
     def start_of(self, row: Reservation) -> Start:
         """What a reservation is for."""
         return self._space.default.replace(dict(row.changes)), row.origin
+
+
+def start_of(revert: Revert | None) -> Start | None:
+    """A revert as what is to be evaluated next."""
+    return None if revert is None else (revert.configuration, revert.origin)
