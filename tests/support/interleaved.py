@@ -14,9 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
 from npu_tune.evaluation import Outcome, evaluate
 from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.evaluation.pool import Finished
+from npu_tune.space import SearchSpace, to_params
 from npu_tune.targets import Problem
 from npu_tune.tuning.attributes import own_trials, trial_records
 from npu_tune.tuning.budget import Budget
@@ -31,6 +37,8 @@ from npu_tune.tuning.sections import ObjectiveSection, SamplerSection
 from npu_tune.tuning.sharing.lives import LEASE_S
 from npu_tune.tuning.sharing.runner import SharedRunner
 from npu_tune.tuning.signals import StopRequest
+
+_MOST_STEPS = 20_000
 
 
 class KilledError(BaseException):
@@ -129,6 +137,38 @@ class StepEvaluator(Evaluator):
         self._asked.clear()
 
 
+class InOrder(BaseSampler):
+    """Proposes one block size after the other, each until it is known.
+
+    Args:
+        space: of the study.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._default = to_params(space, space.default)
+        self._moved = [knob.full_name for knob in space.knobs if knob.name == "block"]
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        known = {tuple(t.params.values()) for t in study.trials if t.state.is_finished()}
+        place = self._moved.index(param_name) if param_name in self._moved else -1
+        if place < 0:
+            return self._default[param_name]
+        values = range(param_distribution.low, param_distribution.high + 1)
+        return values[len(known) // len(values) ** place % len(values)]
+
+
 class Interleaved:
     """A study in a journal whose drivers take turns.
 
@@ -137,7 +177,7 @@ class Interleaved:
         problem: that is searched.
         seed: decides about everything.
         evaluations: the budget.
-        sampler: of the study.
+        sampler: of the study; ``in order`` for one by which all drivers propose the same.
         capacity: how many evaluations a driver has under way at a time.
         polish: how many evaluations polish the best.
     """
@@ -185,7 +225,10 @@ class Interleaved:
         """
         self.add()
         asleep: dict[Turns, float] = {}
+        steps = 0
         while alive := [driver for driver in self.drivers if not driver.is_over]:
+            steps += 1
+            assert steps < _MOST_STEPS, "The drivers wait for one another, and for nothing else."
             self._now += self._chance.choice((0.01, 0.1, 0.6))
             if len(alive) < most and self._chance.random() < 0.05 and not self.reasons:
                 self.add()
@@ -289,6 +332,7 @@ class Interleaved:
             problem=problem,
             objective=objective,
             evaluations=self._evaluations,
+            sampler=InOrder(problem.space) if self._sampler == "in order" else None,
         )
         search.add(trials)
         meter = ProgressMeter(

@@ -50,6 +50,15 @@ def test_in_whatever_order_drivers_act_the_budget_is_met_and_nothing_lost(tmp_pa
     check(study)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_a_killed_driver_had_begun_is_done_though_all_others_wait_for_it(tmp_path, seed):
+    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
+    study = Interleaved(tmp_path, problem, seed=seed, evaluations=BUDGET, sampler="in order")
+    study.run(kills=6)
+
+    check(study)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_driver_that_was_taken_for_dead_may_be_given_back_what_it_had(tmp_path, seed):
     problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
