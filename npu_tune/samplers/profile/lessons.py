@@ -49,12 +49,9 @@ class Lessons:
         if not known:
             return expected
         for place, value in enumerate(present):
-            column = candidates[:, place]
-            gains = np.zeros(max(int(column.max(initial=0)), value) + 1)
-            for (at, changed), gain in known.items():
-                if at == place and changed < len(gains):
-                    gains[changed] = gain
-            expected += gains[column] - gains[value]
+            values, rows = np.unique(candidates[:, place], return_inverse=True)
+            gains = np.array([known.get((place, new), 0.0) for new in values.tolist()])
+            expected += gains[rows] - known.get((place, value), 0.0)
         return expected
 
 
