@@ -57,20 +57,28 @@ def ray_table(ray: str | None, **needs: Any) -> dict[str, Any]:
         raise UsageError(
             f"{given[0]} is for workers on Ray.", remedy="Say where with --ray, or leave it out."
         )
-    table = {
-        "kind": "process" if ray is None else "ray",
-        "address": None if ray == "local" else ray,
-        **needs,
-    }
-    for key in ("resources", "runtime_env"):
-        table[key] = _json_object(_FLAGS[key], needs[key])
+    return {"kind": "process", **ray_changes(ray, **needs)}
+
+
+def ray_changes(ray: str | None, **needs: Any) -> dict[str, Any]:
+    """What the options change in ``[executor]`` of a study file; None for a key that is left out.
+
+    Args:
+        ray: ``local``, ``auto`` or an address; None where Ray is not asked for.
+        needs: of each worker, by key.
+    """
+    table = {key: value for key, value in needs.items() if value is not None}
+    for key in table.keys() & {"resources", "runtime_env"}:
+        table[key] = _json_object(_FLAGS[key], table[key])
+    if ray is not None:
+        table |= {"kind": "ray", "address": None if ray == "local" else ray}
     return table
 
 
-def _json_object(flag: str, text: str | None) -> Any:
-    """What a flag says as JSON; None where it is not given."""
+def _json_object(flag: str, text: str) -> Any:
+    """What a flag says as JSON."""
     try:
-        return None if text is None else json.loads(text)
+        return json.loads(text)
     except ValueError as error:
         raise UsageError(
             f"{flag} {text!r} is no JSON.", remedy=f"Write such as {flag} '{{\"name\": 1}}'."

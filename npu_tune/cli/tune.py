@@ -21,7 +21,7 @@ from npu_tune.cli.options import (
 )
 from npu_tune.cli.output import CommandResult, print_result
 from npu_tune.cli.progress import progress_listener
-from npu_tune.cli.ray_options import ray_options, ray_table
+from npu_tune.cli.ray_options import ray_changes, ray_options, ray_table
 from npu_tune.cli.target_command import TargetCommand
 from npu_tune.cli.words import SAMPLERS
 from npu_tune.errors import InfeasibleError, NpuTuneError, UsageError
@@ -167,16 +167,36 @@ def _cache(folder: Path | None, *, no_cache: bool) -> Path | bool | None:
 
 @click.command(short_help="Runs or resumes a study file.")
 @click.argument("study", type=click.Path(path_type=Path))
+@click.option("--workers", type=int, help="Evaluations at a time. [default: the file's]")
+@ray_options
 @quiet_option
 @print_result
-def run(study: Path, *, quiet: bool) -> CommandResult:
-    """Runs or resumes the study that the file STUDY describes (docs/study_file.md)."""
+def run(
+    study: Path,
+    *,
+    workers: int | None,
+    ray: str | None,
+    num_cpus: float | None,
+    memory: str | None,
+    resources: str | None,
+    runtime_env: str | None,
+    quiet: bool,
+) -> CommandResult:
+    """Runs or resumes the study that the file STUDY describes (docs/study_file.md).
+
+    What says how to evaluate counts instead of what the file says.
+    """
     from npu_tune.tuning import load_study_file  # noqa: PLC0415 -- keeps --help fast
     from npu_tune.tuning.study_file import names_of_keys  # noqa: PLC0415
     from npu_tune.validation import keys_called  # noqa: PLC0415
 
+    executor = ray_changes(
+        ray, num_cpus=num_cpus, memory=memory, resources=resources, runtime_env=runtime_env
+    )
+    if workers is not None:
+        executor["workers"] = workers
     with keys_called(names_of_keys()):
-        return search(load_study_file(study), quiet=quiet)
+        return search(load_study_file(study, executor=executor), quiet=quiet)
 
 
 def search(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from npu_tune.errors import UsageError
@@ -24,14 +26,23 @@ __all__ = [
 ]
 
 
-def load_study_file(path: Path | str) -> StudyFile:
+def load_study_file(
+    path: Path | str, *, executor: Mapping[str, Any] = MappingProxyType({})
+) -> StudyFile:
     """Reads and validates a study file; its relative paths count from its own folder.
+
+    Args:
+        path: of the file.
+        executor: keys of its section that count instead of the file's; None for none at all.
 
     Raises:
         UsageError: names the key, the value and the remedy.
     """
     path = Path(path)
     document = read_toml(path, whole="study file", kind=UsageError)
+    own = document.get("executor", {})
+    if executor and isinstance(own, dict):
+        document["executor"] = without_none({**own, **executor})
     return parse_study(document, base=path.resolve().parent, source=str(path))
 
 

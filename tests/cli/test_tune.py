@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import subprocess
+import tomllib
 
 import pytest
 from fake_studies import story, study_document
@@ -371,6 +372,54 @@ def test_run_takes_a_study_file_and_the_file_in_the_folder_resumes_it(npu_tune, 
     again = npu_tune("run", model.parent / "mine" / "study.toml", "--json")
     assert "Resumes" in again.err
     assert again.document["trials"] == ended.document["trials"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ([], {"kind": "process", "workers": 1}),
+        (["--workers", "2"], {"kind": "process", "workers": 2}),
+        pytest.param(
+            ["--ray", "local", "--workers", "2", "--num-cpus", "0.5"],
+            {"kind": "ray", "workers": 2, "num_cpus": 0.5},
+            marks=pytest.mark.ray,
+        ),
+    ],
+)
+def test_run_evaluates_as_its_options_say_and_else_as_the_file_does(
+    npu_tune, model, options, kept
+):
+    study_file = model.parent / "mine.toml"
+    study_file.write_text(
+        '[study]\nname = "mine"\nevaluations = 6\n[model]\npath = "small.tflite"\n'
+        '[target]\nname = "fake-npu"\n[executor]\nworkers = 1\n'
+    )
+
+    ended = npu_tune("run", study_file, *options)
+
+    assert ended.code == 0, ended.err
+    executor = tomllib.loads((model.parent / "mine" / "study.toml").read_text())["executor"]
+    assert {key: executor.get(key) for key in kept} == {**kept, "kind": executor.get("kind")}
+    assert executor.get("kind", "process") == kept["kind"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--workers", "0"],
+        ["--num-cpus", "2"],
+        ["--ray", "local", "--num-cpus", "0"],
+        ["--ray", "local", "--resources", "board"],
+    ],
+)
+def test_run_refuses_options_that_make_no_sense(npu_tune, model, options):
+    study_file = model.parent / "mine.toml"
+    study_file.write_text('[model]\npath = "small.tflite"\n[target]\nname = "fake-npu"\n')
+
+    ended = npu_tune("run", study_file, *options)
+
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
