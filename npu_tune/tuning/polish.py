@@ -15,7 +15,7 @@ from itertools import groupby
 from npu_tune.errors import UsageError
 from npu_tune.space import Configuration, SearchSpace
 from npu_tune.tuning.reverts import Revert, ask_reverts
-from npu_tune.tuning.trial import POLISH, TrialRecord, is_polish
+from npu_tune.tuning.trial import TrialRecord, is_polish
 from npu_tune.validation import key_name, sentence
 
 
@@ -113,7 +113,7 @@ class Polish:
 
     def turn(
         self,
-        running: Iterable[tuple[Configuration, str]],
+        running: tuple[Collection[Configuration], bool],
         *,
         left: int | None,
         time_used: float,
@@ -125,8 +125,8 @@ class Polish:
         free; what it leaves of the budget is the search's again.
 
         Args:
-            running: configurations and origins of the trials under way. Reverts among them are
-                taken to cost more until that is known.
+            running: reverts under way, which are taken to cost more until that is known, and
+                whether any other trial is.
             left: evaluations of the budget that are left; None for any number.
             time_used: share of the wall time that is used up.
             is_last: whether the search has nothing left to try.
@@ -134,10 +134,7 @@ class Polish:
         self.is_on = False
         if self._settings is None or self._most < 1:
             return False, None
-        asked: list[Configuration] = []
-        others: list[Configuration] = []
-        for configuration, origin in running:
-            (asked if origin.startswith(POLISH) else others).append(configuration)
+        asked, is_searching = running
         first = len(self._trials)
         while first and is_polish(self._trials[first - 1]):
             first -= 1
@@ -147,7 +144,7 @@ class Polish:
             return False, None
         revert = None if spent >= self._most else self._first_open(start, asked)
         self.is_on = bool(revert or asked)
-        return self.is_on, None if others else revert
+        return self.is_on, None if is_searching else revert
 
     def _best_of(self, count: int) -> TrialRecord | None:
         """The best of so many trials from the first one on, of which there are ever more."""

@@ -25,6 +25,7 @@ from npu_tune.tuning.recorder import Proposal, Recorder, TrialWriter
 from npu_tune.tuning.reverts import Revert
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.trial import BASELINE, SAMPLER, TrialRecord
+from npu_tune.tuning.under_way import UnderWay
 
 EXHAUSTED = "search space exhausted"
 POLISHED = "polished"
@@ -88,7 +89,7 @@ class Runner:
         self._known = KnownTrials((key(t.configuration), t) for t in self._trials)
         for record in self._trials:
             self._recorder.learn(record)
-        self._running: dict[int, Proposal] = {}
+        self._running = UnderWay()
         self._followers: defaultdict[str, list[Proposal]] = defaultdict(list)
         self._duplicates_in_a_row = trailing_duplicates(self._trials)
         self._all_metrics = all_metrics(problem, objective)
@@ -141,7 +142,7 @@ class Runner:
                     continue
             # With nothing running, all workers are lost just now, and new ones on their way.
             if (finished := self._evaluator.wait(TICK_S)) is not None:
-                self._finish(finished.ticket, finished.answer)
+                self._record(self._running.end(finished.ticket), finished.answer)
             self._tick()
 
     def _evaluate_baseline(self) -> None:
@@ -175,7 +176,7 @@ class Runner:
         """What to evaluate next; None where nothing may be started now."""
         if self._stop.requested or self._left() == 0:
             return None
-        repeat = self._agenda.repeat(p.origin for p in self._running.values())
+        repeat = self._agenda.repeat(p.origin for p in self._running)
         if repeat is not None:
             return self._enqueued(*repeat, is_repeat=True)
         is_polishing, revert = self._polishing()
@@ -192,8 +193,7 @@ class Runner:
             self._evaluate(proposal)
             return
         known = self._known.find(proposal.key)
-        is_running = any(proposal.key == other.key for other in self._running.values())
-        if known is None and not is_running:
+        if known is None and not self._running.has(proposal.key):
             self._duplicates_in_a_row = 0
             self._evaluate(proposal)
             return
@@ -209,14 +209,11 @@ class Runner:
         except EvaluationError as error:
             self._record(proposal, Outcome.failed(error))
             return
-        self._running[self._tickets] = proposal
+        self._running.begin(self._tickets, proposal)
         needed = self._objective.asked
         request = Request(proposal.configuration, proposal.key, proposal.sample, metrics=needed)
         self._evaluator.submit(self._tickets, request)
         self._tickets += 1
-
-    def _finish(self, ticket: int, outcome: Outcome) -> None:
-        self._record(self._running.pop(ticket), outcome)
 
     def _record(self, proposal: Proposal, outcome: Outcome) -> None:
         self._learn(proposal.key, self._recorder.record(proposal, outcome))
@@ -245,10 +242,11 @@ class Runner:
         return Proposal(trial, configuration, key, origin, sample)
 
     def _is_busy(self) -> bool:
-        return bool(self._running)
+        return len(self._running) > 0
 
-    def _under_way(self) -> list[tuple[Configuration, str]]:
-        return [(proposal.configuration, proposal.origin) for proposal in self._running.values()]
+    def _under_way(self) -> tuple[list[Configuration], bool]:
+        """The reverts that are evaluated now, and whether anything else is."""
+        return self._running.reverts, self._running.is_searching
 
     def _left(self) -> int | None:
         """Evaluations that may still be started; None for any number."""

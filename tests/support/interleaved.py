@@ -267,7 +267,7 @@ class Interleaved:
         """Notes what is under way in a driver that others know nothing of."""
         runner = self.runners.get(driver)
         if runner is not None and runner._driver.board is None:
-            self.forgotten |= {proposal.key for proposal in runner._running.values()}
+            self.forgotten |= {proposal.key for proposal in runner._running}
 
     def repeated(self) -> int:
         """How many evaluations were of a configuration that was evaluated before."""

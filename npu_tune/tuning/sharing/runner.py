@@ -8,7 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from npu_tune.evaluation import Outcome
-from npu_tune.space import to_params
+from npu_tune.space import Configuration, to_params
 from npu_tune.tuning.attributes import ELAPSED, KEY, own_trials
 from npu_tune.tuning.ledger import PatientLedger
 from npu_tune.tuning.ledger.shared import LostReservationError
@@ -96,7 +96,7 @@ class SharedRunner(Runner):
 
     def _share(self) -> None:
         waiting = [follower for each in self._followers.values() for follower in each]
-        running = [self._reservation(p) for p in self._running.values()]
+        running = [self._reservation(p) for p in self._running]
         running += [self._reservation(p, waits=True) for p in waiting]
         self._position = len(self._shared.in_memory[0])
         self._others.forget()
@@ -182,8 +182,7 @@ class SharedRunner(Runner):
                 self._duplicates_in_a_row += 1
                 self._repeat(proposal, known)
                 return
-            is_running = any(proposal.key == other.key for other in self._running.values())
-            waits = is_running or tries <= 0
+            waits = self._running.has(proposal.key) or tries <= 0
             claim = self._claim(proposal, waits=waits)
             if claim is Claim.GRANTED and waits:
                 self._duplicates_in_a_row += 1
@@ -294,5 +293,7 @@ class SharedRunner(Runner):
         board = self._driver.board
         return board is not None and not self._stop.requested and not board.is_settled
 
-    def _under_way(self) -> list[Start]:
-        return super()._under_way() + self._others.starts()
+    def _under_way(self) -> tuple[list[Configuration], bool]:
+        own, is_searching = super()._under_way()
+        theirs, are_searching = self._others.under_way()
+        return own + theirs, is_searching or are_searching

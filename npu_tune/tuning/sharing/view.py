@@ -7,6 +7,7 @@ from npu_tune.space import Configuration, SearchSpace, to_params
 from npu_tune.tuning.reverts import Revert
 from npu_tune.tuning.sharing.board import Reservation
 from npu_tune.tuning.sharing.driver import Driver
+from npu_tune.tuning.trial import POLISH
 
 Start = tuple[Configuration, str]
 """A configuration with the origin of its trial."""
@@ -37,9 +38,11 @@ class OthersInView:
                 self._search.hold(place, to_params(self._space, self.start_of(row)[0]))
                 self._held[row.number] = row.key
 
-    def starts(self) -> list[Start]:
-        """What others evaluate now."""
-        return [self.start_of(row) for row in self._driver.of_others()]
+    def under_way(self) -> tuple[list[Configuration], bool]:
+        """The reverts that others evaluate now, and whether they evaluate anything else."""
+        starts = [self.start_of(row) for row in self._driver.of_others()]
+        reverts = [configuration for configuration, why in starts if why.startswith(POLISH)]
+        return reverts, len(reverts) < len(starts)
 
     def start_of(self, row: Reservation) -> Start:
         """What a reservation is for."""
