@@ -48,10 +48,9 @@ class Lessons:
         expected: Floats = np.zeros(len(candidates))
         if not known:
             return expected
-        for place, value in enumerate(present):
-            values, rows = np.unique(candidates[:, place], return_inverse=True)
-            gains = np.array([known.get((place, new), 0.0) for new in values.tolist()])
-            expected += gains[rows] - known.get((place, value), 0.0)
+        for place in sorted({place for place, _ in known}):
+            gains = [known.get((place, new), 0.0) for new in candidates[:, place].tolist()]
+            expected += np.array(gains) - known.get((place, present[place]), 0.0)
         return expected
 
 
