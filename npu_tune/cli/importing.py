@@ -16,6 +16,7 @@ from npu_tune.cli.options import (
     no_check_option,
     objective_options,
     objective_tables,
+    pace_options,
     target_options,
     target_table,
 )
@@ -61,8 +62,7 @@ _RENAMED = {"model.path": "--model", "study.folder": "--to", "import.values": "-
 @no_check_option
 @objective_options
 @click.option("--evaluations", type=int, help="How many are evaluated at most. [default: 1500]")
-@click.option("--workers", type=int, help="Evaluations at a time. [default: one per processor]")
-@click.option("--timeout", metavar="TIME", help="What one evaluation may take. [default: 5m]")
+@pace_options
 @click.option(
     "--values",
     metavar="NAMES",

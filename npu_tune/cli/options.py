@@ -82,6 +82,14 @@ _OBJECTIVE_OPTIONS = (
 )
 
 
+_PACE_OPTIONS = (
+    click.option(
+        "--workers", type=int, help="Evaluations at a time. [default: one per processor]"
+    ),
+    click.option("--timeout", metavar="TIME", help="What one evaluation may take. [default: 5m]"),
+)
+
+
 def _target_option(*, required: bool) -> Callable[[F], F]:
     return click.option(
         TARGET,
@@ -101,6 +109,11 @@ def target_options(command: F, *, required: bool = True) -> F:
 def objective_options(command: F) -> F:
     """Adds what is optimised and what limits it."""
     return _with(_OBJECTIVE_OPTIONS, command)
+
+
+def pace_options(command: F) -> F:
+    """Adds how many evaluations run at a time, and how long one may take."""
+    return _with(_PACE_OPTIONS, command)
 
 
 def objective_tables(

@@ -16,6 +16,7 @@ from npu_tune.cli.options import (
     no_check_option,
     objective_options,
     objective_tables,
+    pace_options,
     target_options,
     target_table,
 )
@@ -52,8 +53,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
     "or any number within --wall-time]",
 )
 @click.option("--wall-time", metavar="TIME", help="Stop after such as 90s, 15m or 1h30m.")
-@click.option("--workers", type=int, help="Evaluations at a time. [default: one per processor]")
-@click.option("--timeout", metavar="TIME", help="What one evaluation may take. [default: 5m]")
+@pace_options
 @click.option(
     "--memory-limit",
     metavar="SIZE",

@@ -143,4 +143,5 @@ def _compare(
 
 
 def _mean(values: list[float]) -> float:
+    """As of NumPy, bit for bit, which sums so few one by one, and takes ten times as long."""
     return sum(values) / len(values) if len(values) < 8 else float(np.mean(values))
