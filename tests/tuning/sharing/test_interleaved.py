@@ -11,6 +11,11 @@ from interleaved import Interleaved
 BUDGET = 24
 
 
+def study_of(folder, seed, sampler="random", **options) -> Interleaved:
+    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
+    return Interleaved(folder, problem, seed=seed, evaluations=BUDGET, sampler=sampler, **options)
+
+
 def check(study: Interleaved) -> None:
     for driver in study.drivers:
         if driver.error is not None:
@@ -35,16 +40,7 @@ def check(study: Interleaved) -> None:
 @pytest.mark.parametrize("sampler", ["random", "layerwise"])
 @pytest.mark.parametrize("seed", range(12))
 def test_in_whatever_order_drivers_act_the_budget_is_met_and_nothing_lost(tmp_path, seed, sampler):
-    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
-    study = Interleaved(
-        tmp_path,
-        problem,
-        seed=seed,
-        evaluations=BUDGET,
-        sampler=sampler,
-        capacity=1 + seed % 2,
-        polish=6 * (seed % 3 == 2),
-    )
+    study = study_of(tmp_path, seed, sampler, capacity=1 + seed % 2, polish=6 * (seed % 3 == 2))
     study.run(kills=seed % 4, sleeps=seed % 3)
 
     check(study)
@@ -52,8 +48,7 @@ def test_in_whatever_order_drivers_act_the_budget_is_met_and_nothing_lost(tmp_pa
 
 @pytest.mark.parametrize("seed", range(10))
 def test_what_a_killed_driver_had_begun_is_done_though_all_others_wait_for_it(tmp_path, seed):
-    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
-    study = Interleaved(tmp_path, problem, seed=seed, evaluations=BUDGET, sampler="in order")
+    study = study_of(tmp_path, seed, "in order")
     study.run(kills=6)
 
     check(study)
@@ -61,15 +56,7 @@ def test_what_a_killed_driver_had_begun_is_done_though_all_others_wait_for_it(tm
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_driver_that_was_taken_for_dead_may_be_given_back_what_it_had(tmp_path, seed):
-    problem = LayeredTarget(start_labels=("one",)).bind(fake_network())
-    study = Interleaved(
-        tmp_path,
-        problem,
-        seed=seed,
-        evaluations=BUDGET,
-        capacity=1 + seed % 2,
-        polish=6 * (seed % 3 == 2),
-    )
+    study = study_of(tmp_path, seed, capacity=1 + seed % 2, polish=6 * (seed % 3 == 2))
     study.run(kills=3, sleeps=12, most=2 + seed % 3)
 
     check(study)
