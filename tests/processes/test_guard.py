@@ -102,6 +102,20 @@ def test_a_worker_that_is_stopped_in_an_evaluation_is_out_of_time(tmp_path):
     assert outcome.error.failure == "timeout"
 
 
+def test_a_stopped_worker_that_its_guard_has_ended_first_is_out_of_time(tmp_path):
+    # As where the pool's own process has to wait for a busy machine meanwhile.
+    with ProcessPool(workers=1, timeout_s=1.0) as workers:
+        submit(workers, Acting(act=stop, folder=tmp_path), CHANGED[0])
+        workers.wait(0.0)
+        wait_until((tmp_path / "pid").exists)
+        stopped = int((tmp_path / "pid").read_text())
+        wait_until(lambda: not is_running(stopped))
+        outcome = next_finished(workers).answer
+
+    assert outcome.error.failure == "timeout"
+    assert int((tmp_path / "pid").read_text()) == stopped  # no other worker has tried it
+
+
 def test_a_worker_that_is_stopped_between_evaluations_is_replaced(tmp_path):
     with ProcessPool(workers=1, timeout_s=1.0) as workers:
         evaluate(workers, Acting(act=note_pid, folder=tmp_path), CHANGED[0])
@@ -114,6 +128,7 @@ def test_a_worker_that_is_stopped_between_evaluations_is_replaced(tmp_path):
 
 
 def stop(folder: Path) -> None:
+    note_pid(folder)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 

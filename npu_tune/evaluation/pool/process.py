@@ -12,6 +12,7 @@ from typing import IO
 from npu_tune.errors import EvaluationError, ExecutorError, NpuTuneWarning, WorkerLostError
 from npu_tune.evaluation.memory import blamed_on_memory
 from npu_tune.evaluation.pool.attempts import (
+    KILLED,
     LOSSES,
     Attempts,
     WorkerStartError,
@@ -216,6 +217,8 @@ class ProcessPool(Pool[Answer]):
         if death.under_way is None:
             return self._lose(job, f"A worker process ended: {death.how}{death.last_words}.")
         key, seconds = death.under_way
+        if death.how == KILLED and seconds >= self._timeout_s:  # its guard was the first to see it
+            return self._blame(job, key, timeout_error(self._timeout_s), seconds)
         crash = crash_error(death.how, death.last_words)
         error = blamed_on_memory(crash, self._memory_limit)
         if error is crash and self._attempts.crashed(job.ticket, key):
