@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import time
 import uuid
 import warnings
@@ -12,13 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from npu_tune.errors import ExecutorError, NpuTuneError, NpuTuneWarning, WorkerLostError
-from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError, start_error
+from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError
 from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.messages import pickled
-from npu_tune.evaluation.pool.process import PARTING_S, ProcessPool
-from npu_tune.evaluation.pool.ray_cluster import RayConnection, first_line, ray_errors
+from npu_tune.evaluation.pool.process import PARTING_S
+from npu_tune.evaluation.pool.ray_cluster import (
+    RayConnection,
+    ray_errors,
+    reason_of,
+    worker_start_error,
+)
 from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
+from npu_tune.evaluation.pool.ray_worker import RayWorker
 from npu_tune.validation import key_note
 
 START_TIMEOUT_S = 60.0
@@ -27,54 +32,6 @@ START_TIMEOUT_S = 60.0
 
 SETTLE_S = 5.0
 """For the other workers to start that have room when the first one runs."""
-
-
-class RayWorker:
-    """A Ray actor: holds what it needs, and one worker process in which it does tasks.
-
-    A compiler in the actor itself could neither be stopped when it hangs nor crash without
-    taking the actor along.
-
-    Args:
-        timeout_s: the time one evaluation may take.
-        memory_limit: bytes that each process of it may have; None for any number.
-    """
-
-    def __init__(self, timeout_s: float, memory_limit: int | None = None) -> None:
-        # What was lost on this machine is tried again on another one.
-        self._pool: ProcessPool[Any] = ProcessPool(
-            workers=1, timeout_s=timeout_s, memory_limit=memory_limit, losses=1
-        )
-        self._binding: Binding | None = None
-
-    def ready(self) -> None:
-        """Answers as soon as the actor runs."""
-
-    def close(self) -> None:
-        """Lets the worker process close its problem."""
-        self._pool.close()
-
-    def run(self, task: bytes, digest: str, payload: list[Any]) -> Any:
-        """Does one task; an error of the pool is an answer too.
-
-        Args:
-            task: what to do, pickled.
-            digest: of the binding.
-            payload: where the binding's payload lies in Ray's object store, in a list so that it
-                is fetched only when it is needed.
-        """
-        import ray  # noqa: PLC0415 - this runs in a process of Ray's
-
-        if self._binding is None or self._binding.digest != digest:
-            self._binding = Binding(digest, payload=ray.get(payload[0]))
-        try:
-            self._pool.submit(0, pickle.loads(task), self._binding)  # noqa: S301 - our driver's
-            while True:
-                finished = self._pool.wait(3600.0)
-                if finished is not None:
-                    return finished.answer
-        except NpuTuneError as error:
-            return error
 
 
 @dataclass
@@ -99,7 +56,8 @@ class RayPool(Pool[Answer]):
         memory_limit: bytes that each process of it may have; None for any number.
         address: of a cluster, or ``auto``; None uses the Ray this process is connected to, or
             starts one on this machine.
-        start_timeout_s: for the cluster to find room for the first worker.
+        start_timeout_s: for the cluster to find room for the first worker, beside the time that
+            Ray gives itself to make its environment.
         needs: what each worker holds, and the environment that it runs in.
     """
 
@@ -159,7 +117,7 @@ class RayPool(Pool[Answer]):
             self._all_lost_at = None
         elif self._all_lost_at is None:
             self._all_lost_at = time.monotonic()
-        elif time.monotonic() - self._all_lost_at > self._start_timeout_s:
+        elif time.monotonic() - self._all_lost_at > self._patience_s:
             raise ExecutorError(
                 "All workers on the Ray cluster are lost, and it has no room for new ones.",
                 remedy="Mend the cluster, then run the same command again.",
@@ -179,6 +137,11 @@ class RayPool(Pool[Answer]):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @property
+    def _patience_s(self) -> float:
+        """For a worker to be there, where none is."""
+        return self._start_timeout_s + self._needs.setup_timeout_s
 
     def _require_ray(self) -> None:
         """Raises ExecutorError where a Ray that was started here has ended."""
@@ -212,14 +175,14 @@ class RayPool(Pool[Answer]):
             needs=self._needs,
         )
         self._ray = self._connection.ray
-        needs = self._needs.options()
+        options = self._connection.worker_options
         with ray_errors():
-            self._worker = self._ray.remote(max_restarts=0, **needs)(RayWorker)
+            self._worker = self._ray.remote(max_restarts=0, **options)(RayWorker)
         self._title = f"npu-tune: {title}"
         # All are asked for at once, so that a cluster that grows by itself sees what is wanted.
         self._slots = [self._new_slot() for _ in range(self._capacity)]
         awaited = [slot.awaited for slot in self._slots]
-        done, _ = self._ray.wait(awaited, num_returns=1, timeout=self._start_timeout_s)
+        done, _ = self._ray.wait(awaited, num_returns=1, timeout=self._patience_s)
         if not done:
             raise self._no_room()
         # The others are waited for no longer than until they would be there if there was room.
@@ -262,12 +225,11 @@ class RayPool(Pool[Answer]):
             with ray_errors(lost):
                 answer = self._ray.get(slot.awaited)
         except lost as error:
-            reason = first_line(error)
             if not slot.ready and not self._attempts.failed_start():
-                raise start_error("A Ray worker", reason, "") from error
+                raise worker_start_error(error) from error
             self._require_ray()  # without it, a new actor of that name would be waited for
             self._slots[self._slots.index(slot)] = self._new_slot()
-            return None if job is None else self._lose(job, reason)
+            return None if job is None else self._lose(job, reason_of(error))
         slot.ready, slot.awaited, slot.job = True, None, None
         if job is None:
             return None

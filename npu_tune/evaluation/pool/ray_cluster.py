@@ -54,6 +54,7 @@ class RayConnection(Closing):
 
     Attributes:
         ray: the module.
+        worker_options: with which Ray is asked for a worker.
 
     Raises:
         ExecutorError: if there is no such cluster, or Ray cannot be started, or would not have
@@ -65,17 +66,23 @@ class RayConnection(Closing):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray  # noqa: PLC0415 - slow to import, and not needed for --help
 
+        needs.require_sound()
         self.ray: Any = ray
+        self.worker_options: dict[str, Any] = needs.held()
+        runtime_env = dict(needs.runtime_env)
         self._local: _LocalRay | None = None
         with contextlib.ExitStack() as until_connected:
-            if not ray.is_initialized():
+            if ray.is_initialized():
+                self.worker_options |= {"runtime_env": runtime_env} if runtime_env else {}
+            else:
                 if address is None:
                     needs.require_here()
                     self._local = until_connected.enter_context(_LocalRay(processors))
                     _adopt(self._local.auth_mode)
                     address = self._local.address
                 until_connected.callback(ray.shutdown)
-                _connect(address)
+                # Only what is said here may name folders of this machine, which Ray then hands out.
+                _connect(address, runtime_env)
             self._opened = until_connected.pop_all()
 
     def is_alive(self) -> bool:
@@ -102,17 +109,39 @@ def ray_errors(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         yield
     except but:
         raise
+    except ray.exceptions.RuntimeEnvSetupError as error:
+        raise ExecutorError(
+            f"Ray cannot make the environment of the workers{key_note('executor.runtime_env')}: {reason_of(error)}.",
+            remedy="Mend it, or what the nodes need for it. A node remembers for ten minutes that an "
+            "environment has failed, unless its Ray is started again.",
+        ) from error
     except ray.exceptions.RayError as error:
         raise ExecutorError(
-            f"Ray cannot go on: {first_line(error)}.",
+            f"Ray cannot go on: {reason_of(error)}.",
             remedy=f"Mend the cluster, or evaluate without Ray{key_note('executor.kind')}; then run the "
             "same command again.",
         ) from error
 
 
-def first_line(error: Exception) -> str:
-    """What an error of Ray's says before it goes into details."""
-    return sentence_of(error).strip().splitlines()[0].rstrip(".")
+def reason_of(error: Exception) -> str:
+    """What an error of Ray's says in one line."""
+    lines = sentence_of(error).strip().splitlines()
+    # What went wrong in another process stands last, behind the calls that led to it.
+    is_from_elsewhere = getattr(error, "actor_init_failed", False) or hasattr(
+        error, "error_message"
+    )
+    return lines[-1 if is_from_elsewhere else 0].strip().rstrip(".")
+
+
+def worker_start_error(error: Exception) -> WorkerStartError:
+    """The error of an actor that ended while it started."""
+    if not getattr(error, "actor_init_failed", False):
+        return start_error("A Ray worker", reason_of(error), "")
+    return WorkerStartError(
+        f"A Ray worker cannot start on its node: {reason_of(error)}.",
+        remedy="Install npu-tune and what the target needs there, or have Ray do it"
+        f"{key_note('executor.runtime_env')}.",
+    )
 
 
 class _LocalRay(Closing):
@@ -219,13 +248,13 @@ def _fits(place: str) -> bool:
     return length <= MOST_BYTES_OF_FOLDER and os.access(place, os.W_OK | os.X_OK)
 
 
-def _connect(address: str) -> None:
+def _connect(address: str, runtime_env: dict[str, Any]) -> None:
     import ray  # noqa: PLC0415 - slow to import, and not needed for --help
 
     try:
         with _kept_signal_handlers():
             _require_reachable(address)
-            ray.init(address=address, **_QUIETLY)
+            ray.init(address=address, runtime_env=runtime_env or None, **_QUIETLY)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ExecutorError(
             f"Cannot connect to Ray at {address!r}{key_note('executor.address')}: {str(error).rstrip('.')}.",

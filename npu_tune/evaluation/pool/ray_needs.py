@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from npu_tune.errors import ExecutorError
 from npu_tune.validation import key_note
+
+SETUP_TIMEOUT_S = 600.0
+"""How long Ray takes to make an environment on a node where nothing else is said (its
+``config.setup_timeout_seconds``)."""
+
+_WITHOUT_END_S = 86_400.0
+"""Stands for a -1 there, with which Ray gives up on no environment."""
 
 _OF_RAY = ("node:", "accelerator_type:")
 """How the names of resources begin that Ray itself gives to the nodes that it starts."""
@@ -29,14 +37,35 @@ class WorkerNeeds:
     resources: Mapping[str, float] = field(default_factory=dict)
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
 
-    def options(self) -> dict[str, Any]:
-        """As options of a Ray actor."""
-        options: dict[str, Any] = {"num_cpus": self.num_cpus, "resources": dict(self.resources)}
+    def held(self) -> dict[str, Any]:
+        """What an actor of Ray's is to hold, as its options."""
+        held: dict[str, Any] = {"num_cpus": self.num_cpus, "resources": dict(self.resources)}
         if self.memory is not None:
-            options["memory"] = self.memory
-        if self.runtime_env:
-            options["runtime_env"] = dict(self.runtime_env)
-        return options
+            held["memory"] = self.memory
+        return held
+
+    @property
+    def setup_timeout_s(self) -> float:
+        """Seconds within which Ray makes the environment on a node, or says that it cannot."""
+        if not self.runtime_env:
+            return 0.0
+        config = self.runtime_env.get("config") or {}
+        seconds = float(config.get("setup_timeout_seconds", SETUP_TIMEOUT_S))
+        return seconds if seconds >= 0 else _WITHOUT_END_S
+
+    def require_sound(self) -> None:
+        """Checks that Ray takes all of it, before anything is connected or started.
+
+        Raises:
+            ExecutorError: if it does not.
+        """
+        import ray  # noqa: PLC0415 - slow to import, and not needed for --help
+        from ray.runtime_env import RuntimeEnv  # noqa: PLC0415
+
+        with _refusals("executor.runtime_env"):
+            RuntimeEnv(**self.runtime_env)
+        with _refusals("executor.resources"):
+            ray.remote(**self.held())(type("Held", (), {}))
 
     def require_here(self) -> None:
         """Checks that a Ray that is started on this machine alone can have what a worker holds.
@@ -60,3 +89,16 @@ class WorkerNeeds:
             parts.append(f"memory = {self.memory}")
         parts += [f"{name} = {count:g}" for name, count in self.resources.items()]
         return ", ".join(parts)
+
+
+@contextlib.contextmanager
+def _refusals(key: str) -> Iterator[None]:
+    """Turns what Ray says of an argument into an ExecutorError."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        said = str(error).splitlines()[0].rstrip(".")
+        raise ExecutorError(
+            f"Ray takes no workers of this kind{key_note(key)}: {said}.",
+            remedy="Mend what workers on Ray are to hold, or leave it out.",
+        ) from error

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -26,6 +28,7 @@ from fake_targets import (
 
 from npu_tune.errors import ExecutorError, NpuTuneWarning
 from npu_tune.evaluation.pool.ray import RayPool
+from npu_tune.evaluation.pool.ray_cluster import RayConnection, worker_start_error
 from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.tuning import run_study
 
@@ -260,6 +263,80 @@ def test_a_cluster_that_is_not_there_is_an_error():
         pytest.raises(ExecutorError, match="Cannot connect"),
     ):
         submit(pool, LayeredTarget(), CHANGED[0])
+
+
+def test_a_worker_finds_what_its_environment_brings_from_this_machine(tmp_path):
+    brought = tmp_path / "brought"
+    brought.mkdir()
+    (brought / "brought_along.py").touch()
+    needs = WorkerNeeds(runtime_env={"working_dir": str(brought), "env_vars": {"BROUGHT": "yes"}})
+    with RayPool(workers=1, timeout_s=60.0, needs=needs) as pool:
+        target = Acting(act=find_what_was_brought, folder=tmp_path)
+        assert evaluate(pool, target, CHANGED[0]).answer.error is None
+
+    assert (tmp_path / "found").read_text() == "yes"
+
+
+def find_what_was_brought(folder):
+    assert importlib.util.find_spec("brought_along")
+    (folder / "found").write_text(os.environ["BROUGHT"])
+
+
+def test_an_environment_that_cannot_be_made_is_an_error_that_says_why_not(tmp_path):
+    needs = WorkerNeeds(runtime_env={"working_dir": f"file://{tmp_path}/missing.zip"})
+    with (
+        RayPool(workers=1, timeout_s=60.0, needs=needs) as pool,
+        pytest.raises(ExecutorError, match=r"cannot make the environment.*missing\.zip"),
+    ):
+        submit(pool, LayeredTarget(), CHANGED[0])
+
+
+def test_an_actor_that_cannot_start_on_its_node_is_an_error_that_says_what_is_missing():
+    class Incomplete:
+        def __init__(self):
+            importlib.import_module("nothing_of_this_name")
+
+        def ready(self):
+            pass
+
+    with RayConnection(None, processors=1, needs=WorkerNeeds()) as connection:
+        ray = connection.ray
+        with pytest.raises(ray.exceptions.RayActorError) as caught:
+            ray.get(ray.remote(Incomplete).remote().ready.remote())
+        error = worker_start_error(caught.value)
+
+    assert "No module named 'nothing_of_this_name'." in str(error)
+    assert "Install npu-tune" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ({"runtime_env": {"pip": 3}}, "'pip'"),
+        ({"runtime_env": {"working_dir": "missing"}}, "missing is not a valid path"),
+        ({"runtime_env": {"config": {"setup_timeout_seconds": "x"}}}, "setup_timeout_seconds"),
+        ({"resources": {"CPU": 1}}, "num_cpus"),
+        ({"resources": {"memory": 1}}, "memory"),
+    ],
+)
+def test_what_ray_does_not_take_is_refused_before_it_starts(tmp_path, needs, said):
+    with pytest.raises(ExecutorError, match=said) as refusal:
+        run_fake(tmp_path / "s", 2, executor={"kind": "ray", "workers": 1, **needs})
+    assert "leave it out" in refusal.value.remedy
+    assert not ray_was_started()
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 0.0),
+        ({"pip": ["numpy"]}, 600.0),
+        ({"pip": ["numpy"], "config": {"setup_timeout_seconds": 90}}, 90.0),
+        ({"pip": ["numpy"], "config": {"setup_timeout_seconds": -1}}, 86_400.0),
+    ],
+)
+def test_an_environment_is_waited_for_as_long_as_ray_makes_it(environment, seconds):
+    assert WorkerNeeds(runtime_env=environment).setup_timeout_s == seconds
 
 
 def test_a_custom_resource_that_a_local_ray_does_not_have_is_refused_before_it_starts(tmp_path):
