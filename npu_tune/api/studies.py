@@ -45,6 +45,7 @@ _ARGUMENTS: Mapping[str, str] = {
     "executor.workers": "workers",
     "executor.timeout_s": "timeout",
     "executor.memory_limit": "memory_limit",
+    "executor.start_timeout_s": "start_timeout",
     "executor.num_cpus": "num_cpus",
     "executor.memory": "memory",
     "executor.resources": "resources",
@@ -76,6 +77,7 @@ def tune(
     timeout: str | float | None = None,
     memory_limit: str | int | None = None,
     address: str | None = None,
+    start_timeout: str | float | None = None,
     num_cpus: float | None = None,
     memory: str | int | None = None,
     resources: Mapping[str, float] | None = None,
@@ -116,8 +118,9 @@ def tune(
         memory_limit: what each process of an evaluation may have, such as ``"4 GiB"``, or bytes;
             any number if None.
         address: of an existing Ray cluster.
-        num_cpus: processors that Ray reserves for each worker, as the next three for ``ray``
-            only; 1 if None.
+        start_timeout: what a Ray cluster may take to have room for the first worker, such as
+            ``"10m"``, or seconds; a minute if None. For ``ray`` only, as the next four.
+        num_cpus: processors that Ray reserves for each worker; 1 if None.
         memory: main memory that Ray reserves for each worker, such as ``"2 GiB"``, or bytes.
         resources: custom resources of the cluster's nodes that each worker holds, such as
             ``{"board": 1}``.
@@ -181,6 +184,7 @@ def tune(
             "timeout_s": timeout,
             "memory_limit": memory_limit,
             "address": address,
+            "start_timeout_s": start_timeout,
             "num_cpus": num_cpus,
             "memory": memory,
             "resources": None if resources is None else dict(resources),

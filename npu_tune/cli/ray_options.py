@@ -12,6 +12,11 @@ from npu_tune.errors import UsageError
 
 _OPTIONS = (
     click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address."),
+    click.option(
+        "--start-timeout",
+        metavar="TIME",
+        help="What a Ray cluster may take to have room for the first worker. [default: 1m]",
+    ),
     click.option("--num-cpus", type=float, help="Processors per worker on Ray. [default: 1]"),
     click.option("--memory", metavar="SIZE", help="Memory per worker on Ray, such as '2 GiB'."),
     click.option(
@@ -28,6 +33,7 @@ _OPTIONS = (
 )
 
 _FLAGS = {
+    "start_timeout_s": "--start-timeout",
     "num_cpus": "--num-cpus",
     "memory": "--memory",
     "resources": "--resources",
@@ -36,38 +42,38 @@ _FLAGS = {
 
 
 def ray_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command ``ray`` and what its workers hold."""
+    """Gives a command ``ray`` and what else is said to Ray."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def ray_table(ray: str | None, **needs: Any) -> dict[str, Any]:
+def ray_table(ray: str | None, **options: Any) -> dict[str, Any]:
     """What the options say, as keys of ``[executor]``.
 
     Args:
         ray: ``local``, ``auto`` or an address; None where Ray is not asked for.
-        needs: of each worker, by key.
+        options: the others, by key.
 
     Raises:
-        UsageError: if workers on Ray are told what to hold and Ray is not asked for.
+        UsageError: if another one is given and Ray is not asked for.
     """
-    given = [_FLAGS[key] for key, value in needs.items() if value is not None]
+    given = [_FLAGS[key] for key, value in options.items() if value is not None]
     if ray is None and given:
         raise UsageError(
-            f"{given[0]} is for workers on Ray.", remedy="Say where with --ray, or leave it out."
+            f"{given[0]} is for Ray.", remedy="Say where with --ray, or leave it out."
         )
-    return {"kind": "process", **ray_changes(ray, **needs)}
+    return {"kind": "process", **ray_changes(ray, **options)}
 
 
-def ray_changes(ray: str | None, **needs: Any) -> dict[str, Any]:
+def ray_changes(ray: str | None, **options: Any) -> dict[str, Any]:
     """What the options change in ``[executor]`` of a study file; None for a key that is left out.
 
     Args:
         ray: ``local``, ``auto`` or an address; None where Ray is not asked for.
-        needs: of each worker, by key.
+        options: the others, by key.
     """
-    table = {key: value for key, value in needs.items() if value is not None}
+    table = {key: value for key, value in options.items() if value is not None}
     for key in table.keys() & {"resources", "runtime_env"}:
         table[key] = _json_object(_FLAGS[key], table[key])
     if ray is not None:

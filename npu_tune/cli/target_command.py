@@ -44,6 +44,7 @@ STUDY_FLAGS: Mapping[str, str] = {
     "executor.address": "--ray",
     "executor.workers": "--workers",
     "executor.timeout_s": "--timeout",
+    "executor.start_timeout_s": "--start-timeout",
     "executor.num_cpus": "--num-cpus",
     "executor.memory": "--memory",
     "executor.resources": "--resources",

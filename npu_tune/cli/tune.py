@@ -114,6 +114,7 @@ def tune(
     calibration: Path | None,
     no_check: bool,
     ray: str | None,
+    start_timeout: str | None,
     num_cpus: float | None,
     memory: str | None,
     resources: str | None,
@@ -151,7 +152,12 @@ def tune(
             "timeout_s": timeout,
             "memory_limit": memory_limit,
             **ray_table(
-                ray, num_cpus=num_cpus, memory=memory, resources=resources, runtime_env=runtime_env
+                ray,
+                start_timeout_s=start_timeout,
+                num_cpus=num_cpus,
+                memory=memory,
+                resources=resources,
+                runtime_env=runtime_env,
             ),
         },
     }
@@ -176,6 +182,7 @@ def run(
     *,
     workers: int | None,
     ray: str | None,
+    start_timeout: str | None,
     num_cpus: float | None,
     memory: str | None,
     resources: str | None,
@@ -191,7 +198,12 @@ def run(
     from npu_tune.validation import keys_called  # noqa: PLC0415
 
     executor = ray_changes(
-        ray, num_cpus=num_cpus, memory=memory, resources=resources, runtime_env=runtime_env
+        ray,
+        start_timeout_s=start_timeout,
+        num_cpus=num_cpus,
+        memory=memory,
+        resources=resources,
+        runtime_env=runtime_env,
     )
     if workers is not None:
         executor["workers"] = workers

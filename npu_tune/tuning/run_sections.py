@@ -172,12 +172,19 @@ class ExecutorSection(Table):
             default="Ray starts on this machine",
         ),
     ] = None
-
+    start_timeout_s: Annotated[
+        Seconds | None,
+        key(
+            "how long a Ray cluster may take to have room for the first worker, in seconds or such "
+            'as `"10m"`: one that grows from nothing has to start a machine; only with '
+            '`kind = "ray"`, as the next four keys',
+            default="1 min",
+        ),
+    ] = None
     num_cpus: Annotated[
         PositiveFinite | None,
         key(
-            'processors that Ray reserves for each worker; only with `kind = "ray"`, as the '
-            "next three keys",
+            "processors that Ray reserves for each worker",
             default="1",
         ),
     ] = None
@@ -207,10 +214,12 @@ class ExecutorSection(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> ExecutorSection:
-        needs = (self.num_cpus, self.memory, self.resources or None, self.runtime_env or None)
-        if self.kind != "ray" and any(need is not None for need in needs):
+        for_ray = (self.start_timeout_s, self.num_cpus, self.memory)
+        is_for_ray = any(given is not None for given in for_ray)
+        if self.kind != "ray" and (is_for_ray or self.resources or self.runtime_env):
             raise ValueError(
-                "num_cpus, memory, resources and runtime_env are for kind = 'ray' only"
+                "start_timeout_s, num_cpus, memory, resources and runtime_env are for "
+                "kind = 'ray' only"
             )
         if self.kind == "inline" and (self.workers or 1) > 1:
             raise ValueError("the inline executor has one worker; use kind = 'process'")

@@ -7,7 +7,7 @@ from typing import Protocol
 from npu_tune.evaluation.pool.base import Answer, Pool
 from npu_tune.evaluation.pool.inline import InlinePool
 from npu_tune.evaluation.pool.process import ProcessPool
-from npu_tune.evaluation.pool.ray import RayPool
+from npu_tune.evaluation.pool.ray import START_TIMEOUT_S, RayPool
 from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
 from npu_tune.targets import Problem
 
@@ -36,6 +36,10 @@ class PoolOptions(Protocol):
         """Of a Ray cluster."""
 
     @property
+    def start_timeout_s(self) -> float | None:
+        """The time a Ray cluster may take to have room for the first worker."""
+
+    @property
     def needs(self) -> WorkerNeeds:
         """What a worker on Ray holds."""
 
@@ -60,5 +64,6 @@ def make_pool(options: PoolOptions, problem: Problem | None = None) -> Pool[Answ
         timeout_s=options.timeout_s,
         memory_limit=options.memory_limit,
         address=options.address,
+        start_timeout_s=options.start_timeout_s or START_TIMEOUT_S,
         needs=options.needs,
     )

@@ -206,7 +206,8 @@ class RayPool(Pool[Answer]):
         return ExecutorError(
             f"The Ray cluster has room for 0 of {self._capacity} workers, which need "
             f"{self._needs} each: it has {total:g} processors, and others may use them too.",
-            remedy=f"Ask for less{key_note('executor.num_cpus')}, or enlarge the cluster.",
+            remedy=f"Ask for less{key_note('executor.num_cpus')}, enlarge the cluster, or give one that "
+            f"grows by itself more time{key_note('executor.start_timeout_s')}.",
             room=0,
             workers=self._capacity,
         )

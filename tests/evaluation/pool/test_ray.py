@@ -291,6 +291,13 @@ def test_an_environment_that_cannot_be_made_is_an_error_that_says_why_not(tmp_pa
         submit(pool, LayeredTarget(), CHANGED[0])
 
 
+def test_a_cluster_may_be_given_the_time_that_it_needs_to_start_a_machine(tmp_path, cluster):
+    executor = {"kind": "ray", "workers": 1, "address": cluster.address, "start_timeout_s": 0.5}
+    with pytest.raises(ExecutorError, match="room for 0 of 1 workers") as refusal:
+        run_fake(tmp_path / "s", 2, executor=executor)
+    assert "more time" in refusal.value.remedy
+
+
 def test_an_actor_that_cannot_start_on_its_node_is_an_error_that_says_what_is_missing():
     class Incomplete:
         def __init__(self):
