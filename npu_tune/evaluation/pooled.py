@@ -45,6 +45,9 @@ class EvaluationTask(Task[Outcomes]):
     def refuse(self, error: NpuTuneError) -> Outcomes:
         raise error
 
+    def longest_s(self, timeout_s: float) -> float:
+        return len(self.requests) * timeout_s
+
     def is_lost(self, answer: Outcomes) -> bool:
         return any(isinstance(outcome.error, WorkerLostError) for outcome in answer)
 

@@ -18,6 +18,7 @@ from fake_targets import (
     HangingTarget,
     Waiting,
     is_running,
+    parent_of,
     start_daemon,
     wait_until,
 )
@@ -30,10 +31,6 @@ SLEEPER = [sys.executable, "-S", "-c", "import threading; threading.Event().wait
 
 def pids(folder: Path) -> list[int]:
     return [int(pid) for pid in (folder / "pids").read_text().split()]
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @pytest.fixture

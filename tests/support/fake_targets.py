@@ -379,6 +379,10 @@ def wait_until(happened: Callable[[], bool], *, patience_s: float = 60.0) -> Non
         threading.Event().wait(0.01)
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def is_running(pid: int) -> bool:
     """False for a process that is gone, or is dead and only waits to be collected."""
     try:

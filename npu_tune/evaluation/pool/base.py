@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,14 @@ class Task(ABC, Generic[Answer]):
         Raises:
             NpuTuneError: the same, where nothing can go on without it.
         """
+
+    def longest_s(self, timeout_s: float) -> float:  # noqa: ARG002 - for subclasses
+        """What a worker may take for it without a crash; infinity where nobody can say.
+
+        Args:
+            timeout_s: the time one evaluation may take.
+        """
+        return math.inf
 
     def is_lost(self, answer: Answer) -> bool:  # noqa: ARG002 - for subclasses
         """True for an answer that says the worker, not the task, was at fault: it is tried again."""

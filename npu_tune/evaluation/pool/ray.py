@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from npu_tune.errors import ExecutorError, NpuTuneError, NpuTuneWarning, WorkerLostError
-from npu_tune.evaluation.pool.attempts import Attempts, WorkerStartError
+from npu_tune.evaluation.pool.attempts import CRASHES, Attempts, WorkerStartError
 from npu_tune.evaluation.pool.base import Answer, Finished, Pool, Submission, Task
 from npu_tune.evaluation.pool.binding import Binding
 from npu_tune.evaluation.pool.messages import pickled
@@ -30,18 +30,30 @@ START_TIMEOUT_S = 60.0
 """For a cluster to find room for the workers; clusters that grow by themselves need some time."""
 
 
+LEEWAY_S = 600.0
+"""For an actor to start its worker, also again and again, beside what its evaluations may take."""
+
 SETTLE_S = 5.0
 """For the other workers to start that have room when the first one runs."""
 
 
 @dataclass
 class _Slot(Generic[Answer]):
-    """An actor, and what is awaited of it: that it is there, or an answer."""
+    """An actor, and what is awaited of it: that it is there, or an answer.
+
+    Args:
+        actor: of Ray.
+        awaited: a reference to what it answers; None while it is idle.
+        ready: whether it is there.
+        job: what it does.
+        due: when it has to have answered, by the monotonic clock.
+    """
 
     actor: Any
     awaited: Any
     ready: bool = False
     job: Submission[Answer] | None = None
+    due: float = math.inf
 
 
 class RayPool(Pool[Answer]):
@@ -104,13 +116,14 @@ class RayPool(Pool[Answer]):
     def wait(self, timeout_s: float) -> Finished[Answer] | None:
         while self._again and self._idle():
             self._start(self._again.popleft())
+        if (finished := self._end_late()) is not None:
+            return finished
         awaited = [slot.awaited for slot in self._slots if slot.awaited is not None]
         if not awaited:
             return None
         done, _ = self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
         if not done:
             self._require_ray()
-        finished = None
         for slot in [slot for slot in self._slots if slot.awaited in done]:
             finished = self._take(slot)
         if any(slot.ready for slot in self._slots):
@@ -167,6 +180,8 @@ class RayPool(Pool[Answer]):
             run = slot.actor.run.options(name=f"evaluate {binding.title}")
             slot.awaited = run.remote(task, binding.digest, [self._payloads[binding.digest]])
             slot.job = job
+            longest_s = CRASHES * job.task.longest_s(self._timeout_s)
+            slot.due = time.monotonic() + longest_s + LEEWAY_S
 
     def _start_actors(self, title: str) -> None:
         self._connection = RayConnection(
@@ -231,7 +246,7 @@ class RayPool(Pool[Answer]):
             self._require_ray()  # without it, a new actor of that name would be waited for
             self._slots[self._slots.index(slot)] = self._new_slot()
             return None if job is None else self._lose(job, reason_of(error))
-        slot.ready, slot.awaited, slot.job = True, None, None
+        slot.ready, slot.awaited, slot.job, slot.due = True, None, None, math.inf
         if job is None:
             return None
         if isinstance(answer, WorkerStartError) and self._attempts.failed_start():
@@ -247,6 +262,19 @@ class RayPool(Pool[Answer]):
             return None
         self._attempts.forget(job.ticket)
         return Finished(job.ticket, answer)
+
+    def _end_late(self) -> Finished[Answer] | None:
+        """Replaces an actor that should have answered long ago, such as one that is stopped.
+
+        Evaluations that take too long are ended on their node: this is about the actor itself.
+        """
+        now = time.monotonic()
+        late = next((slot for slot in self._slots if slot.due < now), None)
+        if late is None or late.job is None or self._ray.wait([late.awaited], timeout=0)[0]:
+            return None
+        self._ray.kill(late.actor)
+        self._slots[self._slots.index(late)] = self._new_slot()
+        return self._lose(late.job, "it does not answer")
 
     def _lose(self, job: Submission[Answer], reason: str) -> Finished[Answer] | None:
         if self._attempts.lost(job.ticket):

@@ -22,11 +22,13 @@ from fake_targets import (
     Waiting,
     Where,
     is_running,
+    parent_of,
     take_much,
     wait_until,
 )
 
 from npu_tune.errors import ExecutorError, NpuTuneWarning
+from npu_tune.evaluation.pool import ray as ray_pool
 from npu_tune.evaluation.pool.ray import RayPool
 from npu_tune.evaluation.pool.ray_cluster import RayConnection, worker_start_error
 from npu_tune.evaluation.pool.ray_needs import WorkerNeeds
@@ -153,6 +155,26 @@ def test_what_was_lost_with_its_node_is_evaluated_on_another(tmp_path, cluster):
     here = LayeredTarget().evaluate(NETWORK, CHANGED[0])
     assert finished.answer.evaluation.metrics == dict(here.metrics)
     assert not is_running(pid)
+
+
+def test_an_actor_that_is_stopped_is_replaced_and_its_task_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_pool, "LEEWAY_S", 4.0)
+    with RayPool(workers=1, timeout_s=0.5) as pool:
+        evaluate(pool, LayeredTarget(), CHANGED[0])
+        submit(pool, Acting(act=stop_the_actor_once, folder=tmp_path), CHANGED[0], 3)
+        finished = next_finished(pool)
+
+    assert finished.ticket == 3
+    assert finished.answer.error is None
+
+
+def stop_the_actor_once(folder):
+    if not (folder / "stopped").exists():
+        (folder / "stopped").touch()
+        actor = os.getpid()
+        for _ in range(3):  # a worker has two guards
+            actor = parent_of(actor)
+        os.kill(actor, signal.SIGSTOP)
 
 
 def test_a_cluster_that_stays_without_room_is_an_error(tmp_path, cluster):
