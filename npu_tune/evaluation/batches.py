@@ -1,8 +1,10 @@
-"""How many evaluations are handed to a worker at once."""
+"""How many evaluations are handed to a worker at once, and when some are made ready for it."""
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from collections.abc import Iterable
 
 MOST = 16
@@ -16,6 +18,15 @@ _SHARE_OF_BUDGET = 0.02
 
 _MEMORY = 0.8
 """Weight of what was known of the duration when one more was measured."""
+
+_GAP = 0.05
+"""Of the duration of a task a worker may wait for the driver, before the next is made ready."""
+
+_TASKS = 9
+"""So many tasks are looked back on; the median of them minds no single one, such as the first."""
+
+_SHARE_READY = 0.01
+"""Of the planned evaluations may wait for a worker."""
 
 
 class BatchSize:
@@ -51,3 +62,34 @@ class BatchSize:
             if taken > 0:
                 known = taken if self._mean_s is None else self._mean_s
                 self._mean_s = _MEMORY * known + (1 - _MEMORY) * taken
+
+
+class Ahead:
+    """Whether a task is made ready while all workers are busy, for the first that is free again.
+
+    That worker then does not wait until the driver has proposed something, and the driver proposes
+    while all are at work. What is proposed ahead knows one answer less. It is therefore done only
+    where the driver takes more than a twentieth of what a task takes; never with one worker, so
+    that every proposal knows all that was evaluated before it; and never where more than a
+    hundredth of the planned evaluations would wait.
+
+    Args:
+        workers: how many there are.
+        budget: evaluations that are planned in all; None where that is not known.
+    """
+
+    def __init__(self, workers: int, *, budget: int | None = None) -> None:
+        self._most = 0.0 if workers == 1 else math.inf
+        if budget is not None:
+            self._most = min(self._most, _SHARE_READY * budget)
+        self._gaps: deque[float] = deque(maxlen=_TASKS)
+
+    def pays(self, size: int) -> bool:
+        """Whether a task of so many evaluations is to be made ready."""
+        is_known = len(self._gaps) == _TASKS
+        return size <= self._most and is_known and statistics.median(self._gaps) > _GAP
+
+    def learn(self, driver_s: float, task_s: float) -> None:
+        """Takes in what the driver has taken between two tasks, and what the former has taken."""
+        if task_s > 0:
+            self._gaps.append(driver_s / task_s)

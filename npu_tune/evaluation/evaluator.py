@@ -55,7 +55,11 @@ class Evaluator(Closing):
 
     @abstractmethod
     def submit(self, ticket: int, request: Request) -> None:
-        """Starts an evaluation; only called while ``free`` is positive."""
+        """Starts an evaluation, or has it wait for a worker; only called while ``free`` is positive."""
+
+    def withdraw(self) -> list[int]:
+        """Takes back what no worker was given yet; returns the tickets, which get no outcome."""
+        return []
 
     @abstractmethod
     def wait(self, timeout_s: float) -> Finished[Outcome] | None:

@@ -110,6 +110,12 @@ class StoredEvaluator(Evaluator):
         self._requests[ticket] = request
         self._evaluator.submit(ticket, request)
 
+    def withdraw(self) -> list[int]:
+        tickets = self._evaluator.withdraw()
+        for ticket in tickets:
+            del self._requests[ticket]
+        return tickets
+
     def wait(self, timeout_s: float) -> Finished[Outcome] | None:
         if self._found:
             return self._found.popleft()

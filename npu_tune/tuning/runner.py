@@ -129,6 +129,8 @@ class Runner:
         self.enter(Phase.STARTS)
         starts = new_starts(self._starts, self._trials)
         while True:
+            if self._stop.requested:
+                self._running.drop(self._evaluator.withdraw())
             self._fill(starts)
             reason = None if self._is_busy() or self._polishing()[0] else self._reason()
             if reason is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from npu_tune.space import Configuration
 from npu_tune.tuning.recorder import Proposal
@@ -39,6 +39,11 @@ class UnderWay:
         if not self._keys[proposal.key]:
             del self._keys[proposal.key]
         return proposal
+
+    def drop(self, tickets: Iterable[int]) -> None:
+        """Takes off what is not evaluated after all."""
+        for ticket in tickets:
+            self.end(ticket)
 
     def has(self, key: str) -> bool:
         """Whether an evaluation of this key is under way."""
