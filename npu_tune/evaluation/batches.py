@@ -25,7 +25,7 @@ _GAP = 0.05
 _TASKS = 9
 """So many tasks are looked back on; the median of them minds no single one, such as the first."""
 
-_SHARE_READY = 0.01
+SHARE_READY = 0.002
 """Of the planned evaluations may wait for a worker."""
 
 
@@ -81,7 +81,7 @@ class Ahead:
     def __init__(self, workers: int, *, budget: int | None = None) -> None:
         self._most = 0.0 if workers == 1 else math.inf
         if budget is not None:
-            self._most = min(self._most, _SHARE_READY * budget)
+            self._most = min(self._most, SHARE_READY * budget)
         self._gaps: deque[float] = deque(maxlen=_TASKS)
 
     def pays(self, size: int) -> bool:

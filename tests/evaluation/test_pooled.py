@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import signal
 
@@ -15,6 +16,8 @@ from fake_targets import (
     Thrifty,
     Where,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from npu_tune.errors import CompilerCrashError, WorkerLostError
 from npu_tune.evaluation import Outcome
@@ -65,6 +68,57 @@ class Instant(Pool):
         pass
 
 
+class Clocked(Pool):
+    """Workers on a simulated clock; a driver that looks at the clock has taken some time.
+
+    Args:
+        workers: how many.
+        seconds: that an evaluation takes.
+        driver_s: that the driver takes between two looks at the clock.
+    """
+
+    capacity = 0
+    task_s = 0.001
+
+    def __init__(self, workers, seconds, driver_s):
+        self.capacity = workers
+        self.seconds = iter(seconds)
+        self.driver_s = driver_s
+        self.now = 0.0
+        self.running = []
+        self.keys = []
+        self.gaps = []
+        self.done_at = [0.0] * workers
+
+    @property
+    def free(self):
+        return self.capacity - len(self.running)
+
+    def submit(self, ticket, task, binding):
+        assert self.free > 0
+        took = [next(self.seconds) for _ in task.requests]
+        self.gaps.append(self.now - self.done_at.pop(0))
+        self.keys.append([request.key for request in task.requests])
+        answer = tuple(outcome(1.0, each) for each in took)
+        self.running.append((self.now + sum(took), Finished(ticket, answer)))
+
+    def wait(self, timeout_s):
+        if not self.running:
+            return None
+        first = min(self.running, key=lambda each: each[0])
+        self.running.remove(first)
+        self.now = max(self.now, first[0])
+        self.done_at.append(first[0])
+        return first[1]
+
+    def look(self):
+        self.now += self.driver_s
+        return self.now
+
+    def close(self):
+        pass
+
+
 def outcome(cycles=1.0, seconds=0.0):
     return Outcome(Evaluation({"cycles": cycles}), None, seconds)
 
@@ -73,12 +127,14 @@ def request(number=0, sample=0):
     return Request(CHANGED[number], f"key{number}", sample)
 
 
-def run(evaluator, requests):
-    """What comes of requests, by their number."""
+def run(evaluator, requests, begun=None):
+    """What comes of requests, by their number; notes how many are begun before each answer."""
     waiting, answers = list(enumerate(requests)), {}
     while len(answers) < len(requests):
         while waiting and evaluator.free > 0:
             evaluator.submit(*waiting.pop(0))
+        if begun is not None:
+            begun.append(len(requests) - len(waiting) - len(answers))
         finished = evaluator.wait(10.0)
         if finished is not None:
             answers[finished.ticket] = finished.answer
@@ -206,3 +262,158 @@ def test_a_task_leaves_out_what_is_not_needed():
 
     assert "share" not in lean.evaluation.metrics
     assert "share" in whole.evaluation.metrics
+
+
+def clocked(workers=2, seconds=0.1, driver_s=0.02, budget=None):
+    """An evaluator on a simulated clock, and its pool."""
+    pool = Clocked(workers, itertools.repeat(seconds), driver_s)
+    problem = LayeredTarget().bind(NETWORK)
+    return PooledEvaluator(pool, problem, budget=budget, clock=pool.look), pool
+
+
+def numbered(count, *, same=0):
+    """Requests of different keys, but for so many at the end."""
+    return [Request(CHANGED[n % 3], f"key{min(n, count - same)}", n) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({}, 3),
+        ({"workers": 5}, 6),
+        ({"workers": 1}, 1),
+        ({"seconds": 2.0}, 2),  # the driver takes a hundredth of that
+        ({"budget": 499}, 2),
+        ({"budget": 500}, 3),
+        ({"seconds": 0.002, "budget": 10_000}, 15),  # batches of five
+        ({"seconds": 0.002, "budget": 10_000, "workers": 1}, 1),
+    ],
+)
+def test_one_task_waits_for_a_worker_where_proposals_take_long(options, most):
+    evaluator, pool = clocked(**options)
+    begun = []
+
+    answers = run(evaluator, numbered(200), begun)
+
+    assert sorted(answers) == list(range(200))
+    assert [key for task in pool.keys for key in task] == [f"key{n}" for n in range(200)]
+    assert max(begun) == most
+
+
+def test_a_worker_goes_on_at_once_with_what_waits():
+    evaluator, pool = clocked()
+
+    run(evaluator, numbered(100))
+
+    # Only until it is known what an evaluation takes does a worker wait for the driver.
+    assert max(pool.gaps[:10]) > 0
+    assert set(pool.gaps[20:]) == {0.0}
+
+
+def test_what_is_known_is_handed_out_before_anything_is_asked_ahead():
+    evaluator, _ = clocked(seconds=0.002, budget=10_000)
+    run(evaluator, numbered(100))
+    for ticket, each in enumerate(numbered(15)):
+        evaluator.submit(ticket, each)
+
+    free = []
+    for _ in range(5):
+        assert evaluator.wait(1.0) is not None
+        free.append(evaluator.free)
+
+    assert free == [0, 0, 0, 0, 5]
+
+
+def test_what_waits_can_be_withdrawn_and_is_never_evaluated():
+    evaluator, pool = clocked()
+    run(evaluator, numbered(50))
+    assert evaluator.withdraw() == []
+    for ticket, each in enumerate(numbered(3)):
+        evaluator.submit(ticket, each)
+    assert evaluator.free == 0
+
+    withdrawn = evaluator.withdraw()
+    answered = [evaluator.wait(1.0).ticket for _ in range(2)]
+
+    assert (withdrawn, sorted(answered)) == ([2], [0, 1])
+    assert evaluator.wait(1.0) is None
+    assert pool.keys[-2:] == [["key0"], ["key1"]]
+    assert evaluator.free == 2
+
+
+def test_evaluations_of_the_same_configuration_that_wait_go_to_several_workers():
+    evaluator, pool = clocked(seconds=0.002, budget=10_000)
+
+    answers = run(evaluator, numbered(120, same=20))
+
+    assert sorted(answers) == list(range(120))
+    assert all(len(set(task)) == len(task) for task in pool.keys)
+
+
+@given(
+    st.integers(2, 5),
+    st.lists(st.floats(0.001, 0.2), min_size=80, max_size=80),
+    st.floats(0.0, 0.05),
+    st.none() | st.integers(80, 2000),
+)
+def test_whatever_takes_how_long_no_more_than_one_task_waits(workers, seconds, driver_s, budget):
+    pool = Clocked(workers, seconds, driver_s)
+    problem = LayeredTarget().bind(NETWORK)
+    evaluator = PooledEvaluator(pool, problem, budget=budget, clock=pool.look)
+    begun = []
+
+    answers = run(evaluator, numbered(80), begun)
+
+    assert sorted(answers) == list(range(80))
+    assert [key for task in pool.keys for key in task] == [f"key{n}" for n in range(80)]
+    assert max(begun) <= (workers + 1) * max(map(len, pool.keys))
+    if budget is not None and budget < 500:
+        assert max(begun) <= workers
+
+
+@pytest.mark.parametrize("make", POOLS)
+@pytest.mark.parametrize(
+    ("target", "failure"), [(CrashingTarget, "crash"), (HangingTarget, "timeout")]
+)
+def test_what_a_worker_fails_at_is_no_fault_of_what_waits(tmp_path, make, target, failure):
+    failing = target(LayeredTarget(), where=Where("layer0/block", 24))
+    problem = Counting(failing, tmp_path / "log").bind(NETWORK)
+    fine = [c for c in some_configurations(problem.space, 40) if c["layer0/block"] != 24]
+    bad = CHANGED[1]
+    with make() as pool:
+        pool.task_s = 0.0  # one by one
+        # Every turn of the driver takes a second of this clock.
+        evaluator = PooledEvaluator(pool, problem, clock=itertools.count().__next__)
+        run(evaluator, [Request(each, problem.key(each)) for each in fine[:12]])
+        (tmp_path / "log").unlink()
+        waiting = [bad, *fine[12:20], bad, *fine[20:24]]
+        begun = []
+        requests = [Request(c, problem.key(c), n) for n, c in enumerate(waiting)]
+        answers = run(evaluator, requests, begun)
+
+    assert max(begun) == 3
+    lines = [line.partition(" ")[2] for line in (tmp_path / "log").read_text().splitlines()]
+    assert [answers[n].error is None for n in range(len(waiting))] == [c != bad for c in waiting]
+    assert {answers[0].error.failure, answers[9].error.failure} == {failure}
+    tries = 2 if failure == "crash" else 1
+    assert len(lines) == len(waiting) - 2 + 2 * tries
+
+
+def test_a_lost_worker_takes_nothing_along_that_waits(tmp_path):
+    problem = Counting(LayeredTarget(), tmp_path / "log").bind(NETWORK)
+    requests = [Request(c, problem.key(c)) for c in some_configurations(problem.space, 30)]
+    with ProcessPool(workers=2, timeout_s=60.0) as pool:
+        pool.task_s = 0.0
+        evaluator = PooledEvaluator(pool, problem, clock=itertools.count().__next__)
+        run(evaluator, requests[:12])
+        for ticket in range(3):
+            evaluator.submit(ticket, requests[12 + ticket])
+        for process in {int(line.split()[0]) for line in (tmp_path / "log").open()}:
+            os.kill(process, signal.SIGKILL)
+        answers = run(evaluator, [])
+        while len(answers) < 3:
+            finished = evaluator.wait(10.0)
+            if finished is not None:
+                answers[finished.ticket] = finished.answer
+
+    assert all(answer.error is None for answer in answers.values())

@@ -102,6 +102,21 @@ def test_what_the_store_has_takes_a_place_until_it_is_fetched(store):
     assert evaluator.free == evaluator.capacity == 3
 
 
+def test_what_is_withdrawn_from_the_workers_is_asked_for_no_more(store):
+    class Withdrawing(Scripted):
+        def withdraw(self):
+            return [self._waiting.pop()]
+
+    evaluator = StoredEvaluator(Withdrawing([outcome(1.0)]), store)
+    evaluator.submit(0, request(0))
+    evaluator.submit(1, request(1))
+
+    assert evaluator.withdraw() == [1]
+    assert [evaluator.wait(0.0) for _ in range(2)] == [Finished(0, outcome(1.0)), None]
+    evaluator.submit(1, request(2))
+    assert evaluator.free == 2
+
+
 def test_every_sample_is_found_under_its_number(store):
     inner = Scripted([outcome(1.0), outcome(2.0)])
     evaluator = StoredEvaluator(inner, store)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter, deque
 
 import pytest
@@ -126,3 +128,60 @@ def test_a_configuration_lost_with_its_worker_may_be_tried_again_later(run_with)
 
     assert story(more)[:4] == story(lost)
     assert not any(trial.failure for trial in more.trials[4:])
+
+
+class Ahead(Evaluator):
+    """One worker with one more evaluation waiting for it; somebody may press Ctrl-C meanwhile."""
+
+    capacity = 1
+
+    def __init__(self, *, stopped_after=None):
+        self._waiting = deque()
+        self._stopped_after = stopped_after
+        self.begun = self.evaluated = 0
+
+    @property
+    def free(self):
+        return 2 - len(self._waiting)
+
+    def submit(self, ticket, request):
+        self.begun += 1
+        self._waiting.append((ticket, request))
+
+    def withdraw(self):
+        withdrawn = [self._waiting.pop() for _ in range(len(self._waiting) - 1)]
+        return [ticket for ticket, _ in withdrawn]
+
+    def wait(self, timeout_s):
+        if self.evaluated == self._stopped_after:
+            self._stopped_after = None
+            os.kill(os.getpid(), signal.SIGINT)
+            return None
+        self.evaluated += 1
+        ticket, request = self._waiting.popleft()
+        return Finished(ticket, evaluate(PROBLEM, request.configuration))
+
+    def close(self):
+        self._waiting.clear()
+
+
+def evaluated_in(result):
+    return sum(trial.duplicate_of is None for trial in result.trials)
+
+
+def test_a_study_that_is_stopped_lets_go_what_waits_for_a_worker(run_with):
+    evaluator = Ahead(stopped_after=6)
+    layerwise = {"sampler": {"name": "layerwise"}}
+
+    stopped = run_with(evaluator, 20, **layerwise)
+    resumed = run_with(Ahead(), 20, **layerwise)
+
+    assert stopped.stopped == "interrupted"
+    # What had begun when Ctrl-C was pressed is evaluated; what waited is not.
+    assert (evaluator.begun, evaluator.evaluated, evaluated_in(stopped)) == (8, 7, 7)
+    assert story(resumed)[: len(stopped.trials)] == story(stopped)
+    assert evaluated_in(resumed) == 20
+
+
+def test_what_waits_for_a_worker_is_of_the_budget(run_with):
+    assert evaluated_in(run_with(Ahead(), 11)) == 11

@@ -30,3 +30,13 @@ def test_it_tells_what_looking_through_all_proposals_tells(steps):
         assert {key for key in "abc" if running.has(key)} == {p.key for p in expected.values()}
         assert running.reverts == reverts
         assert running.is_searching == (len(reverts) < len(expected))
+
+
+def test_what_is_dropped_is_under_way_no_more():
+    running = UnderWay()
+    for ticket, key in enumerate("aab"):
+        running.begin(ticket, Proposal(None, SPACE.default, key, "sampler"))
+
+    running.drop([1, 2])
+
+    assert (len(running), running.has("a"), running.has("b")) == (1, True, False)
