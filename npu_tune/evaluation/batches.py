@@ -20,13 +20,15 @@ _MEMORY = 0.8
 """Weight of what was known of the duration when one more was measured."""
 
 _GAP = 0.05
-"""Of the duration of a task a worker may wait for the driver, before the next is made ready."""
+"""Of the duration of a task a worker may wait for the driver before the next one is made ready."""
 
 _TASKS = 9
-"""So many tasks are looked back on; the median of them minds no single one, such as the first."""
+"""So many tasks are looked back on; their median minds no single one, such as the first."""
 
 SHARE_READY = 0.002
-"""Of the planned evaluations may wait for a worker."""
+"""Of the planned evaluations may wait for a worker. With two workers and one that waits, 500
+evaluations of `layerwise` find as much as without it, and those of `annealing` a cost that is higher
+by 0.07 %; with 200 it is 0.5 %, which is all that the time won would bring."""
 
 
 class BatchSize:
@@ -69,9 +71,12 @@ class Ahead:
 
     That worker then does not wait until the driver has proposed something, and the driver proposes
     while all are at work. What is proposed ahead knows one answer less. It is therefore done only
-    where the driver takes more than a twentieth of what a task takes; never with one worker, so
-    that every proposal knows all that was evaluated before it; and never where more than a
-    hundredth of the planned evaluations would wait.
+    where the driver takes more than a twentieth of what a task takes, and where what waits is no
+    more than two in a thousand of the planned evaluations; and never with one worker, so that every
+    proposal knows all that was evaluated before it.
+
+    It is one for all workers, not one for each: that gains nearly as much, and what is proposed
+    ahead lacks one answer, not as many as there are workers.
 
     Args:
         workers: how many there are.

@@ -2,109 +2,121 @@
 
     python tests/benchmarks/bench_ahead.py
 
-The driver *sleeps* for each proposal, and an evaluation sleeps too, so that the figures are those of
-a machine with a core for everybody. Both ways are timed in turn, several times, in the same pool of
-warm workers; without a task ahead the driver proposes only when a worker is free. Given are
-evaluations per second, the ratio of the medians, and the most that were under way.
+Whole studies of a made-up network of 94 knobs, with the real driver, sampler and journal. Evaluations
+*sleep*, so that driver and workers have a core each on any machine. Both ways are run in turn,
+several times. Given are the medians of evaluations per second, from the 30th one on, how many times
+as fast it is with a task ahead, how many evaluations were under way at most, and the best cost of
+both, in which the runs of one way differ too, as workers answer in another order every time.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import statistics
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
+from unittest import mock
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
+os.environ["NPU_TUNE_CACHE"] = ""  # what is timed here is evaluated
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from fake_targets import LayeredTarget, SlowTarget, fake_network
+from fake_studies import run_fake
+from fake_targets import SlowTarget
+from wide_target import WideTarget
 
-from npu_tune.evaluation.evaluator import Request
-from npu_tune.evaluation.pool import Pool, make_pool
-from npu_tune.evaluation.pooled import PooledEvaluator
-from npu_tune.testing import some_configurations
-from npu_tune.tuning.run_sections import ExecutorSection
+from npu_tune.evaluation import batches
 
-WARM = 40
-"""Evaluations before the clock starts: the evaluator learns what they take."""
+KNOBS = 94
+WARM = 30
+"""Evaluations before the clock starts: workers start, and it is learnt what evaluations take."""
+
+
+class Watch:
+    """Notes what a study reports."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+        self.most = 0
+
+    def __call__(self, progress: Any) -> None:
+        self.most = max(self.most, progress.running)
+        if progress.evaluations >= WARM:
+            self._seen.append((time.perf_counter(), progress.evaluations))
+
+    @property
+    def rate(self) -> float:
+        """Evaluations per second."""
+        (began, first), (ended, last) = self._seen[0], self._seen[-1]
+        return (last - first) / (ended - began)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a study."""
+
+    rate: float
+    most: int
+    cost: float
 
 
 def main() -> None:
     options = _options()
+    warnings.simplefilter("ignore")
+    print(f"{options.sampler}, {options.evaluations} evaluations, {options.workers} workers")
     print(
-        f"{options.workers} workers ({options.executor}), {options.proposal_ms:g} ms per proposal"
+        f"{'one':>8}{'without':>9}{'ahead':>7}{'times':>7}{'under way':>11}{'cost':>9}{'ahead':>9}"
     )
-    print(f"{'an evaluation':>14}{'without':>9}{'ahead':>8}{'times':>7}{'under way':>11}")
-    section = ExecutorSection.model_validate(
-        {"kind": options.executor, "workers": options.workers}
-    )
-    with make_pool(section) as pool:
-        for duration_ms in options.evaluation_ms:
-            _row(pool, duration_ms / 1e3, options)
+    for duration_ms in options.evaluation_ms:
+        ran: dict[bool, list[Ran]] = {False: [], True: []}
+        for is_ahead in [False, True] * options.times:
+            ran[is_ahead].append(_study(duration_ms / 1e3, options, is_ahead=is_ahead))
+        _print(duration_ms, ran[False], ran[True])
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--evaluation-ms", type=float, nargs="+", default=[10.0, 20.0, 50.0])
+    parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--executor", choices=["process", "ray"], default="process")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--proposal-ms", type=float, default=2.0)
-    parser.add_argument(
-        "--evaluation-ms", type=float, nargs="+", default=[1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
-    )
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each timing, about")
+    parser.add_argument("--sampler", default="layerwise")
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
 
 
-def _row(pool: Pool[Any], duration_s: float, options: argparse.Namespace) -> None:
-    problem = SlowTarget(LayeredTarget(), seconds=duration_s).bind(fake_network())
-    per_s = 1 / (duration_s / options.workers + options.proposal_ms / 1e3)
-    count = WARM + max(int(options.seconds * per_s), WARM)
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    most = 0
-    for is_ahead in [False, True] * options.times:
-        # It is not closed, as the pool is the next one's too.
-        evaluator = PooledEvaluator(pool, problem)
-        configurations = itertools.cycle(some_configurations(problem.space, 50))
-        requests = (
-            Request(c, f"{n}") for n, c in enumerate(itertools.islice(configurations, count))
+def _study(duration_s: float, options: argparse.Namespace, *, is_ahead: bool) -> Ran:
+    watch, share = Watch(), batches.SHARE_READY if is_ahead else 0.0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(batches, "SHARE_READY", share),
+    ):
+        result = run_fake(
+            Path(folder) / "study",
+            options.evaluations,
+            target=SlowTarget(WideTarget(KNOBS), seconds=duration_s),
+            listener=watch,
+            sampler={"name": options.sampler},
+            executor={"kind": options.executor, "workers": options.workers},
+            study={"polish": None, "seed": 1},
         )
-        rate, under_way = _timed(evaluator, pool, requests, is_ahead, options)
-        rates[is_ahead].append(rate)
-        most = max(most, under_way)
-    without, ahead = (statistics.median(rates[is_ahead]) for is_ahead in (False, True))
+    return Ran(watch.rate, watch.most, result.best.cost if result.best else float("nan"))
+
+
+def _print(duration_ms: float, without: Sequence[Ran], ahead: Sequence[Ran]) -> None:
+    rates = [median(each.rate for each in ran) for ran in (without, ahead)]
+    costs = [median(each.cost for each in ran) for ran in (without, ahead)]
     print(
-        f"{duration_s * 1e3:>11.0f} ms{without:>9.0f}{ahead:>8.0f}{ahead / without:>7.2f}{most:>11}",
+        f"{duration_ms:>5.0f} ms{rates[0]:>9.1f}{rates[1]:>7.1f}{rates[1] / rates[0]:>7.2f}"
+        f"{max(each.most for each in ahead):>11}{costs[0]:>9.4f}{costs[1]:>9.4f}",
         flush=True,
     )
-
-
-def _timed(
-    evaluator: PooledEvaluator,
-    pool: Pool[Any],
-    requests: Iterator[Request],
-    is_ahead: bool,
-    options: argparse.Namespace,
-) -> tuple[float, int]:
-    """Evaluations per second, and how many were under way at most."""
-    begun = done = most = 0
-    started = 0.0
-    following = next(requests, None)
-    while following is not None or done < begun:
-        while following is not None and evaluator.free and (is_ahead or pool.free):
-            time.sleep(options.proposal_ms / 1e3)
-            evaluator.submit(begun, following)
-            begun += 1
-            following = next(requests, None)
-        most = max(most, begun - done)
-        if evaluator.wait(60.0) is not None:
-            done += 1
-            if done == WARM:
-                started = time.perf_counter()
-    return (done - WARM) / (time.perf_counter() - started), most
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ from fake_targets import (
     LayeredTarget,
     Spoiling,
     Thrifty,
+    Waiting,
     Where,
+    parent_of,
+    wait_until,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +41,10 @@ POOLS = [
         marks=[pytest.mark.ray, pytest.mark.slow],
     ),
 ]
+RAY_ACTOR = pytest.param(
+    lambda: RayPool(workers=2, timeout_s=60.0), 3, id="ray", marks=POOLS[1].marks
+)
+"""A pool, and how many generations above a worker's process its actor is: it has two guards."""
 
 
 class Instant(Pool):
@@ -271,6 +278,12 @@ def clocked(workers=2, seconds=0.1, driver_s=0.02, budget=None):
     return PooledEvaluator(pool, problem, budget=budget, clock=pool.look), pool
 
 
+def eager(pool, problem):
+    """Evaluates one by one, and makes one ready: by its clock, every turn of the driver takes 1 s."""
+    pool.task_s = 0.0
+    return PooledEvaluator(pool, problem, clock=itertools.count().__next__)
+
+
 def numbered(count, *, same=0):
     """Requests of different keys, but for so many at the end."""
     return [Request(CHANGED[n % 3], f"key{min(n, count - same)}", n) for n in range(count)]
@@ -371,49 +384,54 @@ def test_whatever_takes_how_long_no_more_than_one_task_waits(workers, seconds, d
         assert max(begun) <= workers
 
 
-@pytest.mark.parametrize("make", POOLS)
 @pytest.mark.parametrize(
-    ("target", "failure"), [(CrashingTarget, "crash"), (HangingTarget, "timeout")]
+    ("target", "failure", "tries"), [(CrashingTarget, "crash", 2), (HangingTarget, "timeout", 1)]
 )
-def test_what_a_worker_fails_at_is_no_fault_of_what_waits(tmp_path, make, target, failure):
+def test_what_a_worker_fails_at_is_no_fault_of_what_waits(tmp_path, target, failure, tries):
     failing = target(LayeredTarget(), where=Where("layer0/block", 24))
     problem = Counting(failing, tmp_path / "log").bind(NETWORK)
     fine = [c for c in some_configurations(problem.space, 40) if c["layer0/block"] != 24]
-    bad = CHANGED[1]
-    with make() as pool:
-        pool.task_s = 0.0  # one by one
-        # Every turn of the driver takes a second of this clock.
-        evaluator = PooledEvaluator(pool, problem, clock=itertools.count().__next__)
+    with ProcessPool(workers=2, timeout_s=1.0) as pool:
+        evaluator = eager(pool, problem)
         run(evaluator, [Request(each, problem.key(each)) for each in fine[:12]])
         (tmp_path / "log").unlink()
-        waiting = [bad, *fine[12:20], bad, *fine[20:24]]
+        asked = [CHANGED[1], *fine[12:20], CHANGED[1], *fine[20:24]]
+        requests = [Request(c, problem.key(c), n) for n, c in enumerate(asked)]
         begun = []
-        requests = [Request(c, problem.key(c), n) for n, c in enumerate(waiting)]
         answers = run(evaluator, requests, begun)
 
     assert max(begun) == 3
-    lines = [line.partition(" ")[2] for line in (tmp_path / "log").read_text().splitlines()]
-    assert [answers[n].error is None for n in range(len(waiting))] == [c != bad for c in waiting]
-    assert {answers[0].error.failure, answers[9].error.failure} == {failure}
-    tries = 2 if failure == "crash" else 1
-    assert len(lines) == len(waiting) - 2 + 2 * tries
+    failures = {n: a.error.failure for n, a in answers.items() if a.error is not None}
+    assert failures == {0: failure, 9: failure}
+    assert len((tmp_path / "log").read_text().splitlines()) == len(asked) - 2 + 2 * tries
 
 
-def test_a_lost_worker_takes_nothing_along_that_waits(tmp_path):
-    problem = Counting(LayeredTarget(), tmp_path / "log").bind(NETWORK)
-    requests = [Request(c, problem.key(c)) for c in some_configurations(problem.space, 30)]
-    with ProcessPool(workers=2, timeout_s=60.0) as pool:
-        pool.task_s = 0.0
-        evaluator = PooledEvaluator(pool, problem, clock=itertools.count().__next__)
-        run(evaluator, requests[:12])
-        for ticket in range(3):
-            evaluator.submit(ticket, requests[12 + ticket])
-        for process in {int(line.split()[0]) for line in (tmp_path / "log").open()}:
-            os.kill(process, signal.SIGKILL)
-        answers = run(evaluator, [])
+@pytest.mark.parametrize(
+    ("make", "generations"), [(lambda: ProcessPool(workers=2, timeout_s=60.0), 0), RAY_ACTOR]
+)
+def test_what_is_lost_takes_nothing_along_that_waits(tmp_path, make, generations):
+    waiting = Waiting(LayeredTarget(), where=Where("layer0/block", 24), folder=tmp_path)
+    problem = Counting(waiting, tmp_path / "log").bind(NETWORK)
+    fine = [c for c in some_configurations(problem.space, 30) if c["layer0/block"] != 24]
+    with make() as pool:
+        evaluator = eager(pool, problem)
+        run(evaluator, [Request(each, problem.key(each)) for each in fine[:12]])
+        (tmp_path / "log").unlink()
+        for ticket, configuration in enumerate([CHANGED[1], *fine[12:14]]):
+            evaluator.submit(ticket, Request(configuration, problem.key(configuration)))
+        assert evaluator.free == 0
+        wait_until((tmp_path / "begun").exists)
+        (tmp_path / "go").touch()
+        process = int((tmp_path / "begun").read_text())
+        for _ in range(generations):
+            process = parent_of(process)
+        os.kill(process, signal.SIGKILL)
+        answers = {}
         while len(answers) < 3:
             finished = evaluator.wait(10.0)
             if finished is not None:
                 answers[finished.ticket] = finished.answer
 
     assert all(answer.error is None for answer in answers.values())
+    # Only what was under way is evaluated once more.
+    assert len((tmp_path / "log").read_text().splitlines()) == 4
