@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from npu_tune.errors import EvaluationError, NpuTuneError, WorkerLostError
+from npu_tune.errors import EvaluationError, ExecutorError, NpuTuneError, WorkerLostError
 from npu_tune.evaluation.batches import Ahead, BatchSize
 from npu_tune.evaluation.evaluate import evaluate
 from npu_tune.evaluation.evaluator import Evaluator, Request
@@ -133,7 +134,9 @@ class PooledEvaluator(Evaluator):
         finished = self._pool.wait(timeout_s)
         if finished is None:
             return None
-        self._hand_over()
+        # Where that fails, it fails again once this answer, which is not to be lost, was heard.
+        with contextlib.suppress(ExecutorError):
+            self._hand_over()
         seconds = [outcome.seconds for outcome in finished.answer]
         self._done = self._clock(), sum(seconds)
         self._size.learn(seconds)
@@ -151,7 +154,7 @@ class PooledEvaluator(Evaluator):
             # No key is twice in a task.
             count = next((n for n, key in enumerate(keys) if key in keys[:n]), len(keys))
             tickets, requests = zip(*self._open[:count], strict=True)
-            del self._open[:count]
             # The first ticket is nobody else's.
-            self._under_way[tickets[0]] = tickets
             self._pool.submit(tickets[0], EvaluationTask(requests), self._binding)
+            self._under_way[tickets[0]] = tickets
+            del self._open[:count]

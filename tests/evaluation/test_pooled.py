@@ -22,7 +22,7 @@ from fake_targets import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npu_tune.errors import CompilerCrashError, WorkerLostError
+from npu_tune.errors import CompilerCrashError, ExecutorError, WorkerLostError
 from npu_tune.evaluation import Outcome
 from npu_tune.evaluation.evaluator import Request
 from npu_tune.evaluation.pool import Finished, Pool
@@ -352,6 +352,22 @@ def test_what_waits_can_be_withdrawn_and_is_never_evaluated():
     assert evaluator.wait(1.0) is None
     assert pool.keys[-2:] == [["key0"], ["key1"]]
     assert evaluator.free == 2
+
+
+def test_no_answer_is_lost_where_what_waits_cannot_be_handed_over(monkeypatch):
+    evaluator, pool = clocked()
+    run(evaluator, numbered(50))
+    for ticket, each in enumerate(numbered(3)):
+        evaluator.submit(ticket, each)
+
+    def fail(*_):
+        raise ExecutorError("No worker can be started.")
+
+    monkeypatch.setattr(pool, "submit", fail)
+
+    assert evaluator.wait(1.0).ticket == 0
+    with pytest.raises(ExecutorError, match="No worker"):
+        evaluator.wait(1.0)
 
 
 def test_evaluations_of_the_same_configuration_that_wait_go_to_several_workers():
