@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from npu_tune.samplers.arrays import Floats, GrowingTable
 from npu_tune.samplers.feed import TrialFeed
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.running import RunningPoints, others_of
-
-Floats: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
+from npu_tune.samplers.spread import AlikeGroups
 
 _DUPLICATE = "duplicate_of"
 """The user attribute of a trial that was answered with another's evaluation."""
@@ -93,11 +91,7 @@ class History:
         self._comparisons: list[tuple[int, Comparisons]] = [(0, NO_COMPARISONS)] * len(
             space.layers
         )
-        # The same groups once more as flat columns: member, its group, and the group's layer.
-        self._member_points: list[int] = []
-        self._member_groups: list[int] = []
-        self._group_layers: list[int] = []
-        self._group_of: dict[tuple[int, int], int] = {}
+        self._groups = AlikeGroups(len(space.layers))
         self._tried = [0] * len(space.layers)
         self._running = RunningPoints(self._alike)
 
@@ -195,20 +189,7 @@ class History:
 
     def spreads(self, scores: Floats) -> Floats:
         """Per layer the standard deviation of the score over its choices, all else equal."""
-        result = np.zeros(len(self._tried))
-        member_scores = scores[self._member_points] if self._member_points else np.zeros(0)
-        usable = np.isfinite(member_scores)
-        if not usable.any():
-            return result
-        groups = np.array(self._member_groups)[usable]
-        member_scores = member_scores[usable]
-        count = len(self._group_layers)
-        sizes = np.maximum(np.bincount(groups, minlength=count), 1)
-        means = np.bincount(groups, member_scores, minlength=count) / sizes
-        layers = np.array(self._group_layers)
-        squares = np.bincount(layers[groups], (member_scores - means[groups]) ** 2, len(result))
-        counts = np.maximum(np.bincount(layers[groups], minlength=len(result)), 1)
-        return np.sqrt(squares / counts)
+        return self._groups.spreads(scores)
 
     def _add(self, trial: FrozenTrial) -> None:
         point = self.space.encode(trial.params)
@@ -242,11 +223,11 @@ class History:
                 self._running.count_finished(layer, others)
                 continue
             if isinstance(group, int):
-                self._add_members(layer, others, [group])
+                self._groups.add(layer, others, [group])
                 group = self._alike[layer][others] = self._compared[layer][others] = [group]
             group.append(index)
             self._tried[layer] += 1
-            self._add_members(layer, others, [index])
+            self._groups.add(layer, others, [index])
 
     def _average(self) -> tuple[Floats, Floats]:
         if self._means is None or self._means[0] != len(self.points):
@@ -256,13 +237,6 @@ class History:
                 values[same], violations[same] = self.mean_of(self.measurements(same[0]))
             self._means = len(self.points), values, violations
         return self._means[1:]
-
-    def _add_members(self, layer: int, others: int, members: Sequence[int]) -> None:
-        number = self._group_of.setdefault((layer, others), len(self._group_of))
-        if number == len(self._group_layers):
-            self._group_layers.append(layer)
-        self._member_points.extend(members)
-        self._member_groups.extend([number] * len(members))
 
     def _enter(self, trial: FrozenTrial) -> None:
         """Takes in a running trial."""
@@ -279,21 +253,3 @@ class History:
         point = self._running.remove(number)
         if point is not None and point not in self._running and point not in self._finished:
             self.taken.discard(point)
-
-
-class GrowingTable:
-    """A table to which rows are appended in amortised constant time."""
-
-    def __init__(self, width: int) -> None:
-        self._table: Floats = np.empty((64, width))
-        self._length = 0
-
-    def append(self, row: Sequence[float] | Floats) -> None:
-        if self._length == len(self._table):
-            self._table = np.concatenate([self._table, np.empty_like(self._table)])
-        self._table[self._length] = row
-        self._length += 1
-
-    @property
-    def array(self) -> Floats:
-        return self._table[: self._length]

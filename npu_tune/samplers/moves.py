@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.effects import EffectBook, Effects
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Choice, Parameter, Point
 from npu_tune.samplers.profile.lessons import Lessons
 from npu_tune.samplers.ranking import View

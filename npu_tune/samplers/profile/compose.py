@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.layers import Choice, Point
 from npu_tune.samplers.profile.encoding import Contexts
 from npu_tune.samplers.profile.profiles import Profiles

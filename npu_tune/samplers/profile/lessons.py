@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.arrays import Floats
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.profile.profiles import SUM, Profiles
 from npu_tune.samplers.profile.relation import Aggregate, Relation, relate

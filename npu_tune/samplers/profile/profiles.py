@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.arrays import Floats
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point, is_reserved
 from npu_tune.samplers.profile.settings import LayerProfileSettings
 from npu_tune.samplers.profile.slots import Slots

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.profile.profiles import LARGEST, MAX, SUM, Profiles
 from npu_tune.samplers.profile.settings import LayerProfileSettings
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.profile.encoding import Contexts, Encoding
 from npu_tune.samplers.profile.profiles import Profiles
 from npu_tune.samplers.profile.regression import fit_nonnegative, fit_ridge
