@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.checks import check_share
 from npu_tune.samplers.drawing import other_value, random_value
-from npu_tune.samplers.effects import EffectBook
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import NETWORK_SCOPE, Point, is_reserved, layer_of
 from npu_tune.samplers.opening import Opening
+from npu_tune.samplers.promise import EffectBook
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.reading import StudyReader
 from npu_tune.samplers.settings import LayerwiseSettings
