@@ -176,12 +176,13 @@ class LayeredSampler(BaseSampler, abc.ABC):
     def infer_relative_search_space(
         self,
         study: Study,
-        trial: FrozenTrial,  # noqa: ARG002 - part of Optuna's interface
+        trial: FrozenTrial,
     ) -> dict[str, BaseDistribution]:
         with self._lock:
             reader = self._reader(study)
             is_first = not reader.has_space
-            common = reader.common_space(study.get_trials(deepcopy=False))
+            reader.read(study, trial.number)
+            common = reader.common_space
             space = reader.layered_space(common, self._layer_order)
         if is_first and space is not None:
             self.check_layers({layer_of(name) for name in common})
@@ -203,7 +204,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
             if space is None:
                 self._warn_once(study)
                 return {name: random_value(random, d) for name, d in search_space.items()}
-            point = self._propose(study, trial, reader.history(space, study), random)
+            point = self._propose(study, trial, reader.history(space, study, trial.number), random)
         if point is None:
             return {
                 name: self._first_value(study, trial, name, distribution)

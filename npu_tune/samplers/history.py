@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,6 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.arrays import Floats, GrowingTable
-from npu_tune.samplers.feed import TrialFeed
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.running import RunningPoints, others_of
 from npu_tune.samplers.spread import AlikeGroups
@@ -54,6 +54,8 @@ class History:
             and which say nothing about single layers.
 
     Attributes:
+        trials: of the study, as they were read last.
+        settled: trials with a number below this have all finished and been read.
         points: of the finished trials, in the order in which they were read.
         numbers: per point the trial's number.
         duplicates: indices of the points that were answered with another trial's evaluation, as
@@ -71,7 +73,8 @@ class History:
         self.space = space
         self._is_noisy = is_noisy
         self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
-        self._feed = TrialFeed()
+        self.trials: Sequence[FrozenTrial] = ()
+        self.settled = 0
         self.points: list[Point] = []
         self.numbers: list[int] = []
         self._numbers = GrowingTable(1)
@@ -87,6 +90,7 @@ class History:
         # Per layer: finished trials that are alike in all other layers, by a hash of those. Most
         # are alone, and a list for each of these would take more room than all else.
         self._alike: list[dict[int, int | list[int]]] = [{} for _ in space.layers]
+        # Those groups, each in the order of the trials' numbers.
         self._compared: list[dict[int, list[int]]] = [{} for _ in space.layers]
         self._comparisons: list[tuple[int, Comparisons]] = [(0, NO_COMPARISONS)] * len(
             space.layers
@@ -95,23 +99,23 @@ class History:
         self._tried = [0] * len(space.layers)
         self._running = RunningPoints(self._alike)
 
-    def read(self, trials: list[FrozenTrial]) -> bool:
-        """Takes in what is new; False where trials are no longer what was read before."""
-        changed = self._feed.changed(trials)
-        if changed is None:
-            return False
+    def read(
+        self, trials: list[FrozenTrial], changed: Iterable[FrozenTrial], *, settled: int
+    ) -> None:
+        """Takes in what is new.
+
+        Args:
+            trials: of the study.
+            changed: those that are new, or running ones that have changed.
+            settled: trials with a number below this have all finished.
+        """
+        self.trials, self.settled = trials, settled
         for trial in changed:
             self._leave(trial.number)
             if trial.state.is_finished():
                 self._add(trial)
             elif trial.state == TrialState.RUNNING and trial.params:
                 self._enter(trial)
-        return True
-
-    @property
-    def settled(self) -> int:
-        """Trials with a number below this have all finished and been read."""
-        return self._feed.settled
 
     @property
     def number_column(self) -> Floats:
@@ -180,9 +184,8 @@ class History:
         return known
 
     def _compare(self, layer: int) -> Comparisons:
-        number = self.numbers.__getitem__
-        groups = [sorted(group, key=number) for group in self._compared[layer].values()]
-        groups.sort(key=lambda group: number(group[0]))
+        numbers = self.numbers
+        groups = sorted(self._compared[layer].values(), key=lambda group: numbers[group[0]])
         members = np.array([index for group in groups for index in group], dtype=np.int64)
         choices = [[self.points[index][layer] for index in group] for group in groups]
         return Comparisons(members, choices)
@@ -225,7 +228,7 @@ class History:
             if isinstance(group, int):
                 self._groups.add(layer, others, [group])
                 group = self._alike[layer][others] = self._compared[layer][others] = [group]
-            group.append(index)
+            insort(group, index, key=self.numbers.__getitem__)
             self._tried[layer] += 1
             self._groups.add(layer, others, [index])
 

@@ -121,7 +121,7 @@ class LayerProfileSampler(LayeredSampler):
             history, seen, random, settings.layerwise, self._effects(history, settings.layerwise)
         )
         learnt = self._derive(history, "learnt", lambda: self._learnt(history.space))
-        learnt.read(history, study.get_trials(deepcopy=False))
+        learnt.read(history, history.trials)
         if len(learnt.profiles):
             expected: dict[Point, float] = {}
             for point in self._proposals(search, learnt, trial.number, expected):

@@ -127,7 +127,7 @@ class QLearningSampler(LayeredSampler):
                 rewards=self._rewards,
             ),
         )
-        table.read(history, study.get_trials(deepcopy=False))
+        table.read(history, history.trials)
         if table.is_empty:
             return None
         worth = table.worth(
