@@ -80,6 +80,7 @@ def compare_choices(
         settings: of the prediction.
     """
     known: dict[Choice, list[float]] = {present: [0.0]}
+    choices_known = known.keys()
     failed: set[Choice] = set()
     waiting: list[tuple[Sequence[Choice], Sequence[float]]] = []
     start = 0
@@ -87,7 +88,12 @@ def compare_choices(
         waiting.append((choices, scores[start : start + len(choices)]))
         start += len(choices)
     while waiting:
-        unrelated = [group for group in waiting if not _compare(*group, known, failed)]
+        # Most that are unrelated have none of the known choices at all.
+        unrelated = [
+            group
+            for group in waiting
+            if choices_known.isdisjoint(group[0]) or not _compare(*group, known, failed)
+        ]
         if len(unrelated) == len(waiting):
             break
         waiting = unrelated

@@ -82,7 +82,7 @@ def relate(profiles: Profiles, scores: Floats, settings: LayerProfileSettings) -
     fit = regression.fit(chosen)
     factors = {aggregates[i]: f for i, f in zip(chosen, fit.factors, strict=True)}
     bare = regression.fit(()).rest
-    return Relation(factors, fit.network, 1.0 - fit.rest / bare if bare else 0.0)
+    return Relation(factors, regression.network_of(fit), 1.0 - fit.rest / bare if bare else 0.0)
 
 
 def _default(profiles: Profiles, aggregates: Sequence[Aggregate]) -> Relation:
@@ -125,7 +125,7 @@ def _choose(
 @dataclass(frozen=True)
 class _Fit:
     factors: tuple[float, ...]
-    network: tuple[Floats, ...]
+    network: Floats
     rest: float
 
 
@@ -171,6 +171,10 @@ class _Regression:
         """The fit with these columns."""
         return self.fits([tuple(chosen)])[0]
 
+    def network_of(self, fit: _Fit) -> tuple[Floats, ...]:
+        """What each parameter of the network adds by a fit."""
+        return tuple(np.split(fit.network, np.cumsum(self.widths)[:-1])) if self.widths else ()
+
     def fits(self, options: Sequence[tuple[int, ...]]) -> list[_Fit]:
         """The fit with each of several choices of equally many columns, all solved at once."""
         if not options:
@@ -189,12 +193,9 @@ class _Regression:
         )
         factors = solved[:, :at] / self.scale[used[:, :at]]
         return [
-            _Fit(tuple(map(float, row)), self._of_network(found[at:-1]), max(float(rest), 0.0))
+            _Fit(tuple(map(float, row)), found[at:-1], max(float(rest), 0.0))
             for row, found, rest in zip(factors, solved, rests, strict=True)
         ]
-
-    def _of_network(self, solved: Floats) -> tuple[Floats, ...]:
-        return tuple(np.split(solved, np.cumsum(self.widths)[:-1])) if self.widths else ()
 
 
 def _rank(profiles: Profiles, aggregate: Aggregate) -> tuple[bool, int, int]:
