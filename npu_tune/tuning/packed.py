@@ -33,6 +33,10 @@ class PackedTable(Mapping[str, Any]):
         text = json.dumps(table, separators=(",", ":"), default=dict)
         self._data = zlib.compress(text.encode(), level=1)
 
+    def json_text(self) -> bytes:
+        """The table as JSON, as ledgers write it."""
+        return zlib.decompress(self._data)
+
     def __getitem__(self, name: str) -> Any:
         return _read(self._data)[name]
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
+    InternalParams,
     SharedParameters,
-    internal_params,
     rdb_tables,
     with_constraint_list,
     without_constraint_list,
@@ -41,6 +41,7 @@ class TrialRows:
         self._study_id = study_id
         self._tables = rdb_tables()
         self._texts = DistributionTexts()
+        self._internal = InternalParams()
         self._parameters = SharedParameters({}, self._texts)
 
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
@@ -195,7 +196,7 @@ class TrialRows:
                     "param_value": value,
                     "distribution_json": self._texts.write(trial.distributions[name]),
                 }
-                for name, value in internal_params(trial).items()
+                for name, value in self._internal.of(trial).items()
             ],
             "trial_user_attributes": _attributes(trial.user_attrs),
             "trial_system_attributes": _attributes(with_constraint_list(trial.system_attrs)),
