@@ -176,6 +176,11 @@ class LayeredSpace:
         return listed[layer]
 
     @cached_property
+    def varied(self) -> tuple[int, ...]:
+        """The number of parameters with several values of each layer."""
+        return tuple(sum(size > 1 for size in sizes) for sizes in self.sizes)
+
+    @cached_property
     def movable(self) -> tuple[int, ...]:
         """The layers that have more than one choice."""
         return tuple(layer for layer, count in enumerate(self.choices) if count > 1)
