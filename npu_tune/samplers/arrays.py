@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -14,20 +14,28 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 class GrowingTable:
-    """A table to which rows are appended in amortised constant time."""
+    """A table to which rows are appended in amortised constant time.
 
-    def __init__(self, width: int) -> None:
-        self._table: Floats = np.empty((64, width))
+    Args:
+        width: the number of columns.
+        dtype: of the numbers.
+    """
+
+    def __init__(self, width: int, dtype: DTypeLike = np.float64) -> None:
+        self._table: NDArray[Any] = np.empty((64, width), dtype=dtype)
         self._length = 0
 
-    def append(self, row: Sequence[float] | Floats) -> None:
+    def append(self, row: Sequence[float] | NDArray[Any]) -> None:
         if self._length == len(self._table):
             self._table = np.concatenate([self._table, np.empty_like(self._table)])
         self._table[self._length] = row
         self._length += 1
 
+    def __len__(self) -> int:
+        return self._length
+
     @property
-    def array(self) -> Floats:
+    def array(self) -> NDArray[Any]:
         return self._table[: self._length]
 
 
@@ -35,18 +43,14 @@ class GrowingColumn:
     """A column of integers to which others are appended in amortised constant time."""
 
     def __init__(self) -> None:
-        self._column: Integers = np.empty(64, dtype=np.int64)
-        self._length = 0
+        self._table = GrowingTable(1, np.int64)
 
     def append(self, value: int) -> None:
-        if self._length == len(self._column):
-            self._column = np.concatenate([self._column, np.empty_like(self._column)])
-        self._column[self._length] = value
-        self._length += 1
+        self._table.append((value,))
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._table)
 
     @property
     def array(self) -> Integers:
-        return self._column[: self._length]
+        return self._table.array[:, 0]

@@ -68,7 +68,7 @@ def relate(profiles: Profiles, scores: Floats, settings: LayerProfileSettings) -
     scale = float(scores.std()) if len(scores) > 1 else 0.0
     if scale <= 1e-12 * max(float(np.abs(scores).max(initial=0)), 1e-300):
         return _default(profiles, aggregates)
-    totals: Floats = np.stack([profiles.totals(SUM), profiles.totals(MAX)], axis=2)[usable]
+    totals = profiles.both_totals()[usable]
     regression = _Regression.of(
         totals.reshape(len(scores), len(aggregates)),
         profiles.network()[usable],
