@@ -118,6 +118,11 @@ class History:
                 self._enter(trial)
 
     @property
+    def running(self) -> int:
+        """Number of trials that are under way and tell something of their own when they end."""
+        return len(self._running)
+
+    @property
     def number_column(self) -> Floats:
         """:attr:`numbers` as an array, for comparing them."""
         return self._numbers.array[:, 0]

@@ -59,19 +59,21 @@ def relate(profiles: Profiles, scores: Floats, settings: LayerProfileSettings) -
 
     Args:
         profiles: of the trials.
-        scores: per trial that has a profile, lower is better; infinite ones do not count.
+        scores: of the first trials that have a profile, lower is better; infinite ones do not
+            count.
         settings: of the sampler.
     """
     aggregates = [Aggregate(c, kind) for c in range(len(profiles.columns)) for kind in (SUM, MAX)]
+    count = len(scores)
     usable = np.abs(scores) <= LARGEST
     scores = scores[usable]
     scale = float(scores.std()) if len(scores) > 1 else 0.0
     if scale <= 1e-12 * max(float(np.abs(scores).max(initial=0)), 1e-300):
         return _default(profiles, aggregates)
-    totals = profiles.both_totals()[usable]
+    totals = profiles.both_totals()[:count][usable]
     regression = _Regression.of(
         totals.reshape(len(scores), len(aggregates)),
-        profiles.network()[usable],
+        profiles.network()[:count][usable],
         scores,
         scale,
         settings.network_pull,
