@@ -94,7 +94,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
+class ChoiceList:
     """Some choices of one layer.
 
     Args:
@@ -164,15 +164,15 @@ class LayeredSpace:
         return tuple(math.prod(sizes) for sizes in self.sizes)
 
     @cached_property
-    def _listed(self) -> dict[int, Choices]:
+    def _listed(self) -> dict[int, ChoiceList]:
         return {}
 
-    def every_choice(self, layer: int) -> Choices:
+    def every_choice(self, layer: int) -> ChoiceList:
         """All choices of a layer that has few; the same object every time."""
         listed = self._listed
         if layer not in listed:
             product = itertools.product(*map(range, self.sizes[layer]))
-            listed[layer] = Choices(list(product), are_all=True)
+            listed[layer] = ChoiceList(list(product), are_all=True)
         return listed[layer]
 
     @cached_property

@@ -10,7 +10,7 @@ import numpy as np
 from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.effects import Effects
 from npu_tune.samplers.history import History
-from npu_tune.samplers.layers import Choice, Choices, Parameter, Point
+from npu_tune.samplers.layers import Choice, ChoiceList, Parameter, Point
 from npu_tune.samplers.profile.lessons import Lessons
 from npu_tune.samplers.promise import EffectBook
 from npu_tune.samplers.ranking import View
@@ -141,7 +141,7 @@ def scatter(search: Search, point: Point, count: int) -> Point:
     return scatter_layers(search.random, search.history.space, point, count)
 
 
-def candidates_of(search: Search, present: Choice, layer: int, effects: Effects) -> Choices:
+def candidates_of(search: Search, present: Choice, layer: int, effects: Effects) -> ChoiceList:
     """Lists choices of a layer to consider: all of a small one, a spread-out subset of a large one.
 
     The subset has every single change (of long ordered parameters a spread-out part with the
@@ -158,7 +158,7 @@ def candidates_of(search: Search, present: Choice, layer: int, effects: Effects)
             values = _pick_values(search, parameter, centre[place])
             found |= dict.fromkeys(replace_value(centre, place, value) for value in values)
     found |= dict.fromkeys(random_choices(search.random, parameters, settings.combinations))
-    return Choices(list(found))
+    return ChoiceList(list(found))
 
 
 def _pick_values(search: Search, parameter: Parameter, present: int) -> list[int]:
@@ -175,7 +175,7 @@ def _pick_values(search: Search, parameter: Parameter, present: int) -> list[int
 def _by_promise(
     search: Search,
     effects: Effects,
-    candidates: Choices,
+    candidates: ChoiceList,
     layer: int,
     present: Choice,
 ) -> Iterator[Choice]:

@@ -11,14 +11,14 @@ import numpy as np
 from npu_tune.samplers.arrays import Floats, Integers
 from npu_tune.samplers.effects import Effects, compare_choices
 from npu_tune.samplers.history import Comparisons, History
-from npu_tune.samplers.layers import Choice, Choices
+from npu_tune.samplers.layers import Choice, ChoiceList
 from npu_tune.samplers.profile.lessons import Lessons
 from npu_tune.samplers.settings import LayerwiseSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Promise:
-    """Choices of a layer with the lower confidence bound of their effect.
+    """ChoiceList of a layer with the lower confidence bound of their effect.
 
     Args:
         choices: that are considered.
@@ -82,7 +82,7 @@ class EffectBook:
     def promise(
         self,
         effects: Effects,
-        candidates: Choices,
+        candidates: ChoiceList,
         layer: int,
         present: Choice,
         lessons: Lessons | None,
@@ -107,7 +107,7 @@ class EffectBook:
     def _promise(
         self,
         effects: Effects,
-        candidates: Choices,
+        candidates: ChoiceList,
         layer: int,
         present: Choice,
         lessons: Lessons | None,

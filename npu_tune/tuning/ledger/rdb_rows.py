@@ -40,8 +40,7 @@ class TrialRows:
     def __init__(self, study_id: int) -> None:
         self._study_id = study_id
         self._tables = rdb_tables()
-        self._texts = DistributionTexts()
-        self._internal = InternalParams()
+        self._texts, self._internal = DistributionTexts(), InternalParams()
         self._parameters = SharedParameters({}, self._texts)
 
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
