@@ -82,6 +82,7 @@ def compare_choices(
     known: dict[Choice, list[float]] = {present: [0.0]}
     choices_known = known.keys()
     failed: set[Choice] = set()
+    means: dict[Choice, float] = {}
     waiting: list[tuple[Sequence[Choice], Sequence[float]]] = []
     start = 0
     for choices in compared.choices:
@@ -92,7 +93,7 @@ def compare_choices(
         unrelated = [
             group
             for group in waiting
-            if choices_known.isdisjoint(group[0]) or not _compare(*group, known, failed)
+            if choices_known.isdisjoint(group[0]) or not _compare(*group, known, failed, means)
         ]
         if len(unrelated) == len(waiting):
             break
@@ -113,19 +114,27 @@ def _compare(
     scores: Sequence[float],
     known: dict[Choice, list[float]],
     failed: set[Choice],
+    means: dict[Choice, float],
 ) -> bool:
-    """Adds one group's effects to ``known``; False where none of its choices is known yet."""
+    """Adds one group's effects to ``known``; False where none of its choices is known yet.
+
+    The means of what is known are kept in ``means`` until there is more to one.
+    """
     for anchor, choice in enumerate(choices):
         if choice in known and math.isfinite(scores[anchor]):
             break
     else:
         return False
-    base = _mean(known[choice]) - scores[anchor]
+    mean = means.get(choice)
+    if mean is None:
+        mean = means[choice] = _mean(known[choice])
+    base = mean - scores[anchor]
     for index, (choice, score) in enumerate(zip(choices, scores, strict=True)):
         if not math.isfinite(score):
             failed.add(choice)
         elif index != anchor:
             known.setdefault(choice, []).append(base + score)
+            means.pop(choice, None)
     return True
 
 
