@@ -15,23 +15,32 @@ from npu_tune.targets.profiles import unpack_profile
 _MOST_ITEMS = 16
 """A flat table of so many items takes about as much room as the packed form of one."""
 
+_NESTED = (dict, list)
+
 _LONGEST_WORD = 24
 """Characters up to which a text is one of few, such as an origin, that trials share."""
 
 
 class PackedTable(Mapping[str, Any]):
-    """A JSON object as compressed text, read whenever somebody looks at it.
+    """A JSON object as a text, compressed or not, that is read whenever somebody looks at it.
 
     Args:
-        table: of JSON values.
+        text: of the object, without space before it.
+        length: number of its fields.
+        is_compressed: False where memory counts for less than time.
     """
 
     __slots__ = ("_data", "_length")
 
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        self._length = len(table)
+    def __init__(self, text: bytes, length: int, *, is_compressed: bool = True) -> None:
+        self._data = zlib.compress(text, level=1) if is_compressed else text
+        self._length = length
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> PackedTable:
+        """Packs a table of JSON values."""
         text = json.dumps(table, separators=(",", ":"), default=dict)
-        self._data = zlib.compress(text.encode(), level=1)
+        return cls(text.encode(), len(table))
 
     def __getitem__(self, name: str) -> Any:
         return _read(self._data)[name]
@@ -101,6 +110,9 @@ class TrialMetrics(Mapping[str, float]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
     def __repr__(self) -> str:
         return repr(dict(self))
 
@@ -110,6 +122,9 @@ class SharedPairs:
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, Value], tuple[str, Value]] = {}
+        # The last default, in shared pairs, and the places of its names.
+        self._default = Configuration(())
+        self._places: dict[str, int] = {}
 
     def share(self, configuration: Configuration) -> Configuration:
         """The same configuration, of pairs that were seen before where possible."""
@@ -118,27 +133,53 @@ class SharedPairs:
             tuple([pairs.setdefault(pair, pair) for pair in configuration.items_])
         )
 
+    def changed(self, default: Configuration, changes: Mapping[str, Value]) -> Configuration:
+        """A configuration with some values changed; of shared pairs, as far as possible.
 
-def pack_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+        Raises:
+            KeyError: if a change names a knob that is not there.
+        """
+        if self._default is not default and self._default != default:
+            self._default = self.share(default)
+            self._places = {name: place for place, (name, _) in enumerate(default.items_)}
+        pairs, places = self._pairs, self._places
+        items = [*self._default.items_]
+        for pair in changes.items():
+            items[places[pair[0]]] = pairs.setdefault(pair, pair)
+        return Configuration(tuple(items))
+
+
+def pack_attributes(
+    attributes: Mapping[str, Any], *, is_compressed: bool = True
+) -> dict[str, Any]:
     """A trial's attributes with the large tables among them packed.
 
     Args:
         attributes: JSON values by name.
+        is_compressed: False where memory counts for less than time: tables stay as they are.
     """
-    return {sys.intern(name): _packed(value) for name, value in attributes.items()}
+    packed: dict[str, Any] = {}
+    for name, value in attributes.items():
+        kept: Any = value
+        if type(value) is str and len(value) <= _LONGEST_WORD:
+            kept = sys.intern(value)
+        elif type(value) is dict:
+            is_packed = is_compressed and _is_large(value)
+            kept = PackedTable.of(value) if is_packed else _interned(value)
+        packed[sys.intern(name)] = kept
+    return packed
 
 
-def _packed(value: Any) -> Any:
-    if isinstance(value, str) and len(value) <= _LONGEST_WORD:
-        return sys.intern(value)
-    if not isinstance(value, dict):
-        return value
-    if len(value) > _MOST_ITEMS or any(isinstance(v, dict | list) for v in value.values()):
-        return PackedTable(value)
-    return {sys.intern(name): item for name, item in value.items()}
+def _is_large(table: Mapping[str, Any]) -> bool:
+    return len(table) > _MOST_ITEMS or any(type(value) in _NESTED for value in table.values())
+
+
+def _interned(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {sys.intern(name): value for name, value in table.items()}
 
 
 @lru_cache(maxsize=8)
 def _read(data: bytes) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(zlib.decompress(data))
+    # An object begins with a brace, which no compressed text does.
+    table: dict[str, Any] = json.loads(data if data.startswith(b"{") else zlib.decompress(data))
     return table

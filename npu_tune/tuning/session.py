@@ -16,7 +16,6 @@ from npu_tune.tuning.attributes import (
     ELAPSED,
     own_trials,
     study_attributes,
-    trial_records,
 )
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.conclusion import conclude
@@ -45,6 +44,7 @@ from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.progress import Listener, ProgressMeter, tell_phase
 from npu_tune.tuning.reading import AGAIN, PLANNED, STOPPED, result_of
+from npu_tune.tuning.recorded import trial_records
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.samplers import require_layers

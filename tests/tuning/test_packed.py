@@ -35,7 +35,7 @@ def test_packed_attributes_are_what_they_were(attributes):
 @given(st.dictionaries(st.text(), JSON, max_size=3))
 @settings(max_examples=50)
 def test_a_packed_table_is_a_mapping_that_can_be_copied_and_sent(table):
-    packed = PackedTable(table)
+    packed = PackedTable.of(table)
     assert packed == table
     assert list(packed) == list(table)
     assert len(packed) == len(table)
@@ -44,7 +44,7 @@ def test_a_packed_table_is_a_mapping_that_can_be_copied_and_sent(table):
 
 def test_a_lazy_profile_is_the_profile():
     profile = {"conv": {"cycles": 1.5, "macs": 3.0}, "dense": {"cycles": 2.0}}
-    lazy = LazyProfile(PackedTable(pack_profile(profile)))
+    lazy = LazyProfile(PackedTable.of(pack_profile(profile)))
     assert dict(lazy.items()) == {layer: lazy[layer] for layer in lazy}
     assert lazy == profile
     assert (list(lazy), len(lazy), lazy["conv"]["macs"]) == (["conv", "dense"], 2, 3.0)

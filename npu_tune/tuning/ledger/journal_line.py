@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from npu_tune._optuna_compat import SEALED_WORKER
+from npu_tune.tuning.ledger.journal_cut import PROFILE, PROFILE_FIELDS, cut_trial
+from npu_tune.tuning.packed import PackedTable
 
 _SEAL = re.compile(rb',"seq":([0-9]{1,18}),"crc32":"([0-9a-f]{8})"\}$')
 _LONGEST_SEAL = 64
@@ -20,6 +22,7 @@ _OPERATION = re.compile(rb'"op_code":\s*([0-9]+)')
 
 _NUMBER = (int, float)
 _NONE = type(None)
+_ABSENT = object()
 _FIELDS: Mapping[int, Mapping[str, tuple[type, ...]]] = {
     0: {"study_name": (str,), "directions": (list,)},
     1: {"study_id": (int,)},
@@ -82,9 +85,14 @@ def seal(line: bytes, number: int) -> bytes:
 
 
 class LineReader:
-    """Reads lines, and what most of them have in common only once: the distributions."""
+    """Reads lines, and what most of them have in common only once: the distributions.
 
-    def __init__(self) -> None:
+    Args:
+        lean: read no parameters and times of trials that this package wrote.
+    """
+
+    def __init__(self, *, lean: bool = False) -> None:
+        self._lean = lean
         self._known: tuple[bytes, dict[str, str]] = (b"", {})
 
     def read(self, line: bytes) -> tuple[dict[str, Any], int | None]:
@@ -100,22 +108,45 @@ class LineReader:
             DamagedLineError: if its checksum is wrong, or it is no line of a journal.
         """
         number = _checked_number(line)
-        text, known = line, None
-        if number is not None and line.startswith(_OWN_TRIAL):
+        if number is None:
+            return _parsed(line, is_sealed=False), None
+        if line.startswith(_OWN_TRIAL):
             # In a line of this package's own it is the first of that name.
             start = line.find(_DISTRIBUTIONS) + len(_DISTRIBUTIONS)
             block, known = self._known
             if block and line.startswith(block, start):
-                text = line[:start] + b"{}" + line[start + len(block) :]
-            else:
-                known = None
-        log = _parsed(text, is_sealed=number is not None)
-        if known is not None:
-            log["distributions"] = known
-        elif number is not None and "distributions" in log:
+                head, behind = line[:start] + b"{}", start + len(block)
+                log = self._cut(line, head, behind)
+                if log is None:
+                    log = _parsed(head + line[behind:], is_sealed=True)
+                    log["distributions"] = known
+                return log, number
+        log = _parsed(line, is_sealed=True)
+        if "distributions" in log:
             block = json.dumps(log["distributions"], separators=(",", ":")).encode()
             self._known = (block, log["distributions"])
         return log, number
+
+    def _cut(self, line: bytes, head: bytes, behind: int) -> dict[str, Any] | None:
+        """A trial of which the profile is kept as the text that it is; None where it is not so."""
+        cut = cut_trial(line, behind, lean=self._lean)
+        if cut is None:
+            return None
+        rest, profile = cut
+        log = _parsed(head + rest, is_sealed=True)
+        if profile:
+            attributes = log["user_attrs"]
+            if attributes.get(PROFILE, "") is not None:
+                return None
+            attributes[PROFILE] = PackedTable(
+                profile, PROFILE_FIELDS, is_compressed=not self._lean
+            )
+        if self._lean:
+            log["datetime_start"] = None
+            log.pop("datetime_complete", None)
+        else:
+            log["distributions"] = self._known[1]
+        return log
 
 
 def _checked_number(line: bytes) -> int | None:
@@ -150,34 +181,32 @@ def lost_with(line: bytes) -> str:
 
 
 def _check_fields(log: Mapping[str, Any]) -> None:
+    # By their exact types: JSON's true and false are no numbers, though Python's are.
     operation = log.get("op_code")
-    if not isinstance(operation, int) or isinstance(operation, bool) or operation not in _FIELDS:
+    if type(operation) is not int or operation not in _FIELDS:
         raise DamagedLineError("it holds no operation of Optuna's journal")
     if not isinstance(log.get("worker_id"), str):
         raise DamagedLineError("it does not say who wrote it")
-    optional = _OPTIONAL if operation == 4 else {}
-    wrong = [name for name, kinds in optional.items() if name in log and not _is(log[name], kinds)]
-    wrong += [
-        name
-        for name, kinds in _FIELDS[operation].items()
-        if name not in log or not _is(log[name], kinds)
-    ]
-    if wrong:
-        raise DamagedLineError(f"its {wrong[0]!r} is missing or of another type")
+    if operation == 4:
+        for name, kinds in _OPTIONAL.items():
+            if name in log and type(log[name]) not in kinds:
+                raise _wrong_field(name)
+    for name, kinds in _FIELDS[operation].items():
+        if type(log.get(name, _ABSENT)) not in kinds:
+            raise _wrong_field(name)
     if operation in (4, 6):
         values = [log.get("value"), *(log.get("values") or ())]
         if not all(value is None or _is_value(value) for value in values):
             raise DamagedLineError("an objective's value is no number")
 
 
-def _is(value: Any, kinds: tuple[type, ...]) -> bool:
-    # JSON's true and false are no numbers, though Python's are.
-    return isinstance(value, kinds) and not isinstance(value, bool)
+def _wrong_field(name: str) -> DamagedLineError:
+    return DamagedLineError(f"its {name!r} is missing or of another type")
 
 
 def _is_value(value: Any) -> bool:
     try:
-        return _is(value, _NUMBER) and not math.isnan(value)
+        return type(value) in _NUMBER and not math.isnan(value)
     except OverflowError:
         return False
 

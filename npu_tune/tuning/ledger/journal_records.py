@@ -23,6 +23,7 @@ class RecordReader:
     Args:
         place: of the journal, as messages name it.
         word: what a record is called there, such as ``Line``.
+        lean: as of :func:`npu_tune.tuning.ledger.open_ledger`.
 
     Attributes:
         replay: what the records amount to.
@@ -30,13 +31,14 @@ class RecordReader:
         last_sealed: the number that the last record with a checksum has; -1 before the first.
     """
 
-    def __init__(self, place: str, word: str) -> None:
+    def __init__(self, place: str, word: str, *, lean: bool = False) -> None:
         self.replay = JournalReplay()
         self.count = 0
         self.last_sealed = -1
         self._place = place
         self._word = word
-        self._line_reader = LineReader()
+        self._lean = lean
+        self._line_reader = LineReader(lean=lean)
 
     @property
     def next_number(self) -> int:
@@ -57,7 +59,8 @@ class RecordReader:
             reason = f"it has the number {number} and stands behind number {self.last_sealed}"
             raise DamagedLineError(reason)
         if "user_attrs" in log:
-            log["user_attrs"] = pack_attributes(log["user_attrs"])
+            attributes = log["user_attrs"]
+            log["user_attrs"] = pack_attributes(attributes, is_compressed=not self._lean)
         try:
             self.replay.apply(log)
         except _MEANINGLESS as error:

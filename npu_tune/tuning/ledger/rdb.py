@@ -62,6 +62,7 @@ class RdbLedger(Ledger):
         create: make the tables and the study where there are none.
         join: make the study also where there are others.
         read_only: neither lock nor write.
+        lean: as of :func:`npu_tune.tuning.ledger.open_ledger`.
         join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
     """
 
@@ -77,6 +78,7 @@ class RdbLedger(Ledger):
         create: bool = True,
         join: bool = True,
         read_only: bool = False,
+        lean: bool = False,
         join_wait_s: float = 0.0,
     ) -> None:
         self.name, self.read_only, self._url = name, read_only, url
