@@ -475,7 +475,11 @@ class JournalReplay(JournalStorageReplayResult):
             raise LookupError("it is about a study that is not there")
         if not 0 <= log.get("trial_id", 0) < max(len(self._trials), 1):
             raise LookupError("it is about a trial that is not there")
-        self.apply_logs([log])
+        if log["op_code"] == JournalOperation.CREATE_TRIAL:  # nearly all of them
+            self.log_number_read += 1
+            self._apply_create_trial(log)
+        else:
+            self.apply_logs([log])
 
     def study_id(self, name: str) -> int | None:
         found = (s._study_id for s in self._studies.values() if s.study_name == name)

@@ -149,14 +149,11 @@ class SharedPairs:
         return Configuration(tuple(items))
 
 
-def pack_attributes(
-    attributes: Mapping[str, Any], *, is_compressed: bool = True
-) -> dict[str, Any]:
+def pack_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's attributes with the large tables among them packed.
 
     Args:
         attributes: JSON values by name.
-        is_compressed: False where memory counts for less than time: tables stay as they are.
     """
     packed: dict[str, Any] = {}
     for name, value in attributes.items():
@@ -164,8 +161,7 @@ def pack_attributes(
         if type(value) is str and len(value) <= _LONGEST_WORD:
             kept = sys.intern(value)
         elif type(value) is dict:
-            is_packed = is_compressed and _is_large(value)
-            kept = PackedTable.of(value) if is_packed else _interned(value)
+            kept = PackedTable.of(value) if _is_large(value) else _interned(value)
         packed[sys.intern(name)] = kept
     return packed
 

@@ -2,48 +2,85 @@
 
 from __future__ import annotations
 
-import re
+from typing import NamedTuple
 
 PROFILE = "profile"
 PROFILE_FIELDS = 2
 """``columns`` and ``rows``, as :func:`npu_tune.targets.profiles.pack_profile` makes them."""
 
+_DISTRIBUTIONS = b'"distributions":'
 _PARAMS = b',"params":{'
-_BEHIND_PARAMS = b'},"user_attrs":{"key":"'
-_PROFILE_KEY = b',"%s":' % PROFILE.encode()
-_PROFILE = re.compile(
-    rb'\{"columns":\[[^\]{}]*\],"rows":\{[^{}]*\]\}\}(?=,"[a-z_]|\},"system_attrs":)'
-)
+_ATTRIBUTES = b'},"user_attrs":{"key":"'
+_KEY = b',"%s":' % PROFILE.encode()
+_COLUMNS = b'{"columns":['
+_ROWS = b'],"rows":{'
+_BEHIND_ATTRIBUTES = b'},"system_attrs":'
 
-# How it can be known without parsing that a place is what it looks like: within a JSON text that
-# `json.dumps` made, every quote of a string's content stands behind a backslash. So a quote behind
-# a comma begins or ends a string, and it cannot end one where a letter follows. So `,"profile":` is
-# the name of a field and no part of a text; `_PROFILE` begins with one table, holds another one,
-# no further brace, and ends where both are closed.
+# How it can be known without parsing that a place is what it looks like: within a text, JSON has a
+# backslash before every quote. So a quote behind a comma begins or ends a text, and where a letter
+# follows it begins one. So `,"profile":` is the name of a field, and no part of a text.
 
 
-def cut_trial(line: bytes, start: int, *, lean: bool) -> tuple[bytes, bytes] | None:
-    """The rest of a trial's line without its profile.
+class CutTrial(NamedTuple):
+    """A trial's line in two parts.
+
+    Args:
+        text: a JSON object of all but what was cut out of it.
+        profile: a JSON object; empty where there is none. In its place stands ``null``.
+    """
+
+    text: bytes
+    profile: bytes
+
+
+def behind_distributions(line: bytes, block: bytes) -> int:
+    """Where the distributions of a trial end; -1 where they are others than those of ``block``."""
+    # In a line of this package's own it is the first field of that name.
+    start = line.find(_DISTRIBUTIONS) + len(_DISTRIBUTIONS)
+    return start + len(block) if block and line.startswith(block, start) else -1
+
+
+def cut_trial(line: bytes, block: bytes, *, lean: bool) -> CutTrial | None:
+    """A trial's line without its distributions.
 
     Args:
         line: as :class:`npu_tune._optuna_compat.JournalLines` wrote it.
-        start: where that begins which stands behind the distributions.
-        lean: leave the parameters out as well.
+        block: the distributions of the trials before it.
+        lean: leave out the parameters as well.
 
     Returns:
-        The line from ``start`` on, with ``null`` in the place of a profile, and the text of the
-        profile, empty where there is none; None where the trial has to be parsed as a whole.
+        None where it has to be parsed as a whole.
     """
-    behind = line.find(_BEHIND_PARAMS, start)
-    if behind < 0 or not line.startswith(_PARAMS, start):
+    params = behind_distributions(line, block)
+    if params < 0 or not line.startswith(_PARAMS, params):
         return None
-    head = _PARAMS if lean else line[start:behind]
-    key = line.find(_PROFILE_KEY, behind)
+    attributes = line.find(_ATTRIBUTES, params)
+    if attributes < 0:
+        return None
+    kept = [line[: params - len(block)], b"{}", _PARAMS if lean else line[params:attributes]]
+    key = line.find(_KEY, attributes)
     if key < 0:
-        return head + line[behind:], b""
-    begin = key + len(_PROFILE_KEY)
-    found = _PROFILE.match(line, begin)
+        return CutTrial(b"".join((*kept, line[attributes:])), b"")
+    begin = key + len(_KEY)
+    end = _end_of_profile(line, begin)
     # Attributes of people may hold a field of that name somewhere.
-    if found is None or line.find(_PROFILE_KEY, found.end()) >= 0:
+    if end < 0 or line.find(_KEY, end) >= 0:
         return None
-    return b"".join((head, line[behind:begin], b"null", line[found.end() :])), found[0]
+    text = b"".join((*kept, line[attributes:begin], b"null", line[end:]))
+    return CutTrial(text, line[begin:end])
+
+
+def _end_of_profile(line: bytes, begin: int) -> int:
+    """Where a profile ends; -1 where that cannot be told, such as for a layer called ``a{b``."""
+    rows = line.find(_ROWS, begin)
+    brace = line.find(b"}", begin)
+    end = brace + 2
+    is_plain = (
+        0 <= rows < brace
+        and line.startswith(_COLUMNS, begin)
+        and line.startswith(b"]}}", brace - 1)
+        # The table, and the one of its rows: no text has a brace, and nothing is nested deeper.
+        and line.count(b"{", begin, end) == 2
+    )
+    is_followed = line.startswith(b',"', end) and line[end + 2 : end + 3].isalpha()
+    return end if is_plain and (is_followed or line.startswith(_BEHIND_ATTRIBUTES, end)) else -1

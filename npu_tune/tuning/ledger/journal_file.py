@@ -51,7 +51,7 @@ class JournalReader(RecordReader):
                 )
             file.seek(self._offset)
             blank, lines = 0, 0
-            for line in file:
+            for line, ahead in self._ahead(file):
                 if line[0] in _BLANK and not line.strip(_BLANK):
                     blank, lines = blank + len(line), lines + 1
                     continue
@@ -60,7 +60,7 @@ class JournalReader(RecordReader):
                 if not line.endswith(b"\n"):
                     self._take_unended(line)
                     return
-                self._take(line[:-1])
+                self._take(line[:-1], ahead)
                 self._offset += len(line)
                 self.count += 1
 

@@ -6,18 +6,24 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from npu_tune._optuna_compat import SEALED_WORKER
-from npu_tune.tuning.ledger.journal_cut import PROFILE, PROFILE_FIELDS, cut_trial
+from npu_tune.tuning.ledger.journal_cut import (
+    PROFILE,
+    PROFILE_FIELDS,
+    CutTrial,
+    behind_distributions,
+    cut_trial,
+)
 from npu_tune.tuning.packed import PackedTable
 
 _SEAL = re.compile(rb',"seq":([0-9]{1,18}),"crc32":"([0-9a-f]{8})"\}$')
 _LONGEST_SEAL = 64
 _SPACE = b" \t\r"
+_BLANK = _SPACE + b"\n"
 _OWN_TRIAL = b'{"op_code":4,"worker_id":"%s",' % SEALED_WORKER.encode()
-_DISTRIBUTIONS = b'"distributions":'
 _OPERATION = re.compile(rb'"op_code":\s*([0-9]+)')
 
 _NUMBER = (int, float)
@@ -65,6 +71,10 @@ _LOST = {
 }
 
 
+Read: TypeAlias = tuple[dict[str, Any], int | None]
+"""What a line says, and its number where it is sealed."""
+
+
 class DamagedLineError(ValueError):
     """A line that is not what was written; the message says how that shows."""
 
@@ -88,14 +98,14 @@ class LineReader:
     """Reads lines, and what most of them have in common only once: the distributions.
 
     Args:
-        lean: read no parameters and times of trials that this package wrote.
+        lean: of many lines that are read at once, leave out parameters, distributions and times.
     """
 
     def __init__(self, *, lean: bool = False) -> None:
         self._lean = lean
         self._known: tuple[bytes, dict[str, str]] = (b"", {})
 
-    def read(self, line: bytes) -> tuple[dict[str, Any], int | None]:
+    def read(self, line: bytes) -> Read:
         """What a line says, and its number where it is sealed.
 
         Lines that Optuna or an earlier version of this package wrote have no checksum and are
@@ -108,45 +118,68 @@ class LineReader:
             DamagedLineError: if its checksum is wrong, or it is no line of a journal.
         """
         number = _checked_number(line)
-        if number is None:
-            return _parsed(line, is_sealed=False), None
-        if line.startswith(_OWN_TRIAL):
-            # In a line of this package's own it is the first of that name.
-            start = line.find(_DISTRIBUTIONS) + len(_DISTRIBUTIONS)
-            block, known = self._known
-            if block and line.startswith(block, start):
-                head, behind = line[:start] + b"{}", start + len(block)
-                log = self._cut(line, head, behind)
-                if log is None:
-                    log = _parsed(head + line[behind:], is_sealed=True)
-                    log["distributions"] = known
-                return log, number
-        log = _parsed(line, is_sealed=True)
-        if "distributions" in log:
+        text, known = line, None
+        if number is not None and line.startswith(_OWN_TRIAL):
+            start = behind_distributions(line, self._known[0])
+            if start > 0:
+                head = line[: start - len(self._known[0])]
+                text, known = head + b"{}" + line[start:], self._known[1]
+        log = _parsed(text, is_sealed=number is not None)
+        if known is not None:
+            log["distributions"] = known
+        elif number is not None and "distributions" in log:
             block = json.dumps(log["distributions"], separators=(",", ":")).encode()
             self._known = (block, log["distributions"])
         return log, number
 
-    def _cut(self, line: bytes, head: bytes, behind: int) -> dict[str, Any] | None:
-        """A trial of which the profile is kept as the text that it is; None where it is not so."""
-        cut = cut_trial(line, behind, lean=self._lean)
-        if cut is None:
+    def read_ahead(self, lines: Sequence[bytes]) -> list[Read | None]:
+        """What those of some lines say that are trials of this package's own and whole.
+
+        That is the same as :meth:`read` says of each, and found in a fraction of the time: they
+        are parsed together, and a profile is kept as the text that it is.
+
+        Args:
+            lines: with or without their newlines.
+
+        Returns:
+            None for every line that :meth:`read` has to read.
+        """
+        cuts = [self._cut(line) for line in lines]
+        texts = [cut.text for cut, _ in filter(None, cuts)]
+        try:
+            logs = json.loads(f"[{b','.join(texts).decode()}]")
+        except (ValueError, RecursionError):  # nothing that this package wrote
+            return [None] * len(lines)
+        if len(logs) != len(texts):
+            return [None] * len(lines)
+        found = iter(logs)
+        return [None if cut is None else self._finished(next(found), *cut) for cut in cuts]
+
+    def _cut(self, line: bytes) -> tuple[CutTrial, int] | None:
+        if not line.startswith(_OWN_TRIAL):
             return None
-        rest, profile = cut
-        log = _parsed(head + rest, is_sealed=True)
-        if profile:
+        line = line.rstrip(_BLANK)
+        try:
+            number = _checked_number(line)
+        except DamagedLineError:
+            return None
+        cut = None if number is None else cut_trial(line, self._known[0], lean=self._lean)
+        return None if cut is None or number is None else (cut, number)
+
+    def _finished(self, log: dict[str, Any], cut: CutTrial, number: int) -> Read | None:
+        if cut.profile:
             attributes = log["user_attrs"]
             if attributes.get(PROFILE, "") is not None:
                 return None
             attributes[PROFILE] = PackedTable(
-                profile, PROFILE_FIELDS, is_compressed=not self._lean
+                cut.profile, PROFILE_FIELDS, is_compressed=not self._lean
             )
         if self._lean:
             log["datetime_start"] = None
             log.pop("datetime_complete", None)
         else:
             log["distributions"] = self._known[1]
-        return log
+        return log, number
 
 
 def _checked_number(line: bytes) -> int | None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
 from npu_tune._optuna_compat import JournalReplay
 from npu_tune.errors import StorageError
-from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader, lost_with
+from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader, Read, lost_with
 from npu_tune.tuning.packed import pack_attributes
+
+_AT_ONCE = 64
+"""Lines that are read together."""
 
 _MEANINGLESS = (
     AssertionError,
@@ -45,22 +51,22 @@ class RecordReader:
         """A number for the next record that is larger than that of any so far."""
         return max(self.last_sealed + 1, self.count)
 
-    def take(self, line: bytes) -> None:
+    def take(self, line: bytes, ahead: Read | None = None) -> None:
         """Takes in a record.
 
         Args:
             line: without its newline.
+            ahead: what it says, where that was read ahead.
 
         Raises:
             DamagedLineError: if it is not what was written, or makes no sense.
         """
-        log, number = self._line_reader.read(line)
+        log, number = ahead or self._line_reader.read(line)
         if number is not None and number <= self.last_sealed:
             reason = f"it has the number {number} and stands behind number {self.last_sealed}"
             raise DamagedLineError(reason)
-        if "user_attrs" in log:
-            attributes = log["user_attrs"]
-            log["user_attrs"] = pack_attributes(attributes, is_compressed=not self._lean)
+        if "user_attrs" in log and not self._lean:
+            log["user_attrs"] = pack_attributes(log["user_attrs"])
         try:
             self.replay.apply(log)
         except _MEANINGLESS as error:
@@ -79,8 +85,14 @@ class RecordReader:
             line=number,
         )
 
-    def _take(self, line: bytes) -> None:
+    def _ahead(self, lines: Iterable[bytes]) -> Iterator[tuple[bytes, Read | None]]:
+        """Each line with what it says, where that can be read together with its neighbours."""
+        rest = iter(lines)
+        while some := list(islice(rest, _AT_ONCE)):
+            yield from zip(some, self._line_reader.read_ahead(some), strict=True)
+
+    def _take(self, line: bytes, ahead: Read | None = None) -> None:
         try:
-            self.take(line)
+            self.take(line, ahead)
         except DamagedLineError as error:
             raise self.damage(line, str(error)) from error

@@ -99,10 +99,11 @@ class RedisReader(RecordReader):
         while self.count <= last:
             numbers = range(self.count, min(self.count + _AT_ONCE, last + 1))
             records: Any = self._client.mget([record_key(number) for number in numbers])
-            for record in records:
+            found = self._ahead([record or b"" for record in records])
+            for record, (_, ahead) in zip(records, found, strict=True):
                 if record is None:
                     raise self.damage(b"", "it is not there")
-                self._take(record)
+                self._take(record, ahead)
                 self.count += 1
 
 
