@@ -21,7 +21,13 @@ from npu_tune.targets.profiles import pack_profile
 from npu_tune.tuning.changes import changes_text
 from npu_tune.tuning.ledger.shared import PROPOSAL
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.packed import LazyProfile, SharedPairs, TrialMetrics, pack_attributes
+from npu_tune.tuning.packed import (
+    MEANINGLESS,
+    LazyProfile,
+    SharedPairs,
+    TrialMetrics,
+    pack_attributes,
+)
 from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
@@ -53,9 +59,6 @@ _TAKEN = frozenset(
     }
 )
 """The names of a trial's attributes that are no metrics."""
-
-MEANINGLESS = (AttributeError, LookupError, TypeError, ValueError)
-"""What reading attributes raises that nobody of this package wrote."""
 
 
 def trial_attributes(

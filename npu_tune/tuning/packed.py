@@ -9,8 +9,16 @@ from collections.abc import ItemsView, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from npu_tune.errors import StorageError
 from npu_tune.space import Configuration, Value
 from npu_tune.targets.profiles import unpack_profile
+
+PROFILE = "profile"
+PROFILE_FIELDS = 2
+"""An attribute of trials, and the fields that :func:`npu_tune.targets.profiles.pack_profile` gives it."""
+
+MEANINGLESS = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading attributes raises that nobody of this package wrote."""
 
 _MOST_ITEMS = 16
 """A flat table of so many items takes about as much room as the packed form of one."""
@@ -60,6 +68,9 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
 
     Args:
         table: as :func:`npu_tune.targets.profiles.pack_profile` made it.
+
+    Raises:
+        StorageError: wherever it is looked at, if it is not what was written.
     """
 
     __slots__ = ("_table",)
@@ -68,20 +79,29 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
         self._table = table
 
     def __getitem__(self, layer: str) -> Mapping[str, float]:
-        return unpack_profile(self._table)[layer]
+        return self._rows()[layer]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(unpack_profile(self._table))
+        return iter(self._rows())
 
     def __len__(self) -> int:
-        return len(self._table.get("rows", ()))
+        return len(self._rows())
 
     def items(self) -> ItemsView[str, Mapping[str, float]]:
         """All rows, of a table that is read once."""
-        return unpack_profile(self._table).items()
+        return self._rows().items()
 
     def __repr__(self) -> str:
         return f"LazyProfile({dict(self)!r})"
+
+    def _rows(self) -> dict[str, dict[str, float]]:
+        try:
+            return unpack_profile(self._table)
+        except MEANINGLESS as error:
+            raise StorageError(
+                f"The profile of a trial does not hold what npu-tune wrote: {error!r}.",
+                remedy="Restore the study's storage from a backup.",
+            ) from error
 
 
 class TrialMetrics(Mapping[str, float]):

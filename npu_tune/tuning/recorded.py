@@ -11,7 +11,6 @@ from npu_tune.errors import WorkerLostError
 from npu_tune.space import Configuration
 from npu_tune.tuning.attributes import (
     KEY,
-    MEANINGLESS,
     as_duplicate,
     damaged_trial,
     own_trials,
@@ -19,7 +18,7 @@ from npu_tune.tuning.attributes import (
     trial_metrics,
 )
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.packed import SharedPairs
+from npu_tune.tuning.packed import MEANINGLESS, SharedPairs
 from npu_tune.tuning.samples import NearbyReference
 from npu_tune.tuning.trial import REFERENCE_ORIGINS, TrialRecord
 

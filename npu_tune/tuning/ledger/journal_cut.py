@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-PROFILE = "profile"
-PROFILE_FIELDS = 2
-"""``columns`` and ``rows``, as :func:`npu_tune.targets.profiles.pack_profile` makes them."""
+from npu_tune.tuning.packed import PROFILE
 
 _DISTRIBUTIONS = b'"distributions":'
 _PARAMS = b',"params":{'

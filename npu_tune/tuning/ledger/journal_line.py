@@ -11,13 +11,11 @@ from typing import Any, TypeAlias
 
 from npu_tune._optuna_compat import SEALED_WORKER
 from npu_tune.tuning.ledger.journal_cut import (
-    PROFILE,
-    PROFILE_FIELDS,
     CutTrial,
     behind_distributions,
     cut_trial,
 )
-from npu_tune.tuning.packed import PackedTable
+from npu_tune.tuning.packed import PROFILE, PROFILE_FIELDS, PackedTable
 
 _SEAL = re.compile(rb',"seq":([0-9]{1,18}),"crc32":"([0-9a-f]{8})"\}$')
 _LONGEST_SEAL = 64

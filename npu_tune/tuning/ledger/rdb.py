@@ -98,7 +98,7 @@ class RdbLedger(Ledger):
                 self._study_id = self._find_study(
                     directions, metric_names, create=create, join=join
                 )
-                self._rows = TrialRows(self._study_id)
+                self._rows = TrialRows(self._study_id, lean=lean)
                 self._bulk = self._storage.get_current_version() == RDB_REVISION
                 if not read_only:
                     if self._url.get_backend_name() == "postgresql" and self._bulk:
