@@ -10,7 +10,7 @@ from npu_tune.errors import StorageError
 from npu_tune.tuning.ledger.journal_line import DamagedLineError, LineReader, Read, lost_with
 from npu_tune.tuning.packed import pack_attributes
 
-_AT_ONCE = 64
+_MOST_AT_ONCE = 64
 """Lines that are read together."""
 
 _MEANINGLESS = (
@@ -87,9 +87,10 @@ class RecordReader:
 
     def _ahead(self, lines: Iterable[bytes]) -> Iterator[tuple[bytes, Read | None]]:
         """Each line with what it says, where that can be read together with its neighbours."""
-        rest = iter(lines)
-        while some := list(islice(rest, _AT_ONCE)):
+        rest, at_once = iter(lines), 1  # at first, as the first trial shows what is read ahead
+        while some := list(islice(rest, at_once)):
             yield from zip(some, self._line_reader.read_ahead(some), strict=True)
+            at_once = min(2 * at_once, _MOST_AT_ONCE)
 
     def _take(self, line: bytes, ahead: Read | None = None) -> None:
         try:
