@@ -395,7 +395,7 @@ def with_constraint_list(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
 def without_constraint_list(system_attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Drops that list again where it repeats named constraints, which samplers would count twice."""
     prefix = f"{_CONSTRAINTS_KEY}:"
-    if system_attrs and any(key.startswith(prefix) for key in system_attrs):
+    if any(key.startswith(prefix) for key in system_attrs):
         return {key: v for key, v in system_attrs.items() if key != _CONSTRAINTS_KEY}
     return dict(system_attrs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import zlib
@@ -85,7 +86,8 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
         return iter(self._rows())
 
     def __len__(self) -> int:
-        return len(self._rows())
+        with _named_profile():
+            return len(self._table.get("rows", ()))
 
     def items(self) -> ItemsView[str, Mapping[str, float]]:
         """All rows, of a table that is read once."""
@@ -95,13 +97,19 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
         return f"LazyProfile({dict(self)!r})"
 
     def _rows(self) -> dict[str, dict[str, float]]:
-        try:
+        with _named_profile():
             return unpack_profile(self._table)
-        except MEANINGLESS as error:
-            raise StorageError(
-                f"The profile of a trial does not hold what npu-tune wrote: {error!r}.",
-                remedy="Restore the study's storage from a backup.",
-            ) from error
+
+
+@contextlib.contextmanager
+def _named_profile() -> Iterator[None]:
+    try:
+        yield
+    except MEANINGLESS as error:
+        raise StorageError(
+            f"The profile of a trial does not hold what npu-tune wrote: {error!r}.",
+            remedy="Restore the study's storage from a backup.",
+        ) from error
 
 
 class TrialMetrics(Mapping[str, float]):
@@ -142,8 +150,9 @@ class SharedPairs:
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, Value], tuple[str, Value]] = {}
-        # The last default, in shared pairs, and the places of its names.
-        self._default = Configuration(())
+        # The last default, its pairs shared, and the places of its names.
+        self._default: Configuration | None = None
+        self._items: tuple[tuple[str, Value], ...] = ()
         self._places: dict[str, int] = {}
 
     def share(self, configuration: Configuration) -> Configuration:
@@ -159,11 +168,11 @@ class SharedPairs:
         Raises:
             KeyError: if a change names a knob that is not there.
         """
-        if self._default is not default and self._default != default:
-            self._default = self.share(default)
+        if self._default is not default:
+            self._default, self._items = default, self.share(default).items_
             self._places = {name: place for place, (name, _) in enumerate(default.items_)}
         pairs, places = self._pairs, self._places
-        items = [*self._default.items_]
+        items = [*self._items]
         for pair in changes.items():
             items[places[pair[0]]] = pairs.setdefault(pair, pair)
         return Configuration(tuple(items))

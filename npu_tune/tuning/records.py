@@ -181,7 +181,7 @@ class StudyResult:
         if not ranked:
             return ()
         ranked.sort(key=lambda each: (each[0], each[1].number))
-        rows = np.array([self._at_worst(*each) for each in ranked], dtype=float)
+        rows = np.array([self._losses_at_worst(*each) for each in ranked], dtype=float)
         positions = nondominated(rows).tolist()
         if not self.deterministic:
             return tuple(ranked[position][1] for position in positions)
@@ -197,7 +197,7 @@ class StudyResult:
             (trial for _, trial in equals), key=lambda t: (t.changes(self.default), t.number)
         )
 
-    def _at_worst(self, losses: tuple[float, ...], trial: TrialRecord) -> tuple[float, ...]:
+    def _losses_at_worst(self, losses: tuple[float, ...], trial: TrialRecord) -> tuple[float, ...]:
         """The losses; where evaluations differ, a standard error of the mean worse.
 
         Otherwise a single lucky evaluation would push what was evaluated often off the front.

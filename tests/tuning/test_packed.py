@@ -54,12 +54,10 @@ def test_a_table_is_that_of_its_text(table, is_compressed):
     assert pickle.loads(pickle.dumps(packed)) == table  # noqa: S301
 
 
-@pytest.mark.parametrize(
-    "text", [b"{", b'{"columns":["a"],"rows":{"b":[1,2]}}', b'{"columns":["a"],"rows":{"b":3}}']
-)
+@pytest.mark.parametrize("text", [b"{", b"{}}", b'{"columns":["a"],"rows":{"b":[1,2]}}'])
 def test_a_profile_that_is_no_profile_is_told(text):
     profile = LazyProfile(PackedTable(text, 2))
-    for look in (dict, len, lambda found: found["b"]):
+    for look in (dict, repr, lambda found: found["b"]):
         with pytest.raises(StorageError, match="profile"):
             look(profile)
 
