@@ -208,6 +208,16 @@ class SearchStudy:
         self._storage.replace(self._study_id, running)
         self._forget_cached_trials()
 
+    def refuse(self, trial: FrozenTrial) -> bool:
+        """Has a running trial get something else when it is started again; False where it may not.
+
+        A sampler does so by a method ``refuse`` of the study and the trial.
+        """
+        refuse = getattr(self.study.sampler, "refuse", None)
+        if refuse is not None:
+            refuse(self.study, trial)
+        return refuse is not None
+
     def prediction(self, trial: FrozenTrial) -> float | None:
         """The value that the sampler expects of a running trial; None where it does not say.
 

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.feed import TrialFeed
+from npu_tune.samplers.growing import GrowingTable
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.running import RunningPoints, others_of
 
@@ -60,7 +61,7 @@ class History:
         numbers: per point the trial's number.
         duplicates: indices of the points that were answered with another trial's evaluation, as
             this package's runner marks them; they have cost no evaluation.
-        taken: points of finished and running trials.
+        taken: points of finished and running trials, and those that were refused.
     """
 
     def __init__(
@@ -113,6 +114,11 @@ class History:
             elif trial.state == TrialState.RUNNING and trial.params:
                 self._enter(trial)
         return True
+
+    def refuse(self, point: Point) -> None:
+        """Takes a point for one that is known already, though no trial has it."""
+        self.taken.add(point)
+        self._running.refuse(point)
 
     @property
     def settled(self) -> int:
@@ -279,21 +285,3 @@ class History:
         point = self._running.remove(number)
         if point is not None and point not in self._running and point not in self._finished:
             self.taken.discard(point)
-
-
-class GrowingTable:
-    """A table to which rows are appended in amortised constant time."""
-
-    def __init__(self, width: int) -> None:
-        self._table: Floats = np.empty((64, width))
-        self._length = 0
-
-    def append(self, row: Sequence[float] | Floats) -> None:
-        if self._length == len(self._table):
-            self._table = np.concatenate([self._table, np.empty_like(self._table)])
-        self._table[self._length] = row
-        self._length += 1
-
-    @property
-    def array(self) -> Floats:
-        return self._table[: self._length]

@@ -44,6 +44,7 @@ class Driver:
         name: short, and no other driver's.
         board: as it was seen last; None while this driver is alone.
         numbers: what is known of the proposals' numbers.
+        has_met_others: whether another driver was ever at work beside this one.
     """
 
     def __init__(self, ledger: PatientLedger, *, most: float) -> None:
@@ -54,7 +55,7 @@ class Driver:
         self._most = most
         self._lives = Lives(self.name, ledger.clock)
         self._finished_seen = 0
-        self._has_met_others = False
+        self.has_met_others = False
         self._due = 0.0
         if ledger.place is not None:
             ledger.place.finish = self._finish
@@ -123,7 +124,7 @@ class Driver:
             endings = self.numbers.endings(trials())
             self.numbers.written = {n: endings[n] for n in board.reservations if n in endings}
             if place.heir_of is not None:
-                self._has_met_others = True
+                self.has_met_others = True
                 board = board.without(place.heir_of, endings).within(self._most)
             self._finished_seen = board.finished
             return board.beat(self.name), None
@@ -221,7 +222,7 @@ class Driver:
         Who has worked beside others goes on as if they came back, so that what it has under way is
         taken over should it be killed, too.
         """
-        if self._has_met_others:
+        if self.has_met_others:
             return False
         place = self._place()
         if not self._ledger.attempt(lambda: place.keep(self._is_alone)):
@@ -278,9 +279,8 @@ class Driver:
                 raise no_board(self._ledger.name)
             changed, answer = change(board)
             self.board = changed
-            self._has_met_others |= not changed.beats.keys() <= {self.name}
-            rows = changed.reservations
-            self.numbers.own &= {n for n, row in rows.items() if row.driver == self.name}
+            self.has_met_others |= not changed.beats.keys() <= {self.name}
+            self.numbers.look(changed)
             return (text if changed is board else changed.text()), answer
 
         return apply

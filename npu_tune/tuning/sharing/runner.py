@@ -15,7 +15,7 @@ from npu_tune.tuning.ledger.shared import LostReservationError
 from npu_tune.tuning.phase import phase_of
 from npu_tune.tuning.recorder import Proposal
 from npu_tune.tuning.runner import Runner
-from npu_tune.tuning.sharing.board import Claim, Reservation
+from npu_tune.tuning.sharing.board import Claim
 from npu_tune.tuning.sharing.driver import Driver
 from npu_tune.tuning.sharing.following import TrialReader
 from npu_tune.tuning.sharing.view import OthersInView, Start, start_of
@@ -96,8 +96,8 @@ class SharedRunner(Runner):
 
     def _share(self) -> None:
         waiting = [follower for each in self._followers.values() for follower in each]
-        running = [self._reservation(p) for p in self._running]
-        running += [self._reservation(p, waits=True) for p in waiting]
+        running = [self._others.reservation(p) for p in self._running]
+        running += [self._others.reservation(p, waits=True) for p in waiting]
         self._position = len(self._shared.in_memory[0])
         self._others.forget()
         self._driver.share(
@@ -145,16 +145,9 @@ class SharedRunner(Runner):
         if board.has_abandoned:  # somebody else has taken it over
             self._driver.give_back(reservation.number)
             return None
-        return self._proposed(reservation.number, start_of(revert) or self._next_start(starts))
-
-    def _next_start(self, starts: Iterator[Start | None]) -> Start | None:
-        """The next start that nobody has evaluated or evaluates; None for the sampler."""
         done = {record.origin for record in self._trials}
-        done |= {row.origin for row in self._driver.of_others()}
-        for start in starts:
-            if start is None or start[1] not in done:
-                return start
-        return None
+        given = start_of(revert) or self._others.next_start(starts, done)
+        return self._proposed(reservation.number, given)
 
     def _proposed(self, number: int, given: Start | None) -> Proposal:
         configuration, origin = given or (None, SAMPLER)
@@ -174,52 +167,60 @@ class SharedRunner(Runner):
             return  # somebody else does it
 
     def _start_beside(self, proposal: Proposal) -> None:
-        """Evaluates a proposal, or repeats what answers for it, now or when that is known."""
-        tries = _TRIES
+        """Evaluates a proposal, or repeats what answers for it, now or when that is known.
+
+        What is known, or evaluated already, is repeated only if the sampler has nothing else.
+        """
+        tries, is_sampled = _TRIES, proposal.origin == SAMPLER
+        may_refuse = is_sampled and self._driver.has_met_others  # else as if nobody had knocked
         while self._driver.holds(proposal.trial.number):
-            known = self._known.find(proposal.key)
-            if known is not None:
+            known, is_own = self._known.find(proposal.key), self._running.has(proposal.key)
+            if known is not None or is_own:
                 self._duplicates_in_a_row += 1
+                if may_refuse and tries > 0:
+                    tries -= 1
+                    proposal = self._other(proposal)
+                    continue
+            if known is not None:
                 self._repeat(proposal, known)
                 return
-            waits = self._running.has(proposal.key) or tries <= 0
+            waits = is_own or tries <= 0
             claim = self._claim(proposal, waits=waits)
             if claim is Claim.GRANTED and waits:
-                self._duplicates_in_a_row += 1
+                self._duplicates_in_a_row += not is_own
                 self._followers[proposal.key].append(proposal)
                 return
             if claim is Claim.GRANTED:
                 self._duplicates_in_a_row = 0
                 self._evaluate(proposal)
                 return
-            self._follow()
             if claim is Claim.BEHIND:
+                self._follow()
                 tries += waits  # nobody evaluates it any more
                 continue
-            number = self._driver.numbers.shared(proposal.trial.number)
-            if proposal.origin != SAMPLER:
-                self._driver.give_back(number)
+            if not is_sampled:
+                self._follow()
+                self._driver.give_back(self._driver.numbers.shared(proposal.trial.number))
                 return
             tries -= 1
-            if tries > 0 and self._driver.holds(proposal.trial.number):
-                self._others.update()
-                proposal = self._proposed(number, None)
+            if tries > 0:
+                proposal = self._other(proposal)
+
+    def _other(self, proposal: Proposal) -> Proposal:
+        """What the sampler has instead of what is known, or evaluated by another driver."""
+        if not self._search.refuse(proposal.trial):
+            self._follow()
+        self._others.update()
+        number = proposal.trial.number
+        if not self._driver.holds(number):
+            return proposal
+        return self._proposed(self._driver.numbers.shared(number), None)
 
     def _claim(self, proposal: Proposal, *, waits: bool) -> Claim:
-        reservation = self._reservation(proposal, waits=waits)
+        reservation = self._others.reservation(proposal, waits=waits)
         if self._driver.has(reservation):
             return Claim.GRANTED
         return self._driver.claim(reservation)
-
-    def _reservation(self, proposal: Proposal, *, waits: bool = False) -> Reservation:
-        return Reservation(
-            self._driver.numbers.shared(proposal.trial.number),
-            self._driver.name,
-            proposal.key,
-            proposal.origin,
-            dict(proposal.configuration.difference(self._problem.space.default)),
-            waits,
-        )
 
     def _record(self, proposal: Proposal, outcome: Outcome) -> None:
         record = self._written(proposal, lambda: self._recorder.record(proposal, outcome))
