@@ -54,8 +54,7 @@ class RdbLedger(Ledger):
     trial to their disk before ``append`` returns, unless they are set up otherwise.
 
     Args:
-        url: SQLAlchemy's, ``sqlite:///file``, ``postgresql+psycopg://...`` or
-            ``mysql+pymysql://...``.
+        url: SQLAlchemy's: ``sqlite:///file``, ``postgresql+psycopg://``, ``mysql+pymysql://``.
         name: of the study.
         directions: of the objectives; empty to take what is stored.
         metric_names: of the objectives, for Optuna's tools; used when the study is made.
@@ -141,6 +140,9 @@ class RdbLedger(Ledger):
     def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
         if not self._bulk:
             return super().trials_from(first, until)
+        if first > 0 and self.place is not None and self.place.is_shared:
+            with self._errors():
+                return self._rows.select_few(self._writing_connection(), first, until)
         with self._errors(), self._open().engine.connect() as connection:
             return self._rows.select(connection, first, until)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -14,22 +12,16 @@ from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
-    SharedParameters,
     internal_params,
     rdb_tables,
     with_constraint_list,
 )
 from npu_tune.errors import StorageError
-from npu_tune.tuning.ledger.rdb_statement import whole_trial_statement
-from npu_tune.tuning.ledger.rdb_take import (
-    Taker,
-    damage,
-    take_intermediate_values,
-    take_lean_user_attributes,
-    take_system_attributes,
-    take_user_attributes,
-    take_values,
-    without_details,
+from npu_tune.tuning.ledger.rdb_reading import RowReader, without_details
+from npu_tune.tuning.ledger.rdb_statement import (
+    COLUMNS,
+    few_trials_statement,
+    whole_trial_statement,
 )
 from npu_tune.tuning.ledger.rdb_values import stored_number, to_utc
 
@@ -47,10 +39,12 @@ class TrialRows:
 
     def __init__(self, study_id: int, *, lean: bool = False) -> None:
         self._study_id = study_id
-        self._lean = lean
         self._tables = rdb_tables()
         self._texts = DistributionTexts()
-        self._parameters = SharedParameters({}, self._texts)
+        self._reader = RowReader(self._texts, lean=lean)
+        self._few = few_trials_statement(
+            {table: next(iter(self._tables[table].primary_key)).name for table in COLUMNS}
+        )
 
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
         """Adds a finished trial in a transaction of its own and returns its number."""
@@ -101,30 +95,36 @@ class TrialRows:
             last = _LARGEST if until is None else until - 1
             query = query.where(trials.c.number.between(first, last))
         found = {
-            row.trial_id: without_details(row)
+            row.trial_id: without_details(
+                row.trial_id, row.number, row.state, row.datetime_start, row.datetime_complete
+            )
             for row in connection.execute(query.order_by(trials.c.trial_id))
             if row.number not in without
         }
-        for table, take in self._takers().items():
-            # Row by row: all at once would take many times the memory of the trials.
-            for trial_id, rows in groupby(self._details(connection, table, list(found)), _first):
-                if trial_id in found:
-                    with damage(found[trial_id], table):
-                        take(found[trial_id], list(rows))
-        return list(found.values())
+        return self._reader.whole(
+            found, lambda table: self._details(connection, table, list(found))
+        )
 
-    def _takers(self) -> Mapping[str, Taker]:
-        """By table, what takes its rows of a trial in."""
-        return {
-            "trial_values": take_values,
-            # There is a row per parameter, which are most of all.
-            **({} if self._lean else {"trial_params": self._take_params}),
-            "trial_intermediate_values": take_intermediate_values,
-            "trial_user_attributes": (
-                take_lean_user_attributes if self._lean else take_user_attributes
-            ),
-            "trial_system_attributes": take_system_attributes,
+    def select_few(
+        self, connection: Connection, first: int, until: int | None
+    ) -> list[FrozenTrial]:
+        """The same of PostgreSQL, whose answer comes in one go and is in memory all at once."""
+        last = _LARGEST if until is None else until - 1
+        arguments = {"study": self._study_id, "first": first, "last": last}
+        driver: Any = connection.connection.driver_connection
+        dbapi: Any = connection.dialect.dbapi
+        try:
+            with driver.pipeline(), driver.transaction():
+                cursor = driver.execute(self._few, arguments)
+            rows = cursor.fetchall()
+        except dbapi.Error as error:
+            raise OperationalError(None, None, error) from error
+        found = {row[0]: without_details(*row[:5]) for row in rows}
+        details = {
+            table: [detail for row in rows for detail in row[at] or ()]
+            for at, table in enumerate(COLUMNS, start=5)
         }
+        return self._reader.whole(found, details.__getitem__)
 
     def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
         trials = self._tables["trials"]
@@ -232,7 +232,7 @@ class TrialRows:
             return
         details, first, last = self._tables[table], trial_ids[0], trial_ids[-1]
         query = (
-            select(details.c.trial_id, *(details.c[column] for column in _COLUMNS[table]))
+            select(details.c.trial_id, *(details.c[column] for column in COLUMNS[table]))
             .where(details.c.trial_id.between(first, last))
             .order_by(details.c.trial_id, next(iter(details.primary_key)))
         )
@@ -241,30 +241,12 @@ class TrialRows:
         for some in connection.execute(query, execution_options=options).partitions(_AT_ONCE):
             yield from some
 
-    def _take_params(self, trial: FrozenTrial, rows: Sequence[Any]) -> None:
-        texts = {name: text for _, name, _, text in rows}
-        if self._parameters.texts != texts:
-            self._parameters = SharedParameters(texts, self._texts)
-        trial.params = self._parameters.read({name: value for _, name, value, _ in rows})
-        trial.distributions = self._parameters.distributions
-
-
-_COLUMNS = {
-    "trial_values": ("objective", "value", "value_type"),
-    "trial_params": ("param_name", "param_value", "distribution_json"),
-    "trial_intermediate_values": ("step", "intermediate_value", "intermediate_value_type"),
-    "trial_user_attributes": ("key", "value_json"),
-    "trial_system_attributes": ("key", "value_json"),
-}
-"""What is read of the tables that belong to a trial."""
 
 _AT_ONCE = 1_000
 """Rows that are fetched at once."""
 
 _LARGEST = 2**31 - 1
 """Of the numbers that Optuna's tables hold."""
-
-_first = itemgetter(0)
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,11 +10,10 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import Row
 
 from npu_tune._optuna_compat import without_constraint_list
 from npu_tune.errors import StorageError
-from npu_tune.tuning.ledger.rdb_values import from_utc, number_of
+from npu_tune.tuning.ledger.rdb_values import number_of
 from npu_tune.tuning.packed import PROFILE, PROFILE_FIELDS, PackedTable, pack_attributes
 
 Taker: TypeAlias = Callable[[FrozenTrial, Sequence[Any]], None]
@@ -34,23 +33,6 @@ def damage(trial: FrozenTrial, table: str) -> Iterator[None]:
             remedy="Restore the database from a backup, or delete the trial.",
             trial=trial.number,
         ) from error
-
-
-def without_details(row: Row[Any]) -> FrozenTrial:
-    """A trial of which nothing is known but its row in the table of trials."""
-    return FrozenTrial(
-        number=row.number,
-        trial_id=row.trial_id,
-        state=row.state,
-        value=None,
-        datetime_start=from_utc(row.datetime_start),
-        datetime_complete=from_utc(row.datetime_complete),
-        params={},
-        distributions={},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
 
 
 def take_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
