@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from npu_tune.evaluation import Outcome
 from npu_tune.space import Configuration, to_params
-from npu_tune.tuning.attributes import ELAPSED, KEY, own_trials
+from npu_tune.tuning.attributes import KEY, own_trials
 from npu_tune.tuning.ledger import PatientLedger
 from npu_tune.tuning.ledger.shared import LostReservationError
 from npu_tune.tuning.phase import phase_of
@@ -45,7 +45,9 @@ class SharedRunner(Runner):
         super().__init__(*args, ledger=shared, **options)
         self._recorder.marks = self._driver.marks
         self._shared = shared
-        self._reader = TrialReader(self._objective, self._problem.space.default, self._known.find)
+        self._reader = TrialReader(
+            self._objective, self._problem.space.default, self._known, self._meter, self._trials
+        )
         self._position = self._tickets_before = 0
         self._others = OthersInView(self._driver, self._search, self._problem.space)
         self._is_over = False
@@ -86,7 +88,7 @@ class SharedRunner(Runner):
         new = own_trials(trials[first:])
         self._search.add(new)
         for trial in new:
-            self._take(trial)
+            self._reader.take(trial, self.baseline)
         self._driver.place_numbers(self._search.count)
 
     def _read(self, first: int) -> list[FrozenTrial]:
@@ -119,6 +121,10 @@ class SharedRunner(Runner):
                 self._driver.keep()
         elif not self._is_over and self.baseline is not None and self._driver.is_knocked():
             self._share()
+
+    def _fill(self, starts: Iterator[Start | None]) -> None:
+        super()._fill(starts)
+        self._driver.release()
 
     def _next(self, starts: Iterator[Start | None]) -> Proposal | None:
         board = self._driver.board
@@ -185,7 +191,7 @@ class SharedRunner(Runner):
                 self._repeat(proposal, known)
                 return
             waits = is_own or tries <= 0
-            claim = self._claim(proposal, waits=waits)
+            claim = self._driver.claim(self._others.reservation(proposal, waits=waits))
             if claim is Claim.GRANTED and waits:
                 self._duplicates_in_a_row += not is_own
                 self._followers[proposal.key].append(proposal)
@@ -216,14 +222,11 @@ class SharedRunner(Runner):
             return proposal
         return self._proposed(self._driver.numbers.shared(number), None)
 
-    def _claim(self, proposal: Proposal, *, waits: bool) -> Claim:
-        reservation = self._others.reservation(proposal, waits=waits)
-        if self._driver.has(reservation):
-            return Claim.GRANTED
-        return self._driver.claim(reservation)
-
     def _record(self, proposal: Proposal, outcome: Outcome) -> None:
+        is_searching = proposal.origin == SAMPLER and not self._stop.requested
+        self._driver.reserves_next = is_searching and self._evaluator.free > 0
         record = self._written(proposal, lambda: self._recorder.record(proposal, outcome))
+        self._driver.reserves_next = False
         if record is not None:
             self._learn(proposal.key, record)
 
@@ -265,20 +268,12 @@ class SharedRunner(Runner):
             self._position += 1
             if self._driver.numbers.note(trial):
                 self._search.put(self._driver.numbers.local(self._driver.numbers.of(trial)), trial)
-                answers[trial.user_attrs[KEY]] = self._take(trial)
+                answers[trial.user_attrs[KEY]] = self._reader.take(trial, self.baseline)
         if until is None:
             self._driver.has_seen(seen)
         for key, record in answers.items():
             for follower in self._followers.pop(key, []):
                 self._repeat(follower, record)
-
-    def _take(self, trial: FrozenTrial) -> TrialRecord:
-        record = self._reader.read(trial, self.baseline)
-        self._known.learn(trial.user_attrs[KEY], record)
-        self._meter.count(record)
-        self._meter.catch_up(trial.user_attrs.get(ELAPSED, 0.0))
-        self._trials.append(record)
-        return record
 
     def _is_waiting(self) -> bool:
         # All may wait for what a killed driver had under way, which one of them has to take over.
@@ -286,7 +281,9 @@ class SharedRunner(Runner):
 
     def _left(self) -> int | None:
         board = self._driver.board
-        return super()._left() if board is None else self._budget.left(board.evaluations)
+        if board is None:
+            return super()._left()
+        return self._budget.left(board.evaluations - self._driver.unused)
 
     def _is_busy(self) -> bool:
         if super()._is_busy():
