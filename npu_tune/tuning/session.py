@@ -61,7 +61,7 @@ from npu_tune.tuning.sharing.runner import SharedRunner
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.stretch_record import new_stretch, stretch
 from npu_tune.tuning.stretches import Stretch
-from npu_tune.tuning.warm.begin import WARM, kept_beginning, starts_of, warm_beginning
+from npu_tune.tuning.warm import begin
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -154,16 +154,14 @@ class StudySession:
                 explain_sampler(self._sampler_name, self._objective)
             if is_begun:
                 explain_sources(study)
-            warm = warm_beginning(
+            warm = begin.warm_beginning(
                 study, self._problem, self._objective, self._cache, is_begun=is_begun
             )
             own = self._stretch(trials)
             if are_others_at_work(ledger):
                 require_same_search(ledger, own, budget=study.study.budget)
             else:
-                self._claim(ledger, None if is_begun else identity)
-                if warm is not None:
-                    ledger.set_attribute(WARM, warm.to_json())
+                self._claim(ledger, None if is_begun else identity, warm)
             if self._imported is not None:
                 require_same_source(ledger.attributes(), self._imported)
                 ledger.set_attribute(self._imported.key, self._imported.to_json())
@@ -201,9 +199,12 @@ class StudySession:
             command=self._command,
         )
 
-    def _claim(self, ledger: Ledger, identity: dict[str, Any] | None) -> None:
+    def _claim(
+        self, ledger: Ledger, identity: dict[str, Any] | None, warm: begin.WarmBeginning | None
+    ) -> None:
         """Makes the ledger this study's; with its identity where it is not yet."""
         if identity is not None:
+            begin.keep_beginning(ledger, warm)  # first: what has an identity takes in no more
             tell_phase(self._listener, Phase.REFERENCES, planned=self._study.study.budget)
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
@@ -233,7 +234,7 @@ class StudySession:
         )
         search.add(trials)
         attributes, imported = ledger.attributes(), self._imported
-        warm = kept_beginning(attributes)
+        warm = begin.kept_beginning(attributes)
         first = starts_of_imports(kept_imports(attributes), problem.space)
         evaluations, wall_time, polish = section.budget, section.wall_time, self._polish
         if self._alone is not None:
@@ -261,7 +262,7 @@ class StudySession:
             meter=meter,
             stop=self._stop,
             starts=lambda: (
-                chain(first, starts_of(problem, warm, lambda: runner.trials))
+                chain(first, begin.starts_of(problem, warm, lambda: runner.trials))
                 if imported is None
                 else first
             ),
