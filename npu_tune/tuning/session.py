@@ -54,6 +54,7 @@ from npu_tune.tuning.sharing.joining import (
     are_others_at_work,
     giving_back,
     is_shared,
+    note_source,
     one_driver,
     require_same_search,
 )
@@ -113,7 +114,7 @@ class StudySession:
         self._cache = cache
         self._objective = Objective.of(study.objective, study.limits, problem.metrics)
         self._alone = polish
-        self._imported = None
+        self._imported, self._source = None, None if foreign is None else foreign.name
         self._polish = settings_of(
             polish or study.study.polish,
             deterministic=problem.deterministic,
@@ -159,7 +160,7 @@ class StudySession:
             )
             own = self._stretch(trials)
             if are_others_at_work(ledger):
-                require_same_search(ledger, own, budget=study.study.budget)
+                require_same_search(ledger, own, budget=study.study.budget, source=self._source)
             else:
                 self._claim(ledger, None if is_begun else identity, warm)
             if self._imported is not None:
@@ -203,6 +204,7 @@ class StudySession:
         self, ledger: Ledger, identity: dict[str, Any] | None, warm: begin.WarmBeginning | None
     ) -> None:
         """Makes the ledger this study's; with its identity where it is not yet."""
+        note_source(ledger, self._source)
         if identity is not None:
             begin.keep_beginning(ledger, warm)  # first: what has an identity takes in no more
             tell_phase(self._listener, Phase.REFERENCES, planned=self._study.study.budget)
@@ -276,6 +278,10 @@ class StudySession:
                 reason = ALL_IMPORTED
             if not runner.leave(reason):
                 return reason
+            # Of several drivers, the last one may have left the last start to another.
+            if imported is not None and reason == "evaluations":
+                origins = {record.origin for record in runner.trials}
+                reason = ALL_IMPORTED if imported.is_evaluated(origins) else reason
         is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(AGAIN)
         if reason != "interrupted":
             conclude(ledger, runner, problem, objective, again=is_new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -18,14 +18,13 @@ from npu_tune.tuning.runner import Runner
 from npu_tune.tuning.sharing.board import Claim
 from npu_tune.tuning.sharing.driver import Driver
 from npu_tune.tuning.sharing.following import TrialReader
-from npu_tune.tuning.sharing.view import OthersInView, Start, start_of
+from npu_tune.tuning.sharing.view import OthersInView, Start, StartsInTurn, start_of
 from npu_tune.tuning.trial import SAMPLER, TrialRecord, is_polish
 
 _TRIES = 4
 """How often a sampler is asked again for what another driver does not evaluate already."""
 
-_REST_S = 0.02
-"""Between two looks at the others while there is nothing to do here."""
+_REST_S = 0.02  # between two looks at the others while there is nothing to do here
 
 
 class SharedRunner(Runner):
@@ -122,11 +121,11 @@ class SharedRunner(Runner):
         elif not self._is_over and self.baseline is not None and self._driver.is_knocked():
             self._share()
 
-    def _fill(self, starts: Iterator[Start | None]) -> None:
+    def _fill(self, starts: StartsInTurn) -> None:
         super()._fill(starts)
         self._driver.release()
 
-    def _next(self, starts: Iterator[Start | None]) -> Proposal | None:
+    def _next(self, starts: StartsInTurn) -> Proposal | None:
         board = self._driver.board
         if board is None:
             return super()._next(starts)
@@ -151,9 +150,16 @@ class SharedRunner(Runner):
         if board.has_abandoned:  # somebody else has taken it over
             self._driver.give_back(reservation.number)
             return None
-        done = {record.origin for record in self._trials}
-        given = start_of(revert) or self._others.next_start(starts, done)
-        return self._proposed(reservation.number, given)
+        return self._fresh(reservation.number, start_of(revert), starts)
+
+    def _fresh(self, number: int, given: Start | None, starts: StartsInTurn) -> Proposal | None:
+        given = given or self._others.next_start(
+            starts, {record.origin for record in self._trials}
+        )
+        if given is None and self._search.is_stopped:  # that was the last start, for others
+            self._driver.give_back(number)
+            return None
+        return self._proposed(number, given)
 
     def _proposed(self, number: int, given: Start | None) -> Proposal:
         configuration, origin = given or (None, SAMPLER)
@@ -173,10 +179,7 @@ class SharedRunner(Runner):
             return  # somebody else does it
 
     def _start_beside(self, proposal: Proposal) -> None:
-        """Evaluates a proposal, or repeats what answers for it, now or when that is known.
-
-        What is known, or evaluated already, is repeated only if the sampler has nothing else.
-        """
+        """Evaluates a proposal or something else, or repeats what answers for it, now or later."""
         tries, is_sampled = _TRIES, proposal.origin == SAMPLER
         may_refuse = is_sampled and self._driver.has_met_others  # else as if nobody had knocked
         while self._driver.holds(proposal.trial.number):

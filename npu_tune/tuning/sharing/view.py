@@ -16,6 +16,9 @@ from npu_tune.tuning.trial import POLISH
 Start = tuple[Configuration, str]
 """A configuration with the origin of its trial."""
 
+StartsInTurn = Iterator[Start | None]
+"""Those that are left; None where it is the sampler's turn."""
+
 
 class OthersInView:
     """Has what others evaluate stand as running trials in the sampler's study.
@@ -49,7 +52,7 @@ class OthersInView:
         reverts = [effective(asked) for asked, why in starts if why.startswith(POLISH)]
         return reverts, len(reverts) < len(starts)
 
-    def next_start(self, starts: Iterator[Start | None], done: AbstractSet[str]) -> Start | None:
+    def next_start(self, starts: StartsInTurn, done: AbstractSet[str]) -> Start | None:
         """The next start that nobody has evaluated or evaluates; None for the sampler.
 
         Args:
