@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -19,8 +19,6 @@ from npu_tune.tuning.sharing.access import BoardAccess
 from npu_tune.tuning.sharing.board import Board, Claim, Reservation
 from npu_tune.tuning.sharing.lives import Lives
 from npu_tune.tuning.sharing.numbers import ending_of
-
-Answer = TypeVar("Answer")
 
 Trials = Callable[[], Iterable[FrozenTrial]]
 """Reads trials of the ledger; it may be called again."""
