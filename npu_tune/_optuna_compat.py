@@ -211,6 +211,16 @@ class SearchStudy:
         self._storage.replace(self._study_id, running)
         self._forget_cached_trials()
 
+    def refuse(self, trial: FrozenTrial) -> bool:
+        """Has a running trial get something else when it is started again; False where it may not.
+
+        A sampler does so by a method ``refuse`` of the study and the trial.
+        """
+        refuse = getattr(self.study.sampler, "refuse", None)
+        if refuse is not None:
+            refuse(self.study, trial)
+        return refuse is not None
+
     def prediction(self, trial: FrozenTrial) -> float | None:
         """The value that the sampler expects of a running trial; None where it does not say.
 
@@ -529,7 +539,11 @@ class JournalReplay(JournalStorageReplayResult):
             raise LookupError("it is about a study that is not there")
         if not 0 <= log.get("trial_id", 0) < max(len(self._trials), 1):
             raise LookupError("it is about a trial that is not there")
-        self.apply_logs([log])
+        if log["op_code"] == JournalOperation.CREATE_TRIAL:  # nearly all of them
+            self.log_number_read += 1
+            self._apply_create_trial(log)
+        else:
+            self.apply_logs([log])
 
     def study_id(self, name: str) -> int | None:
         found = (s._study_id for s in self._studies.values() if s.study_name == name)

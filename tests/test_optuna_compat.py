@@ -189,7 +189,7 @@ def test_parameters_are_kept_as_optuna_keeps_them_however_often_they_were_seen()
 
 
 def test_what_is_kept_as_json_is_written_as_it_is():
-    attributes = {"a": 1, "table": PackedTable({"rows": {"é": [1, None]}}), "b": {"c": 0.5}}
+    attributes = {"a": 1, "table": PackedTable.of({"rows": {"é": [1, None]}}), "b": {"c": 0.5}}
     for given_ in (attributes, {"table": attributes["table"]}, {}):
         trial = create_trial(value=1.0, user_attrs=given_)
         line = json.loads(JournalLines().trial(0, trial))

@@ -24,6 +24,7 @@ from npu_tune.samplers.opening import Opening
 from npu_tune.samplers.promise import EffectBook
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.reading import StudyReader
+from npu_tune.samplers.refusals import Refusals
 from npu_tune.samplers.settings import LayerwiseSettings
 
 Derived = TypeVar("Derived")
@@ -83,6 +84,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
             weakref.WeakKeyDictionary()
         )
         self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
+        self._refusals: weakref.WeakKeyDictionary[Study, Refusals] = weakref.WeakKeyDictionary()
         self._predictions: weakref.WeakKeyDictionary[Study, dict[int, float]] = (
             weakref.WeakKeyDictionary()
         )
@@ -102,7 +104,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["_lock"], state["_readers"], state["_derived"], state["_warned"]
-        del state["_predictions"]
+        del state["_predictions"], state["_refusals"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -129,6 +131,13 @@ class LayeredSampler(BaseSampler, abc.ABC):
         scale = float(first_scale(history.values[completed], numbers)[0])
         sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
         self._predictions.setdefault(study, {})[trial.number] = sign * scale * score
+
+    def refuse(self, study: Study, trial: FrozenTrial) -> None:
+        """Takes notice that what was proposed for a running trial is known, though no trial has it.
+
+        It is not proposed again, and the trial gets something else when it is sampled again.
+        """
+        self._refusals.setdefault(study, Refusals()).add(trial)
 
     def check_layers(self, layers: Collection[str]) -> None:
         """Checks that ``layer_order`` names existing layers only.
@@ -172,6 +181,8 @@ class LayeredSampler(BaseSampler, abc.ABC):
         values: Sequence[float] | None,  # noqa: ARG002
     ) -> None:
         self._predictions.get(study, {}).pop(trial.number, None)
+        if (refusals := self._refusals.get(study)) is not None:
+            refusals.forget(trial.number)
 
     def infer_relative_search_space(
         self,
@@ -197,14 +208,19 @@ class LayeredSampler(BaseSampler, abc.ABC):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
-        random = np.random.default_rng((self._seed, trial.number))
+        refusals = self._refusals.get(study)
+        turn = () if refusals is None else refusals.turn(trial.number)
+        random = np.random.default_rng((self._seed, trial.number, *turn))
         with self._lock:
             reader = self._reader(study)
             space = reader.layered_space(search_space, self._layer_order)
             if space is None:
                 self._warn_once(study)
                 return {name: random_value(random, d) for name, d in search_space.items()}
-            point = self._propose(study, trial, reader.history(space, study, trial.number), random)
+            history = reader.history(space, study, trial.number)
+            if refusals is not None:
+                refusals.tell(history)
+            point = self._propose(study, trial, history, random)
         if point is None:
             return {
                 name: self._first_value(study, trial, name, distribution)

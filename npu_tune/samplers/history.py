@@ -60,7 +60,7 @@ class History:
         numbers: per point the trial's number.
         duplicates: indices of the points that were answered with another trial's evaluation, as
             this package's runner marks them; they have cost no evaluation.
-        taken: points of finished and running trials.
+        taken: points of finished and running trials, and those that were refused.
     """
 
     def __init__(
@@ -116,6 +116,11 @@ class History:
                 self._add(trial)
             elif trial.state == TrialState.RUNNING and trial.params:
                 self._enter(trial)
+
+    def refuse(self, point: Point) -> None:
+        """Takes a point for one that is known already, though no trial has it."""
+        self.taken.add(point)
+        self._running.refuse(point)
 
     @property
     def running(self) -> int:

@@ -26,6 +26,7 @@ class RunningPoints:
         self.alike = [0] * len(finished)
         self._of_number: dict[int, tuple[Point, list[int]]] = {}
         self._times: Counter[Point] = Counter()
+        self._refused: set[Point] = set()
         # Per layer: how many running trials have these choices in all other layers.
         self._others: list[Counter[int]] = [Counter() for _ in finished]
 
@@ -33,7 +34,11 @@ class RunningPoints:
         return len(self._of_number)
 
     def __contains__(self, point: Point) -> bool:
-        return point in self._times
+        return point in self._times or point in self._refused
+
+    def refuse(self, point: Point) -> None:
+        """Takes a point for one that runs for ever, and tells nothing about a layer."""
+        self._refused.add(point)
 
     def add(self, number: int, point: Point) -> None:
         """Takes in a trial that runs."""

@@ -14,18 +14,20 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from npu_tune.errors import StorageError, WorkerLostError
+from npu_tune.errors import StorageError
 from npu_tune.space import Configuration
-from npu_tune.targets import Confidence, Identity, Metric, Problem, ProfileSchema
-from npu_tune.targets.oracle import Bound
+from npu_tune.targets import Problem
 from npu_tune.targets.profiles import pack_profile
 from npu_tune.tuning.changes import changes_text
 from npu_tune.tuning.ledger.shared import PROPOSAL
 from npu_tune.tuning.objective import Objective
-from npu_tune.tuning.packed import LazyProfile, SharedPairs, TrialMetrics, pack_attributes
-from npu_tune.tuning.records import StudyResult
-from npu_tune.tuning.samples import NearbyReference
-from npu_tune.tuning.stretches import Stretch
+from npu_tune.tuning.packed import (
+    MEANINGLESS,
+    LazyProfile,
+    SharedPairs,
+    TrialMetrics,
+    pack_attributes,
+)
 from npu_tune.tuning.trial import SAMPLER, TrialRecord
 
 KEY = "key"
@@ -103,79 +105,51 @@ def trial_metrics(attributes: Mapping[str, Any]) -> Mapping[str, float]:
     return {**others, **own} if others else own
 
 
-def trial_records(
-    trials: Iterable[FrozenTrial],
-    *,
-    default: Configuration,
-    objective: Objective,
-    deterministic: bool = True,
-    filled_in: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
-) -> list[TrialRecord]:
-    """The records behind a ledger's trials, in order; see :func:`own_trials`.
-
-    Args:
-        trials: of the ledger.
-        default: configurations are kept as their difference from it.
-        objective: makes costs and violations.
-        deterministic: False where costs are taken against nearby evaluations of the baseline.
-        filled_in: by key, metrics that were worked out after the trial.
-
-    Raises:
-        StorageError: if a trial's attributes are damaged; names the trial.
-    """
-    records: list[TrialRecord] = []
-    shared = SharedPairs()
-    # By configuration rather than by number, since numbers move when a damaged line is taken out
-    # of a journal; and rather than by key, since a study of an earlier version has other keys.
-    evaluated: dict[Configuration, TrialRecord] = {}
-    by_key: dict[str, TrialRecord] = {}
-    reference = NearbyReference(deterministic=deterministic)
-    for trial in own_trials(trials):
-        with named(trial):
-            record = plain_record(trial, default, shared)
-            key = trial.user_attrs[KEY]
-            if key in filled_in and record.metrics:
-                record = dataclasses.replace(record, metrics={**record.metrics, **filled_in[key]})
-            original = evaluated.get(record.configuration) or by_key.get(key)
-            if "duplicate_of" in trial.user_attrs and original is not None:
-                records.append(as_duplicate(record, original))
-                continue
-            reference.learn(record)
-            baseline = reference.metrics
-            if record.metrics:
-                record = dataclasses.replace(
-                    record,
-                    cost=objective.cost(record.metrics, baseline) if baseline else None,
-                    violations=objective.violations(record.metrics),
-                )
-            if record.failure != WorkerLostError.failure:
-                evaluated.setdefault(record.configuration, record)
-                by_key.setdefault(key, record)
-            records.append(record)
-    return records
-
-
 @contextlib.contextmanager
 def named(trial: FrozenTrial) -> Iterator[None]:
     """Names a trial whose attributes make no sense."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise StorageError(
-            f"The trial {trial.number} does not hold what npu-tune wrote: {error!r}.",
-            remedy="Restore the study's storage from a backup, or take the trial out.",
-            trial=trial.number,
-        ) from error
+    except MEANINGLESS as error:
+        raise damaged_trial(trial, error) from error
 
 
-def plain_record(trial: FrozenTrial, default: Configuration, shared: SharedPairs) -> TrialRecord:
-    """What the attributes say by themselves."""
+def damaged_trial(trial: FrozenTrial, error: Exception) -> StorageError:
+    """The error for a trial whose attributes make no sense, as one of MEANINGLESS says."""
+    return StorageError(
+        f"The trial {trial.number} does not hold what npu-tune wrote: {error!r}.",
+        remedy="Restore the study's storage from a backup, or take the trial out.",
+        trial=trial.number,
+    )
+
+
+def plain_record(
+    trial: FrozenTrial,
+    default: Configuration,
+    shared: SharedPairs,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    cost: float | None = None,
+    violations: Mapping[str, float] = MappingProxyType({}),
+) -> TrialRecord:
+    """What the attributes say by themselves, and what is worked out of them.
+
+    Args:
+        trial: whose attributes they are.
+        default: configurations are kept as their difference from it.
+        shared: what configurations have in common.
+        metrics: None for those among the attributes.
+        cost: of the record.
+        violations: of the record.
+    """
     attributes = trial.user_attrs
     profile = attributes.get("profile")
     return TrialRecord(
         number=trial.number,
-        configuration=shared.share(default.replace(attributes.get("configuration", {}))),
-        metrics=trial_metrics(attributes),
+        configuration=shared.changed(default, attributes.get("configuration", {})),
+        metrics=trial_metrics(attributes) if metrics is None else metrics,
+        cost=cost,
+        violations=violations,
         failure=attributes.get("failure"),
         message=attributes.get("message", ""),
         origin=attributes.get("origin", SAMPLER),
@@ -234,67 +208,3 @@ def objective_attributes(objective: Objective) -> dict[str, Any]:
         "limits": dict(objective.limits),
     }
     return document | ({"floors": dict(objective.floors)} if objective.floors else {})
-
-
-def study_result(
-    name: str,
-    about: Mapping[str, Any],
-    trials: Iterable[FrozenTrial],
-    *,
-    stretches: tuple[Stretch, ...] = (),
-    evaluations_planned: int | None,
-    stopped: str | None,
-    baseline_again: Mapping[str, float] | None,
-    rivals: Mapping[str, Mapping[str, float]],
-    filled_in: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
-    bound: Bound | None = None,
-) -> StudyResult:
-    """The result behind a ledger's attributes and trials.
-
-    Args:
-        name: of the study.
-        about: the study's identity, its :func:`objective_attributes` and :func:`study_attributes`.
-        trials: of the ledger.
-        stretches: the runs in which they were added.
-        evaluations_planned: the budget of the last run.
-        stopped: why the last run ended.
-        baseline_again: the baseline's metrics at the end.
-        rivals: references that were found at the end.
-        filled_in: as of :func:`trial_records`.
-        bound: what no configuration falls below.
-    """
-    default, deterministic = Configuration.of(about["default"]), about.get("deterministic", True)
-    objective = Objective(
-        weights=about["objective"],
-        directions=about["directions"],
-        limits=about["limits"],
-        pareto=about["mode"] == "pareto",
-        floors=about.get("floors", {}),
-    )
-    return StudyResult(
-        name=name,
-        model=about["model"],
-        identity=Identity.from_dict(about),
-        metrics=tuple(Metric.from_dict(metric) for metric in about["metrics"]),
-        objective=objective,
-        default=default,
-        trials=tuple(
-            trial_records(
-                trials,
-                default=default,
-                objective=objective,
-                deterministic=deterministic,
-                filled_in=filled_in,
-            )
-        ),
-        references={**about["references"], **rivals},
-        confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
-        notes=tuple(about.get("notes", ())),
-        stretches=stretches,
-        evaluations_planned=evaluations_planned,
-        profile=ProfileSchema(**about.get("profile", {})),
-        deterministic=deterministic,
-        stopped=stopped,
-        baseline_again=baseline_again,
-        bound=bound,
-    )

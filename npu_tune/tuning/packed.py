@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import zlib
@@ -9,33 +10,50 @@ from collections.abc import ItemsView, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from npu_tune.errors import StorageError
 from npu_tune.space import Configuration, Value
 from npu_tune.targets.profiles import unpack_profile
 
+PROFILE = "profile"
+PROFILE_FIELDS = 2
+"""An attribute of trials, and the fields that :func:`npu_tune.targets.profiles.pack_profile` gives it."""
+
+MEANINGLESS = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading attributes raises that nobody of this package wrote."""
+
 _MOST_ITEMS = 16
 """A flat table of so many items takes about as much room as the packed form of one."""
+
+_NESTED = (dict, list)
 
 _LONGEST_WORD = 24
 """Characters up to which a text is one of few, such as an origin, that trials share."""
 
 
 class PackedTable(Mapping[str, Any]):
-    """A JSON object as compressed text, read whenever somebody looks at it.
+    """A JSON object as a text, compressed or not, that is read whenever somebody looks at it.
 
     Args:
-        table: of JSON values.
+        text: of the object, without space before it.
+        length: number of its fields.
+        is_compressed: False where memory counts for less than time.
     """
 
     __slots__ = ("_data", "_length")
 
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        self._length = len(table)
+    def __init__(self, text: bytes, length: int, *, is_compressed: bool = True) -> None:
+        self._data = zlib.compress(text, level=1) if is_compressed else text
+        self._length = length
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> PackedTable:
+        """Packs a table of JSON values."""
         text = json.dumps(table, separators=(",", ":"), default=dict)
-        self._data = zlib.compress(text.encode(), level=1)
+        return cls(text.encode(), len(table))
 
     def json_text(self) -> bytes:
         """The table as JSON, as ledgers write it."""
-        return zlib.decompress(self._data)
+        return _text(self._data)
 
     def __getitem__(self, name: str) -> Any:
         return _read(self._data)[name]
@@ -55,6 +73,9 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
 
     Args:
         table: as :func:`npu_tune.targets.profiles.pack_profile` made it.
+
+    Raises:
+        StorageError: wherever it is looked at, if it is not what was written.
     """
 
     __slots__ = ("_table",)
@@ -63,20 +84,36 @@ class LazyProfile(Mapping[str, Mapping[str, float]]):
         self._table = table
 
     def __getitem__(self, layer: str) -> Mapping[str, float]:
-        return unpack_profile(self._table)[layer]
+        return self._rows()[layer]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(unpack_profile(self._table))
+        return iter(self._rows())
 
     def __len__(self) -> int:
-        return len(self._table.get("rows", ()))
+        with _named_profile():
+            return len(self._table.get("rows", ()))
 
     def items(self) -> ItemsView[str, Mapping[str, float]]:
         """All rows, of a table that is read once."""
-        return unpack_profile(self._table).items()
+        return self._rows().items()
 
     def __repr__(self) -> str:
         return f"LazyProfile({dict(self)!r})"
+
+    def _rows(self) -> dict[str, dict[str, float]]:
+        with _named_profile():
+            return unpack_profile(self._table)
+
+
+@contextlib.contextmanager
+def _named_profile() -> Iterator[None]:
+    try:
+        yield
+    except MEANINGLESS as error:
+        raise StorageError(
+            f"The profile of a trial does not hold what npu-tune wrote: {error!r}.",
+            remedy="Restore the study's storage from a backup.",
+        ) from error
 
 
 class TrialMetrics(Mapping[str, float]):
@@ -105,6 +142,9 @@ class TrialMetrics(Mapping[str, float]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
     def __repr__(self) -> str:
         return repr(dict(self))
 
@@ -114,6 +154,10 @@ class SharedPairs:
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[str, Value], tuple[str, Value]] = {}
+        # The last default, its pairs shared, and the places of its names.
+        self._default: Configuration | None = None
+        self._items: tuple[tuple[str, Value], ...] = ()
+        self._places: dict[str, int] = {}
 
     def share(self, configuration: Configuration) -> Configuration:
         """The same configuration, of pairs that were seen before where possible."""
@@ -122,6 +166,21 @@ class SharedPairs:
             tuple([pairs.setdefault(pair, pair) for pair in configuration.items_])
         )
 
+    def changed(self, default: Configuration, changes: Mapping[str, Value]) -> Configuration:
+        """A configuration with some values changed; of shared pairs, as far as possible.
+
+        Raises:
+            KeyError: if a change names a knob that is not there.
+        """
+        if self._default is not default:
+            self._default, self._items = default, self.share(default).items_
+            self._places = {name: place for place, (name, _) in enumerate(default.items_)}
+        pairs, places = self._pairs, self._places
+        items = [*self._items]
+        for pair in changes.items():
+            items[places[pair[0]]] = pairs.setdefault(pair, pair)
+        return Configuration(tuple(items))
+
 
 def pack_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's attributes with the large tables among them packed.
@@ -129,20 +188,31 @@ def pack_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         attributes: JSON values by name.
     """
-    return {sys.intern(name): _packed(value) for name, value in attributes.items()}
+    packed: dict[str, Any] = {}
+    for name, value in attributes.items():
+        kept: Any = value
+        if type(value) is str and len(value) <= _LONGEST_WORD:
+            kept = sys.intern(value)
+        elif type(value) is dict:
+            kept = PackedTable.of(value) if _is_large(value) else _interned(value)
+        packed[sys.intern(name)] = kept
+    return packed
 
 
-def _packed(value: Any) -> Any:
-    if isinstance(value, str) and len(value) <= _LONGEST_WORD:
-        return sys.intern(value)
-    if not isinstance(value, dict):
-        return value
-    if len(value) > _MOST_ITEMS or any(isinstance(v, dict | list) for v in value.values()):
-        return PackedTable(value)
-    return {sys.intern(name): item for name, item in value.items()}
+def _is_large(table: Mapping[str, Any]) -> bool:
+    return len(table) > _MOST_ITEMS or any(type(value) in _NESTED for value in table.values())
+
+
+def _interned(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {sys.intern(name): value for name, value in table.items()}
 
 
 @lru_cache(maxsize=8)
 def _read(data: bytes) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(zlib.decompress(data))
+    table: dict[str, Any] = json.loads(_text(data))
     return table
+
+
+def _text(data: bytes) -> bytes:
+    # An object begins with a brace, which no compressed text does.
+    return data if data.startswith(b"{") else zlib.decompress(data)

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npu_tune.errors import StorageError
+from npu_tune.space import Configuration
+from npu_tune.targets import Confidence, Identity, Metric, ProfileSchema
+from npu_tune.targets.garbage import no_collection
 from npu_tune.targets.key import READABLE_VERSIONS
-from npu_tune.tuning.attributes import study_result
 from npu_tune.tuning.bounds import bound_of
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.folder import read_study_folder
 from npu_tune.tuning.identity import about_study
 from npu_tune.tuning.ledger import Ledger, open_ledger
+from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.recorded import trial_records
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.stretches import stretches
 
@@ -37,7 +41,8 @@ def read_study(folder: Path | str) -> StudyResult:
         UsageError: if there is no study in the folder.
         StorageError: if its ledger cannot be read, or holds nothing yet.
     """
-    return read_content(read_study_folder(Path(folder))).result()
+    with no_collection():
+        return read_content(read_study_folder(Path(folder)), lean=True).result()
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,18 @@ class StudyContent:
         return _result(self)
 
 
-def read_content(study: StudyFile) -> StudyContent:
+def read_content(study: StudyFile, *, lean: bool = False) -> StudyContent:
     """What a study's ledger holds, also while it runs.
+
+    Args:
+        study: the file in its folder.
+        lean: for a result alone: the trials are as :func:`open_ledger` says.
 
     Raises:
         StorageError: if its ledger cannot be read.
     """
     with open_ledger(
-        study.storage, name=study.name, directions=(), create=False, read_only=True
+        study.storage, name=study.name, directions=(), create=False, read_only=True, lean=lean
     ) as ledger:
         return StudyContent.of(ledger)
 
@@ -102,15 +111,37 @@ def _result(content: StudyContent) -> StudyResult:
             remedy="Read it with that version.",
             schema_version=about.get("schema_version"),
         )
-    return study_result(
-        name,
-        about,
+    default, deterministic = Configuration.of(about["default"]), about.get("deterministic", True)
+    objective = Objective(
+        weights=about["objective"],
+        directions=about["directions"],
+        limits=about["limits"],
+        pareto=about["mode"] == "pareto",
+        floors=about.get("floors", {}),
+    )
+    trials = trial_records(
         content.trials,
-        stretches=stretches(attributes),
+        default=default,
+        objective=objective,
+        deterministic=deterministic,
+        filled_in=attributes.get(FILLED_IN) or {},
+    )
+    return StudyResult(
+        name=name,
+        model=about["model"],
+        identity=Identity.from_dict(about),
+        metrics=tuple(Metric.from_dict(metric) for metric in about["metrics"]),
+        objective=objective,
+        default=default,
+        trials=tuple(trials),
+        references={**about["references"], **(attributes.get(RIVALS) or {})},
         evaluations_planned=attributes.get(PLANNED),
+        confidence=Confidence.from_dict(about["confidence"]) if "confidence" in about else None,
+        notes=tuple(about.get("notes", ())),
+        stretches=stretches(attributes),
+        profile=ProfileSchema(**about.get("profile", {})),
+        deterministic=deterministic,
         stopped=attributes.get(STOPPED),
         baseline_again=attributes.get(AGAIN),
-        rivals=attributes.get(RIVALS) or {},
-        filled_in=attributes.get(FILLED_IN) or {},
         bound=bound_of(attributes.get(BOUND)),
     )

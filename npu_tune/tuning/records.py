@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from npu_tune.tuning.trial import BASELINE, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MAXIMIZE = Goal.MAXIMIZE
 
 __all__ = ["StudyResult", "TrialRecord", "losses", "require_feasible"]
 
@@ -175,36 +177,31 @@ class StudyResult:
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
         """The Pareto-optimal feasible trials, in the order of the objective's first metric."""
-        feasible = sorted(
-            (trial for trial in self.distinct if trial.feasible),
-            key=lambda trial: (self.losses(trial.metrics), trial.number),
-        )
-        if not feasible:
+        ranked = [(self.losses(t.metrics), t) for t in self.distinct if t.feasible]
+        if not ranked:
             return ()
-        rows = np.array([self._losses_at_worst(trial) for trial in feasible], dtype=float)
-        front = [feasible[position] for position in nondominated(rows)]
-        return tuple(map(self._simplest, front)) if self.deterministic else tuple(front)
+        ranked.sort(key=lambda each: (each[0], each[1].number))
+        rows = np.array([self._losses_at_worst(*each) for each in ranked], dtype=float)
+        positions = nondominated(rows).tolist()
+        if not self.deterministic:
+            return tuple(ranked[position][1] for position in positions)
+        return tuple(self._simplest(ranked, position) for position in positions)
 
-    def _simplest(self, trial: TrialRecord) -> TrialRecord:
-        """Of the trials with the same losses that with the fewest changes."""
-        equals = self._by_losses[self.losses(trial.metrics)]
-        return min(equals, key=lambda t: (t.changes(self.default), t.number))
+    def _simplest(
+        self, ranked: Sequence[tuple[tuple[float, ...], TrialRecord]], first: int
+    ) -> TrialRecord:
+        """Of the trials with the same losses, which stand together, that with the fewest changes."""
+        wanted = ranked[first][0]
+        equals = takewhile(lambda each: each[0] == wanted, islice(ranked, first, None))
+        return min(
+            (trial for _, trial in equals), key=lambda t: (t.changes(self.default), t.number)
+        )
 
-    @cached_property
-    def _by_losses(self) -> Mapping[tuple[float, ...], Sequence[TrialRecord]]:
-        """The feasible trials by their losses."""
-        groups: defaultdict[tuple[float, ...], list[TrialRecord]] = defaultdict(list)
-        for trial in self.distinct:
-            if trial.feasible:
-                groups[self.losses(trial.metrics)].append(trial)
-        return groups
-
-    def _losses_at_worst(self, trial: TrialRecord) -> tuple[float, ...]:
+    def _losses_at_worst(self, losses: tuple[float, ...], trial: TrialRecord) -> tuple[float, ...]:
         """The losses; where evaluations differ, a standard error of the mean worse.
 
         Otherwise a single lucky evaluation would push what was evaluated often off the front.
         """
-        losses = self.losses(trial.metrics)
         if self.deterministic:
             return losses
         shares = (self.spread.get(name, 0.0) for name in self.objective.weights)
@@ -249,9 +246,8 @@ def losses(
         names: of the metrics, in order.
         goals: ``maximize`` by the name of a metric of which more is better.
     """
-    return tuple(
-        -metrics[name] if goals.get(name) == Goal.MAXIMIZE else metrics[name] for name in names
-    )
+    # Of a list, as this is done for each trial of large studies.
+    return tuple([-metrics[n] if goals.get(n) == _MAXIMIZE else metrics[n] for n in names])
 
 
 def require_feasible(result: StudyResult) -> TrialRecord:

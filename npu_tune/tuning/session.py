@@ -16,7 +16,6 @@ from npu_tune.tuning.attributes import (
     ELAPSED,
     own_trials,
     study_attributes,
-    trial_records,
 )
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.conclusion import conclude
@@ -45,6 +44,7 @@ from npu_tune.tuning.phase import Phase
 from npu_tune.tuning.polish import PolishSettings, settings_of
 from npu_tune.tuning.progress import Listener, ProgressMeter, tell_phase
 from npu_tune.tuning.reading import AGAIN, PLANNED, STOPPED, result_of
+from npu_tune.tuning.recorded import trial_records
 from npu_tune.tuning.records import StudyResult
 from npu_tune.tuning.rescue import rescuing
 from npu_tune.tuning.samplers import require_layers
@@ -54,6 +54,7 @@ from npu_tune.tuning.sharing.joining import (
     are_others_at_work,
     giving_back,
     is_shared,
+    note_source,
     one_driver,
     require_same_search,
 )
@@ -61,7 +62,7 @@ from npu_tune.tuning.sharing.runner import SharedRunner
 from npu_tune.tuning.signals import StopRequest
 from npu_tune.tuning.stretch_record import new_stretch, stretch
 from npu_tune.tuning.stretches import Stretch
-from npu_tune.tuning.warm.begin import WARM, kept_beginning, starts_of, warm_beginning
+from npu_tune.tuning.warm import begin
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -113,7 +114,7 @@ class StudySession:
         self._cache = cache
         self._objective = Objective.of(study.objective, study.limits, problem.metrics)
         self._alone = polish
-        self._imported = None
+        self._imported, self._source = None, None if foreign is None else foreign.name
         self._polish = settings_of(
             polish or study.study.polish,
             deterministic=problem.deterministic,
@@ -154,16 +155,14 @@ class StudySession:
                 explain_sampler(self._sampler_name, self._objective)
             if is_begun:
                 explain_sources(study)
-            warm = warm_beginning(
+            warm = begin.warm_beginning(
                 study, self._problem, self._objective, self._cache, is_begun=is_begun
             )
             own = self._stretch(trials)
             if are_others_at_work(ledger):
-                require_same_search(ledger, own, budget=study.study.budget)
+                require_same_search(ledger, own, budget=study.study.budget, source=self._source)
             else:
-                self._claim(ledger, None if is_begun else identity)
-                if warm is not None:
-                    ledger.set_attribute(WARM, warm.to_json())
+                self._claim(ledger, None if is_begun else identity, warm)
             if self._imported is not None:
                 require_same_source(ledger.attributes(), self._imported)
                 ledger.set_attribute(self._imported.key, self._imported.to_json())
@@ -201,9 +200,13 @@ class StudySession:
             command=self._command,
         )
 
-    def _claim(self, ledger: Ledger, identity: dict[str, Any] | None) -> None:
+    def _claim(
+        self, ledger: Ledger, identity: dict[str, Any] | None, warm: begin.WarmBeginning | None
+    ) -> None:
         """Makes the ledger this study's; with its identity where it is not yet."""
+        note_source(ledger, self._source)
         if identity is not None:
+            begin.keep_beginning(ledger, warm)  # first: what has an identity takes in no more
             tell_phase(self._listener, Phase.REFERENCES, planned=self._study.study.budget)
             references = problem_references(self._problem)
             about = study_attributes(self._problem, references=references)
@@ -233,7 +236,7 @@ class StudySession:
         )
         search.add(trials)
         attributes, imported = ledger.attributes(), self._imported
-        warm = kept_beginning(attributes)
+        warm = begin.kept_beginning(attributes)
         first = starts_of_imports(kept_imports(attributes), problem.space)
         evaluations, wall_time, polish = section.budget, section.wall_time, self._polish
         if self._alone is not None:
@@ -261,7 +264,7 @@ class StudySession:
             meter=meter,
             stop=self._stop,
             starts=lambda: (
-                chain(first, starts_of(problem, warm, lambda: runner.trials))
+                chain(first, begin.starts_of(problem, warm, lambda: runner.trials))
                 if imported is None
                 else first
             ),
@@ -275,6 +278,10 @@ class StudySession:
                 reason = ALL_IMPORTED
             if not runner.leave(reason):
                 return reason
+            # Of several drivers, the last one may have left the last start to another.
+            if imported is not None and reason == "evaluations":
+                origins = {record.origin for record in runner.trials}
+                reason = ALL_IMPORTED if imported.is_evaluated(origins) else reason
         is_new = meter.evaluations > evaluations_before or not ledger.attributes().get(AGAIN)
         if reason != "interrupted":
             conclude(ledger, runner, problem, objective, again=is_new)

@@ -16,6 +16,9 @@ SAMPLER = "sampler"
 REFERENCE = "repeat: reference"
 """Origin of another evaluation of the baseline, which costs are taken against."""
 
+REFERENCE_ORIGINS = (BASELINE, REFERENCE)
+"""Origins of evaluations of the baseline."""
+
 FINALIST = "repeat: finalist"
 """Origin of another evaluation of one of the best, to tell which is."""
 
@@ -79,7 +82,9 @@ class TrialRecord:
     @property
     def feasible(self) -> bool:
         """True where the trial was evaluated and every limit is met."""
-        return self.failure is None and all(v <= 0 for v in self.violations.values())
+        if self.failure is not None:
+            return False
+        return not self.violations or all(v <= 0 for v in self.violations.values())
 
     def changes(self, default: Mapping[str, Value]) -> int:
         """Number of knobs whose value is not the default."""
@@ -88,7 +93,7 @@ class TrialRecord:
 
 def is_reference(trial: TrialRecord) -> bool:
     """True for an evaluation of the baseline that costs are taken against."""
-    return trial.origin in (BASELINE, REFERENCE)
+    return trial.origin in REFERENCE_ORIGINS
 
 
 def is_repeat(trial: TrialRecord) -> bool:

@@ -63,7 +63,9 @@ class StudyWatch(Closing):
         self._folder = folder
         self._clock = clock
         study = read_study_folder(folder)
-        self._ledger = open_ledger(study.storage, name=study.name, create=False, read_only=True)
+        self._ledger = open_ledger(
+            study.storage, name=study.name, create=False, read_only=True, lean=True
+        )
         self._result: StudyResult | None = None
         self._seen: tuple[int, dict[str, Any]] = (0, {})
         self._new_at = clock()

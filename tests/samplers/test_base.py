@@ -115,6 +115,23 @@ def test_nothing_is_proposed_twice(make):
 
 
 @every
+def test_what_was_refused_is_not_proposed_again(make):
+    study = _study(make(seed=3, baseline=PROBLEM.default))
+    for _ in range(12):
+        trial = study.ask()
+        study.tell(trial, [_cost(trial)])
+    proposed = []
+    for number in (12, 13):
+        for _ in range(4):
+            proposed.append(study.ask_as(number))
+            assert study.refuse(proposed[-1])
+    assert (
+        len({tuple(trial.params.values()) for trial in [*study.study.trials[:12], *proposed]})
+        == 20
+    )
+
+
+@every
 def test_a_small_space_is_searched_to_the_end_and_then_repeats_itself(make):
     study = _study(make(seed=0), TINY)
     for _ in range(40):

@@ -24,7 +24,7 @@ from npu_tune.evaluation.evaluator import Evaluator, Request
 from npu_tune.evaluation.pool import Finished
 from npu_tune.space import SearchSpace, to_params
 from npu_tune.targets import Problem
-from npu_tune.tuning.attributes import own_trials, trial_records
+from npu_tune.tuning.attributes import own_trials
 from npu_tune.tuning.budget import Budget
 from npu_tune.tuning.ledger import PatientLedger
 from npu_tune.tuning.ledger.journal import JournalLedger
@@ -32,6 +32,7 @@ from npu_tune.tuning.ledger.lock import is_locked
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.polish import PolishSettings
 from npu_tune.tuning.progress import ProgressMeter
+from npu_tune.tuning.recorded import trial_records
 from npu_tune.tuning.search import new_search
 from npu_tune.tuning.sections import ObjectiveSection, SamplerSection
 from npu_tune.tuning.sharing.lives import LEASE_S

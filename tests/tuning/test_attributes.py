@@ -5,8 +5,9 @@ from optuna.trial import create_trial
 
 from npu_tune.errors import StorageError
 from npu_tune.space import Configuration
-from npu_tune.tuning.attributes import trial_attributes, trial_metrics, trial_records
+from npu_tune.tuning.attributes import trial_attributes, trial_metrics
 from npu_tune.tuning.objective import Objective
+from npu_tune.tuning.recorded import trial_records
 from npu_tune.tuning.trial import BASELINE, TrialRecord
 
 DEFAULT = Configuration.of({"a/knob": 0})

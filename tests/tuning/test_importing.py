@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -8,7 +9,15 @@ import sqlite3
 import optuna
 import pytest
 from fake_studies import fake_study, run_fake, story
-from fake_targets import FailingTarget, LayeredTarget, NoisyTarget, Where, fake_network
+from fake_targets import (
+    Counting,
+    FailingTarget,
+    LayeredTarget,
+    NoisyTarget,
+    SlowTarget,
+    Where,
+    fake_network,
+)
 from foreign_studies import NAME, write_foreign
 from servers import KINDS
 
@@ -154,6 +163,40 @@ def test_a_study_that_took_another_one_over_searches_on_with_all_of_it(tmp_path)
     write_more(place)
     grown = taken_over(place, tmp_path, evaluations=30)
     assert (grown.new, grown.summary.imported.states) == (1, {"complete": 6, "waiting": 1})
+
+
+def import_beside(place, folder, number):
+    """As a program of its own."""
+    return import_study(
+        place,
+        str(folder / f"new-{number}"),
+        storage=str(folder / "new.journal"),
+        into=fake_study(
+            folder / f"new-{number}",
+            50,
+            study={"storage": str(folder / "new.journal"), "name": "new"},
+        ),
+        network=fake_network(),
+        target=Counting(SlowTarget(LayeredTarget(), seconds=0.04), folder / "log"),
+    ).summary.stopped
+
+
+@pytest.mark.slow
+def test_a_study_is_taken_over_by_two_drivers_together(tmp_path):
+    place = str(tmp_path / "foreign.journal")
+    write_foreign(place, 40)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        ends = pool.starmap(import_beside, [(place, tmp_path, 0), (place, tmp_path, 1)])
+
+    assert "imported" in ends  # the other one may have ended before
+    result = read_study(tmp_path / "new-0")
+    assert result.stopped == "imported"
+    origins = [trial.origin for trial in result.trials]
+    assert (len(origins), len(set(origins)), origins[0]) == (41, 41, "baseline")
+    assert all(origin.startswith("start: imported") for origin in origins[1:])
+    assert [trial.number for trial in result.trials] == list(range(41))
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len({line.split()[0] for line in lines}) == 2
 
 
 def write_more(place: str) -> None:

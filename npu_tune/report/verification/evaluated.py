@@ -39,7 +39,7 @@ def verify_study(
         NpuTuneError: if the study, its model or its target are not there.
     """
     study = read_study_folder(folder)
-    result = read_content(study).result()
+    result = read_content(study, lean=True).result()
     chosen = _chosen(result, sample, seed)
     if model is not None:
         own = study.model.model_copy(update={"path": str(model)})

@@ -109,6 +109,10 @@ class ImportedStudy:
         """Of the trial that evaluates a start."""
         return f"start: {self.label(start)}"
 
+    def is_evaluated(self, origins: Container[str]) -> bool:
+        """Whether there is a trial of every start, by the origins of trials."""
+        return all(self.origin(start) in origins for start in self.starts)
+
     @property
     def finished(self) -> dict[int, Mapping[str, Value]]:
         """The changes of each trial that had finished, by its number there."""

@@ -21,6 +21,7 @@ def open_ledger(
     create: bool = True,
     join: bool = True,
     read_only: bool = False,
+    lean: bool = False,
     join_wait_s: float = 0.0,
 ) -> Ledger:
     """Opens a study's ledger, and makes it where there is none.
@@ -36,6 +37,9 @@ def open_ledger(
         create: make the study where there is none.
         join: make it also where the storage holds other studies.
         read_only: for looking at a study, also while another process writes it.
+        lean: for reading only: leave out of trials, wherever that saves time, their parameters
+            with the distributions and the times when they began and ended, which most that is
+            said of a study does without; and keep large attributes as they are, uncompressed.
         join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
 
     Raises:
@@ -54,6 +58,7 @@ def open_ledger(
         "create": create,
         "join": join,
         "read_only": read_only,
+        "lean": lean,
     }
     text = str(place)
     check_address(text)

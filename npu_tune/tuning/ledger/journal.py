@@ -49,6 +49,7 @@ class JournalLedger(JournalBase):
         create: make the study where there is none.
         join: make it also where the file holds other studies.
         read_only: neither lock, nor repair, nor write.
+        lean: as of :func:`npu_tune.tuning.ledger.open_ledger`.
         join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
     """
 
@@ -64,6 +65,7 @@ class JournalLedger(JournalBase):
         create: bool = True,
         join: bool = True,
         read_only: bool = False,
+        lean: bool = False,
         join_wait_s: float = 0.0,
     ) -> None:
         self.name, self.read_only, self._path = name, read_only, path
@@ -76,7 +78,7 @@ class JournalLedger(JournalBase):
         if not path.exists() and (read_only or not create):
             raise no_such_study(name, str(path))
         try:
-            self._reader: JournalReader = JournalReader(path)
+            self._reader: JournalReader = JournalReader(path, lean=lean)
             if path.exists():
                 self._reader.read()  # what is damaged is not to be touched
             if not read_only:

@@ -16,16 +16,20 @@ from npu_tune.tuning.ledger.journal_records import RecordReader
 
 _BLANK = b" \t\r\n"
 
+_BUFFER = 1 << 20
+"""Bytes that are read at once: a line with a profile has more than Python's buffers have."""
+
 
 class JournalReader(RecordReader):
     """Follows a journal file; reads only what is new since it last looked.
 
     Args:
         path: of the journal file.
+        lean: as of :class:`RecordReader`.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), "Line")
+    def __init__(self, path: Path, *, lean: bool = False) -> None:
+        super().__init__(str(path), "Line", lean=lean)
         self._path = path
         self._offset = 0
 
@@ -38,7 +42,7 @@ class JournalReader(RecordReader):
         Raises:
             StorageError: if a line is damaged; names the line and what is lost with it.
         """
-        with journal_errors(self._path, "read"), self._path.open("rb") as file:
+        with journal_errors(self._path, "read"), self._path.open("rb", _BUFFER) as file:
             if not self._offset and file.read(len(SQLITE_MARK)) == SQLITE_MARK:
                 raise StorageError(
                     f"{self._path} is a SQLite database, and no journal.",
@@ -47,8 +51,8 @@ class JournalReader(RecordReader):
                 )
             file.seek(self._offset)
             blank, lines = 0, 0
-            for line in file:
-                if not line.strip(_BLANK):
+            for line, ahead in self._ahead(file):
+                if line[0] in _BLANK and not line.strip(_BLANK):
                     blank, lines = blank + len(line), lines + 1
                     continue
                 self._offset, self.count = self._offset + blank, self.count + lines
@@ -56,7 +60,7 @@ class JournalReader(RecordReader):
                 if not line.endswith(b"\n"):
                     self._take_unended(line)
                     return
-                self._take(line[:-1])
+                self._take(line[:-1], ahead)
                 self._offset += len(line)
                 self.count += 1
 

@@ -6,20 +6,27 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from npu_tune._optuna_compat import SEALED_WORKER
+from npu_tune.tuning.ledger.journal_cut import (
+    CutTrial,
+    behind_distributions,
+    cut_trial,
+)
+from npu_tune.tuning.packed import PROFILE, PROFILE_FIELDS, PackedTable
 
 _SEAL = re.compile(rb',"seq":([0-9]{1,18}),"crc32":"([0-9a-f]{8})"\}$')
 _LONGEST_SEAL = 64
 _SPACE = b" \t\r"
+_BLANK = _SPACE + b"\n"
 _OWN_TRIAL = b'{"op_code":4,"worker_id":"%s",' % SEALED_WORKER.encode()
-_DISTRIBUTIONS = b'"distributions":'
 _OPERATION = re.compile(rb'"op_code":\s*([0-9]+)')
 
 _NUMBER = (int, float)
 _NONE = type(None)
+_ABSENT = object()
 _FIELDS: Mapping[int, Mapping[str, tuple[type, ...]]] = {
     0: {"study_name": (str,), "directions": (list,)},
     1: {"study_id": (int,)},
@@ -62,6 +69,10 @@ _LOST = {
 }
 
 
+Read: TypeAlias = tuple[dict[str, Any], int | None]
+"""What a line says, and its number where it is sealed."""
+
+
 class DamagedLineError(ValueError):
     """A line that is not what was written; the message says how that shows."""
 
@@ -82,12 +93,17 @@ def seal(line: bytes, number: int) -> bytes:
 
 
 class LineReader:
-    """Reads lines, and what most of them have in common only once: the distributions."""
+    """Reads lines, and what most of them have in common only once: the distributions.
 
-    def __init__(self) -> None:
+    Args:
+        lean: of many lines that are read at once, leave out parameters, distributions and times.
+    """
+
+    def __init__(self, *, lean: bool = False) -> None:
+        self._lean = lean
         self._known: tuple[bytes, dict[str, str]] = (b"", {})
 
-    def read(self, line: bytes) -> tuple[dict[str, Any], int | None]:
+    def read(self, line: bytes) -> Read:
         """What a line says, and its number where it is sealed.
 
         Lines that Optuna or an earlier version of this package wrote have no checksum and are
@@ -102,19 +118,65 @@ class LineReader:
         number = _checked_number(line)
         text, known = line, None
         if number is not None and line.startswith(_OWN_TRIAL):
-            # In a line of this package's own it is the first of that name.
-            start = line.find(_DISTRIBUTIONS) + len(_DISTRIBUTIONS)
-            block, known = self._known
-            if block and line.startswith(block, start):
-                text = line[:start] + b"{}" + line[start + len(block) :]
-            else:
-                known = None
+            start = behind_distributions(line, self._known[0])
+            if start > 0:
+                head = line[: start - len(self._known[0])]
+                text, known = head + b"{}" + line[start:], self._known[1]
         log = _parsed(text, is_sealed=number is not None)
         if known is not None:
             log["distributions"] = known
         elif number is not None and "distributions" in log:
             block = json.dumps(log["distributions"], separators=(",", ":")).encode()
             self._known = (block, log["distributions"])
+        return log, number
+
+    def read_ahead(self, lines: Sequence[bytes]) -> list[Read | None]:
+        """What those of some lines say that are trials of this package's own and whole.
+
+        That is the same as :meth:`read` says of each, and found in a fraction of the time: they
+        are parsed together, and a profile is kept as the text that it is.
+
+        Args:
+            lines: with or without their newlines.
+
+        Returns:
+            None for every line that :meth:`read` has to read.
+        """
+        cuts = [self._cut(line) for line in lines]
+        texts = [cut.text for cut, _ in filter(None, cuts)]
+        try:
+            logs = json.loads(f"[{b','.join(texts).decode()}]")
+        except (ValueError, RecursionError):  # nothing that this package wrote
+            return [None] * len(lines)
+        if len(logs) != len(texts):
+            return [None] * len(lines)
+        found = iter(logs)
+        return [None if cut is None else self._finished(next(found), *cut) for cut in cuts]
+
+    def _cut(self, line: bytes) -> tuple[CutTrial, int] | None:
+        if not line.startswith(_OWN_TRIAL):
+            return None
+        line = line.rstrip(_BLANK)
+        try:
+            number = _checked_number(line)
+        except DamagedLineError:
+            return None
+        cut = None if number is None else cut_trial(line, self._known[0], lean=self._lean)
+        return None if cut is None or number is None else (cut, number)
+
+    def _finished(self, log: dict[str, Any], cut: CutTrial, number: int) -> Read | None:
+        if cut.profile:
+            attributes = log["user_attrs"]
+            if attributes.get(PROFILE, "") is not None:
+                return None
+            attributes[PROFILE] = PackedTable(
+                cut.profile, PROFILE_FIELDS, is_compressed=not self._lean
+            )
+        if self._lean:
+            log["datetime_start"] = None
+            log.pop("datetime_complete", None)
+        else:
+            log["distributions"] = self._known[1]
         return log, number
 
 
@@ -150,34 +212,32 @@ def lost_with(line: bytes) -> str:
 
 
 def _check_fields(log: Mapping[str, Any]) -> None:
+    # By their exact types: JSON's true and false are no numbers, though Python's are.
     operation = log.get("op_code")
-    if not isinstance(operation, int) or isinstance(operation, bool) or operation not in _FIELDS:
+    if type(operation) is not int or operation not in _FIELDS:
         raise DamagedLineError("it holds no operation of Optuna's journal")
     if not isinstance(log.get("worker_id"), str):
         raise DamagedLineError("it does not say who wrote it")
-    optional = _OPTIONAL if operation == 4 else {}
-    wrong = [name for name, kinds in optional.items() if name in log and not _is(log[name], kinds)]
-    wrong += [
-        name
-        for name, kinds in _FIELDS[operation].items()
-        if name not in log or not _is(log[name], kinds)
-    ]
-    if wrong:
-        raise DamagedLineError(f"its {wrong[0]!r} is missing or of another type")
+    if operation == 4:
+        for name, kinds in _OPTIONAL.items():
+            if name in log and type(log[name]) not in kinds:
+                raise _wrong_field(name)
+    for name, kinds in _FIELDS[operation].items():
+        if type(log.get(name, _ABSENT)) not in kinds:
+            raise _wrong_field(name)
     if operation in (4, 6):
         values = [log.get("value"), *(log.get("values") or ())]
         if not all(value is None or _is_value(value) for value in values):
             raise DamagedLineError("an objective's value is no number")
 
 
-def _is(value: Any, kinds: tuple[type, ...]) -> bool:
-    # JSON's true and false are no numbers, though Python's are.
-    return isinstance(value, kinds) and not isinstance(value, bool)
+def _wrong_field(name: str) -> DamagedLineError:
+    return DamagedLineError(f"its {name!r} is missing or of another type")
 
 
 def _is_value(value: Any) -> bool:
     try:
-        return _is(value, _NUMBER) and not math.isnan(value)
+        return type(value) in _NUMBER and not math.isnan(value)
     except OverflowError:
         return False
 

@@ -54,14 +54,14 @@ class RdbLedger(Ledger):
     trial to their disk before ``append`` returns, unless they are set up otherwise.
 
     Args:
-        url: SQLAlchemy's, ``sqlite:///file``, ``postgresql+psycopg://...`` or
-            ``mysql+pymysql://...``.
+        url: SQLAlchemy's: ``sqlite:///file``, ``postgresql+psycopg://``, ``mysql+pymysql://``.
         name: of the study.
         directions: of the objectives; empty to take what is stored.
         metric_names: of the objectives, for Optuna's tools; used when the study is made.
         create: make the tables and the study where there are none.
         join: make the study also where there are others.
         read_only: neither lock nor write.
+        lean: as of :func:`npu_tune.tuning.ledger.open_ledger`.
         join_wait_s: how long to wait for others at work to let this writer in; 0 to be alone.
     """
 
@@ -77,6 +77,7 @@ class RdbLedger(Ledger):
         create: bool = True,
         join: bool = True,
         read_only: bool = False,
+        lean: bool = False,
         join_wait_s: float = 0.0,
     ) -> None:
         self.name, self.read_only, self._url = name, read_only, url
@@ -96,7 +97,7 @@ class RdbLedger(Ledger):
                 self._study_id = self._find_study(
                     directions, metric_names, create=create, join=join
                 )
-                self._rows = TrialRows(self._study_id)
+                self._rows = TrialRows(self._study_id, lean=lean)
                 self._bulk = self._storage.get_current_version() == RDB_REVISION
                 if not read_only:
                     if self._url.get_backend_name() == "postgresql" and self._bulk:
@@ -139,6 +140,9 @@ class RdbLedger(Ledger):
     def trials_from(self, first: int, until: int | None = None) -> list[FrozenTrial]:
         if not self._bulk:
             return super().trials_from(first, until)
+        if first > 0 and self.place is not None and self.place.is_shared:
+            with self._errors():
+                return self._rows.select_few(self._writing_connection(), first, until)
         with self._errors(), self._open().engine.connect() as connection:
             return self._rows.select(connection, first, until)
 

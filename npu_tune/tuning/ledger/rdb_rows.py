@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
     InternalParams,
-    SharedParameters,
     rdb_tables,
     with_constraint_list,
-    without_constraint_list,
 )
 from npu_tune.errors import StorageError
-from npu_tune.tuning.ledger.rdb_statement import whole_trial_statement
-from npu_tune.tuning.ledger.rdb_values import from_utc, number_of, stored_number, to_utc
-from npu_tune.tuning.packed import pack_attributes
+from npu_tune.tuning.ledger.rdb_reading import RowReader, without_details
+from npu_tune.tuning.ledger.rdb_statement import (
+    COLUMNS,
+    few_trials_statement,
+    whole_trial_statement,
+)
+from npu_tune.tuning.ledger.rdb_values import stored_number, to_utc
 
 
 class TrialRows:
@@ -35,13 +34,17 @@ class TrialRows:
 
     Args:
         study_id: of the study in Optuna's table of studies.
+        lean: as of :func:`npu_tune.tuning.ledger.open_ledger`.
     """
 
-    def __init__(self, study_id: int) -> None:
+    def __init__(self, study_id: int, *, lean: bool = False) -> None:
         self._study_id = study_id
         self._tables = rdb_tables()
         self._texts, self._internal = DistributionTexts(), InternalParams()
-        self._parameters = SharedParameters({}, self._texts)
+        self._reader = RowReader(self._texts, lean=lean)
+        self._few = few_trials_statement(
+            {table: next(iter(self._tables[table].primary_key)).name for table in COLUMNS}
+        )
 
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
         """Adds a finished trial in a transaction of its own and returns its number."""
@@ -92,23 +95,36 @@ class TrialRows:
             last = _LARGEST if until is None else until - 1
             query = query.where(trials.c.number.between(first, last))
         found = {
-            row.trial_id: _without_details(row)
+            row.trial_id: without_details(
+                row.trial_id, row.number, row.state, row.datetime_start, row.datetime_complete
+            )
             for row in connection.execute(query.order_by(trials.c.trial_id))
             if row.number not in without
         }
-        for table, take in (
-            ("trial_values", _take_values),
-            ("trial_params", self._take_params),
-            ("trial_intermediate_values", _take_intermediate_values),
-            ("trial_user_attributes", _take_user_attributes),
-            ("trial_system_attributes", _take_system_attributes),
-        ):
-            # Row by row: all at once would take many times the memory of the trials.
-            for trial_id, rows in groupby(self._details(connection, table, list(found)), _first):
-                if trial_id in found:
-                    with _damage(found[trial_id], table):
-                        take(found[trial_id], list(rows))
-        return list(found.values())
+        return self._reader.whole(
+            found, lambda table: self._details(connection, table, list(found))
+        )
+
+    def select_few(
+        self, connection: Connection, first: int, until: int | None
+    ) -> list[FrozenTrial]:
+        """The same of PostgreSQL, whose answer comes in one go and is in memory all at once."""
+        last = _LARGEST if until is None else until - 1
+        arguments = {"study": self._study_id, "first": first, "last": last}
+        driver: Any = connection.connection.driver_connection
+        dbapi: Any = connection.dialect.dbapi
+        try:
+            with driver.pipeline(), driver.transaction():
+                cursor = driver.execute(self._few, arguments)
+            rows = cursor.fetchall()
+        except dbapi.Error as error:
+            raise OperationalError(None, None, error) from error
+        found = {row[0]: without_details(*row[:5]) for row in rows}
+        details = {
+            table: [detail for row in rows for detail in row[at] or ()]
+            for at, table in enumerate(COLUMNS, start=5)
+        }
+        return self._reader.whole(found, details.__getitem__)
 
     def _insert_trial(self, connection: Connection, trial: FrozenTrial) -> tuple[int, int]:
         trials = self._tables["trials"]
@@ -216,81 +232,21 @@ class TrialRows:
             return
         details, first, last = self._tables[table], trial_ids[0], trial_ids[-1]
         query = (
-            select(details.c.trial_id, *(details.c[column] for column in _COLUMNS[table]))
+            select(details.c.trial_id, *(details.c[column] for column in COLUMNS[table]))
             .where(details.c.trial_id.between(first, last))
             .order_by(details.c.trial_id, next(iter(details.primary_key)))
         )
         # A few rows come faster all at once.
-        options = {"yield_per": 10_000} if len(trial_ids) > 100 else {}
-        yield from connection.execute(query, execution_options=options)
-
-    def _take_params(self, trial: FrozenTrial, rows: Sequence[Any]) -> None:
-        texts = {name: text for _, name, _, text in rows}
-        if self._parameters.texts != texts:
-            self._parameters = SharedParameters(texts, self._texts)
-        trial.params = self._parameters.read({name: value for _, name, value, _ in rows})
-        trial.distributions = self._parameters.distributions
+        options = {"yield_per": _AT_ONCE} if len(trial_ids) > 100 else {}
+        for some in connection.execute(query, execution_options=options).partitions(_AT_ONCE):
+            yield from some
 
 
-_COLUMNS = {
-    "trial_values": ("objective", "value", "value_type"),
-    "trial_params": ("param_name", "param_value", "distribution_json"),
-    "trial_intermediate_values": ("step", "intermediate_value", "intermediate_value_type"),
-    "trial_user_attributes": ("key", "value_json"),
-    "trial_system_attributes": ("key", "value_json"),
-}
-"""What is read of the tables that belong to a trial."""
+_AT_ONCE = 1_000
+"""Rows that are fetched at once."""
 
 _LARGEST = 2**31 - 1
 """Of the numbers that Optuna's tables hold."""
-
-_first = itemgetter(0)
-
-
-@contextlib.contextmanager
-def _damage(trial: FrozenTrial, table: str) -> Iterator[None]:
-    try:
-        yield
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise StorageError(
-            f"The trial {trial.number} is damaged in the database's table {table}: {error}.",
-            remedy="Restore the database from a backup, or delete the trial.",
-            trial=trial.number,
-        ) from error
-
-
-def _without_details(row: Row[Any]) -> FrozenTrial:
-    return FrozenTrial(
-        number=row.number,
-        trial_id=row.trial_id,
-        state=row.state,
-        value=None,
-        datetime_start=from_utc(row.datetime_start),
-        datetime_complete=from_utc(row.datetime_complete),
-        params={},
-        distributions={},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
-
-
-def _take_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
-    trial.values = [
-        number_of(value, kind) for _, _, value, kind in sorted(rows, key=itemgetter(1))
-    ]
-
-
-def _take_intermediate_values(trial: FrozenTrial, rows: Sequence[Any]) -> None:
-    trial.intermediate_values = {step: number_of(value, kind) for _, step, value, kind in rows}
-
-
-def _take_user_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
-    trial.user_attrs = pack_attributes({key: json.loads(text) for _, key, text in rows})
-
-
-def _take_system_attributes(trial: FrozenTrial, rows: Sequence[Any]) -> None:
-    trial.system_attrs = without_constraint_list({key: json.loads(text) for _, key, text in rows})
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,9 +1,36 @@
-"""The one statement by which PostgreSQL takes a whole trial."""
+"""The statements by which PostgreSQL takes a whole trial, and gives a few, each in one go."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+COLUMNS = {
+    "trial_values": ("objective", "value", "value_type"),
+    "trial_params": ("param_name", "param_value", "distribution_json"),
+    "trial_intermediate_values": ("step", "intermediate_value", "intermediate_value_type"),
+    "trial_user_attributes": ("key", "value_json"),
+    "trial_system_attributes": ("key", "value_json"),
+}
+"""What is read of the tables that belong to a trial."""
+
+
+def few_trials_statement(keys: Mapping[str, str]) -> str:
+    """PostgreSQL's statement that reads trials, each in a row with all that belongs to it as JSON.
+
+    Args:
+        keys: by table of :data:`COLUMNS`, the one of its columns by which rows are in order.
+    """
+    parts = [
+        f"(SELECT json_agg(json_build_array(d.trial_id, {', '.join(f'd.{c}' for c in names)})"  # noqa: S608 - Optuna's own names
+        f" ORDER BY d.{keys[table]}) FROM {table} d WHERE d.trial_id = t.trial_id)"
+        for table, names in COLUMNS.items()
+    ]
+    return (
+        "SELECT t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete, "  # noqa: S608 - likewise
+        f"{', '.join(parts)} FROM trials t WHERE t.study_id = %(study)s"
+        " AND t.number BETWEEN %(first)s AND %(last)s ORDER BY t.trial_id"
+    )
 
 
 def whole_trial_statement(details: Mapping[str, Sequence[str]], row: Mapping[str, Any]) -> str:

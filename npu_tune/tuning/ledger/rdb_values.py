@@ -20,8 +20,10 @@ def stored_number(column: str, value: float) -> dict[str, Any]:
 
 
 def number_of(value: float | None, kind: Any) -> float:
-    """The number that :func:`stored_number` made a row of."""
-    return _INFINITE.get(kind.name, float("nan")) if value is None else value
+    """The number that :func:`stored_number` made a row of, whose kind is a word or stands for one."""
+    if value is not None:
+        return float(value)
+    return _INFINITE.get(kind if isinstance(kind, str) else kind.name, float("nan"))
 
 
 def to_utc(moment: datetime | None) -> datetime | None:

@@ -74,10 +74,11 @@ class RedisReader(RecordReader):
     Args:
         client: of the server.
         place: as messages name it.
+        lean: as of :class:`RecordReader`.
     """
 
-    def __init__(self, client: redis.Redis, place: str) -> None:
-        super().__init__(place, "Record")
+    def __init__(self, client: redis.Redis, place: str, *, lean: bool = False) -> None:
+        super().__init__(place, "Record", lean=lean)
         self._client = client
 
     def read(self) -> None:
@@ -98,10 +99,11 @@ class RedisReader(RecordReader):
         while self.count <= last:
             numbers = range(self.count, min(self.count + _AT_ONCE, last + 1))
             records: Any = self._client.mget([record_key(number) for number in numbers])
-            for record in records:
+            found = self._ahead([record or b"" for record in records])
+            for record, (_, ahead) in zip(records, found, strict=True):
                 if record is None:
                     raise self.damage(b"", "it is not there")
-                self._take(record)
+                self._take(record, ahead)
                 self.count += 1
 
 
@@ -121,6 +123,7 @@ class RedisLedger(JournalBase):
         create: make the study where there is none.
         join: make it also where the database holds other studies.
         read_only: neither claim nor write.
+        lean: as of :func:`npu_tune.tuning.ledger.open_ledger`.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class RedisLedger(JournalBase):
         create: bool = True,
         join: bool = True,
         read_only: bool = False,
+        lean: bool = False,
     ) -> None:
         self.name, self.read_only, self._place = name, read_only, place
         self._claim: RedisClaim | None = None
@@ -143,7 +147,7 @@ class RedisLedger(JournalBase):
             claim = None if read_only else RedisClaim(url, self._claim_key, options)
             client = claim.client(url, options) if claim else redis.Redis.from_url(url, **options)
         self._client = client
-        self._reader: RedisReader = RedisReader(client, place)
+        self._reader: RedisReader = RedisReader(client, place, lean=lean)
         try:
             with self._errors():
                 if claim is not None:

@@ -49,7 +49,7 @@ class Reservation:
         driver: who has it; empty once it was given back.
         key: of the configuration; empty until it is known.
         origin: as in :class:`npu_tune.tuning.TrialRecord`.
-        changes: the configuration's difference from the default, as JSON.
+        changes: what was asked for, with values that make no difference, from the default; as JSON.
         waits: True where another evaluation of the same key will answer for it.
     """
 

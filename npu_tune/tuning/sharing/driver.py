@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -15,14 +14,11 @@ from npu_tune.tuning.ledger.shared import (
     PROPOSAL,
     Change,
     LostReservationError,
-    SharedPlace,
-    no_board,
 )
+from npu_tune.tuning.sharing.access import BoardAccess
 from npu_tune.tuning.sharing.board import Board, Claim, Reservation
 from npu_tune.tuning.sharing.lives import Lives
-from npu_tune.tuning.sharing.numbers import Numbers, ending_of
-
-Answer = TypeVar("Answer")
+from npu_tune.tuning.sharing.numbers import ending_of
 
 Trials = Callable[[], Iterable[FrozenTrial]]
 """Reads trials of the ledger; it may be called again."""
@@ -33,7 +29,7 @@ _EVERY_S = 0.5
 """Between two times of saying so, or of looking whether somebody wants to join."""
 
 
-class Driver:
+class Driver(BoardAccess):
     """A process that runs a study, alone or beside others.
 
     Args:
@@ -41,20 +37,16 @@ class Driver:
         most: evaluations that all drivers may make in all.
 
     Attributes:
-        name: short, and no other driver's.
-        board: as it was seen last; None while this driver is alone.
-        numbers: what is known of the proposals' numbers.
+        reserves_next: whether the transaction that writes a trial reserves a number as well.
     """
 
     def __init__(self, ledger: PatientLedger, *, most: float) -> None:
-        self.name = f"{socket.gethostname().partition('.')[0][:12]}-{secrets.token_hex(3)}"
-        self.board: Board | None = None
-        self.numbers = Numbers(self.name, "")
-        self._ledger = ledger
+        super().__init__(ledger)
+        self.reserves_next = False
         self._most = most
         self._lives = Lives(self.name, ledger.clock)
         self._finished_seen = 0
-        self._has_met_others = False
+        self._next: Reservation | None = None
         self._due = 0.0
         if ledger.place is not None:
             ledger.place.finish = self._finish
@@ -123,12 +115,12 @@ class Driver:
             endings = self.numbers.endings(trials())
             self.numbers.written = {n: endings[n] for n in board.reservations if n in endings}
             if place.heir_of is not None:
-                self._has_met_others = True
+                self.has_met_others = True
                 board = board.without(place.heir_of, endings).within(self._most)
             self._finished_seen = board.finished
             return board.beat(self.name), None
 
-        self._ledger.insist(lambda: self._exchange(place, change))
+        self._ledger.insist(lambda: self._exchange(change))
 
     def place_numbers(self, count: int) -> None:
         """Finds room for what is under way among the trials in memory, of which there are so many."""
@@ -152,11 +144,6 @@ class Driver:
         """Says that so many of them are known here."""
         self._finished_seen = finished
 
-    def has(self, reservation: Reservation) -> bool:
-        """Whether a number is this driver's and for that very key, as far as it was told."""
-        row = self._known().reservations.get(reservation.number)
-        return row is not None and (row.driver, row.key) == (self.name, reservation.key)
-
     def beat(self, unread: Trials) -> None:
         """Says that this driver is at work, looks at the others, and takes leave of the dead.
 
@@ -172,8 +159,7 @@ class Driver:
                 board = board.without(dead, written)
             return board, None
 
-        place = self._place()
-        self._ledger.attempt(lambda: self._exchange(place, change))
+        self._ledger.attempt(lambda: self._exchange(change))
 
     def reserve(self) -> Reservation | None:
         """A number for a proposal; None where nothing new may begin."""
@@ -181,11 +167,23 @@ class Driver:
         def change(board: Board) -> tuple[Board, Reservation | None]:
             return board.reserve(self.name, most=self._most, own=self.numbers.own)
 
-        place = self._place()
-        row = self._ledger.attempt(lambda: self._exchange(place, change))
+        row, self._next = self._next, None
+        if row is None or self._known().has_abandoned or not self._is_own(row.number):
+            row = self._ledger.attempt(lambda: self._exchange(change))
         if row is not None:
             self.numbers.own.add(row.number)
         return row
+
+    @property
+    def unused(self) -> int:
+        """How many numbers are reserved that nobody has asked for yet."""
+        return int(self._next is not None)
+
+    def release(self) -> None:
+        """Gives back what was reserved with a trial and is not needed."""
+        row, self._next = self._next, None
+        if row is not None:
+            self.give_back(row.number)
 
     def claim(self, reservation: Reservation) -> Claim:
         """Says what a number of this driver's is for.
@@ -193,14 +191,15 @@ class Driver:
         Raises:
             LostReservationError: if the number is another driver's now.
         """
-        place = self._place()
+        row = self._known().reservations.get(reservation.number)
+        if row is not None and (row.driver, row.key) == (self.name, reservation.key):
+            return Claim.GRANTED  # as this driver was told
         return self._ledger.insist(
-            lambda: self._exchange(place, lambda b: b.claim(reservation, seen=self._finished_seen))
+            lambda: self._exchange(lambda b: b.claim(reservation, seen=self._finished_seen))
         )
 
     def give_back(self, number: int) -> None:
         """Leaves a number to whoever wants one."""
-        place = self._place()
 
         def change(board: Board) -> tuple[Board, None]:
             try:
@@ -208,7 +207,7 @@ class Driver:
             except LostReservationError:
                 return board, None
 
-        self._ledger.insist(lambda: self._exchange(place, change))
+        self._ledger.insist(lambda: self._exchange(change))
 
     def of_others(self) -> list[Reservation]:
         """What others evaluate, or have left behind, with the configuration known."""
@@ -221,7 +220,7 @@ class Driver:
         Who has worked beside others goes on as if they came back, so that what it has under way is
         taken over should it be killed, too.
         """
-        if self._has_met_others:
+        if self.has_met_others:
             return False
         place = self._place()
         if not self._ledger.attempt(lambda: place.keep(self._is_alone)):
@@ -240,7 +239,7 @@ class Driver:
             return board.without({self.name}), False
 
         place = self._place()
-        while self._ledger.insist(lambda: self._exchange(place, change)):
+        while self._ledger.insist(lambda: self._exchange(change)):
             # Who has just left, or is about to join, may still be there.
             if self._ledger.insist(lambda: place.keep(lambda _: True)):
                 return True
@@ -264,37 +263,19 @@ class Driver:
     def _finish(self, trial: FrozenTrial) -> Change[None]:
         """How the text that drivers agree on changes when a trial is written."""
         number, ending = self.numbers.of(trial), ending_of(trial)
-        return self._change(lambda board: (board.finish(number, self.name, ending), None))
 
-    def _exchange(
-        self, place: SharedPlace, change: Callable[[Board], tuple[Board, Answer]]
-    ) -> Answer:
-        return place.exchange(self._change(change))
+        def change(board: Board) -> tuple[Board, None]:
+            board = board.finish(number, self.name, ending)
+            if self.reserves_next and self.has_met_others:
+                self._next = None
+                if not board.has_abandoned:
+                    board, row = board.reserve(self.name, most=self._most, own=self.numbers.own)
+                    self._next = None if row is None or row.key else row
+            return board, None
 
-    def _change(self, change: Callable[[Board], tuple[Board, Answer]]) -> Change[Answer]:
-        def apply(text: str) -> tuple[str, Answer]:
-            board = Board.read(text)
-            if self.board is not None and board.era != self.board.era:
-                raise no_board(self._ledger.name)
-            changed, answer = change(board)
-            self.board = changed
-            self._has_met_others |= not changed.beats.keys() <= {self.name}
-            rows = changed.reservations
-            self.numbers.own &= {n for n, row in rows.items() if row.driver == self.name}
-            return (text if changed is board else changed.text()), answer
-
-        return apply
+        return self._change(change)
 
     def _forget(self, era: str) -> None:
-        self.numbers = Numbers(self.name, era)
+        super()._forget(era)
         self._finished_seen = 0
-
-    def _known(self) -> Board:
-        if self.board is None:
-            raise no_board(self._ledger.name)
-        return self.board
-
-    def _place(self) -> SharedPlace:
-        if self._ledger.place is None:
-            raise no_board(self._ledger.name)
-        return self._ledger.place
+        self._next = None

@@ -1,16 +1,18 @@
-"""The record behind a trial that another driver has finished."""
+"""Takes in the trials that other drivers have finished."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from optuna.trial import FrozenTrial
 
 from npu_tune.space import Configuration
-from npu_tune.tuning.attributes import KEY, as_duplicate, named, plain_record
+from npu_tune.tuning.attributes import ELAPSED, KEY, as_duplicate, named, plain_record
+from npu_tune.tuning.known import KnownTrials
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.packed import SharedPairs
+from npu_tune.tuning.progress import ProgressMeter
 from npu_tune.tuning.trial import TrialRecord
 
 
@@ -20,29 +22,41 @@ class TrialReader:
     Args:
         objective: makes costs and violations.
         default: configurations are kept as their difference from it.
-        find: the trial that answers for a key, if any.
+        known: learns of them.
+        meter: counts them.
+        records: gets them.
     """
 
     def __init__(
         self,
         objective: Objective,
         default: Configuration,
-        find: Callable[[str], TrialRecord | None],
+        known: KnownTrials,
+        meter: ProgressMeter,
+        records: list[TrialRecord],
     ) -> None:
         self._objective = objective
         self._default = default
-        self._find = find
+        self._known, self._meter, self._records = known, meter, records
         self._shared = SharedPairs()
 
-    def read(self, trial: FrozenTrial, baseline: Mapping[str, float] | None) -> TrialRecord:
+    def take(self, trial: FrozenTrial, baseline: Mapping[str, float] | None) -> TrialRecord:
         """The record of a trial, weighed against the baseline.
 
         Raises:
             StorageError: if its attributes are damaged; names the trial.
         """
+        record = self._read(trial, baseline)
+        self._known.learn(trial.user_attrs[KEY], record)
+        self._meter.count(record)
+        self._meter.catch_up(trial.user_attrs.get(ELAPSED, 0.0))
+        self._records.append(record)
+        return record
+
+    def _read(self, trial: FrozenTrial, baseline: Mapping[str, float] | None) -> TrialRecord:
         with named(trial):
             record = plain_record(trial, self._default, self._shared)
-        original = self._find(trial.user_attrs[KEY])
+        original = self._known.find(trial.user_attrs[KEY])
         if "duplicate_of" in trial.user_attrs and original is not None:
             return as_duplicate(record, original)
         if not record.metrics:

@@ -18,6 +18,9 @@ from npu_tune.tuning.sharing.runner import SharedRunner
 from npu_tune.tuning.stretches import Stretch, stretches
 from npu_tune.validation import key_name
 
+_SOURCE = "importing"
+"""The study attribute that names the study of plain Optuna which is taken over now."""
+
 
 def is_shared(ledger: Ledger) -> bool:
     """Whether other drivers may write a study as well."""
@@ -85,13 +88,34 @@ def one_driver(
         ) from error
 
 
-def require_same_search(ledger: Ledger, own: Stretch, *, budget: int | None) -> None:
+def note_source(ledger: Ledger, source: str | None) -> None:
+    """Says which study of plain Optuna is taken over from now on; None where it is searched."""
+    if ledger.attributes().get(_SOURCE) != source:
+        ledger.set_attribute(_SOURCE, source)
+
+
+def require_same_search(
+    ledger: Ledger, own: Stretch, *, budget: int | None, source: str | None
+) -> None:
     """Checks that a driver joins others to do what they do.
 
+    Args:
+        ledger: of the study.
+        own: what this driver is about to do.
+        budget: the number of evaluations, where it has one.
+        source: the study of plain Optuna that it takes over; None where it searches.
+
     Raises:
-        StudyMismatchError: if it has another sampler, seed or budget.
+        StudyMismatchError: if it has another sampler, seed or budget, or takes another study over.
     """
     attributes = ledger.attributes()
+    if (theirs := attributes.get(_SOURCE)) != source:
+        done = "searches" if theirs is None else f"takes the study {theirs!r} over"
+        raise StudyMismatchError(
+            f"Another driver of the study {ledger.name!r} {done}, which this one would not.",
+            remedy="Wait until it has ended, then run the same command again, or help it with the "
+            "command that it was started with.",
+        )
     differences = [
         f"its {what} is {was}, not {now}"
         for what, was, now in _common(attributes.get(PLANNED), budget, own, ledger)

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from npu_tune.errors import WorkerLostError
 from npu_tune.tuning.attributes import DRIVER
 from npu_tune.tuning.ledger.shared import PROPOSAL
-from npu_tune.tuning.sharing.board import Board, Ending
+from npu_tune.tuning.sharing.board import Board, Ending, Reservation
 
 
 class Numbers:
@@ -32,6 +32,7 @@ class Numbers:
         self.era = era
         self.own: set[int] = set()
         self.written: dict[int, Ending] = {}
+        self._seen: dict[int, Reservation] = {}
         self._local: dict[int, int] = {}
         self._shared: dict[int, int] = {}
 
@@ -64,6 +65,21 @@ class Numbers:
         free = (number for number in range(count, board.next) if number not in taken)
         self._local = {number: next(free) for number in open_ if number < count}
         self._shared = {local: number for number, local in self._local.items()}
+
+    def look(self, board: Board) -> None:
+        """Takes notice of what is reserved at a moment, for whom and for what."""
+        rows = board.reservations
+        self.own &= {n for n, row in rows.items() if row.driver == self._driver}
+        self._seen |= {
+            n: row
+            for n, row in rows.items()
+            if row.driver != self._driver and row.key and not row.waits
+        }
+
+    def seen(self) -> list[Reservation]:
+        """What others were seen to evaluate since this was asked last."""
+        seen, self._seen = self._seen, {}
+        return list(seen.values())
 
     def note(self, trial: FrozenTrial) -> bool:
         """Takes notice of a trial in the ledger; True where another driver has made it, and lately.

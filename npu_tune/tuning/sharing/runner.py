@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from npu_tune.evaluation import Outcome
 from npu_tune.space import Configuration, to_params
-from npu_tune.tuning.attributes import ELAPSED, KEY, own_trials
+from npu_tune.tuning.attributes import KEY, own_trials
 from npu_tune.tuning.ledger import PatientLedger
 from npu_tune.tuning.ledger.shared import LostReservationError
 from npu_tune.tuning.phase import phase_of
 from npu_tune.tuning.recorder import Proposal
 from npu_tune.tuning.runner import Runner
-from npu_tune.tuning.sharing.board import Claim, Reservation
+from npu_tune.tuning.sharing.board import Claim
 from npu_tune.tuning.sharing.driver import Driver
 from npu_tune.tuning.sharing.following import TrialReader
-from npu_tune.tuning.sharing.view import OthersInView, Start, start_of
+from npu_tune.tuning.sharing.view import OthersInView, Start, StartsInTurn, start_of
 from npu_tune.tuning.trial import SAMPLER, TrialRecord, is_polish
 
 _TRIES = 4
 """How often a sampler is asked again for what another driver does not evaluate already."""
 
-_REST_S = 0.02
-"""Between two looks at the others while there is nothing to do here."""
+_REST_S = 0.02  # between two looks at the others while there is nothing to do here
 
 
 class SharedRunner(Runner):
@@ -45,7 +44,9 @@ class SharedRunner(Runner):
         super().__init__(*args, ledger=shared, **options)
         self._recorder.marks = self._driver.marks
         self._shared = shared
-        self._reader = TrialReader(self._objective, self._problem.space.default, self._known.find)
+        self._reader = TrialReader(
+            self._objective, self._problem.space.default, self._known, self._meter, self._trials
+        )
         self._position = self._tickets_before = 0
         self._others = OthersInView(self._driver, self._search, self._problem.space)
         self._is_over = False
@@ -86,7 +87,7 @@ class SharedRunner(Runner):
         new = own_trials(trials[first:])
         self._search.add(new)
         for trial in new:
-            self._take(trial)
+            self._reader.take(trial, self.baseline)
         self._driver.place_numbers(self._search.count)
 
     def _read(self, first: int) -> list[FrozenTrial]:
@@ -96,8 +97,8 @@ class SharedRunner(Runner):
 
     def _share(self) -> None:
         waiting = [follower for each in self._followers.values() for follower in each]
-        running = [self._reservation(p) for p in self._running]
-        running += [self._reservation(p, waits=True) for p in waiting]
+        running = [self._others.reservation(p) for p in self._running]
+        running += [self._others.reservation(p, waits=True) for p in waiting]
         self._position = len(self._shared.in_memory[0])
         self._others.forget()
         self._driver.share(
@@ -120,7 +121,11 @@ class SharedRunner(Runner):
         elif not self._is_over and self.baseline is not None and self._driver.is_knocked():
             self._share()
 
-    def _next(self, starts: Iterator[Start | None]) -> Proposal | None:
+    def _fill(self, starts: StartsInTurn) -> None:
+        super()._fill(starts)
+        self._driver.release()
+
+    def _next(self, starts: StartsInTurn) -> Proposal | None:
         board = self._driver.board
         if board is None:
             return super()._next(starts)
@@ -145,16 +150,16 @@ class SharedRunner(Runner):
         if board.has_abandoned:  # somebody else has taken it over
             self._driver.give_back(reservation.number)
             return None
-        return self._proposed(reservation.number, start_of(revert) or self._next_start(starts))
+        return self._fresh(reservation.number, start_of(revert), starts)
 
-    def _next_start(self, starts: Iterator[Start | None]) -> Start | None:
-        """The next start that nobody has evaluated or evaluates; None for the sampler."""
-        done = {record.origin for record in self._trials}
-        done |= {row.origin for row in self._driver.of_others()}
-        for start in starts:
-            if start is None or start[1] not in done:
-                return start
-        return None
+    def _fresh(self, number: int, given: Start | None, starts: StartsInTurn) -> Proposal | None:
+        given = given or self._others.next_start(
+            starts, {record.origin for record in self._trials}
+        )
+        if given is None and self._search.is_stopped:  # that was the last start, for others
+            self._driver.give_back(number)
+            return None
+        return self._proposed(number, given)
 
     def _proposed(self, number: int, given: Start | None) -> Proposal:
         configuration, origin = given or (None, SAMPLER)
@@ -174,55 +179,57 @@ class SharedRunner(Runner):
             return  # somebody else does it
 
     def _start_beside(self, proposal: Proposal) -> None:
-        """Evaluates a proposal, or repeats what answers for it, now or when that is known."""
-        tries = _TRIES
+        """Evaluates a proposal or something else, or repeats what answers for it, now or later."""
+        tries, is_sampled = _TRIES, proposal.origin == SAMPLER
+        may_refuse = is_sampled and self._driver.has_met_others  # else as if nobody had knocked
         while self._driver.holds(proposal.trial.number):
-            known = self._known.find(proposal.key)
-            if known is not None:
+            known, is_own = self._known.find(proposal.key), self._running.has(proposal.key)
+            if known is not None or is_own:
                 self._duplicates_in_a_row += 1
+                if may_refuse and tries > 0:
+                    tries -= 1
+                    proposal = self._other(proposal)
+                    continue
+            if known is not None:
                 self._repeat(proposal, known)
                 return
-            waits = self._running.has(proposal.key) or tries <= 0
-            claim = self._claim(proposal, waits=waits)
+            waits = is_own or tries <= 0
+            claim = self._driver.claim(self._others.reservation(proposal, waits=waits))
             if claim is Claim.GRANTED and waits:
-                self._duplicates_in_a_row += 1
+                self._duplicates_in_a_row += not is_own
                 self._followers[proposal.key].append(proposal)
                 return
             if claim is Claim.GRANTED:
                 self._duplicates_in_a_row = 0
                 self._evaluate(proposal)
                 return
-            self._follow()
             if claim is Claim.BEHIND:
+                self._follow()
                 tries += waits  # nobody evaluates it any more
                 continue
-            number = self._driver.numbers.shared(proposal.trial.number)
-            if proposal.origin != SAMPLER:
-                self._driver.give_back(number)
+            if not is_sampled:
+                self._follow()
+                self._driver.give_back(self._driver.numbers.shared(proposal.trial.number))
                 return
             tries -= 1
-            if tries > 0 and self._driver.holds(proposal.trial.number):
-                self._others.update()
-                proposal = self._proposed(number, None)
+            if tries > 0:
+                proposal = self._other(proposal)
 
-    def _claim(self, proposal: Proposal, *, waits: bool) -> Claim:
-        reservation = self._reservation(proposal, waits=waits)
-        if self._driver.has(reservation):
-            return Claim.GRANTED
-        return self._driver.claim(reservation)
-
-    def _reservation(self, proposal: Proposal, *, waits: bool = False) -> Reservation:
-        return Reservation(
-            self._driver.numbers.shared(proposal.trial.number),
-            self._driver.name,
-            proposal.key,
-            proposal.origin,
-            dict(proposal.configuration.difference(self._problem.space.default)),
-            waits,
-        )
+    def _other(self, proposal: Proposal) -> Proposal:
+        """What the sampler has instead of what is known, or evaluated by another driver."""
+        if not self._search.refuse(proposal.trial):
+            self._follow()
+        self._others.update()
+        number = proposal.trial.number
+        if not self._driver.holds(number):
+            return proposal
+        return self._proposed(self._driver.numbers.shared(number), None)
 
     def _record(self, proposal: Proposal, outcome: Outcome) -> None:
+        is_searching = proposal.origin == SAMPLER and not self._stop.requested
+        self._driver.reserves_next = is_searching and self._evaluator.free > 0
         record = self._written(proposal, lambda: self._recorder.record(proposal, outcome))
+        self._driver.reserves_next = False
         if record is not None:
             self._learn(proposal.key, record)
 
@@ -264,20 +271,12 @@ class SharedRunner(Runner):
             self._position += 1
             if self._driver.numbers.note(trial):
                 self._search.put(self._driver.numbers.local(self._driver.numbers.of(trial)), trial)
-                answers[trial.user_attrs[KEY]] = self._take(trial)
+                answers[trial.user_attrs[KEY]] = self._reader.take(trial, self.baseline)
         if until is None:
             self._driver.has_seen(seen)
         for key, record in answers.items():
             for follower in self._followers.pop(key, []):
                 self._repeat(follower, record)
-
-    def _take(self, trial: FrozenTrial) -> TrialRecord:
-        record = self._reader.read(trial, self.baseline)
-        self._known.learn(trial.user_attrs[KEY], record)
-        self._meter.count(record)
-        self._meter.catch_up(trial.user_attrs.get(ELAPSED, 0.0))
-        self._trials.append(record)
-        return record
 
     def _is_waiting(self) -> bool:
         # All may wait for what a killed driver had under way, which one of them has to take over.
@@ -285,7 +284,9 @@ class SharedRunner(Runner):
 
     def _left(self) -> int | None:
         board = self._driver.board
-        return super()._left() if board is None else self._budget.left(board.evaluations)
+        if board is None:
+            return super()._left()
+        return self._budget.left(board.evaluations - self._driver.unused)
 
     def _is_busy(self) -> bool:
         if super()._is_busy():

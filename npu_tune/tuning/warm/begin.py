@@ -14,6 +14,7 @@ from npu_tune.evaluation.cache import Cache
 from npu_tune.space import Configuration
 from npu_tune.targets import Problem, Start
 from npu_tune.tuning.config import StudyFile
+from npu_tune.tuning.ledger import Ledger
 from npu_tune.tuning.objective import Objective
 from npu_tune.tuning.search import problem_starts
 from npu_tune.tuning.trial import TrialRecord
@@ -79,6 +80,12 @@ class WarmBeginning:
             f"{each['layers']} layers match, {each['exact']} of them in shape."
             for each in self.taken
         )
+
+
+def keep_beginning(ledger: Ledger, warm: WarmBeginning | None) -> None:
+    """Writes down what a study begins with; what was left of a run that was killed is none of it."""
+    if warm is not None or ledger.attributes().get(WARM) is not None:
+        ledger.set_attribute(WARM, None if warm is None else warm.to_json())
 
 
 def kept_beginning(attributes: Mapping[str, Any]) -> WarmBeginning:

@@ -53,6 +53,29 @@ def test_a_trial_that_was_kept_before_the_connection_broke_is_found_again(kind, 
 
 
 @pytest.mark.server
+def test_what_comes_in_one_go_beside_other_drivers_is_what_else_comes_table_by_table(place_of):
+    place = place_of("postgresql")
+    trials = [finished_trial(index) for index in range(5)]
+    trials[2].values = [float("inf"), -0.1 - 0.2]
+    trials[3].user_attrs = {"profile": {"ä": [1e-308, 3]}, "Profile": "😀" * 100, "none": None}
+    trials[3].intermediate_values = {0: 2.0, 7: float("-inf")}
+    with open_ledger(place, name="s", directions=TWO) as ledger:
+        for trial in trials:
+            ledger.append(trial)
+        ledger.place.share("{}")
+        with open_ledger(place, name="s", read_only=True) as reader:
+            for span in ((1,), (2, 4), (5,)):
+                few, all_ = ledger.trials_from(*span), reader.trials_from(*span)
+                assert [content(trial) for trial in few] == [content(trial) for trial in all_]
+                kinds = [[type(v) for v in (*t.params.values(), *t.values)] for t in few]
+                assert kinds == [[type(v) for v in (*t.params.values(), *t.values)] for t in all_]
+                assert [t.intermediate_values for t in few] == [
+                    t.intermediate_values for t in all_
+                ]
+        assert len(few) == 0
+
+
+@pytest.mark.server
 @pytest.mark.parametrize("kind", ["postgresql", "mysql", "redis"])
 def test_large_attributes_and_awkward_numbers_and_names_come_back(kind, place_of):
     trial = finished_trial(0)

@@ -8,6 +8,8 @@ import pytest
 from fake_targets import LayeredTarget, fake_network
 from interleaved import Interleaved
 
+from npu_tune.tuning.ledger.journal import JournalLedger
+
 BUDGET = 24
 
 
@@ -60,3 +62,17 @@ def test_a_driver_that_was_taken_for_dead_may_be_given_back_what_it_had(tmp_path
     study.run(kills=3, sleeps=12, most=2 + seed % 3)
 
     check(study)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_another_driver_has_evaluated_is_no_trial_where_the_sampler_has_more(tmp_path, seed):
+    problem = LayeredTarget().bind(fake_network())
+    study = Interleaved(tmp_path, problem, seed=seed, evaluations=70, sampler="layerwise")
+    study.add()
+    study.run()
+
+    with JournalLedger(tmp_path / "ledger.journal", name="test", read_only=True) as ledger:
+        shared = [trial for trial in ledger.trials() if "driver" in trial.user_attrs]
+    assert len({trial.user_attrs["driver"] for trial in shared}) > 1
+    assert len(shared) > 20
+    assert not any("duplicate_of" in trial.user_attrs for trial in shared)

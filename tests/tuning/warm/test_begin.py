@@ -7,6 +7,9 @@ from fake_studies import run_fake, story
 
 from npu_tune.errors import NpuTuneWarning, UsageError
 from npu_tune.tuning import parse_study, run_study
+from npu_tune.tuning.ledger import open_ledger
+from npu_tune.tuning.ledger.journal import JournalLedger
+from npu_tune.tuning.warm.begin import WARM
 
 N6 = "neural-art-stm32n6"
 
@@ -72,6 +75,44 @@ def test_a_resume_goes_on_with_the_same_starts_without_the_source(known, tmp_pat
     assert tried(whole)
     assert warm(resumed) == warm(whole)
     assert story(resumed) == story(whole)
+
+
+def kept(folder):
+    """What the ledger of a study says that it began with."""
+    with open_ledger(folder / "ledger.journal", name="", read_only=True) as ledger:
+        return ledger.attributes().get(WARM)
+
+
+def test_a_kill_at_any_write_leaves_no_study_or_one_with_its_warm_start(
+    known, tmp_path, monkeypatch
+):
+    asked = {"from": [str(known / "first")]}
+    set_attribute = JournalLedger.set_attribute
+    left = 1000
+
+    def write_or_die(self, key, value) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        set_attribute(self, key, value)
+
+    monkeypatch.setattr(JournalLedger, "set_attribute", write_or_die)
+    run(tmp_path / "whole", "st-mnist", 1, **asked)
+    assert kept(tmp_path / "whole")["starts"]
+    for writes in range(5):
+        left = writes
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / f"{writes}", "st-mnist", 1, **asked)
+        left = 1000
+        run(tmp_path / f"{writes}", "st-mnist", 1, **asked)
+        assert kept(tmp_path / f"{writes}") == kept(tmp_path / "whole")
+    left = 1  # after what it begins with, and before it is a study
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cold", "st-mnist", 1, **asked)
+    left = 1000
+    run(tmp_path / "cold", "st-mnist", 1)
+    assert kept(tmp_path / "cold") is None
 
 
 def test_a_study_that_has_begun_says_that_other_sources_come_too_late(known, tmp_path):
