@@ -56,6 +56,9 @@ Callback: TypeAlias = Callable[[optuna.Study, FrozenTrial], None]
 _FIXED_PARAMS = "fixed_params"
 """The trial system attribute that holds what ``Study.enqueue_trial`` was given."""
 
+_MOST_VALUES = 1024
+"""Values of a parameter that are remembered; it may have very many."""
+
 _STORAGES_THAT_TELL = ("_in_memory", "_rdb.storage")
 
 SEALED_WORKER = "npu-tune+crc32"
@@ -118,6 +121,7 @@ class SearchStudy:
             names = list(metric_names)
             self._storage.set_study_system_attr(self._study_id, METRIC_NAMES_KEY, names)
         self._distributions = dict(distributions)
+        self._held = _HeldValues(self._distributions)
         self._open = [name for name, d in distributions.items() if not d.single()]
         self._single = {
             name: optuna.distributions._get_single_value(d)
@@ -137,8 +141,7 @@ class SearchStudy:
             ValueError: if a parameter is unknown or its value not in its distribution.
         """
         for name, value in params.items():
-            distribution = self._distributions.get(name)
-            if distribution is None or not _holds(distribution, value):
+            if name not in self._distributions or not self._held.holds(name, value):
                 raise ValueError(f"The parameter {name!r} cannot be {value!r}.")
         self.study.enqueue_trial(dict(params), user_attrs=dict(user_attrs or {}))
 
@@ -301,19 +304,22 @@ class SearchStudy:
             space = sampler.infer_relative_search_space(study, trial)
             relative = sampler.sample_relative(study, trial, space)
         trial = copy.copy(trial)
-        trial.params, trial.distributions = {}, {}
+        params: dict[str, Any] = {}
+        distributions: dict[str, BaseDistribution] = {}
+        trial.params, trial.distributions = params, distributions
+        single, held = self._single, self._held
         for name, distribution in self._distributions.items():
             if name in fixed:
                 value = fixed[name]
-            elif name in self._single:
-                value = self._single[name]
-            elif name in relative and _holds(distribution, relative[name]):
+            elif name in single:
+                value = single[name]
+            elif name in relative and held.holds(name, relative[name]):
                 value = relative[name]
             else:
                 value = sampler.sample_independent(study, trial, name, distribution)
-            trial.params[name] = value
-            trial.distributions[name] = distribution
-        return trial.params
+            params[name] = value
+            distributions[name] = distribution
+        return params
 
     def _forget_cached_trials(self) -> None:
         self.study._thread_local.cached_all_trials = None
@@ -344,11 +350,33 @@ def quiet_creation() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _holds(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except ValueError:
-        return False
+class _HeldValues:
+    """Which values distributions hold; each is looked up once, as most trials have the same ones.
+
+    Args:
+        distributions: by parameter name.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        self._distributions = distributions
+        self._held: dict[str, set[Any]] = {name: set() for name in distributions}
+
+    def holds(self, name: str, value: Any) -> bool:
+        held = self._held[name]
+        try:
+            return value in held or self._learn(name, value, held)
+        except TypeError:  # what cannot be in a set
+            return self._learn(name, value, None)
+
+    def _learn(self, name: str, value: Any, held: set[Any] | None) -> bool:
+        distribution = self._distributions[name]
+        try:
+            is_held = distribution._contains(distribution.to_internal_repr(value))
+        except ValueError:
+            return False
+        if is_held and held is not None and len(held) < _MOST_VALUES:
+            held.add(value)
+        return is_held
 
 
 class _WholeTrialStorage(InMemoryStorage):
@@ -438,9 +466,35 @@ def note_changes(body: str, study_system_attrs: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def internal_params(trial: FrozenTrial) -> dict[str, float]:
-    """A trial's parameters as storages keep them: categorical ones as an index."""
-    return {n: trial.distributions[n].to_internal_repr(p) for n, p in trial.params.items()}
+class InternalParams:
+    """Parameters as storages keep them, categorical ones as an index; each is made only once."""
+
+    def __init__(self) -> None:
+        # Of the trial before: most trials have one object in common.
+        self._distributions: Mapping[str, BaseDistribution] = {}
+        self._known: dict[str, dict[Any, float]] = {}
+
+    def of(self, trial: FrozenTrial) -> dict[str, float]:
+        """Those of a trial."""
+        if self._distributions is not trial.distributions:
+            self._distributions = trial.distributions
+            self._known = {name: {} for name in trial.distributions}
+        known = self._known
+        try:
+            return {
+                name: found[param] if param in (found := known[name]) else self._make(name, param)
+                for name, param in trial.params.items()
+            }
+        except TypeError:  # what cannot be the key of a table
+            distributions = trial.distributions
+            return {n: distributions[n].to_internal_repr(p) for n, p in trial.params.items()}
+
+    def _make(self, name: str, param: Any) -> float:
+        distribution, known = self._distributions[name], self._known[name]
+        made = distribution.to_internal_repr(param)
+        if not isinstance(distribution, FloatDistribution) and len(known) < _MOST_VALUES:
+            known[param] = made
+        return made
 
 
 class DistributionTexts:
@@ -567,6 +621,7 @@ class JournalLines:
 
     def __init__(self) -> None:
         self._texts = DistributionTexts()
+        self._internal = InternalParams()
         # Of the trial before: most trials have one object in common.
         self._distributions: tuple[Mapping[str, BaseDistribution], bytes] | None = None
 
@@ -593,9 +648,9 @@ class JournalLines:
             "value": None if several or values is None else values[0],
             "values": values if several else None,
         }
+        params = _json(self._internal.of(trial))
+        user_attrs = _json_of_attributes(trial.user_attrs)
         fields: dict[str, Any] = {
-            "params": internal_params(trial),
-            "user_attrs": trial.user_attrs,
             "system_attrs": with_constraint_list(trial.system_attrs),
             "intermediate_values": trial.intermediate_values,
         }
@@ -603,7 +658,9 @@ class JournalLines:
             fields["datetime_complete"] = _utc(trial.datetime_complete)
         head = _line(JournalOperation.CREATE_TRIAL, before).removesuffix(b"}\n")
         shared = self._distributions_of(trial)
-        return b'%s,"distributions":%s,%s\n' % (head, shared, _json(fields).removeprefix(b"{"))
+        tail = _json(fields).removeprefix(b"{")
+        form = b'%s,"distributions":%s,"params":%s,"user_attrs":%s,%s\n'
+        return form % (head, shared, params, user_attrs, tail)
 
     def _distributions_of(self, trial: FrozenTrial) -> bytes:
         known = self._distributions
@@ -620,6 +677,17 @@ def _line(operation: JournalOperation, fields: Mapping[str, Any]) -> bytes:
 def _json(fields: Mapping[str, Any]) -> bytes:
     # Attributes may be mappings of any kind.
     return json.dumps(fields, separators=(",", ":"), default=dict).encode()
+
+
+def _json_of_attributes(attributes: Mapping[str, Any]) -> bytes:
+    """Attributes as JSON; those that are kept as JSON have a method that tells it."""
+    kept = {n: v.json_text() for n, v in attributes.items() if hasattr(v, "json_text")}
+    if not kept:
+        return _json(attributes)
+    others = _json({n: v for n, v in attributes.items() if n not in kept})[1:-1]
+    parts = [others] if others else []
+    parts += [b"%s:%s" % (json.dumps(name).encode(), text) for name, text in kept.items()]
+    return b"{%s}" % b",".join(parts)
 
 
 def _utc(moment: datetime | None) -> str | None:

@@ -7,13 +7,20 @@ import json
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from trials import DISTRIBUTIONS, content, finished_trial
 
 from npu_tune import _optuna_compat as compat
-from npu_tune._optuna_compat import SearchStudy, carry_search_space, hypervolume
+from npu_tune._optuna_compat import (
+    InternalParams,
+    JournalLines,
+    SearchStudy,
+    carry_search_space,
+    hypervolume,
+)
+from npu_tune.tuning.packed import PackedTable
 
 SPACE = DISTRIBUTIONS | {
     "conv/only": IntDistribution(3, 3),
@@ -159,6 +166,35 @@ def test_distribution_texts_are_those_of_optuna():
         )
         assert texts.read(text) == distribution
         assert texts.read(text) is texts.read(text)
+
+
+def test_parameters_are_kept_as_optuna_keeps_them_however_often_they_were_seen():
+    distributions = {
+        "flag": CategoricalDistribution((False, True)),
+        "kind": CategoricalDistribution(("a", None, 2.5)),
+        "count": IntDistribution(0, 10**9),
+        "share": FloatDistribution(-1.0, 1.0),
+    }
+    made = InternalParams()
+    for params in (
+        {"flag": True, "kind": None, "count": 7, "share": 0.0},
+        {"flag": True, "kind": 2.5, "count": 7, "share": -0.0},
+        {"flag": False, "kind": "a", "count": 10**9, "share": 0.5},
+    ):
+        trial = create_trial(params=params, distributions=distributions, value=1.0)
+        for _ in range(2):
+            assert repr(made.of(trial)) == repr(
+                {name: d.to_internal_repr(params[name]) for name, d in distributions.items()}
+            )
+
+
+def test_what_is_kept_as_json_is_written_as_it_is():
+    attributes = {"a": 1, "table": PackedTable.of({"rows": {"é": [1, None]}}), "b": {"c": 0.5}}
+    for given_ in (attributes, {"table": attributes["table"]}, {}):
+        trial = create_trial(value=1.0, user_attrs=given_)
+        line = json.loads(JournalLines().trial(0, trial))
+        assert line["user_attrs"] == given_
+        assert line["params"] == {}
 
 
 def test_the_constraint_list_is_added_and_dropped_again():

@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune.samplers.checks import check_share
 from npu_tune.samplers.drawing import other_value, random_value
-from npu_tune.samplers.effects import EffectBook
 from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import NETWORK_SCOPE, Point, is_reserved, layer_of
 from npu_tune.samplers.opening import Opening
+from npu_tune.samplers.promise import EffectBook
 from npu_tune.samplers.ranking import Scalarization, first_scale
 from npu_tune.samplers.reading import StudyReader
 from npu_tune.samplers.refusals import Refusals
@@ -187,12 +187,13 @@ class LayeredSampler(BaseSampler, abc.ABC):
     def infer_relative_search_space(
         self,
         study: Study,
-        trial: FrozenTrial,  # noqa: ARG002 - part of Optuna's interface
+        trial: FrozenTrial,
     ) -> dict[str, BaseDistribution]:
         with self._lock:
             reader = self._reader(study)
             is_first = not reader.has_space
-            common = reader.common_space(study.get_trials(deepcopy=False))
+            reader.read(study, trial.number)
+            common = reader.common_space
             space = reader.layered_space(common, self._layer_order)
         if is_first and space is not None:
             self.check_layers({layer_of(name) for name in common})
@@ -216,7 +217,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
             if space is None:
                 self._warn_once(study)
                 return {name: random_value(random, d) for name, d in search_space.items()}
-            history = reader.history(space, study)
+            history = reader.history(space, study, trial.number)
             if refusals is not None:
                 refusals.tell(history)
             point = self._propose(study, trial, history, random)

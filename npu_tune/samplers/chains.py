@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.cooling import AnnealingSettings, Cooling, is_accepted
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.ranking import Scalarization, emphasis, first_scale
 

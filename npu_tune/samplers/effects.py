@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.history import Comparisons, Floats, History
+from npu_tune.samplers.arrays import Floats
+from npu_tune.samplers.history import Comparisons
 from npu_tune.samplers.layers import Choice, Parameter
 from npu_tune.samplers.settings import LayerwiseSettings
 
+_FEW_VALUES = 64
+"""A parameter with at most so many has all of them looked at, which is faster than to pick some."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Effects:
     """Observed changes of the score by choices of one layer, relative to its present choice.
 
@@ -31,7 +35,7 @@ class Effects:
     gains: Floats
     settings: LayerwiseSettings
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """Standard deviation of the observed changes: how much this layer matters."""
         return float(np.std(self.gains)) if len(self.gains) > 1 else 0.0
@@ -42,7 +46,10 @@ class Effects:
         weights = np.ones((len(candidates), len(self.choices)))
         for place, parameter in enumerate(self.parameters):
             # Candidates have few different values, which may be few of very many.
-            values, rows = np.unique(candidates[:, place], return_inverse=True)
+            rows = candidates[:, place]
+            values = np.arange(parameter.size if parameter.size <= _FEW_VALUES else 0)
+            if not len(values):
+                values, rows = np.unique(rows, return_inverse=True)
             distance = np.abs(values[:, None] - self.choices[None, :, place])
             if parameter.ordered:
                 near = np.exp(-distance / (reach * max(parameter.size, 1 / reach)))
@@ -56,57 +63,38 @@ class Effects:
         return mean, np.sqrt(prior_weight / total)
 
 
-class EffectBook:
-    """What a history says of the choices of each layer, kept until there is more to say.
-
-    Args:
-        history: the trials.
-        settings: of the prediction.
-    """
-
-    def __init__(self, history: History, settings: LayerwiseSettings) -> None:
-        self._history = weakref.proxy(history)
-        self._settings = settings
-        # By layer: the comparisons, their scores, and what follows for a present choice.
-        self._known: dict[int, tuple[Comparisons, Floats, dict[Choice, Effects]]] = {}
-
-    def effects(self, scores: Floats, layer: int, present: Choice) -> Effects:
-        """Compares trials that differ in one layer alone, whatever the rest of them is.
-
-        Args:
-            scores: per point of the history, infinite where it failed.
-            layer: the layer in question.
-            present: its present choice, to which effects are relative.
-        """
-        compared = self._history.comparisons(layer)
-        member_scores = scores[compared.members]
-        known = self._known.get(layer)
-        if known is None or known[0] is not compared or (known[1] != member_scores).any():
-            known = self._known[layer] = compared, member_scores, {}
-        found = known[2].get(present)
-        if found is None:
-            parameters = self._history.space.layers[layer]
-            found = _effects(compared, member_scores.tolist(), parameters, present, self._settings)
-            known[2][present] = found
-        return found
-
-
-def _effects(
+def compare_choices(
     compared: Comparisons,
     scores: Sequence[float],
     parameters: tuple[Parameter, ...],
     present: Choice,
     settings: LayerwiseSettings,
 ) -> Effects:
+    """Compares trials that differ in one layer alone, whatever the rest of them is.
+
+    Args:
+        compared: the trials, in groups of equal rest.
+        scores: of the trials, infinite where they failed.
+        parameters: of the layer.
+        present: the layer's present choice, to which effects are relative.
+        settings: of the prediction.
+    """
     known: dict[Choice, list[float]] = {present: [0.0]}
+    choices_known = known.keys()
     failed: set[Choice] = set()
+    means: dict[Choice, float] = {}
     waiting: list[tuple[Sequence[Choice], Sequence[float]]] = []
     start = 0
     for choices in compared.choices:
         waiting.append((choices, scores[start : start + len(choices)]))
         start += len(choices)
     while waiting:
-        unrelated = [group for group in waiting if not _compare(*group, known, failed)]
+        # Most that are unrelated have none of the known choices at all.
+        unrelated = [
+            group
+            for group in waiting
+            if choices_known.isdisjoint(group[0]) or not _compare(*group, known, failed, means)
+        ]
         if len(unrelated) == len(waiting):
             break
         waiting = unrelated
@@ -126,22 +114,31 @@ def _compare(
     scores: Sequence[float],
     known: dict[Choice, list[float]],
     failed: set[Choice],
+    means: dict[Choice, float],
 ) -> bool:
-    """Adds one group's effects to ``known``; False where none of its choices is known yet."""
+    """Adds one group's effects to ``known``; False where none of its choices is known yet.
+
+    The means of what is known are kept in ``means`` until there is more to one.
+    """
     for anchor, choice in enumerate(choices):
         if choice in known and math.isfinite(scores[anchor]):
             break
     else:
         return False
-    base = _mean(known[choice]) - scores[anchor]
+    mean = means.get(choice)
+    if mean is None:
+        mean = means[choice] = _mean(known[choice])
+    base = mean - scores[anchor]
     for index, (choice, score) in enumerate(zip(choices, scores, strict=True)):
         if not math.isfinite(score):
             failed.add(choice)
         elif index != anchor:
             known.setdefault(choice, []).append(base + score)
+            means.pop(choice, None)
     return True
 
 
 def _mean(values: list[float]) -> float:
-    """As of NumPy, bit for bit, which sums so few one by one, and takes ten times as long."""
-    return sum(values) / len(values) if len(values) < 8 else float(np.mean(values))
+    """As of ``np.mean``, bit for bit, which sums so few one by one, and takes long to begin."""
+    total = sum(values) if len(values) < 8 else float(np.add.reduce(values))
+    return total / len(values)

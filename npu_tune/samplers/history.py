@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from npu_tune.samplers.feed import TrialFeed
-from npu_tune.samplers.growing import GrowingTable
+from npu_tune.samplers.arrays import Floats, GrowingTable
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.running import RunningPoints, others_of
-
-Floats: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
+from npu_tune.samplers.spread import AlikeGroups
 
 _DUPLICATE = "duplicate_of"
 """The user attribute of a trial that was answered with another's evaluation."""
@@ -57,6 +54,8 @@ class History:
             and which say nothing about single layers.
 
     Attributes:
+        trials: of the study, as they were read last.
+        settled: trials with a number below this have all finished and been read.
         points: of the finished trials, in the order in which they were read.
         numbers: per point the trial's number.
         duplicates: indices of the points that were answered with another trial's evaluation, as
@@ -74,7 +73,8 @@ class History:
         self.space = space
         self._is_noisy = is_noisy
         self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions]
-        self._feed = TrialFeed()
+        self.trials: Sequence[FrozenTrial] = ()
+        self.settled = 0
         self.points: list[Point] = []
         self.numbers: list[int] = []
         self._numbers = GrowingTable(1)
@@ -90,30 +90,32 @@ class History:
         # Per layer: finished trials that are alike in all other layers, by a hash of those. Most
         # are alone, and a list for each of these would take more room than all else.
         self._alike: list[dict[int, int | list[int]]] = [{} for _ in space.layers]
+        # Those groups, each in the order of the trials' numbers.
         self._compared: list[dict[int, list[int]]] = [{} for _ in space.layers]
         self._comparisons: list[tuple[int, Comparisons]] = [(0, NO_COMPARISONS)] * len(
             space.layers
         )
-        # The same groups once more as flat columns: member, its group, and the group's layer.
-        self._member_points: list[int] = []
-        self._member_groups: list[int] = []
-        self._group_layers: list[int] = []
-        self._group_of: dict[tuple[int, int], int] = {}
+        self._groups = AlikeGroups(len(space.layers))
         self._tried = [0] * len(space.layers)
         self._running = RunningPoints(self._alike)
 
-    def read(self, trials: list[FrozenTrial]) -> bool:
-        """Takes in what is new; False where trials are no longer what was read before."""
-        changed = self._feed.changed(trials)
-        if changed is None:
-            return False
+    def read(
+        self, trials: list[FrozenTrial], changed: Iterable[FrozenTrial], *, settled: int
+    ) -> None:
+        """Takes in what is new.
+
+        Args:
+            trials: of the study.
+            changed: those that are new, or running ones that have changed.
+            settled: trials with a number below this have all finished.
+        """
+        self.trials, self.settled = trials, settled
         for trial in changed:
             self._leave(trial.number)
             if trial.state.is_finished():
                 self._add(trial)
             elif trial.state == TrialState.RUNNING and trial.params:
                 self._enter(trial)
-        return True
 
     def refuse(self, point: Point) -> None:
         """Takes a point for one that is known already, though no trial has it."""
@@ -121,9 +123,9 @@ class History:
         self._running.refuse(point)
 
     @property
-    def settled(self) -> int:
-        """Trials with a number below this have all finished and been read."""
-        return self._feed.settled
+    def running(self) -> int:
+        """Number of trials that are under way and tell something of their own when they end."""
+        return len(self._running)
 
     @property
     def number_column(self) -> Floats:
@@ -192,29 +194,15 @@ class History:
         return known
 
     def _compare(self, layer: int) -> Comparisons:
-        number = self.numbers.__getitem__
-        groups = [sorted(group, key=number) for group in self._compared[layer].values()]
-        groups.sort(key=lambda group: number(group[0]))
+        numbers = self.numbers
+        groups = sorted(self._compared[layer].values(), key=lambda group: numbers[group[0]])
         members = np.array([index for group in groups for index in group], dtype=np.int64)
         choices = [[self.points[index][layer] for index in group] for group in groups]
         return Comparisons(members, choices)
 
     def spreads(self, scores: Floats) -> Floats:
         """Per layer the standard deviation of the score over its choices, all else equal."""
-        result = np.zeros(len(self._tried))
-        member_scores = scores[self._member_points] if self._member_points else np.zeros(0)
-        usable = np.isfinite(member_scores)
-        if not usable.any():
-            return result
-        groups = np.array(self._member_groups)[usable]
-        member_scores = member_scores[usable]
-        count = len(self._group_layers)
-        sizes = np.maximum(np.bincount(groups, minlength=count), 1)
-        means = np.bincount(groups, member_scores, minlength=count) / sizes
-        layers = np.array(self._group_layers)
-        squares = np.bincount(layers[groups], (member_scores - means[groups]) ** 2, len(result))
-        counts = np.maximum(np.bincount(layers[groups], minlength=len(result)), 1)
-        return np.sqrt(squares / counts)
+        return self._groups.spreads(scores)
 
     def _add(self, trial: FrozenTrial) -> None:
         point = self.space.encode(trial.params)
@@ -248,11 +236,11 @@ class History:
                 self._running.count_finished(layer, others)
                 continue
             if isinstance(group, int):
-                self._add_members(layer, others, [group])
+                self._groups.add(layer, others, [group])
                 group = self._alike[layer][others] = self._compared[layer][others] = [group]
-            group.append(index)
+            insort(group, index, key=self.numbers.__getitem__)
             self._tried[layer] += 1
-            self._add_members(layer, others, [index])
+            self._groups.add(layer, others, [index])
 
     def _average(self) -> tuple[Floats, Floats]:
         if self._means is None or self._means[0] != len(self.points):
@@ -262,13 +250,6 @@ class History:
                 values[same], violations[same] = self.mean_of(self.measurements(same[0]))
             self._means = len(self.points), values, violations
         return self._means[1:]
-
-    def _add_members(self, layer: int, others: int, members: Sequence[int]) -> None:
-        number = self._group_of.setdefault((layer, others), len(self._group_of))
-        if number == len(self._group_layers):
-            self._group_layers.append(layer)
-        self._member_points.extend(members)
-        self._member_groups.extend([number] * len(members))
 
     def _enter(self, trial: FrozenTrial) -> None:
         """Takes in a running trial."""

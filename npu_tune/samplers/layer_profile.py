@@ -121,7 +121,7 @@ class LayerProfileSampler(LayeredSampler):
             history, seen, random, settings.layerwise, self._effects(history, settings.layerwise)
         )
         learnt = self._derive(history, "learnt", lambda: self._learnt(history.space))
-        learnt.read(history, study.get_trials(deepcopy=False))
+        learnt.read(history, history.trials)
         if len(learnt.profiles):
             expected: dict[Point, float] = {}
             for point in self._proposals(search, learnt, trial.number, expected):
@@ -161,13 +161,16 @@ class LayerProfileSampler(LayeredSampler):
             and random.random() < settings.revert_share
         ):
             yield from _reverts(search, learnt, settings)
-        relation = learnt.relation(search.view, random)
+        relation = learnt.relation(search.view, random, search.history.running)
         draw, is_limited = random.random(), bool(learnt.limits())
         share = settings.limited_share if is_limited else settings.predicted_share
         if draw < share and is_limited:
             yield from self._solutions(search, learnt, number, expected)
         elif draw < share:
-            yield from self._compositions(search, learnt, relation)
+            # With very many under way, composing for each of them takes longer than it is worth.
+            many, running = settings.composed_running, search.history.running
+            if running <= many or random.random() < many / running:
+                yield from self._compositions(search, learnt, relation)
         elif draw < share + settings.network_share:
             yield _change_network(random, space, search.best)
         yield from _variations(search, learnt, relation, settings)
@@ -208,7 +211,7 @@ def _sweeps(search: Search, learnt: Learnt, settings: LayerProfileSettings) -> I
     if first is not None:
         yield first
     elif search.random.random() < settings.resweep_share:
-        relation = learnt.relation(search.view, search.random)
+        relation = learnt.relation(search.view, search.random, search.history.running)
         _, best = _put_together(search, learnt, relation, settings)
         for number in search.random.permutation(len(learnt.sweeps)):
             yield apply_sweep(best, learnt.sweeps[int(number)])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 NETWORK_SCOPE = "network"
@@ -90,6 +93,24 @@ class Parameter:
         return self.distribution.low + index * self.distribution.step
 
 
+@dataclass(frozen=True, eq=False)
+class ChoiceList:
+    """Some choices of one layer.
+
+    Args:
+        as_tuples: the choices.
+        are_all: whether the layer has no others.
+    """
+
+    as_tuples: Sequence[Choice]
+    are_all: bool = False
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The choices as rows of a table; a column per parameter."""
+        return np.array(self.as_tuples, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class LayeredSpace:
     """The parameters of a study by layer, in the order in which layers are visited.
@@ -141,6 +162,23 @@ class LayeredSpace:
     def choices(self) -> tuple[int, ...]:
         """The number of choices of each layer."""
         return tuple(math.prod(sizes) for sizes in self.sizes)
+
+    @cached_property
+    def _listed(self) -> dict[int, ChoiceList]:
+        return {}
+
+    def every_choice(self, layer: int) -> ChoiceList:
+        """All choices of a layer that has few; the same object every time."""
+        listed = self._listed
+        if layer not in listed:
+            product = itertools.product(*map(range, self.sizes[layer]))
+            listed[layer] = ChoiceList(list(product), are_all=True)
+        return listed[layer]
+
+    @cached_property
+    def varied(self) -> tuple[int, ...]:
+        """The number of parameters with several values of each layer."""
+        return tuple(sum(size > 1 for size in sizes) for sizes in self.sizes)
 
     @cached_property
     def movable(self) -> tuple[int, ...]:

@@ -93,7 +93,7 @@ class LayerwiseSampler(LayeredSampler):
 
     def _propose(
         self,
-        study: Study,
+        study: Study,  # noqa: ARG002 - of all samplers
         trial: FrozenTrial,
         history: History,
         random: np.random.Generator,
@@ -106,7 +106,7 @@ class LayerwiseSampler(LayeredSampler):
         )
         if seen is None:
             return None
-        book = self._book(study, history)
+        book = self._book(history)
         lessons = None if book is None else book.lessons(seen.scores)
         if book and lessons and random.random() < self._settings.sweep_share:
             sweep = book.next_sweep(history)
@@ -116,11 +116,11 @@ class LayerwiseSampler(LayeredSampler):
         search = Search(history, seen, random, self._settings, effects, lessons)
         return self._plan.propose(search)
 
-    def _book(self, study: Study, history: History) -> LessonBook | None:
+    def _book(self, history: History) -> LessonBook | None:
         """What profiles tell; None where they are left alone."""
         key = self._profile_key
         if key is None:
             return None
         book = self._derive(history, "lessons", lambda: LessonBook(history.space, key))
-        book.read(history, study.get_trials(deepcopy=False))
+        book.read(history, history.trials)
         return book

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from npu_tune.samplers.effects import EffectBook, Effects
-from npu_tune.samplers.history import Floats, History
-from npu_tune.samplers.layers import Choice, Parameter, Point
+from npu_tune.samplers.arrays import Floats
+from npu_tune.samplers.effects import Effects
+from npu_tune.samplers.history import History
+from npu_tune.samplers.layers import Choice, ChoiceList, Parameter, Point
 from npu_tune.samplers.profile.lessons import Lessons
+from npu_tune.samplers.promise import EffectBook
 from npu_tune.samplers.ranking import View
 from npu_tune.samplers.settings import LayerwiseSettings
 from npu_tune.samplers.steps import (
@@ -72,9 +73,11 @@ def visit(search: Search, point: Point, layer: int) -> Point | None:
     """Changes one layer to its most promising untried choice; None where all are tried."""
     effects = search.effects(point, layer)
     candidates = candidates_of(search, point[layer], layer, effects)
+    before, after, taken = point[:layer], point[layer + 1 :], search.history.taken
+    # Where many trials run, nearly all candidates may be taken.
     for choice in _by_promise(search, effects, candidates, layer, point[layer]):
-        proposal = change(point, {layer: choice})
-        if search.is_new(proposal):
+        proposal = (*before, choice, *after)
+        if proposal not in taken:
             return proposal
     return None
 
@@ -138,18 +141,16 @@ def scatter(search: Search, point: Point, count: int) -> Point:
     return scatter_layers(search.random, search.history.space, point, count)
 
 
-def candidates_of(
-    search: Search, present: Choice, layer: int, effects: Effects
-) -> NDArray[np.int64]:
+def candidates_of(search: Search, present: Choice, layer: int, effects: Effects) -> ChoiceList:
     """Lists choices of a layer to consider: all of a small one, a spread-out subset of a large one.
 
     The subset has every single change (of long ordered parameters a spread-out part with the
     neighbours of the present value and of what was a gain), then seeded combinations.
     """
     space, settings = search.history.space, search.settings
-    parameters, sizes = space.layers[layer], space.sizes[layer]
+    parameters = space.layers[layer]
     if space.choices[layer] <= settings.all_choices:
-        return np.indices(sizes).reshape(len(sizes), -1).T
+        return space.every_choice(layer)
     good = [tuple(int(i) for i in effects.choices[i]) for i in np.argsort(effects.gains)[:3]]
     found = dict.fromkeys(good)
     for centre in dict.fromkeys((present, *good)):
@@ -157,7 +158,7 @@ def candidates_of(
             values = _pick_values(search, parameter, centre[place])
             found |= dict.fromkeys(replace_value(centre, place, value) for value in values)
     found |= dict.fromkeys(random_choices(search.random, parameters, settings.combinations))
-    return np.array(list(found), dtype=np.int64)
+    return ChoiceList(list(found))
 
 
 def _pick_values(search: Search, parameter: Parameter, present: int) -> list[int]:
@@ -174,30 +175,13 @@ def _pick_values(search: Search, parameter: Parameter, present: int) -> list[int
 def _by_promise(
     search: Search,
     effects: Effects,
-    candidates: NDArray[np.int64],
+    candidates: ChoiceList,
     layer: int,
     present: Choice,
 ) -> Iterator[Choice]:
     """Orders candidates by the lower confidence bound of their effect; leaves out the present."""
-    settings = search.settings
-    mean, uncertainty = effects.predict(candidates)
-    changed = (candidates != np.array(present)).sum(axis=1)
-    scale = effects.spread or 1.0
-    if search.lessons is not None:
-        expected = search.lessons.expect(layer, candidates, present)
-        scale = effects.spread or float(expected.std()) or 1.0
-        # The less was observed of a candidate itself, the more counts what profiles say of it.
-        mean = mean + uncertainty**2 * expected
-    # Single changes come first; what is equal otherwise is put in a seeded order.
-    bound = (
-        mean
-        - scale * uncertainty
-        + settings.combination_penalty * scale * np.maximum(changed - 1, 0)
-    )
-    bound = bound + settings.tie_breaking * scale * search.random.random(len(candidates))
-    order = np.argsort(bound, kind="stable")
-    for candidate in candidates[order[changed[order] > 0]].tolist():
-        yield tuple(candidate)
+    promise = search.observed.promise(effects, candidates, layer, present, search.lessons)
+    return promise.ordered(search.random)
 
 
 def spreads(search: Search) -> Floats:

@@ -80,11 +80,12 @@ class SweepPlan:
                 importance[order], settings.least_layer_weight, settings.most_layer_weight
             )
         done = [
-            self._sweeps_done(search, *each) for each in zip(movable, first, weights, strict=True)
+            self._sweeps_done(search, *each)
+            for each in zip(movable, first.tolist(), weights.tolist(), strict=True)
         ]
         sweep = int(min(done))
         due = [layer for layer, times in zip(movable, done, strict=True) if times < sweep + 1]
-        rest = [layer for layer in movable if layer not in due]
+        rest = [layer for layer, times in zip(movable, done, strict=True) if times >= sweep + 1]
         return due + rest, sweep
 
     def _sweeps_done(
@@ -99,9 +100,8 @@ class SweepPlan:
 
     def _share(self, search: Search, layer: int) -> int:
         """Number of choices of a layer that one sweep tries."""
-        sizes = search.history.space.sizes[layer]
         per_parameter = search.settings.choices_per_parameter
-        return self.candidates_per_layer or per_parameter * sum(s > 1 for s in sizes)
+        return self.candidates_per_layer or per_parameter * search.history.space.varied[layer]
 
 
 def _moves_of_several(

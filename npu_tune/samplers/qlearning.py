@@ -10,9 +10,10 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.base import LayeredSampler
 from npu_tune.samplers.checks import check_count, check_fields, check_share
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.qtable import QTable, Rewards
 from npu_tune.samplers.qvalues import DecisionValues
@@ -126,7 +127,7 @@ class QLearningSampler(LayeredSampler):
                 rewards=self._rewards,
             ),
         )
-        table.read(history, study.get_trials(deepcopy=False))
+        table.read(history, history.trials)
         if table.is_empty:
             return None
         worth = table.worth(

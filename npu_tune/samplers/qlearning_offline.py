@@ -102,7 +102,7 @@ class OfflineQLearningSampler(LayeredSampler):
         layerwise = settings.profile.layerwise
         search = Search(history, seen, random, layerwise, self._effects(history, layerwise))
         profiles = self._derive(history, "profiles", lambda: self._profiles(history))
-        profiles.read(history, study.get_trials(deepcopy=False))
+        profiles.read(history, history.trials)
         if len(profiles):
             home = home_of(profiles, seen.scores, noise=self._noise)
             for point in self._measurements(search, profiles, home):

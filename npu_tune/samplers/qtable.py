@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.arrays import Floats
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import is_reserved
 from npu_tune.samplers.profile.profiles import unpack_profile
 from npu_tune.samplers.qvalues import DecisionValues, TableEntries, Values

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.history import Floats, Mask
+from npu_tune.samplers.arrays import Floats, Mask
 
 Indices: TypeAlias = NDArray[np.int64]
 

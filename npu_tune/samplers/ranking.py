@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from npu_tune.samplers.history import Floats, History, Mask
-
-Integers: TypeAlias = NDArray[np.int64]
+from npu_tune.samplers.arrays import Floats, Integers, Mask
+from npu_tune.samplers.history import History
 
 Scalarization: TypeAlias = Sequence[float] | Callable[[Sequence[float]], float]
 """Weights of the objectives relative to the first completed trial, or a function to minimise."""
 
+
+_FEW = 16
+"""So many lowest scores are found faster one by one than by sorting all."""
 
 _NOTHING = 1e-40
 """Values up to here are not divided by: squares of the quotients would overflow."""
@@ -114,6 +115,17 @@ def _weights(relative: Floats, eligible: Mask, turn: int) -> Floats:
 
 def _best(scores: Floats, numbers: Floats | Integers, width: int) -> tuple[int, ...]:
     """The best points of different score; of equals the newest, which lets the search drift."""
-    best = np.unique(scores)[:width]
-    equals = (np.flatnonzero(scores == score) for score in best[np.isfinite(best)])
+    equals = (np.flatnonzero(scores == score) for score in _lowest(scores, width))
     return tuple(int(same[np.argmax(numbers[same])]) for same in equals)
+
+
+def _lowest(scores: Floats, count: int) -> Sequence[float]:
+    """The lowest different finite scores, in order."""
+    left = scores[np.isfinite(scores)]
+    if count > _FEW:
+        return [float(score) for score in np.unique(left)[:count]]
+    found: list[float] = []
+    while len(left) and len(found) < count:
+        found.append(float(left.min()))
+        left = left[left > found[-1]]
+    return found

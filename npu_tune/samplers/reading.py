@@ -27,15 +27,44 @@ class StudyReader:
         self._space_of: Mapping[str, BaseDistribution] = {}
         self._given: Mapping[str, BaseDistribution] | None = None
         self._feed = TrialFeed()
+        self._trials: list[FrozenTrial] = []
+        self._read_for: int | None = None
         self._common: dict[str, BaseDistribution] | None = None
 
-    def history(self, space: LayeredSpace, study: Study) -> History:
-        """The study's trials; the same object as long as trials are only added."""
+    def read(self, study: Study, number: int) -> None:
+        """Takes in what is new, for the proposal of a trial.
+
+        Args:
+            study: whose trials are read.
+            number: of the trial; the next :meth:`history` for it is of what was read now.
+        """
         trials = study.get_trials(deepcopy=False)
+        changed = self._feed.changed(trials)
+        if changed is None:
+            self._feed, self._common, self._history = TrialFeed(), None, None
+            changed = self._feed.changed(trials) or []
+        for trial in changed:
+            if trial.state == TrialState.COMPLETE:
+                self._intersect(trial.distributions)
+        if self._history is not None:
+            self._history.read(trials, changed, settled=self._feed.settled)
+        self._trials, self._read_for = trials, number
+
+    def history(self, space: LayeredSpace, study: Study, number: int) -> History:
+        """The study's trials; the same object as long as trials are only added.
+
+        Args:
+            space: of the study.
+            study: whose trials they are.
+            number: of the trial that is proposed.
+        """
+        if self._read_for != number:
+            self.read(study, number)
+        self._read_for = None
         known = self._history
-        if known is None or known.space is not space or not known.read(trials):
+        if known is None or known.space is not space:
             known = self._history = History(space, study.directions, is_noisy=self._is_noisy)
-            known.read(trials)
+            known.read(self._trials, self._trials, settled=self._feed.settled)
         return known
 
     def layered_space(
@@ -63,15 +92,9 @@ class StudyReader:
         """False until a trial has completed from which the space is known."""
         return self._common is not None
 
-    def common_space(self, trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
+    @property
+    def common_space(self) -> dict[str, BaseDistribution]:
         """Parameters that all completed trials have, with the same distribution."""
-        changed = self._feed.changed(trials)
-        if changed is None:
-            self._feed, self._common = TrialFeed(), None
-            changed = self._feed.changed(trials) or []
-        for trial in changed:
-            if trial.state == TrialState.COMPLETE:
-                self._intersect(trial.distributions)
         return self._common or {}
 
     def _intersect(self, distributions: dict[str, BaseDistribution]) -> None:

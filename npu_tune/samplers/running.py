@@ -30,6 +30,9 @@ class RunningPoints:
         # Per layer: how many running trials have these choices in all other layers.
         self._others: list[Counter[int]] = [Counter() for _ in finished]
 
+    def __len__(self) -> int:
+        return len(self._of_number)
+
     def __contains__(self, point: Point) -> bool:
         return point in self._times or point in self._refused
 

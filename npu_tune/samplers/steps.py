@@ -12,7 +12,10 @@ from npu_tune.samplers.settings import StepSettings
 
 def change(point: Point, changes: dict[int, Choice]) -> Point:
     """Replaces the choices of some layers."""
-    return tuple(changes.get(layer, choice) for layer, choice in enumerate(point))
+    choices = list(point)
+    for layer, choice in changes.items():
+        choices[layer] = choice
+    return tuple(choices)
 
 
 def replace_value(choice: Choice, place: int, value: int) -> Choice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from npu_tune.targets.metrics import ProfileSchema
@@ -38,7 +38,7 @@ def pack_profile(profile: Profile) -> dict[str, Any]:
     columns = list(dict.fromkeys(column for row in profile.values() for column in row))
     return {
         "columns": columns,
-        "rows": {layer: [_short(row.get(c)) for c in columns] for layer, row in profile.items()},
+        "rows": {layer: _cells(row, columns) for layer, row in profile.items()},
     }
 
 
@@ -49,6 +49,14 @@ def unpack_profile(packed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         layer: {c: float(v) for c, v in zip(columns, row, strict=True) if v is not None}
         for layer, row in packed.get("rows", {}).items()
     }
+
+
+def _cells(row: Mapping[str, float], columns: Sequence[str]) -> list[float | int | None]:
+    """The values of a row; nearly all are floats, which are soon told."""
+    return [
+        (int(value) if value.is_integer() else value) if type(value) is float else _short(value)
+        for value in map(row.get, columns)
+    ]
 
 
 def _short(value: float | None) -> float | int | None:

@@ -51,6 +51,10 @@ class PackedTable(Mapping[str, Any]):
         text = json.dumps(table, separators=(",", ":"), default=dict)
         return cls(text.encode(), len(table))
 
+    def json_text(self) -> bytes:
+        """The table as JSON, as ledgers write it."""
+        return _text(self._data)
+
     def __getitem__(self, name: str) -> Any:
         return _read(self._data)[name]
 
@@ -205,6 +209,10 @@ def _interned(table: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _read(data: bytes) -> dict[str, Any]:
-    # An object begins with a brace, which no compressed text does.
-    table: dict[str, Any] = json.loads(data if data.startswith(b"{") else zlib.decompress(data))
+    table: dict[str, Any] = json.loads(_text(data))
     return table
+
+
+def _text(data: bytes) -> bytes:
+    # An object begins with a brace, which no compressed text does.
+    return data if data.startswith(b"{") else zlib.decompress(data)

@@ -159,9 +159,11 @@ class Polish:
         settings = self._settings
         if settings is None or settings.alone:
             return settings is not None
-        wanted = settings.per_change * len(best.configuration.difference(self._space.default))
-        is_late = left is not None and left <= min(self._most, wanted)
-        return is_late or time_used >= 1 - settings.share
+        if time_used >= 1 - settings.share:
+            return True
+        if left is None or left > self._most:
+            return False
+        return left <= settings.per_change * best.changes(self._space.default)
 
     def _first_open(self, start: TrialRecord, running: Collection[Configuration]) -> Revert | None:
         """Goes through the questions with the answers that are known, up to one that is not."""
@@ -200,6 +202,8 @@ def best_trial(trials: Iterable[TrialRecord], default: Configuration) -> TrialRe
     feasible = [t for t in trials if t.feasible and t.cost is not None]
     least = min((t.cost or 0.0 for t in feasible), default=0.0)
     equals = [t for t in feasible if t.cost == least]
+    if len(equals) == 1:
+        return equals[0]
     return min(equals, key=lambda t: (t.changes(default), t.number), default=None)
 
 

@@ -4,6 +4,8 @@ import math
 import pickle
 import statistics
 import warnings
+from collections import Counter, deque
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -14,6 +16,8 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from npu_tune._optuna_compat import SearchStudy
 from npu_tune.samplers import LayerProfileSampler, LayerwiseSampler
+from npu_tune.samplers.profile.compose import Composer
+from npu_tune.samplers.profile.settings import LayerProfileSettings
 
 PROBLEM = LayeredProblem()
 TINY = {
@@ -60,6 +64,52 @@ def test_an_interrupted_search_goes_on_as_if_uninterrupted(cut, seed, objectives
         LayerProfileSampler(seed=seed), 30, objectives=objectives, trials=tuple(whole[:cut])
     )
     assert _params(resumed) == _params(whole)
+
+
+MANY = replace(LayerProfileSettings(), composed_running=5, refit_share=0.2)
+
+
+@pytest.mark.parametrize(
+    "make", [LayerwiseSampler, lambda **o: LayerProfileSampler(settings=MANY, **o)]
+)
+def test_with_many_under_way_an_interrupted_search_goes_on_as_if_uninterrupted(make):
+    def proposed(cut):
+        study = SearchStudy(make(seed=1), ["minimize"], PROBLEM.distributions)
+        study.enqueue(PROBLEM.default)
+        running = deque(study.ask() for _ in range(25))
+        for number in range(30):
+            if number == cut:
+                study.study.sampler = make(seed=1)
+            trial = running.popleft()
+            profile = {"profile": PROBLEM.profile(trial.params)}
+            study.tell(trial, [sum(PROBLEM.costs(trial.params)) / 2], user_attrs=profile)
+            running.append(study.ask())
+        return _params(study.study.get_trials(deepcopy=False))
+
+    assert proposed(17) == proposed(None)
+
+
+def test_with_many_under_way_fewer_proposals_are_composed(monkeypatch):
+    composed = Counter()
+    compose = Composer.compose
+
+    def counted(*args):
+        composed[under_way] += 1
+        return compose(*args)
+
+    monkeypatch.setattr(Composer, "compose", counted)
+    for under_way in (1, 40):
+        study = SearchStudy(
+            LayerProfileSampler(seed=1, settings=MANY), ["minimize"], PROBLEM.distributions
+        )
+        study.enqueue(PROBLEM.default)
+        running = deque(study.ask() for _ in range(under_way))
+        for _ in range(60):
+            trial = running.popleft()
+            profile = {"profile": PROBLEM.profile(trial.params)}
+            study.tell(trial, [sum(PROBLEM.costs(trial.params)) / 2], user_attrs=profile)
+            running.append(study.ask())
+    assert 0 < composed[40] < composed[1] / 2
 
 
 def test_another_seed_gives_another_search():

@@ -52,7 +52,7 @@ def finished(number, x, value, **attributes):
 
 def history_of(trials, *, is_noisy=True):
     history = History(SPACE, [StudyDirection.MINIMIZE], is_noisy=is_noisy)
-    assert history.read(trials)
+    history.read(trials, trials, settled=len(trials))
     return history
 
 
@@ -125,7 +125,7 @@ def learnt_costs(values, *, noise):
     ]
     space = LayeredSpace.of(trials[0].distributions, None)
     history = History(space, [StudyDirection.MINIMIZE], is_noisy=noise > 0)
-    assert history.read(trials)
+    history.read(trials, trials, settled=len(trials))
     profiles = Profiles(space, "profile", is_noisy=noise > 0)
     profiles.read(history, trials)
     encoding = Encoding(profiles.slots, 12)

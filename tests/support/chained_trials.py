@@ -48,7 +48,7 @@ def chained_trial(number, chained, widths, cycles, held, *, epochs=True):
 def learnt(trials):
     """The profiles of trials, and the segments in them."""
     history = History(SPACE, [optuna.study.StudyDirection.MINIMIZE])
-    assert history.read(trials)
+    history.read(trials, trials, settled=len(trials))
     profiles, segments = Profiles(SPACE, "profile"), Segments(SPACE)
     profiles.read(history, trials)
     segments.read(profiles)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.layers import Point
 from npu_tune.samplers.offline.actions import ActionNumbers
 from npu_tune.samplers.offline.costs import Observations, PairTables, pair_tables

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 
 _STAGES = (*[1.0] * 10, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
 """Shares of random decisions, stage by stage: half of the episodes explore, the others explore

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.offline.episodes import Experience, best_walk
 from npu_tune.samplers.profile.limits import least_multiplier
 

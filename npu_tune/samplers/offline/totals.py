@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.offline.costs import Observations, PairTables
 from npu_tune.samplers.offline.settings import OfflineSettings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.layers import Choice, Point
 from npu_tune.samplers.profile.encoding import Contexts
 from npu_tune.samplers.profile.profiles import Profiles
@@ -138,14 +138,14 @@ class Composer:
         return _Candidates([choices[i] for i in kept], rows[kept, : slots.own], sums[kept])
 
     def _best_seen(self, place: int, aim: Aim) -> list[int]:
-        numbers = self.profiles.distinct[place]
+        numbers = self.profiles.distinct[place].array
         total = np.zeros(len(numbers))
         for aggregate, factor in aim.sums.items():
             total += factor * self.profiles.mean_costs(
                 place, aggregate.column, aggregate.kind, numbers, len(self.profiles)
             )
         cheapest = np.argsort(total, kind="stable")[: self.settings.observed_choices]
-        return [numbers[i] for i in cheapest]
+        return [int(number) for number in numbers[cheapest]]
 
     def _predict(
         self, place: int, rows: Contexts, aim: Aim

@@ -40,6 +40,8 @@ class Learnt:
         self._noise = noise
         self.segments = Segments(profiles.space, settings.least_observations)
         self.sweeps: tuple[Sweep, ...] = sweeps_of(profiles.space, settings.sweep_positions)
+        # The scores that were asked for last, and what was fitted to them.
+        self._related: tuple[bytes, Relation] | None = None
         self._limits: tuple[int, tuple[ColumnLimit, ...]] | None = None
         self._encoding: Encoding | None = None
         self._surrogates: dict[Aggregate, Surrogate] = {}
@@ -80,16 +82,26 @@ class Learnt:
             self._limits = count, found if is_sum else ()
         return self._limits[1]
 
-    def relation(self, view: View, random: np.random.Generator) -> Relation:
+    def relation(self, view: View, random: np.random.Generator, running: int) -> Relation:
         """Fits scores to the profiles, and adds what meets the limits on sums of columns.
+
+        Where many trials are under way, a few more that have finished hardly change it: it is
+        fitted anew only once ``refit_share`` of so many have.
 
         Args:
             view: the scores.
             random: decides what is tried for the multipliers of limits.
+            running: trials that are under way.
         """
         limits, indices = self.limits(), self.profiles.indices
         if not limits:
-            return relate(self.profiles, view.scores[indices], self._settings)
+            step = max(int(self._settings.refit_share * running), 1)
+            count = len(indices) - len(indices) % step or len(indices)
+            scores = view.scores[indices[:count]]
+            asked = scores.tobytes()
+            if self._related is None or self._related[0] != asked:
+                self._related = asked, relate(self.profiles, scores, self._settings)
+            return self._related[1]
         relation = relate(self.profiles, view.plain[indices], self._settings)
         for limit in limits:
             relation = self._restrain(relation, limit, random)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.arrays import Floats, Integers
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.profile.profiles import SUM, Profiles
 from npu_tune.samplers.profile.relation import Aggregate, Relation, relate
@@ -44,14 +46,27 @@ class Lessons:
 
     def expect(self, layer: int, candidates: NDArray[np.int64], present: Choice) -> Floats:
         """Expected change of the score by each candidate (a row of indices) for a layer."""
-        known = self.changes.get(layer)
         expected: Floats = np.zeros(len(candidates))
-        if not known:
-            return expected
-        for place in sorted({place for place, _ in known}):
-            gains = [known.get((place, new), 0.0) for new in candidates[:, place].tolist()]
-            expected += np.array(gains) - known.get((place, present[place]), 0.0)
+        for place, (values, gains) in self._tables.get(layer, {}).items():
+            asked = np.append(candidates[:, place], present[place])
+            found = np.minimum(np.searchsorted(values, asked), len(values) - 1)
+            told = np.where(values[found] == asked, gains[found], 0.0)
+            expected += told[:-1] - told[-1]
         return expected
+
+    @cached_property
+    def _tables(self) -> Mapping[int, Mapping[int, tuple[Integers, Floats]]]:
+        """The changes by layer and by parameter: its values in order, and the change by each."""
+        tables: dict[int, dict[int, tuple[Integers, Floats]]] = {}
+        for layer, known in self.changes.items():
+            rows: dict[int, list[tuple[int, float]]] = defaultdict(list)
+            for (place, value), change in sorted(known.items()):
+                rows[place].append((value, change))
+            tables[layer] = {
+                place: (np.array([v for v, _ in row]), np.array([change for _, change in row]))
+                for place, row in rows.items()
+            }
+        return tables
 
 
 class LessonBook:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles
 from npu_tune.samplers.profile.relation import Aggregate
 

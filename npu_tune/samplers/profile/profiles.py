@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from npu_tune.samplers.history import Floats, History
+from npu_tune.samplers.arrays import Floats, GrowingColumn, GrowingTable, Integers
+from npu_tune.samplers.history import History
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point, is_reserved
 from npu_tune.samplers.profile.settings import LayerProfileSettings
 from npu_tune.samplers.profile.slots import Slots
@@ -80,16 +81,17 @@ class Profiles:
         self._slots: Slots | None = None
         self._places: dict[str, int] = {}
         self._costs: list[Floats] = []
-        self._totals: list[Floats] = []
+        # The costs once more by column and kind, of those that were asked for.
+        self._columns: dict[tuple[int, int], GrowingTable] = {}
+        self._totals = self._network = GrowingTable(0)
         # In the smallest type that holds every choice: with many trials they are the most of all.
         self._contexts: list[NDArray[np.signedinteger]] = []
-        self._network: list[NDArray[np.signedinteger]] = []
         largest = max((size for sizes in space.sizes for size in sizes), default=0)
         fits = largest <= np.iinfo(np.int16).max
         self._context_type: type[np.signedinteger] = np.int16 if fits else np.int64
         self._shared: dict[Any, Any] = {}
         # Per layer the trials of the distinct contexts seen, in order: the first of each context.
-        self.distinct: list[list[int]] = []
+        self.distinct: list[GrowingColumn] = []
         self._seen: list[dict[bytes, int]] = []
         # Of noisy trials: per layer, by the first trial of a context, all trials with it.
         self._alike: list[dict[int, list[int]]] = []
@@ -120,22 +122,31 @@ class Profiles:
 
     def totals(self, kind: int) -> Floats:
         """Per trial and column, the sum or the maximum over the rows."""
-        return np.array([total[:, kind] for total in self._totals])
+        return self.both_totals()[:, :, kind]
+
+    def both_totals(self) -> Floats:
+        """Per trial and column, ``SUM`` and ``MAX`` over the rows."""
+        return self._totals.array.reshape(len(self), len(self.columns), 2)
 
     def total(self, number: int, column: int, kind: int) -> float:
         """Of one trial and column, the sum or the maximum over the rows."""
-        return float(self._totals[number][column, kind])
+        return float(self._totals.array[number, 2 * column + kind])
 
     def network(self) -> NDArray[np.int64]:
         """Per trial the values of the network-wide parameters; of shape (trials, parameters)."""
-        return np.array(self._network, dtype=np.int64)
+        return self._network.array.astype(np.int64)
 
-    def costs(self, place: int, column: int, kind: int, numbers: Sequence[int]) -> Floats:
+    def costs(
+        self, place: int, column: int, kind: int, numbers: Sequence[int] | Integers
+    ) -> Floats:
         """A column of one layer in some of the trials."""
-        return np.array([self._costs[number][place, column, kind] for number in numbers])
+        table = self._columns.setdefault((column, kind), GrowingTable(len(self.layers)))
+        for number in range(len(table), len(self)):
+            table.append(self._costs[number][:, column, kind])
+        return np.asarray(table.array[np.asarray(numbers, dtype=np.int64), place])
 
     def mean_costs(
-        self, place: int, column: int, kind: int, numbers: Sequence[int], until: int
+        self, place: int, column: int, kind: int, numbers: Sequence[int] | Integers, until: int
     ) -> Floats:
         """``costs``, of noisy trials the mean over trials before ``until`` in the same context.
 
@@ -149,7 +160,7 @@ class Profiles:
         if not self._is_noisy:
             return self.costs(place, column, kind, numbers)
         means = []
-        for number in numbers:
+        for number in map(int, numbers):
             alike = [n for n in self._alike[place].get(number, ()) if n < until] or [number]
             means.append(np.mean([self._costs[n][place, column, kind] for n in alike]))
         return np.array(means)
@@ -184,7 +195,7 @@ class Profiles:
             raise RuntimeError("no profile has been read")
         return self._slots
 
-    def _start(self, rows: Rows) -> bool:
+    def _start(self, point: Point, rows: Rows) -> bool:
         """Sets layers and columns from the first profile; False where it has none of use."""
         columns = dict.fromkeys(column for row in rows.values() for column in row)
         if self._group_column is not None:
@@ -197,14 +208,16 @@ class Profiles:
         self.layers = tuple(known[name] for name in found)
         self._places = {name: place for place, name in enumerate(found)}
         self._slots = Slots(self.space, self.layers, self._settings)
-        self.distinct = [[] for _ in found]
+        self._totals = GrowingTable(2 * len(self.columns))
+        self._network = GrowingTable(len(self._slots.network_row(point)), self._context_type)
+        self.distinct = [GrowingColumn() for _ in found]
         self._seen = [{} for _ in found]
         self._alike = [{} for _ in found]
         return True
 
     def _add(self, index: int, point: Point, rows: Rows) -> bool:
         """Adds a trial; False where its profile is of no use."""
-        if self._slots is None and not self._start(rows):
+        if self._slots is None and not self._start(point, rows):
             return False
         costs = np.zeros((len(self.layers), len(self.columns), 2))
         groups: list[float | None] = [None] * len(self.layers)
@@ -227,8 +240,8 @@ class Profiles:
         self._numbers[point] = number
         self._costs.append(_compact(costs))
         totals = np.stack([costs[:, :, SUM].sum(axis=0), costs[:, :, MAX].max(axis=0)], axis=1)
-        self._totals.append(totals)
-        self._network.append(self.slots.network_row(point).astype(self._context_type))
+        self._totals.append(totals.ravel())
+        self._network.append(self.slots.network_row(point))
         if self._keeps_contexts:
             self._add_contexts(number, point)
         return True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 
 
 def fit_ridge(design: Floats, target: Floats, prior: Floats, noises: Sequence[float]) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.profile.profiles import LARGEST, MAX, SUM, Profiles
 from npu_tune.samplers.profile.settings import LayerProfileSettings
 
@@ -59,19 +59,21 @@ def relate(profiles: Profiles, scores: Floats, settings: LayerProfileSettings) -
 
     Args:
         profiles: of the trials.
-        scores: per trial that has a profile, lower is better; infinite ones do not count.
+        scores: of the first trials that have a profile, lower is better; infinite ones do not
+            count.
         settings: of the sampler.
     """
     aggregates = [Aggregate(c, kind) for c in range(len(profiles.columns)) for kind in (SUM, MAX)]
+    count = len(scores)
     usable = np.abs(scores) <= LARGEST
     scores = scores[usable]
     scale = float(scores.std()) if len(scores) > 1 else 0.0
     if scale <= 1e-12 * max(float(np.abs(scores).max(initial=0)), 1e-300):
         return _default(profiles, aggregates)
-    totals: Floats = np.stack([profiles.totals(SUM), profiles.totals(MAX)], axis=2)[usable]
+    totals = profiles.both_totals()[:count][usable]
     regression = _Regression.of(
         totals.reshape(len(scores), len(aggregates)),
-        profiles.network()[usable],
+        profiles.network()[:count][usable],
         scores,
         scale,
         settings.network_pull,
@@ -82,7 +84,7 @@ def relate(profiles: Profiles, scores: Floats, settings: LayerProfileSettings) -
     fit = regression.fit(chosen)
     factors = {aggregates[i]: f for i, f in zip(chosen, fit.factors, strict=True)}
     bare = regression.fit(()).rest
-    return Relation(factors, fit.network, 1.0 - fit.rest / bare if bare else 0.0)
+    return Relation(factors, regression.network_of(fit), 1.0 - fit.rest / bare if bare else 0.0)
 
 
 def _default(profiles: Profiles, aggregates: Sequence[Aggregate]) -> Relation:
@@ -125,7 +127,7 @@ def _choose(
 @dataclass(frozen=True)
 class _Fit:
     factors: tuple[float, ...]
-    network: tuple[Floats, ...]
+    network: Floats
     rest: float
 
 
@@ -171,6 +173,10 @@ class _Regression:
         """The fit with these columns."""
         return self.fits([tuple(chosen)])[0]
 
+    def network_of(self, fit: _Fit) -> tuple[Floats, ...]:
+        """What each parameter of the network adds by a fit."""
+        return tuple(np.split(fit.network, np.cumsum(self.widths)[:-1])) if self.widths else ()
+
     def fits(self, options: Sequence[tuple[int, ...]]) -> list[_Fit]:
         """The fit with each of several choices of equally many columns, all solved at once."""
         if not options:
@@ -189,12 +195,9 @@ class _Regression:
         )
         factors = solved[:, :at] / self.scale[used[:, :at]]
         return [
-            _Fit(tuple(map(float, row)), self._of_network(found[at:-1]), max(float(rest), 0.0))
+            _Fit(tuple(map(float, row)), found[at:-1], max(float(rest), 0.0))
             for row, found, rest in zip(factors, solved, rests, strict=True)
         ]
-
-    def _of_network(self, solved: Floats) -> tuple[Floats, ...]:
-        return tuple(np.split(solved, np.cumsum(self.widths)[:-1])) if self.widths else ()
 
 
 def _rank(profiles: Profiles, aggregate: Aggregate) -> tuple[bool, int, int]:

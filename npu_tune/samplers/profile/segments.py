@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npu_tune.samplers.growing import GrowingTable
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats, GrowingTable
 from npu_tune.samplers.layers import Choice, LayeredSpace
 from npu_tune.samplers.profile.profiles import MAX, SUM, Profiles, Run
 

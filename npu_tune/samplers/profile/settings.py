@@ -112,10 +112,18 @@ class LayerProfileSettings:
     least_observations: int = 3
     """Number of observations of a value from which on it may count as what joins layers."""
 
+    refit_share: float = 0.02
+    """Share of the trials under way that must have finished before objectives are fitted to
+    profiles anew; with less than a hundred under way, one is enough."""
+
     # Compositions of predictions.
 
     compositions: int = 4
     """Number of compositions that are tried, more boldly each time, where one is known."""
+
+    composed_running: int = 200
+    """Number of trials under way from which on as many are composed as of so many, and no more: a
+    composition takes several times as long as any other proposal."""
 
     ceilings: tuple[float, ...] = (1.0, 1.0, 0.9, 0.75, 0.5, 0.0)
     """One of these shares of the best configuration's peak is where a lower one earns nothing."""
@@ -232,7 +240,14 @@ class LayerProfileSettings:
             shares=(
                 *("sweep_share", "resweep_share", "predicted_share", "limited_share"),
                 *("network_share", "revert_share"),
-                *("direct_share", "many_share", "many_runs", "merge_share", "sociable_share"),
+                *(
+                    "direct_share",
+                    "many_share",
+                    "many_runs",
+                    "merge_share",
+                    "sociable_share",
+                    "refit_share",
+                ),
                 *("alike_share", "first_value_share", "single_limit_share", "whole_share"),
                 *("worthwhile", "exact"),
             ),
@@ -245,6 +260,7 @@ class LayerProfileSettings:
                     "variations",
                     "peak_limits",
                     "compositions",
+                    "composed_running",
                 ),
                 *("least_observations", "whole_trials", "mean_width", "grid", "shared_rows"),
                 *("drawn_values", "most_values", "most_unlike", "near_rows", "all_near"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npu_tune.samplers.history import Floats
+from npu_tune.samplers.arrays import Floats
 from npu_tune.samplers.profile.encoding import Contexts, Encoding
 from npu_tune.samplers.profile.profiles import Profiles
 from npu_tune.samplers.profile.regression import fit_nonnegative, fit_ridge
@@ -121,7 +121,7 @@ class Surrogate:
         known = self._local.get(place)
         if known is not None and known[:2] == (self._shared_from, count):
             return known[2]
-        local = self._fit(place, shared, seen[:count])
+        local = self._fit(place, shared, seen.array[:count].tolist())
         self._local[place] = (self._shared_from, count, local)
         return local
 
@@ -177,7 +177,8 @@ def _fit_shared(model: Surrogate, count: int) -> Shared:
     most = max(model.settings.shared_rows // max(len(places), 1), 2)
     effects, logs, hots, bounds = [], [], [], [0]
     for place in places:
-        seen = [number for number in profiles.distinct[place] if number < count]
+        distinct = profiles.distinct[place].array
+        seen = distinct[distinct < count].tolist()
         if len(seen) > most:
             # The newest are near where the search is now; the first are spread out.
             seen = seen[: most // 2] + seen[-(most - most // 2) :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,12 +48,14 @@ class _Compiled:
         ranges: per operation in the scheduler's order, where its knobs stand in a configuration.
         bases: per operation, the choice but for its own knobs.
         known: per operation, the option that its knob values state.
+        shown: per operation, by its choice and its place, its items in a configuration.
     """
 
     scheduler: Scheduler
     ranges: tuple[tuple[int, int], ...]
     bases: tuple[Choice, ...]
     known: tuple[dict[_Items, Option], ...]
+    shown: tuple[dict[tuple[Choice, bool, bool], _Items], ...]
 
 
 class NetworkCompiler:
@@ -192,7 +194,9 @@ class NetworkCompiler:
             graph, hardware = scheduler.graph, scheduler.hardware
             ranges = tuple(self._places[operation.name] for operation in graph.operations)
             bases = self._choices.choices(graph, hardware, values)
-            compiled = _Compiled(scheduler, ranges, bases, tuple({} for _ in ranges))
+            compiled = _Compiled(
+                scheduler, ranges, bases, tuple({} for _ in ranges), tuple({} for _ in ranges)
+            )
             self._compiled[chosen] = compiled
         return compiled
 
@@ -226,23 +230,35 @@ class NetworkCompiler:
             # Blocks cannot be placed together where they may not span pools.
             by_size = (f"{NETWORK_SCOPE}/{PLACEMENT}", BY_SIZE)
             items[items.index(by_size)] = (by_size[0], FIRST_FIT)
-        for position, choice in _choices(epochs):
-            # What is handed on within an epoch lies in no pool.
-            pool = AUTO if position in joined else choice.output_pool
-            values = choice._replace(chain=position in joined, output_pool=pool)
-            start, stop = compiled.ranges[position]
-            for index in range(start, stop):
-                name = items[index][0]
-                items[index] = (name, getattr(values, name.rpartition("/")[2]))
+        for epoch in epochs:
+            inside = epoch.segment is not None
+            for position, choice in enumerate(epoch.choices, start=epoch.first):
+                start, stop = compiled.ranges[position]
+                key = (choice, inside, position in joined)
+                shown = compiled.shown[position].get(key)
+                if shown is None:
+                    shown = compiled.shown[position][key] = _shown(items[start:stop], *key)
+                    self._remembered += 1
+                items[start:stop] = shown
         return Configuration(tuple(items))
 
 
-def _choices(epochs: Iterable[Epoch]) -> Iterator[tuple[int, Choice]]:
-    """Per operation its position and its choice, without what has no effect outside segments."""
-    for epoch in epochs:
-        for position, choice in enumerate(epoch.choices, start=epoch.first):
-            inside = epoch.segment is not None
-            yield position, choice if inside else choice._replace(**_OUTSIDE)
+def _shown(
+    items: Iterable[tuple[str, Value]], choice: Choice, inside: bool, joined: bool
+) -> _Items:
+    """An operation's choice without what has no effect, as items of a configuration.
+
+    Args:
+        items: its items, of which only the names count.
+        choice: of the operation.
+        inside: whether it is in a depth-first segment.
+        joined: whether it shares an epoch with the next operation.
+    """
+    # What is handed on within an epoch lies in no pool.
+    pool = AUTO if joined else choice.output_pool
+    values = choice if inside else choice._replace(**_OUTSIDE)
+    values = values._replace(chain=joined, output_pool=pool)
+    return tuple((name, getattr(values, name.rpartition("/")[2])) for name, _ in items)
 
 
 def _joined(epochs: Iterable[Epoch]) -> set[int]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
-    internal_params,
+    InternalParams,
     rdb_tables,
     with_constraint_list,
 )
@@ -40,7 +40,7 @@ class TrialRows:
     def __init__(self, study_id: int, *, lean: bool = False) -> None:
         self._study_id = study_id
         self._tables = rdb_tables()
-        self._texts = DistributionTexts()
+        self._texts, self._internal = DistributionTexts(), InternalParams()
         self._reader = RowReader(self._texts, lean=lean)
         self._few = few_trials_statement(
             {table: next(iter(self._tables[table].primary_key)).name for table in COLUMNS}
@@ -211,7 +211,7 @@ class TrialRows:
                     "param_value": value,
                     "distribution_json": self._texts.write(trial.distributions[name]),
                 }
-                for name, value in internal_params(trial).items()
+                for name, value in self._internal.of(trial).items()
             ],
             "trial_user_attributes": _attributes(trial.user_attrs),
             "trial_system_attributes": _attributes(with_constraint_list(trial.system_attrs)),

@@ -22,7 +22,7 @@ def _profiles(floor_db):
     sampler = make_sampler("random", context=SamplerContext(0))
     trials = problem.search(sampler, 40)
     history = History(LayeredSpace.of(problem.distributions, None), [1])
-    assert history.read(trials)
+    history.read(trials, trials, settled=len(trials))
     profiles = Profiles(history.space, "profile", cost_column="ms")
     profiles.read(history, trials)
     return profiles
@@ -39,7 +39,7 @@ def _read(noise, constraints):
         study.tell(study.ask(), [1.0], **told)
     history = History(LayeredSpace.of(distributions, None), [1])
     trials = study.study.get_trials(deepcopy=False)
-    assert history.read(trials)
+    history.read(trials, trials, settled=len(trials))
     profiles = Profiles(history.space, "profile", cost_column="noise")
     profiles.read(history, trials)
     return profiles
