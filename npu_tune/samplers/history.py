@@ -20,6 +20,9 @@ from npu_tune.samplers.spread import AlikeGroups
 _DUPLICATE = "duplicate_of"
 """The user attribute of a trial that was answered with another's evaluation."""
 
+_GROWN = 10
+"""Trials that tell something of a layer are gathered anew where there is one more for so many."""
+
 _ENDLESS = 1e100
 """A value from here on, or infinity or NaN, says as little as a failed trial; squares overflow."""
 
@@ -185,10 +188,16 @@ class History:
         """Number of trials, finished or running, that differ from another in this layer alone."""
         return self._tried[layer] + self._running.alike[layer]
 
-    def comparisons(self, layer: int) -> Comparisons:
-        """The finished trials that say what this layer's choices do, the rest being equal."""
+    def comparisons(self, layer: int, *, patience: int = 1) -> Comparisons:
+        """The finished trials that say what this layer's choices do, the rest being equal.
+
+        Args:
+            layer: the layer in question.
+            patience: so many more have to have finished before they are gathered anew; fewer, as
+                long as little is known of the layer.
+        """
         counted, known = self._comparisons[layer]
-        if counted != self._tried[layer]:
+        if self._tried[layer] - counted >= min(patience, counted // _GROWN + 1):
             known = self._compare(layer)
             self._comparisons[layer] = self._tried[layer], known
         return known

@@ -65,7 +65,8 @@ class EffectBook:
             layer: the layer in question.
             present: its present choice, to which effects are relative.
         """
-        compared = self._history.comparisons(layer)
+        patience = max(int(self._settings.refresh_share * self._history.running), 1)
+        compared = self._history.comparisons(layer, patience=patience)
         member_scores = scores[compared.members]
         known = self._known.get(layer)
         if known is None or known[0] is not compared or (known[1] != member_scores).any():

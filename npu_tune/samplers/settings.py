@@ -114,6 +114,10 @@ class LayerwiseSettings:
     most_layer_weight: float = 3.0
     """Largest share of later sweeps, relative to the mean, of a layer that matters much."""
 
+    refresh_share: float = 0.02
+    """Share of the trials under way of which so many must have told more of a layer before its
+    choices are compared anew; with less than a hundred under way, one is enough."""
+
     scatter_attempts: int = 20
     """Number of random changes that are tried, of more layers each time, before a random point."""
 
@@ -122,7 +126,10 @@ class LayerwiseSettings:
     def __post_init__(self) -> None:
         check_fields(
             self,
-            shares=("run_share", "pair_share", "compose_share", "cross_share", "sweep_share"),
+            shares=(
+                *("run_share", "pair_share", "compose_share", "cross_share", "sweep_share"),
+                "refresh_share",
+            ),
             rates=("first_share", "reach", "rank_decay", "pair_distance_decay", "pair_rank_decay"),
             counts=(
                 "all_choices",

@@ -191,7 +191,8 @@ def test_a_front_matter_that_the_registry_would_refuse_is_refused(tmp_path, chan
 def test_names_are_relative_to_the_module_that_imports():
     module = Source(ROOT).find("npu_tune.samplers.profile.lessons")
     text = gathering.standalone_text(module)
-    assert "from ..history import Floats, History" in text
+    assert "from ..arrays import Floats, Integers" in text
+    assert "from ..history import History" in text
     assert "from .profiles import SUM, Profiles" in text
 
 
