@@ -18,7 +18,7 @@ from npu_tune.samplers.settings import LayerwiseSettings
 
 @dataclass(frozen=True, eq=False)
 class Promise:
-    """ChoiceList of a layer with the lower confidence bound of their effect.
+    """Choices of a layer with the lower confidence bound of their effect.
 
     Args:
         choices: that are considered.
