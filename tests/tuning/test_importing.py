@@ -10,15 +10,14 @@ import optuna
 import pytest
 from fake_studies import fake_study, run_fake, story
 from fake_targets import (
-    Counting,
     FailingTarget,
     LayeredTarget,
     NoisyTarget,
-    SlowTarget,
     Where,
     fake_network,
 )
 from foreign_studies import NAME, write_foreign
+from imports_together import import_beside, meet
 from servers import KINDS
 
 from npu_tune.errors import StorageError, UsageError
@@ -165,28 +164,13 @@ def test_a_study_that_took_another_one_over_searches_on_with_all_of_it(tmp_path)
     assert (grown.new, grown.summary.imported.states) == (1, {"complete": 6, "waiting": 1})
 
 
-def import_beside(place, folder, number):
-    """As a program of its own."""
-    return import_study(
-        place,
-        str(folder / f"new-{number}"),
-        storage=str(folder / "new.journal"),
-        into=fake_study(
-            folder / f"new-{number}",
-            50,
-            study={"storage": str(folder / "new.journal"), "name": "new"},
-        ),
-        network=fake_network(),
-        target=Counting(SlowTarget(LayeredTarget(), seconds=0.04), folder / "log"),
-    ).summary.stopped
-
-
 @pytest.mark.slow
 def test_a_study_is_taken_over_by_two_drivers_together(tmp_path):
     place = str(tmp_path / "foreign.journal")
     write_foreign(place, 40)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        ends = pool.starmap(import_beside, [(place, tmp_path, 0), (place, tmp_path, 1)])
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2, meet, (context.Barrier(2, timeout=120),)) as pool:
+        ends = pool.starmap(import_beside, [(place, tmp_path, n) for n in range(2)], chunksize=1)
 
     assert "imported" in ends  # the other one may have ended before
     result = read_study(tmp_path / "new-0")
