@@ -325,6 +325,16 @@ def test_after_a_kill_an_experiment_loses_and_repeats_nothing_that_finished(ray_
         [sys.executable, "-c", KILLED], env={**os.environ, **told, "PYTHONPATH": path}
     )
     wait_until((tmp_path / "begun").exists, patience_s=300.0)
+    # What was saved before a trial is known by the searcher and not yet to Ray, which adds another.
+    began = (tmp_path / "begun").stat().st_mtime
+    saved = tmp_path / "ray/run"
+    wait_until(
+        lambda: all(
+            any(file.stat().st_mtime > began for file in saved.glob(pattern))
+            for pattern in ("experiment_state-*.json", "search*.pkl")
+        ),
+        patience_s=60.0,
+    )
     driver.kill()
     driver.wait()
     before = evaluations(tmp_path / "log")
