@@ -43,7 +43,7 @@ from npu_tune.tuning.ledger import PatientLedger
 
 os.environ["NPU_TUNE_CACHE"] = ""  # what is simulated here is not kept
 
-SAMPLERS = ("random", "annealing", "qlearning", "layerwise")
+SAMPLERS = ("random", "annealing", "layerwise")
 """Those that docs/samplers.md says to keep a thousand workers busy; `--samplers` takes others too."""
 LIMIT = 0.95
 
