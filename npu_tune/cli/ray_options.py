@@ -14,6 +14,7 @@ _OPTIONS = (
     click.option("--ray", metavar="ADDRESS", help="Evaluate on Ray: local, auto or an address."),
     click.option(
         "--start-timeout",
+        "start_timeout_s",
         metavar="TIME",
         help="What a Ray cluster may take to have room for the first worker. [default: 1m]",
     ),
@@ -42,7 +43,7 @@ _FLAGS = {
 
 
 def ray_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command ``ray`` and what else is said to Ray."""
+    """Gives a command ``ray`` and what else is said to Ray, by the keys of ``[executor]``."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

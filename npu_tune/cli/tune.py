@@ -114,7 +114,7 @@ def tune(
     calibration: Path | None,
     no_check: bool,
     ray: str | None,
-    start_timeout: str | None,
+    start_timeout_s: str | None,
     num_cpus: float | None,
     memory: str | None,
     resources: str | None,
@@ -153,7 +153,7 @@ def tune(
             "memory_limit": memory_limit,
             **ray_table(
                 ray,
-                start_timeout_s=start_timeout,
+                start_timeout_s=start_timeout_s,
                 num_cpus=num_cpus,
                 memory=memory,
                 resources=resources,
@@ -181,13 +181,8 @@ def run(
     study: Path,
     *,
     workers: int | None,
-    ray: str | None,
-    start_timeout: str | None,
-    num_cpus: float | None,
-    memory: str | None,
-    resources: str | None,
-    runtime_env: str | None,
     quiet: bool,
+    **on_ray: Any,
 ) -> CommandResult:
     """Runs or resumes the study that the file STUDY describes (docs/study_file.md).
 
@@ -197,14 +192,7 @@ def run(
     from npu_tune.tuning.study_file import names_of_keys  # noqa: PLC0415
     from npu_tune.validation import keys_called  # noqa: PLC0415
 
-    executor = ray_changes(
-        ray,
-        start_timeout_s=start_timeout,
-        num_cpus=num_cpus,
-        memory=memory,
-        resources=resources,
-        runtime_env=runtime_env,
-    )
+    executor = ray_changes(**on_ray)
     if workers is not None:
         executor["workers"] = workers
     with keys_called(names_of_keys()):
