@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from npu_tune.samplers.arrays import Floats, GrowingTable
+from npu_tune.samplers.arrays import Floats, GrowingColumn, GrowingTable, Integers
 from npu_tune.samplers.layers import Choice, LayeredSpace, Point
 from npu_tune.samplers.running import RunningPoints, others_of
 from npu_tune.samplers.spread import AlikeGroups
@@ -80,7 +80,7 @@ class History:
         self.settled = 0
         self.points: list[Point] = []
         self.numbers: list[int] = []
-        self._numbers = GrowingTable(1)
+        self._numbers = GrowingColumn()
         self.duplicates: set[int] = set()
         # Of noisy trials: the indices of each point, and the points that have several.
         self._same: dict[Point, list[int]] = {}
@@ -131,9 +131,9 @@ class History:
         return len(self._running)
 
     @property
-    def number_column(self) -> Floats:
+    def number_column(self) -> Integers:
         """:attr:`numbers` as an array, for comparing them."""
-        return self._numbers.array[:, 0]
+        return self._numbers.array
 
     @property
     def values(self) -> Floats:
@@ -220,7 +220,7 @@ class History:
         index = len(self.points)
         self.points.append(point)
         self.numbers.append(trial.number)
-        self._numbers.append([trial.number])
+        self._numbers.append(trial.number)
         if _DUPLICATE in trial.user_attrs:
             self.duplicates.add(index)
         is_repeat = self._is_noisy and point in self._finished

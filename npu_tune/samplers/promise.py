@@ -97,22 +97,9 @@ class EffectBook:
             present: its present choice.
             lessons: from profiles; None where trials have none.
         """
-        if not candidates.are_all:
-            return self._promise(effects, candidates, layer, present, lessons)
-        kept = self._promises.get(effects)
-        if kept is None or kept[0] is not lessons:
-            kept = lessons, self._promise(effects, candidates, layer, present, lessons)
-            self._promises[effects] = kept
-        return kept[1]
-
-    def _promise(
-        self,
-        effects: Effects,
-        candidates: ChoiceList,
-        layer: int,
-        present: Choice,
-        lessons: Lessons | None,
-    ) -> Promise:
+        kept = self._promises.get(effects) if candidates.are_all else None
+        if kept is not None and kept[0] is lessons:
+            return kept[1]
         settings, rows = self._settings, candidates.rows
         mean, uncertainty = effects.predict(rows)
         changed = (rows != np.array(present)).sum(axis=1)
@@ -128,4 +115,7 @@ class EffectBook:
             - scale * uncertainty
             + settings.combination_penalty * scale * np.maximum(changed - 1, 0)
         )
-        return Promise(candidates.as_tuples, changed, bounds, settings.tie_breaking * scale)
+        made = Promise(candidates.as_tuples, changed, bounds, settings.tie_breaking * scale)
+        if candidates.are_all:
+            self._promises[effects] = lessons, made
+        return made
