@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import os
 import signal
 import socket
@@ -214,6 +215,12 @@ class Acting(SelectiveTarget):
 def take_much(folder: Path) -> None:
     """Takes a gibibyte of memory for a moment."""
     bytearray(2**30)
+
+
+def find_what_was_brought(folder: Path) -> None:
+    """Notes the variable ``BROUGHT`` of a process that can import ``brought_along``."""
+    assert importlib.util.find_spec("brought_along")
+    (folder / "found").write_text(os.environ["BROUGHT"])
 
 
 def start_daemon(folder: Path) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from fake_targets import (
     Unready,
     Waiting,
     Where,
+    find_what_was_brought,
     is_running,
     parent_of,
     take_much,
@@ -297,11 +297,6 @@ def test_a_worker_finds_what_its_environment_brings_from_this_machine(tmp_path):
         assert evaluate(pool, target, CHANGED[0]).answer.error is None
 
     assert (tmp_path / "found").read_text() == "yes"
-
-
-def find_what_was_brought(folder):
-    assert importlib.util.find_spec("brought_along")
-    (folder / "found").write_text(os.environ["BROUGHT"])
 
 
 def test_an_environment_that_cannot_be_made_is_an_error_that_says_why_not(tmp_path):
