@@ -139,8 +139,10 @@ class Polish:
         while first and is_polish(self._trials[first - 1]):
             first -= 1
         spent = len(asked) + sum(t.duplicate_of is None for t in self._trials[first:])
+        if not (spent or is_last or self._is_time(first, left, time_used)):
+            return False, None
         start = self._best_of(first)
-        if start is None or not (spent or is_last or self._is_time(start, left, time_used)):
+        if start is None:
             return False, None
         revert = None if spent >= self._most else self._first_open(start, asked)
         self.is_on = bool(revert or asked)
@@ -155,7 +157,8 @@ class Polish:
         known = () if self._best is None else (self._best,)
         return best_trial([*known, *later], self._space.default)
 
-    def _is_time(self, best: TrialRecord, left: int | None, time_used: float) -> bool:
+    def _is_time(self, first: int, left: int | None, time_used: float) -> bool:
+        """Whether it is, after so many trials; for most of a search that is told without them."""
         settings = self._settings
         if settings is None or settings.alone:
             return settings is not None
@@ -163,7 +166,8 @@ class Polish:
             return True
         if left is None or left > self._most:
             return False
-        return left <= settings.per_change * best.changes(self._space.default)
+        best = self._best_of(first)
+        return best is not None and left <= settings.per_change * best.changes(self._space.default)
 
     def _first_open(self, start: TrialRecord, running: Collection[Configuration]) -> Revert | None:
         """Goes through the questions with the answers that are known, up to one that is not."""
