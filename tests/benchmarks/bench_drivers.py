@@ -6,7 +6,7 @@ Every driver is a process of its own that evaluates one configuration at a time,
 in a PostgreSQL server on loopback, or in a journal. An evaluation *sleeps* for 50 ms, as the cores
 of one machine would not do for the compilers of eight: it is the coordination that is measured, and
 the processors that it takes. Given are evaluations per second while all drivers are at work, without
-the seconds that each takes to start. In the last part drivers are killed with SIGKILL at random and
+the seconds that each takes to start; all studies have as many, as a longer one is slower. In the last part drivers are killed with SIGKILL at random and
 started again; then nothing may be lost, no configuration may have two trials that were evaluated,
 the budget has to be met exactly, and the numbers have to be consecutive.
 """
@@ -51,21 +51,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--journal", action="store_true", help="in a journal, not in PostgreSQL")
     parser.add_argument("--evaluation-ms", type=float, default=50.0)
     parser.add_argument("--drivers", type=int, nargs="*", default=[2, 8])
-    parser.add_argument("--each", type=int, default=250, help="evaluations per driver")
+    parser.add_argument("--evaluations", type=int, default=1000, help="of every study")
     parser.add_argument("--sampler", default="layerwise")
     parser.add_argument("--kills", type=int, default=20, help="SIGKILLs among the drivers")
     parser.add_argument("--only-kills", action="store_true", help="leave the speeds out")
     return parser.parse_args()
 
 
-def _group(
-    folder: Path, storage: str | None, options: argparse.Namespace, *, name: str, count: int
-) -> Group:
+def _group(folder: Path, storage: str | None, options: argparse.Namespace, *, name: str) -> Group:
     (folder / name).mkdir()
     slow = SlowTarget(LayeredTarget(), seconds=options.evaluation_ms / 1e3)
     study: dict[str, Any] = {"name": name} | ({"storage": storage} if storage else {})
     document = study_document(
-        folder, count, sampler={"name": options.sampler}, study={**study, "seed": 1}
+        folder,
+        options.evaluations,
+        sampler={"name": options.sampler},
+        study={**study, "seed": 1},
     )
     target = Counting(slow, folder / name / "evaluations.log")
     return Group(folder / name, document, target, own_folders=storage is not None)
@@ -76,16 +77,14 @@ def _speeds(folder: Path, storage: str | None, options: argparse.Namespace) -> b
     print(f"{'drivers':>8}{'per second':>12}{'times one':>11}{'duplicates':>12}")
     alone, is_good = 0.0, True
     for drivers in [1, *options.drivers]:
-        group = _group(
-            folder, storage, options, name=f"of-{drivers}", count=drivers * options.each
-        )
+        group = _group(folder, storage, options, name=f"of-{drivers}")
         run = run_group(group, drivers=drivers)
         rate, found = steady_rate(_trials(group, storage))
         alone = alone or rate
         result = read_study(run.study)
         duplicates = sum(trial.duplicate_of is not None for trial in result.trials)
         print(f"{found:>8}{rate:>12.1f}{rate / alone:>11.2f}{duplicates:>12}", flush=True)
-        is_good &= _check(run, drivers * options.each) and found == drivers
+        is_good &= _check(run, options.evaluations) and found == drivers
         is_good &= rate >= LEAST.get(drivers, 0.0) * alone
     return is_good
 
@@ -93,15 +92,14 @@ def _speeds(folder: Path, storage: str | None, options: argparse.Namespace) -> b
 def _kills(folder: Path, storage: str | None, options: argparse.Namespace) -> bool:
     is_good = True
     for drivers in options.drivers if options.kills else ():
-        count = max(options.drivers) * options.each
-        group = _group(folder, storage, options, name=f"killed-{drivers}", count=count)
+        group = _group(folder, storage, options, name=f"killed-{drivers}")
         run = run_group(group, drivers=drivers, kills=options.kills, seed=drivers)
         if read_study(run.study).stopped is None:  # the last ones may have been killed
             run_group(dataclasses.replace(group), drivers=1)
-        is_good &= _check(run, count)
+        is_good &= _check(run, options.evaluations)
         again = repeated(run.log) - 1
         print(
-            f"{drivers} drivers, {run.killed} killed: {count} evaluations, {again} of them made "
+            f"{drivers} drivers, {run.killed} killed: {options.evaluations} evaluations, {again} of them made "
             f"again as their driver was killed in them",
             flush=True,
         )

@@ -73,7 +73,8 @@ class RayPool(Pool[Answer]):
         needs: what each worker holds, and the environment that it runs in.
     """
 
-    task_s = 0.0035
+    task_s = 0.007
+    """Half of it where a core is idle; but beside as many workers as there are cores, Ray waits, too."""
 
     def __init__(
         self,

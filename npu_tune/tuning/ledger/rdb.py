@@ -105,7 +105,7 @@ class RdbLedger(Ledger):
                             self._writing_connection,
                             self._study_id,
                             name,
-                            self._rows.insert,
+                            self._rows.ready,
                             self._errors,
                         )
                     if self._file is not None and self._file.is_file():

@@ -8,7 +8,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.exc import OperationalError
 
 from npu_tune._optuna_compat import (
     DistributionTexts,
@@ -20,7 +19,10 @@ from npu_tune.errors import StorageError
 from npu_tune.tuning.ledger.rdb_reading import RowReader, without_details
 from npu_tune.tuning.ledger.rdb_statement import (
     COLUMNS,
+    WholeTrial,
     few_trials_statement,
+    in_one_go,
+    number_of,
     whole_trial_statement,
 )
 from npu_tune.tuning.ledger.rdb_values import stored_number, to_utc
@@ -49,7 +51,10 @@ class TrialRows:
     def insert(self, connection: Connection, trial: FrozenTrial) -> int:
         """Adds a finished trial in a transaction of its own and returns its number."""
         if connection.dialect.name == "postgresql":
-            return self._insert_at_once(connection, trial)
+            ready = self.ready(trial)
+            with in_one_go(connection) as driver:
+                sent = ready.send(driver)
+            return number_of(sent)
         with connection.begin():
             trial_id, number = self._insert_trial(connection, trial)
             for table, rows in self._detail_rows(trial).items():
@@ -57,6 +62,21 @@ class TrialRows:
                     whole = [{"trial_id": trial_id, **row} for row in rows]
                     connection.execute(insert(self._tables[table]), whole)
         return number
+
+    def ready(self, trial: FrozenTrial) -> WholeTrial:
+        """A finished trial as PostgreSQL takes it."""
+        row = self._trial_row(trial)
+        row |= {key: str(row[key]) for key in ("datetime_start", "datetime_complete") if row[key]}
+        details = {table: rows for table, rows in self._detail_rows(trial).items() if rows}
+        arguments: dict[str, Any] = {table: json.dumps(rows) for table, rows in details.items()}
+        arguments |= {
+            "study": self._study_id,
+            "row": json.dumps(row | {"state": trial.state.name}),
+        }
+        statement = whole_trial_statement(
+            {table: list(rows[0]) for table, rows in details.items()}, row
+        )
+        return WholeTrial(statement, arguments)
 
     def find(self, connection: Connection, trial: FrozenTrial) -> int | None:
         """The number of the trial that began and ended at the very times that this one did."""
@@ -111,14 +131,9 @@ class TrialRows:
         """The same of PostgreSQL, whose answer comes in one go and is in memory all at once."""
         last = _LARGEST if until is None else until - 1
         arguments = {"study": self._study_id, "first": first, "last": last}
-        driver: Any = connection.connection.driver_connection
-        dbapi: Any = connection.dialect.dbapi
-        try:
-            with driver.pipeline(), driver.transaction():
-                cursor = driver.execute(self._few, arguments)
-            rows = cursor.fetchall()
-        except dbapi.Error as error:
-            raise OperationalError(None, None, error) from error
+        with in_one_go(connection) as driver:
+            cursor = driver.execute(self._few, arguments)
+        rows = cursor.fetchall()
         found = {row[0]: without_details(*row[:5]) for row in rows}
         details = {
             table: [detail for row in rows for detail in row[at] or ()]
@@ -164,32 +179,6 @@ class TrialRows:
         if key is None:
             raise StorageError("The database gave the trial no number.")
         return int(key[0]), number
-
-    def _insert_at_once(self, connection: Connection, trial: FrozenTrial) -> int:
-        """The same for PostgreSQL: one statement, sent in one go with its transaction."""
-        row = self._trial_row(trial)
-        row |= {key: str(row[key]) for key in ("datetime_start", "datetime_complete") if row[key]}
-        details = {table: rows for table, rows in self._detail_rows(trial).items() if rows}
-        arguments: dict[str, Any] = {table: json.dumps(rows) for table, rows in details.items()}
-        arguments |= {
-            "study": self._study_id,
-            "row": json.dumps(row | {"state": trial.state.name}),
-        }
-        statement = whole_trial_statement(
-            {table: list(rows[0]) for table, rows in details.items()}, row
-        )
-        driver: Any = connection.connection.driver_connection
-        dbapi: Any = connection.dialect.dbapi
-        try:
-            cursor = driver.cursor()
-            with driver.pipeline(), driver.transaction():
-                # Other writers of this study wait here, so that no number is given twice.
-                lock = "SELECT 1 FROM studies WHERE study_id = %(study)s FOR UPDATE"
-                cursor.execute(lock, {"study": self._study_id})
-                cursor.execute(statement, arguments)
-            return int(cursor.fetchone()[0])
-        except dbapi.Error as error:
-            raise OperationalError(None, None, error) from error
 
     def _trial_row(self, trial: FrozenTrial) -> dict[str, Any]:
         return {

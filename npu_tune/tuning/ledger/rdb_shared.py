@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy
 from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.exc import OperationalError
 
 from npu_tune.errors import OutageError
 from npu_tune.tuning.ledger.rdb_claim import claim, enter, is_knocked, knock, release
 from npu_tune.tuning.ledger.rdb_open import BOARDS
+from npu_tune.tuning.ledger.rdb_statement import WholeTrial, in_one_go, number_of
 from npu_tune.tuning.ledger.shared import (
     Answer,
     Change,
@@ -35,7 +35,7 @@ class ServerPlace(SharedPlace):
         connect: gives the connection that writes; every claim dies with it.
         study_id: of the study in Optuna's table of studies.
         name: of the study.
-        insert_trial: adds a trial in the transaction that is under way and returns its number.
+        ready: makes a trial ready to be sent.
         errors: turns what the database's driver raises in a block into errors of this package.
     """
 
@@ -44,13 +44,13 @@ class ServerPlace(SharedPlace):
         connect: Callable[[], Connection],
         study_id: int,
         name: str,
-        insert_trial: Callable[[Connection, FrozenTrial], int],
+        ready: Callable[[FrozenTrial], WholeTrial],
         errors: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._connect = connect
         self._study_id = study_id
         self._name = name
-        self._insert_trial = insert_trial
+        self._ready = ready
         self._errors = errors
         self._is_new = True
 
@@ -105,13 +105,15 @@ class ServerPlace(SharedPlace):
 
     def exchange(self, change: Change[Answer]) -> Answer:
         # What is lost with the server's power is lost with all drivers' connections.
-        with self._changed(change, before="SET LOCAL synchronous_commit = off") as answer:
+        with self._changed(change, before="SET LOCAL synchronous_commit = off") as (_, answer):
             return answer
 
     def append(self, trial: FrozenTrial) -> int:
         """Writes a finished trial and takes it off the board at once; returns its number."""
-        with self._changed(self.finish(trial)):
-            return self._insert_trial(self._connect(), trial)
+        ready = self._ready(trial)  # before the others have to wait
+        with self._changed(self.finish(trial)) as (driver, _):
+            sent = ready.send(driver)
+        return number_of(sent)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -119,30 +121,25 @@ class ServerPlace(SharedPlace):
             yield connection
 
     @contextlib.contextmanager
-    def _changed(self, change: Change[Answer], *, before: str = "") -> Iterator[Answer]:
+    def _changed(
+        self, change: Change[Answer], *, before: str = ""
+    ) -> Iterator[tuple[Any, Answer]]:
         """Changes the text in a transaction, in which the block is as well.
 
-        By the database's driver itself, which sends several statements in one go.
+        Yields:
+            What :func:`in_one_go` gives, and the answer of the change.
         """
-        with self._errors():
-            connection = self._connect()
-            driver: Any = connection.connection.driver_connection
-            dbapi: Any = connection.dialect.dbapi
-            own = {"study": self._study_id}
-            try:
-                with driver.pipeline(), driver.transaction():
-                    if before:
-                        driver.execute(before)
-                    asked = driver.execute(_ASK, own)
-                    row = asked.fetchone()
-                    if row is None:
-                        raise no_board(self._name)
-                    changed, answer = change(row[0])
-                    if changed != row[0]:
-                        driver.execute(_CHANGE, {**own, "board": changed})
-                    yield answer
-            except dbapi.Error as error:
-                raise OperationalError(None, None, error) from error
+        own = {"study": self._study_id}
+        with self._errors(), in_one_go(self._connect()) as driver:
+            if before:
+                driver.execute(before)
+            row = driver.execute(_ASK, own).fetchone()
+            if row is None:
+                raise no_board(self._name)
+            changed, answer = change(row[0])
+            if changed != row[0]:
+                driver.execute(_CHANGE, {**own, "board": changed})
+            yield driver, answer
 
     @property
     def _is_own(self) -> sqlalchemy.ColumnElement[bool]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 COLUMNS = {
     "trial_values": ("objective", "value", "value_type"),
@@ -56,3 +61,47 @@ def whole_trial_statement(details: Mapping[str, Sequence[str]], row: Mapping[str
             f" FROM json_populate_recordset(NULL::{table}, %({table})s))"
         )
     return f"WITH {', '.join(parts)} SELECT number FROM new"  # noqa: S608 - likewise
+
+
+@dataclass(frozen=True)
+class WholeTrial:
+    """A trial as PostgreSQL takes it, ready to be sent.
+
+    Args:
+        statement: as of :func:`whole_trial_statement`.
+        arguments: of it.
+    """
+
+    statement: str
+    arguments: Mapping[str, Any]
+
+    def send(self, driver: Any) -> Any:
+        """Adds the trial in a transaction of :func:`in_one_go`; gives what :func:`number_of` takes."""
+        # Other writers of this study wait here, so that no number is given twice.
+        lock = "SELECT 1 FROM studies WHERE study_id = %(study)s FOR UPDATE"
+        driver.execute(lock, {"study": self.arguments["study"]})
+        return driver.execute(self.statement, self.arguments)
+
+
+def number_of(sent: Any) -> int:
+    """The number of a trial that was sent, once its transaction has ended."""
+    return int(sent.fetchone()[0])
+
+
+@contextlib.contextmanager
+def in_one_go(connection: Connection) -> Iterator[Any]:
+    """A transaction by psycopg itself, which sends all its statements at once.
+
+    Yields:
+        Psycopg's connection. An answer that is asked for in between is waited for.
+
+    Raises:
+        OperationalError: if anything fails.
+    """
+    driver: Any = connection.connection.driver_connection
+    dbapi: Any = connection.dialect.dbapi
+    try:
+        with driver.pipeline(), driver.transaction():
+            yield driver
+    except dbapi.Error as error:
+        raise OperationalError(None, None, error) from error
