@@ -115,7 +115,10 @@ def _weights(relative: Floats, eligible: Mask, turn: int) -> Floats:
 
 def _best(scores: Floats, numbers: Floats | Integers, width: int) -> tuple[int, ...]:
     """The best points of different score; of equals the newest, which lets the search drift."""
-    equals = (np.flatnonzero(scores == score) for score in _lowest(scores, width))
+    lowest = _lowest(scores, width)
+    # The few that are good enough are looked through for each score, not all.
+    good = np.flatnonzero(scores <= lowest[-1]) if lowest else np.zeros(0, dtype=np.int64)
+    equals = (good[scores[good] == score] for score in lowest)
     return tuple(int(same[np.argmax(numbers[same])]) for same in equals)
 
 
