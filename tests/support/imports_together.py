@@ -20,15 +20,15 @@ def meet(gate: Barrier) -> None:
     gate.wait()
 
 
-def import_beside(place: str, folder: Path, number: int) -> str | None:
+def import_beside(place: str, storage: str, folder: Path, number: int) -> str | None:
     """Takes a study over together with others; returns why this one stopped.
 
     Args:
         place: of the study of plain Optuna.
-        folder: of all; each driver has a study folder of its own in it, and they have one journal.
+        storage: into which all take it over.
+        folder: of all; each driver has a study folder of its own in it.
         number: of the driver.
     """
-    storage = str(folder / "new.journal")
     into = fake_study(folder / f"new-{number}", 50, study={"storage": storage, "name": "new"})
     done = import_study(
         place,

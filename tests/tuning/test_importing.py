@@ -165,12 +165,14 @@ def test_a_study_that_took_another_one_over_searches_on_with_all_of_it(tmp_path)
 
 
 @pytest.mark.slow
-def test_a_study_is_taken_over_by_two_drivers_together(tmp_path):
+@pytest.mark.parametrize("kind", ["journal", pytest.param("postgresql", marks=pytest.mark.server)])
+def test_a_study_is_taken_over_by_two_drivers_together(kind, place_of, tmp_path):
     place = str(tmp_path / "foreign.journal")
     write_foreign(place, 40)
     context = multiprocessing.get_context("spawn")
     with context.Pool(2, meet, (context.Barrier(2, timeout=120),)) as pool:
-        ends = pool.starmap(import_beside, [(place, tmp_path, n) for n in range(2)], chunksize=1)
+        given = [(place, place_of(kind), tmp_path, number) for number in range(2)]
+        ends = pool.starmap(import_beside, given, chunksize=1)
 
     assert "imported" in ends  # the other one may have ended before
     result = read_study(tmp_path / "new-0")
