@@ -85,6 +85,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
         )
         self._warned: weakref.WeakSet[Study] = weakref.WeakSet()
         self._refusals: weakref.WeakKeyDictionary[Study, Refusals] = weakref.WeakKeyDictionary()
+        self._last_turn: tuple[tuple[Any, ...], int | None] | None = None
         self._predictions: weakref.WeakKeyDictionary[Study, dict[int, float]] = (
             weakref.WeakKeyDictionary()
         )
@@ -104,7 +105,7 @@ class LayeredSampler(BaseSampler, abc.ABC):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["_lock"], state["_readers"], state["_derived"], state["_warned"]
-        del state["_predictions"], state["_refusals"]
+        del state["_predictions"], state["_refusals"], state["_last_turn"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -245,12 +246,20 @@ class LayeredSampler(BaseSampler, abc.ABC):
         # others are sampled before it.
         random = np.random.default_rng((self._seed, trial.number, int.from_bytes(name.encode())))
         opening = self._opening
-        turn = opening.turn(study, trial) if name in opening.baseline else None
+        turn = self._turn(study, trial) if name in opening.baseline else None
         if turn is None:
             return random_value(random, distribution)
         if turn == 0 or name not in opening.changed(turn):
             return opening.baseline[name]
         return other_value(random, distribution, opening.baseline[name])
+
+    def _turn(self, study: Study, trial: FrozenTrial) -> int | None:
+        """As of the opening; it is the same for all parameters of a trial, and asked once."""
+        asked = weakref.ref(study), trial.number, trial.datetime_start
+        known = self._last_turn
+        if known is None or known[0] != asked:
+            known = self._last_turn = asked, self._opening.turn(study, trial)
+        return known[1]
 
     def _reader(self, study: Study) -> StudyReader:
         if study not in self._readers:
