@@ -44,6 +44,14 @@ def storage_errors(
         ) from error
 
 
+def is_file(word: Path | str) -> bool:
+    """Whether a word that may stand for anything is the path of a file.
+
+    Unlike ``Path.is_file``, which raises on words that can be no path, such as very long ones.
+    """
+    return os.path.isfile(word)  # noqa: PTH113 - that is the difference
+
+
 _NETWORK = ("9p", "afs", "ceph", "cifs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "smb")
 """What the kinds of file systems on other machines begin with."""
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from npu_tune.errors import StorageError
-from npu_tune.files import storage_errors, write_whole
+from npu_tune.files import is_file, storage_errors, write_whole
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,9 @@ def test_nothing_but_a_file_is_written_over(tmp_path, kind):
         write_whole(path, b"new")
     assert sorted(tmp_path.iterdir()) == before
     assert not path.is_file()
+
+
+@pytest.mark.parametrize("word", ["", "there", "x" * 5000, "no/" * 2000, "nul\0"])
+def test_a_word_that_can_be_no_path_is_no_file(tmp_path, word):
+    (tmp_path / "there").touch()
+    assert is_file(tmp_path / word) is (word == "there")

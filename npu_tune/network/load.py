@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from npu_tune.errors import ModelError
+from npu_tune.files import is_file
 from npu_tune.network.model import Network
 from npu_tune.network.quantize import to_int8
 from npu_tune.network.read import read_network
@@ -55,7 +56,7 @@ def is_built_in(text: str) -> bool:
 
 def _is_file(text: str) -> bool:
     looks_like_path = os.sep in text or Path(text).suffix.lower() in {".tflite", ".onnx", ".tosa"}
-    return looks_like_path or Path(text).is_file()
+    return looks_like_path or is_file(text)
 
 
 def _unknown_network_error(text: str) -> ModelError:

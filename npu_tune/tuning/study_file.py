@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from npu_tune.errors import UsageError
+from npu_tune.files import is_file
 from npu_tune.tuning.config import StudyFile, is_model_file_name, model_name
 from npu_tune.tuning.sections import ModelSection, TargetSection
 from npu_tune.validation import key_name, read_toml, sentence, to_toml, validated
@@ -84,7 +85,7 @@ def study_file_to_toml(study: StudyFile) -> str:
 def resolved_model(model: Model, base: Path) -> Model:
     """With absolute paths, those in the file counted from ``base``; names of networks stay."""
     path = model.path
-    is_path = "/" in path or is_model_file_name(path) or (base / path).is_file()
+    is_path = "/" in path or is_model_file_name(path) or is_file(base / path)
     return model.model_copy(
         update={
             "path": str(base / path) if is_path else path,
@@ -101,8 +102,9 @@ def resolved_target(target: Target, base: Path) -> Target:
             return {key: existing(each) for key, each in value.items()}
         if isinstance(value, list):
             return [existing(each) for each in value]
-        is_file = isinstance(value, str) and value and (base / value).is_file()
-        return str(base / value) if is_file else value
+        if isinstance(value, str) and value and is_file(base / value):
+            return str(base / value)
+        return value
 
     return target.model_copy(update={k: existing(v) for k, v in target.options.items()})
 

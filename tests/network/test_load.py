@@ -53,6 +53,11 @@ def test_a_path_that_is_not_there_is_no_zoo_name() -> None:
         load_network("somewhere/resnet8.tflite")
 
 
+def test_a_name_that_is_too_long_for_a_file_is_no_network() -> None:
+    with pytest.raises(ModelError, match="nor a built-in network"):
+        load_network("x" * 5000)
+
+
 def test_importing_networks_imports_no_heavy_library() -> None:
     code = (
         "import sys, npu_tune.network, npu_tune.network.load, npu_tune.network.zoo;"

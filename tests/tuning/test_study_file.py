@@ -240,3 +240,10 @@ def test_what_the_parser_gives_up_on_is_no_toml(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UsageError, match="is not TOML"):
         load_study_file(path)
+
+
+def test_words_too_long_for_a_file_stay_what_they_are(tmp_path):
+    word = "x" * 5000
+    document = {"model": {"path": word}, "target": {"name": "ethos-u55-128", "config": word}}
+    study = parse_study(document, base=tmp_path)
+    assert (study.model.path, study.target.options["config"]) == (word, word)

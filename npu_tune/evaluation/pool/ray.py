@@ -217,12 +217,14 @@ class RayPool(Pool[Answer]):
 
     def _no_room(self) -> ExecutorError:
         """Closes the pool; the error of a cluster that has room for no worker at all."""
-        total = self._ray.cluster_resources().get("CPU", 0)
+        there = self._needs.there(self._ray.cluster_resources())
+        lacks_resources = any(there.resources[n] < c for n, c in self._needs.resources.items())
+        key = "executor.resources" if lacks_resources else "executor.num_cpus"
         self.close()
         return ExecutorError(
             f"The Ray cluster has room for 0 of {self._capacity} workers, which need "
-            f"{self._needs} each: it has {total:g} processors, and others may use them too.",
-            remedy=f"Ask for less{key_note('executor.num_cpus')}, enlarge the cluster, or give one that "
+            f"{self._needs} each: its nodes have {there} together, and others may use them too.",
+            remedy=f"Ask for less{key_note(key)}, enlarge the cluster, or give one that "
             f"grows by itself more time{key_note('executor.start_timeout_s')}.",
             room=0,
             workers=self._capacity,

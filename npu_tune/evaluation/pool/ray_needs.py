@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from npu_tune.errors import ExecutorError
@@ -43,6 +43,19 @@ class WorkerNeeds:
         if self.memory is not None:
             held["memory"] = self.memory
         return held
+
+    def there(self, total: Mapping[str, float]) -> WorkerNeeds:
+        """The same things as a cluster has them.
+
+        Args:
+            total: of all its nodes together, by Ray's names.
+        """
+        return replace(
+            self,
+            num_cpus=total.get("CPU", 0),
+            memory=None if self.memory is None else int(total.get("memory", 0)),
+            resources={name: total.get(name, 0) for name in self.resources},
+        )
 
     @property
     def setup_timeout_s(self) -> float:

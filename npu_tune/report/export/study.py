@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from npu_tune.files import is_file
 from npu_tune.network import Network, zoo_network
 from npu_tune.network.zoo import is_zoo_name
 from npu_tune.report.origin import FileOrigin
@@ -84,7 +85,7 @@ def portable_study(study: StudyFile, network: Network) -> PortableStudy:
             return [portable(each) for each in value]
         if not isinstance(value, str) or not Path(value).is_absolute():
             return value
-        if Path(value).is_file():
+        if is_file(value):
             missing[Path(value).name] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
         return Path(value).name
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from npu_tune.errors import ModelError, NpuTuneError, UsageError
-from npu_tune.files import storage_errors
+from npu_tune.files import is_file, storage_errors
 from npu_tune.report.build import PickedTrial, stage_trial
 from npu_tune.report.export.document import SCHEMA
 from npu_tune.report.export.place import CHECKSUMS, DOCUMENT, files_in
@@ -144,7 +144,7 @@ def _study(folder: Path, document: Mapping[str, Any], model: Path | None) -> Stu
     missing = {
         name: digest
         for name, digest in (document.get("beside") or {}).items()
-        if not (folder / FOLDER / name).is_file()
+        if not is_file(folder / FOLDER / name)
     }
     if missing:
         listed = ", ".join(f"{name} (SHA-256 {digest})" for name, digest in missing.items())
@@ -154,7 +154,7 @@ def _study(folder: Path, document: Mapping[str, Any], model: Path | None) -> Stu
             missing=missing,
         )
     path = str(model) if model is not None else study.model.path
-    if model is None and is_model_file_name(path) and not Path(path).is_file():
+    if model is None and is_model_file_name(path) and not is_file(path):
         digest = document["model"]["sha256"]
         raise ModelError(
             f"The model {Path(path).name} is not in {folder / FOLDER}; the one with SHA-256 "
@@ -177,9 +177,9 @@ def _compare(
     again = {path.relative_to(made).as_posix(): path for path in files_in(made)}
     for name in sorted({*again, *document["files"].values()} - {CHECKSUMS}):
         here = folder / name
-        if model is not None and not here.is_file() and _is_model(name):
+        if model is not None and not is_file(here) and _is_model(name):
             here = model
-        if not here.is_file():
+        if not is_file(here):
             yield FileCheck(name, "it is not there")
         elif name not in again:
             yield FileCheck(name, "it is not made again")

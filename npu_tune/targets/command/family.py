@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from npu_tune.errors import TargetError, remedy_for
+from npu_tune.files import is_file
 from npu_tune.targets.base import TargetOptions
 from npu_tune.targets.command.settings import CommandTable
 from npu_tune.targets.options import OptionInfo, read_options
@@ -74,7 +75,7 @@ class CommandFamily:
         )
 
         table = _with_paths(table, base)
-        paths = [word for word in table.argv if Path(word).is_absolute() and Path(word).is_file()]
+        paths = [word for word in table.argv if Path(word).is_absolute() and is_file(word)]
         kind = CalibratedCommandTarget if table.calibration else CommandTarget
         # The program itself may be as large as an interpreter, and says little without what it loads.
         named = dict.fromkeys([*paths, *table.files])
@@ -89,11 +90,11 @@ def _with_paths(table: CommandTable, base: Path) -> CommandTable:
     """With absolute paths of the files that are named, those in a command file counted from it."""
 
     def existing(word: str) -> str:
-        return str(base / word) if word and (base / word).is_file() else word
+        return str(base / word) if word and is_file(base / word) else word
 
     files = tuple(existing(word) for word in table.files)
     for path in files:
-        if not Path(path).is_file():
+        if not is_file(path):
             raise TargetError(
                 f"The command names the file {path!r}, which is not there.",
                 remedy="Give its path as seen from the command file.",

@@ -117,7 +117,9 @@ def test_a_cluster_without_room_for_any_worker_is_an_error_that_says_what_they_n
             start_timeout_s=8.0,
             needs=needs,
         ) as pool,
-        pytest.raises(ExecutorError, match=r"room for 0 of 2 workers.* board = 2") as caught,
+        pytest.raises(
+            ExecutorError, match=r"room for 0 of 2 workers.* board = 2 each: .*board = 1 t"
+        ) as caught,
     ):
         submit(pool, LayeredTarget(), CHANGED[0])
 

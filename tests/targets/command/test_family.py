@@ -67,6 +67,11 @@ def test_files_are_found_beside_the_command_file(tmp_path):
     assert target.fingerprint()["command"] == "python3 adapter.py"
 
 
+def test_a_word_of_the_command_may_be_too_long_for_a_file(tmp_path):
+    table = command_table(argv=["python3", "-c", "#" * 5000])
+    assert load(str(write_command(tmp_path / "lab.toml", table))).digests == {}
+
+
 def test_the_version_is_what_the_program_prints(tmp_path):
     target = load(command_table(version=["python3", "-c", "print('compiler 4.2')"]))
     assert target.fingerprint()["version"] == "compiler 4.2"
