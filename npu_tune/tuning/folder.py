@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from npu_tune.errors import StudyMismatchError, UsageError
-from npu_tune.files import storage_errors, write_whole
+from npu_tune.files import is_file, storage_errors, write_whole
 from npu_tune.network import Network
 from npu_tune.tuning.config import StudyFile
 from npu_tune.tuning.ledger.address import has_password, is_same_place
@@ -103,7 +103,7 @@ def _keep(path: Path, content: bytes) -> None:
 
 def is_study_folder(folder: Path) -> bool:
     """Whether a study has begun in the folder."""
-    return (folder / STUDY_FILE).is_file()
+    return is_file(folder / STUDY_FILE)
 
 
 def kept_identity(folder: Path, storage: str | None) -> dict[str, str | None]:

@@ -92,6 +92,7 @@ def test_a_study_that_was_killed_is_said_to_be(tmp_path):
     assert look(tmp_path / "s").state is State.KILLED
 
 
-def test_where_there_is_no_study_there_is_nothing_to_watch(tmp_path):
+@pytest.mark.parametrize("name", ["", "x" * 5000])
+def test_where_there_is_no_study_there_is_nothing_to_watch(name, tmp_path):
     with pytest.raises(UsageError, match="There is no study in"):
-        StudyWatch(tmp_path)
+        StudyWatch(tmp_path / name)

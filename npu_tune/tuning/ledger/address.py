@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from npu_tune.errors import UsageError
+from npu_tune.files import storage_errors
 from npu_tune.tuning.ledger.server_address import (
     REDIS,
     SERVERS,
@@ -85,12 +86,18 @@ def check_place(text: str, *, folder: Path) -> None:
     Raises:
         UsageError: if it is a folder or a device, or the folder in which it would lie is not
             there.
+        StorageError: if no file can have that name.
     """
     path = _file(text)
     if path is None:
         return
+    with storage_errors("The storage", path, action="used"):
+        _check_file(path, text, folder=folder.resolve())
+
+
+def _check_file(path: Path, text: str, *, folder: Path) -> None:
     place = path.resolve()
-    parent, folder = place.parent, folder.resolve()
+    parent = place.parent
     if place.is_dir():
         raise address_error(
             f"The storage{key_note('study.storage')} {path} is a folder.",

@@ -169,6 +169,13 @@ def test_devices_and_pipes_are_no_storages(form, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 3000])
+def test_a_name_that_no_file_can_have_is_told_in_one_sentence(form, name, tmp_path):
+    with pytest.raises(StorageError, match="Choose a shorter name"):
+        check_place(form.format(tmp_path / name), folder=tmp_path)
+
+
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
 def test_a_file_of_something_else_is_refused_and_nothing_is_put_beside_it(form, tmp_path):
     file = tmp_path / "notes"
     file.write_text("hello\n")
