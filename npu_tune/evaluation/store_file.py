@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class StoreFile(Closing):
-    """An open file with the tables of a store.
+    """An open file with the tables of a store, for all threads of a process, one at a time.
 
     Args:
         path: of the file, which is made.
@@ -72,6 +73,7 @@ class StoreFile(Closing):
     def __init__(self, path: Path, *, timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
         self._timeout_s = timeout_s
+        self._turn = threading.RLock()  # what is done in a turn may ask again
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             with folder_lock(path.parent):
@@ -87,7 +89,7 @@ class StoreFile(Closing):
         Raises:
             StorageError: if the file cannot be used.
         """
-        with self._errors():
+        with self._turn, self._errors():
             try:
                 return work(self._connection)
             except sqlite3.DatabaseError as error:
@@ -127,7 +129,10 @@ class StoreFile(Closing):
         Args:
             checked: whether to look through all of it.
         """
-        connection = sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None)
+        # Trials of Ray Tune are threads, and a process may have several, one after the other.
+        connection = sqlite3.connect(
+            self.path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False
+        )
         try:
             self._prepare(connection)
             if not checked or connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,14 @@ def test_a_disk_without_room_is_named_as_the_reason(path):
         store._file._connection.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StorageError, match=r"is full.*Free some space"):
             store.learn("k" * 100_000, outcome(1.0))
+
+
+def test_threads_of_a_process_use_a_store_together(path):
+    with Store(path) as store, ThreadPoolExecutor(4) as threads:
+        store.learn("0", outcome(0))
+        list(threads.map(lambda n: store.learn(f"{n}", outcome(n)), range(1, 40)))
+        found = list(threads.map(lambda n: store.find(f"{n}").evaluation, range(40)))
+    assert [evaluation.metrics["cycles"] for evaluation in found] == list(range(40))
 
 
 def test_another_compiler_version_has_another_file():
