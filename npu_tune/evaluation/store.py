@@ -134,7 +134,8 @@ class Store(Closing):
         if not kept and not self._used:
             return
         now = int(time.time())
-        used = [(now, key, sample, self._machine) for key, sample in self._used]
+        seen = list(self._used)  # to which other threads may add meanwhile
+        used = [(now, key, sample, self._machine) for key, sample in seen]
 
         def write(connection: sqlite3.Connection) -> None:
             for row, blob in kept:
@@ -142,7 +143,7 @@ class Store(Closing):
             connection.executemany(_USE, used)
 
         self._file.write(write)
-        self._used.clear()
+        self._used.difference_update(seen)
 
     def drop(self, key: str, sample: int = 0) -> None:
         """Forgets an outcome."""

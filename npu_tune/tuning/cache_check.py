@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from npu_tune.errors import NpuTuneError
@@ -16,6 +15,7 @@ from npu_tune.evaluation import evaluate as evaluate_one
 from npu_tune.evaluation.cache import Cache, CachedFile, remove_file
 from npu_tune.evaluation.store import Store
 from npu_tune.evaluation.stored_outcome import StoredOutcome
+from npu_tune.files import is_file
 from npu_tune.targets import Identity, Problem, load_target
 from npu_tune.tuning.problems import open_problem
 from npu_tune.tuning.sections import ModelSection, TargetSection
@@ -188,7 +188,7 @@ def _bound(about: Mapping[str, Any], stack: ExitStack) -> Problem | str:
             made = load_target(target.name, target.options)
             problem = stack.enter_context(open_problem(model, made))
     except NpuTuneError as error:
-        is_gone = "/" in model.path and not Path(model.path).is_file()
+        is_gone = "/" in model.path and not is_file(model.path)
         return f"its model {model.path} is gone" if is_gone else error.message
     differences = [label for label, _, _ in problem.identity.differences(identity.to_dict())]
     if differences:

@@ -6,9 +6,10 @@ Every driver is a process of its own that evaluates one configuration at a time,
 in a PostgreSQL server on loopback, or in a journal. An evaluation *sleeps* for 50 ms, as the cores
 of one machine would not do for the compilers of eight: it is the coordination that is measured, and
 the processors that it takes. Given are evaluations per second while all drivers are at work, without
-the seconds that each takes to start; all studies have as many, as a longer one is slower. In the last part drivers are killed with SIGKILL at random and
-started again; then nothing may be lost, no configuration may have two trials that were evaluated,
-the budget has to be met exactly, and the numbers have to be consecutive.
+the seconds that each takes to start; all studies have as many, as a longer one is slower. In the
+last part drivers are killed with SIGKILL at random and started again; then nothing may be lost, no
+configuration may have two trials that were evaluated, the budget has to be met exactly, and the
+numbers have to be consecutive.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def _kills(folder: Path, storage: str | None, options: argparse.Namespace) -> bo
         is_good &= _check(run, options.evaluations)
         again = repeated(run.log) - 1
         print(
-            f"{drivers} drivers, {run.killed} killed: {options.evaluations} evaluations, {again} of them made "
-            f"again as their driver was killed in them",
+            f"{drivers} drivers, {run.killed} killed: {options.evaluations} evaluations, "
+            f"{again} of them made again as their driver was killed in them",
             flush=True,
         )
         is_good &= again <= run.killed

@@ -31,6 +31,8 @@ PRINTED = {
     "wrong-row": json.dumps({"metrics": NUMBERS, "profile": {"no such layer": {"cycles": 1}}}),
     "wrong-column": json.dumps({"metrics": NUMBERS, "profile": {"conv": {"ms": 1}}}),
     "no-file": json.dumps({"metrics": NUMBERS, "files": {"model": "gone.bin"}}),
+    "no-file-name": json.dumps({"metrics": NUMBERS, "files": {"model": "nul\0.bin"}}),
+    "long-file-name": json.dumps({"metrics": NUMBERS, "files": {"model": "x" * 5000}}),
     "foreign-file": json.dumps({"metrics": NUMBERS, "files": {"model": "/etc/hostname"}}),
 }
 

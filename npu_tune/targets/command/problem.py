@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from npu_tune.errors import CompilerError, WorkerLostError, remedy_for
+from npu_tune.files import is_file
 from npu_tune.network import Network
 from npu_tune.network.quantize.calibrate import check_calibration
 from npu_tune.processes.programs import Program, ProgramRunner
@@ -220,13 +221,13 @@ def _inside(folder: Path, name: str) -> Path:
     Raises:
         CompilerError: if it is not there.
     """
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    path = folder / name
+    if not is_file(path) or not path.resolve().is_relative_to(folder.resolve()):
         raise CompilerError(
             f"The command names a file {name!r}, which it has not written where it runs.",
             remedy="Name files by their path in the folder in which the command was started.",
         )
-    return path
+    return path.resolve()
 
 
 def _require_names_of_their_own(sources: Iterable[Path]) -> None:

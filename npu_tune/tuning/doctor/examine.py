@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from npu_tune._optuna_compat import storage_id
 from npu_tune.errors import MissingExtraError, TargetError
+from npu_tune.files import is_file
 from npu_tune.targets import load_target
 from npu_tune.targets.key import READABLE_VERSIONS
 from npu_tune.tuning.config import StudyFile
@@ -136,9 +137,8 @@ def _disagreements(about: Any, study: StudyFile) -> list[Finding]:
     with contextlib.suppress(TargetError, MissingExtraError):
         target = load_target(study.target.name, study.target.options)
         pairs.append(("target", about.get("target"), target.name))
-    model = Path(study.model.path)
-    if model.is_file():
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    if is_file(study.model.path):
+        digest = hashlib.sha256(Path(study.model.path).read_bytes()).hexdigest()
         pairs.append(("model (SHA-256)", about.get("model_sha256"), digest))
     return [
         Finding(
