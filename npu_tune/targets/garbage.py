@@ -22,12 +22,15 @@ def no_collection() -> Iterator[None]:
 class Frozen:
     """Keeps what lives long now out of the garbage collector's sight until it is released.
 
-    The collector knows one set of frozen objects for the whole process. So whoever releases
-    thaws everything, has the garbage collected, and freezes again where others still hold on.
+    The collector knows one set of frozen objects for the whole process, which thaws once nobody
+    holds on to it. Looking for garbage among all of them takes up to a second in a large process,
+    so where others hold on, only every ``_COLLECT_EVERY``-th release does so.
     """
 
     _held = 0
     """How many are not released yet."""
+    _since = 0
+    """How many were released since the frozen objects were looked through, or thawed."""
 
     def __init__(self) -> None:
         self._released = False
@@ -35,12 +38,19 @@ class Frozen:
         gc.freeze()
 
     def release(self) -> None:
-        """Thaws, and collects what has become garbage in the meantime; once is enough."""
+        """Leaves what was frozen to the collector; once is enough."""
         if self._released:
             return
         self._released = True
         Frozen._held -= 1
+        Frozen._since += 1
+        if Frozen._held and Frozen._since < _COLLECT_EVERY:
+            return
+        Frozen._since = 0
         gc.unfreeze()
-        gc.collect()
         if Frozen._held:
+            gc.collect()
             gc.freeze()
+
+
+_COLLECT_EVERY = 16

@@ -11,6 +11,7 @@ from npu_tune.targets.garbage import Frozen, no_collection
 @pytest.fixture(autouse=True)
 def nothing_else_is_frozen(monkeypatch):
     monkeypatch.setattr(Frozen, "_held", 0)
+    monkeypatch.setattr(Frozen, "_since", 0)
     gc.unfreeze()
 
 
@@ -21,15 +22,16 @@ class Thing:
         self.me = self
 
 
-def test_what_was_frozen_is_collected_once_it_is_released():
+def test_what_was_frozen_is_left_to_the_collector_once_it_is_released():
     thing = Thing()
     frozen, gone = Frozen(), weakref.ref(thing)
     del thing
     gc.collect()
     assert gone() is not None
     frozen.release()
-    assert gone() is None
     assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_others_froze_stays_frozen_until_the_last_releases():
@@ -39,6 +41,19 @@ def test_what_others_froze_stays_frozen_until_the_last_releases():
     assert gc.get_freeze_count() > 0
     second.release()
     assert gc.get_freeze_count() == 0
+
+
+def test_garbage_does_not_pile_up_while_somebody_always_holds_on():
+    things, last = [], Frozen()
+    for _ in range(40):
+        thing = Thing()
+        things.append(weakref.ref(thing))
+        del thing
+        last, before = Frozen(), last
+        before.release()
+        assert gc.get_freeze_count() > 0
+    assert sum(each() is not None for each in things) < 20
+    last.release()
 
 
 def test_the_collector_runs_again_whatever_happens():

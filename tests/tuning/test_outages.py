@@ -231,7 +231,7 @@ def test_a_study_that_fails_for_another_reason_in_an_outage_saves_what_was_not_w
         if progress.evaluations >= 10:
             raise KeyboardInterrupt
 
-    section = database(tmp_path / "s", "sqlite")
+    section = database(tmp_path / "s", "sqlite") | {"storage_retry": 5}
     with pytest.raises(KeyboardInterrupt), pytest.warns(NpuTuneWarning, match="rescued1"):
         run_fake(tmp_path / "s", 30, study=section, listener=listener)
 

@@ -106,6 +106,7 @@ class Session:
         if frozen is None:
             return
         self._encoder.begin()
+        self._snapshot.clear()
         vars(self).clear()
         _empty_tables()
         frozen.release()

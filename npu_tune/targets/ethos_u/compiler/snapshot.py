@@ -59,6 +59,17 @@ class Snapshot:
             for name, value in state.items():
                 setattr(cls, name, _copy(value))
 
+    def clear(self) -> None:
+        """Takes all attributes from the recorded objects, and forgets them.
+
+        They refer to each other in circles, so that the garbage collector alone would free what
+        they hold, such as all weights. Nothing is restored afterwards.
+        """
+        for recorded in self._objects:
+            recorded.clear()
+        self._objects.clear()
+        self._classes.clear()
+
 
 class _ObjectState:
     """The attributes of one object, sorted by how they are written back fastest."""
@@ -95,6 +106,13 @@ class _ObjectState:
             object.__setattr__(thing, name, value.copy())
         for name, value in self._nested:
             object.__setattr__(thing, name, _copy(value))
+
+    def clear(self) -> None:
+        current = getattr(self._thing, "__dict__", None)
+        if current is not None:
+            current.clear()
+        for name, _ in self._slots:
+            object.__setattr__(self._thing, name, None)
 
 
 _CONTAINERS = (list, dict, set, OrderedDict, defaultdict)

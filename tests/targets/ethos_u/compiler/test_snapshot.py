@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict, defaultdict
 from typing import ClassVar
 
 from ethosu.vela.nn_graph import Subgraph
 
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
+from npu_tune.targets.garbage import no_collection
 
 
 def test_attributes_containers_and_what_they_reach_come_back():
@@ -42,3 +44,14 @@ def test_class_attributes_come_back():
     Table.rows.append(1)
     snapshot.restore()
     assert Table.rows == []
+
+
+def test_what_a_cleared_snapshot_recorded_is_freed_without_the_collector():
+    outer, inner = Subgraph("outer"), Subgraph("inner")
+    outer.inner, inner.outer = inner, outer
+    gone = [weakref.ref(outer), weakref.ref(inner)]
+    snapshot = Snapshot(outer)
+    with no_collection():
+        del outer, inner
+        snapshot.clear()
+        assert [each() for each in gone] == [None, None]
