@@ -33,6 +33,7 @@ NETWORKS = "light"
 """Folder of whole networks, whose weights are made by operators and all alike."""
 FOLDERS = ("simple", "pytorch-converted", "pytorch-operator")
 """Of other model files; the tests of single nodes are made by the onnx package when asked for."""
+_NEURAL_ART = load_target("neural-art-stm32n6")
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _attempt(
 
 
 def _kinds(network: Network) -> tuple[tuple[str, str, str], ...]:
-    with load_target("neural-art-stm32n6", {}).bind(network) as problem:
+    with _NEURAL_ART.bind(network) as problem:
         problem.evaluate(problem.space.default)
     return tuple(
         (operation.op, str(operation.kind), operation.software_reason)
