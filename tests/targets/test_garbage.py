@@ -51,7 +51,7 @@ def test_garbage_does_not_pile_up_while_somebody_always_holds_on():
         del thing
         last, before = Frozen(), last
         before.release()
-        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() > 0
     assert sum(each() is not None for each in things) < 20
     last.release()
 

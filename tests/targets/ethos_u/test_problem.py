@@ -35,6 +35,7 @@ def test_a_closed_problem_leaves_no_memory_behind_while_its_space_is_still_used(
     problem.evaluate(space.default)
     graph = weakref.ref(problem._session.graph)
     problem.close()
+    gc.collect()
     assert graph() is None
     assert space.effective(space.default) == space.default
     assert gc.get_freeze_count() == 0
