@@ -24,13 +24,13 @@ class Frozen:
 
     The collector knows one set of frozen objects for the whole process, which thaws once nobody
     holds on to it. Looking for garbage among all of them takes up to a second in a large process,
-    so where others hold on, only every ``_COLLECT_EVERY``-th release does so.
+    so only every ``_COLLECT_EVERY``-th release does so.
     """
 
     _held = 0
     """How many are not released yet."""
     _since = 0
-    """How many were released since the frozen objects were looked through, or thawed."""
+    """How many were released since garbage was looked for."""
 
     def __init__(self) -> None:
         self._released = False
@@ -44,13 +44,15 @@ class Frozen:
         self._released = True
         Frozen._held -= 1
         Frozen._since += 1
-        if Frozen._held and Frozen._since < _COLLECT_EVERY:
+        is_time = Frozen._since >= _COLLECT_EVERY
+        if Frozen._held and not is_time:
             return
-        Frozen._since = 0
         gc.unfreeze()
-        if Frozen._held:
+        if is_time:
+            Frozen._since = 0
             gc.collect()
+        if Frozen._held:
             gc.freeze()
 
 
-_COLLECT_EVERY = 16
+_COLLECT_EVERY = 8

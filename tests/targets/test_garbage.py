@@ -43,17 +43,19 @@ def test_what_others_froze_stays_frozen_until_the_last_releases():
     assert gc.get_freeze_count() == 0
 
 
-def test_garbage_does_not_pile_up_while_somebody_always_holds_on():
-    things, last = [], Frozen()
-    for _ in range(40):
-        thing = Thing()
+@pytest.mark.parametrize("is_held", [False, True])
+def test_garbage_does_not_pile_up(is_held):
+    held = Frozen() if is_held else None
+    things = []
+    for _ in range(20):
+        thing, frozen = Thing(), Frozen()
         things.append(weakref.ref(thing))
         del thing
-        last, before = Frozen(), last
-        before.release()
-    assert gc.get_freeze_count() > 0
-    assert sum(each() is not None for each in things) < 20
-    last.release()
+        frozen.release()
+    assert (gc.get_freeze_count() > 0) == is_held
+    assert sum(each() is not None for each in things) < 10
+    if held:
+        held.release()
 
 
 def test_the_collector_runs_again_whatever_happens():
