@@ -108,11 +108,9 @@ class _ObjectState:
             object.__setattr__(thing, name, _copy(value))
 
     def clear(self) -> None:
-        current = getattr(self._thing, "__dict__", None)
-        if current is not None:
-            current.clear()
-        for name, _ in self._slots:
+        for name, _ in (*self._slots, *self._flat, *self._nested):
             object.__setattr__(self._thing, name, None)
+        getattr(self._thing, "__dict__", {}).clear()
 
 
 _CONTAINERS = (list, dict, set, OrderedDict, defaultdict)

@@ -4,7 +4,10 @@ import weakref
 from collections import OrderedDict, defaultdict
 from typing import ClassVar
 
+from ethosu.vela.data_type import DataType
 from ethosu.vela.nn_graph import Subgraph
+from ethosu.vela.operation import Op, Operation
+from ethosu.vela.tensor import Tensor
 
 from npu_tune.targets.ethos_u.compiler.snapshot import Snapshot
 from npu_tune.targets.garbage import no_collection
@@ -55,3 +58,10 @@ def test_what_a_cleared_snapshot_recorded_is_freed_without_the_collector():
         del outer, inner
         snapshot.clear()
         assert [each() for each in gone] == [None, None]
+
+
+def test_a_cleared_snapshot_empties_lists_in_slots_too():
+    op, tensor = Operation(Op.Relu, "relu"), Tensor([1, 4], DataType.int8, "x")
+    op.add_input_tensor(tensor)
+    Snapshot(op).clear()
+    assert (op.inputs, tensor.consumer_list) == (None, None)
